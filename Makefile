@@ -1,0 +1,42 @@
+# Everything here sets itself up in .venv: Python 3.10+ and make are all it needs.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: help demo test test-slow test-all lint format bench clean
+
+help:  ## Show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+$(STAMP): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $@
+
+demo: $(STAMP)  ## Build, deploy and invoke spaCy in the local cloud
+	$(BIN)/python examples/demo.py
+
+test: $(STAMP)  ## Run the tests that take seconds
+	$(BIN)/python -m pytest -m "not slow" -n auto
+
+test-slow: $(STAMP)  ## Run the tests that take minutes
+	$(BIN)/python -m pytest -m slow
+
+test-all: test test-slow  ## Run every test
+
+lint: $(STAMP)  ## Check style and types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: $(STAMP)  ## Rewrite the code in the project's style
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(STAMP)  ## Measure cold starts beside the peers
+	$(BIN)/python -m benchmarks
+
+clean:  ## Remove what this Makefile made
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .lambdapack

@@ -1,0 +1,1 @@
+"""Dockerfiles, one for each target family, on AWS's images."""

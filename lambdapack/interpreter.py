@@ -1,0 +1,119 @@
+"""The Pythons of this machine: a stage that needs the target's own Python asks here."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from lambdapack.errors import ConfigurationError
+
+__all__ = ["Interpreter", "find", "installed"]
+
+_PROBE = """
+import json, platform, sys, sysconfig
+print(json.dumps({
+    "path": getattr(sys, "_base_executable", None) or sys.executable,
+    "version": platform.python_version(),
+    "machine": platform.machine(),
+    "soabi": sysconfig.get_config_var("SOABI") or "",
+    "implementation": sys.implementation.name,
+    "prefix": sys.base_prefix,
+}))
+"""
+
+
+@dataclass(frozen=True)
+class Interpreter:
+    """A CPython on this machine, never a virtual environment's.
+
+    Attributes:
+        path: Its executable.
+        version: The full version, e.g. ``3.11.7``.
+        machine: The kernel's name for the processor it was built for, e.g. ``x86_64``.
+    """
+
+    path: Path
+    version: str
+    machine: str
+
+    @property
+    def python(self) -> str:
+        """Major and minor version, e.g. ``3.11``."""
+        return ".".join(self.version.split(".")[:2])
+
+
+def find(python: str) -> Interpreter:
+    """The interpreter of version ``python`` (``3.11``), the running one first.
+
+    Raises:
+        ConfigurationError: There is none; names the ways out.
+    """
+    for path in _candidates(python):
+        found = _probe(path)
+        if found is not None and found.python == python:
+            return found
+    have = ", ".join(sorted({i.python for i in installed()}, key=_by_number)) or "none"
+    raise ConfigurationError(
+        f"no Python {python} on this machine (found: {have}); the lock, the bytecode and the trace of a "
+        f"python{python} pack need that very version, because markers and bytecode differ between versions",
+        hint=f"install it (pyenv install {python}, uv python install {python}, apt install python{python}), "
+        f"build inside Lambda's image with --builder docker, or choose another target with --python",
+    )
+
+
+def installed() -> list[Interpreter]:
+    """One interpreter for each version that ``find`` would find."""
+    found = []
+    for minor in range(8, 20):
+        for path in _candidates(f"3.{minor}"):
+            probed = _probe(path)
+            if probed is not None and probed.python == f"3.{minor}":
+                found.append(probed)
+                break
+    return found
+
+
+def _by_number(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split("."))
+
+
+def _candidates(python: str) -> Iterator[Path]:
+    if python == ".".join(map(str, sys.version_info[:2])):
+        yield Path(sys.executable)
+    home = Path.home()
+    roots = [
+        Path(os.environ.get("PYENV_ROOT") or home / ".pyenv") / "versions",
+        home / ".local/share/uv/python",
+    ]
+    for root in roots:
+        if root.is_dir():
+            names = sorted(p.name for p in root.iterdir())
+            for name in reversed(names):
+                if name.removeprefix("cpython-").startswith(python + "."):
+                    yield root / name / "bin" / f"python{python}"
+    # Last: on a pyenv machine this is a shim that fails for versions that are not switched on.
+    on_path = shutil.which(f"python{python}")
+    if on_path:
+        yield Path(on_path)
+
+
+@cache
+def _probe(path: Path) -> Interpreter | None:
+    try:
+        # "-I" keeps PYTHONPATH and the current folder out of it.
+        done = subprocess.run(
+            [str(path), "-I", "-c", _PROBE], capture_output=True, text=True, timeout=30, check=False
+        )
+        seen = json.loads(done.stdout)
+    except (OSError, ValueError, subprocess.TimeoutExpired):
+        return None
+    if done.returncode or seen["implementation"] != "cpython":
+        return None
+    return Interpreter(Path(seen["path"]), seen["version"], seen["machine"])

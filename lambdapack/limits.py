@@ -1,0 +1,50 @@
+"""Every limit of the platform, with the page it came from. Sizes in bytes, times in seconds.
+
+Lambda: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+S3: https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+MIB: Final = 1024 * 1024
+MB: Final = 1_000_000
+
+# Lambda counts "50 MB" and "250 MB" in MiB: the error message prints 262144000 bytes.
+ZIP_DIRECT_UPLOAD: Final = 50 * MIB
+"""Largest zip that CreateFunction takes in the request itself; a larger one goes through S3."""
+UNZIPPED: Final = 262_144_000
+"""Function and layers together, unzipped."""
+LAYERS: Final = 5
+
+TMP_MIN_MB: Final = 512
+TMP_MAX_MB: Final = 10_240
+TMP_DEFAULT_MB: Final = 512
+MEMORY_MIN_MB: Final = 128
+MEMORY_MAX_MB: Final = 10_240
+MEMORY_PER_VCPU_MB: Final = 1_769
+"""Memory that buys one vCPU (Lambda developer guide, "Configure Lambda function memory")."""
+TIMEOUT_MAX: Final = 900
+INIT_TIMEOUT: Final = 10.0
+"""The init phase is killed after this and runs again inside the first invocation
+(Lambda developer guide, "Understanding the Lambda execution environment lifecycle")."""
+FILE_DESCRIPTORS: Final = 1_024
+PROCESSES: Final = 1_024
+ENVIRONMENT_VARIABLES: Final = 4 * 1024
+"""All environment variables of a function together."""
+
+LINK_BYTES_PER_SECOND: Final = 75 * MB
+"""Sustained download rate, 600 Mbit/s, measured from 128 to 3,008 MB of memory
+(https://github.com/sjakthol/aws-network-benchmark)."""
+
+S3_PART_MIN: Final = 5 * MIB
+S3_GET_PER_SECOND: Final = 5_500
+"""Per partitioned prefix (S3 user guide, "Best practices design patterns")."""
+
+# https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtimes.html
+PYTHONS: Final = ("3.10", "3.11", "3.12", "3.13", "3.14")
+"""Runtimes that can be created today."""
+PYTHONS_ARCHIVED: Final = ("3.8", "3.9")
+"""Runtimes that still run but can no longer be created."""
+ARCHITECTURES: Final = ("x86_64", "arm64")

@@ -1,0 +1,71 @@
+"""How a stage tells what it is doing, without knowing who watches.
+
+Stages take a ``Progress`` and call it; the command line passes one that draws, tests and library
+users pass none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+__all__ = ["QUIET", "Advance", "Progress", "Quiet"]
+
+
+class Advance(Protocol):
+    """Says that ``amount`` more is done, in the unit of the step; ``note`` replaces its remark."""
+
+    def __call__(self, amount: int = 1, *, note: str | None = None) -> None:
+        """Report ``amount`` more."""
+
+
+class Progress(Protocol):
+    """Where a stage reports to."""
+
+    def step(self, name: str, *, total: int | None = None, unit: str = "") -> StepContext:
+        """Begin a step, e.g. ``with progress.step("compress", total=n, unit="B") as advance:``.
+
+        ``unit`` is ``"B"`` where amounts are bytes, else a noun for people (``"files"``).
+        """
+
+    def note(self, message: str) -> None:
+        """Tell the user one thing worth a line, e.g. which builder was chosen and why."""
+
+    def warn(self, message: str) -> None:
+        """Tell the user one thing to look at."""
+
+
+class StepContext(Protocol):
+    """The context manager that ``Progress.step`` returns."""
+
+    def __enter__(self) -> Advance:
+        """Begin the step."""
+
+    def __exit__(self, *exc: object) -> bool | None:
+        """End the step."""
+
+
+class Quiet:
+    """A ``Progress`` that shows nothing."""
+
+    @contextmanager
+    def _step(self) -> Iterator[Advance]:
+        def advance(amount: int = 1, *, note: str | None = None) -> None:
+            return None
+
+        yield advance
+
+    def step(self, name: str, *, total: int | None = None, unit: str = "") -> StepContext:
+        """Begin a step that nobody sees."""
+        return self._step()
+
+    def note(self, message: str) -> None:
+        """Say nothing."""
+
+    def warn(self, message: str) -> None:
+        """Say nothing."""
+
+
+QUIET = Quiet()
+"""For callers that want no progress."""
