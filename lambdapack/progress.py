@@ -7,7 +7,7 @@ users pass none.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
 __all__ = ["QUIET", "Advance", "Progress", "Quiet"]
@@ -23,7 +23,7 @@ class Advance(Protocol):
 class Progress(Protocol):
     """Where a stage reports to."""
 
-    def step(self, name: str, *, total: int | None = None, unit: str = "") -> StepContext:
+    def step(self, name: str, *, total: int | None = None, unit: str = "") -> AbstractContextManager[Advance]:
         """Begin a step, e.g. ``with progress.step("compress", total=n, unit="B") as advance:``.
 
         ``unit`` is ``"B"`` where amounts are bytes, else a noun for people (``"files"``).
@@ -36,16 +36,6 @@ class Progress(Protocol):
         """Tell the user one thing to look at."""
 
 
-class StepContext(Protocol):
-    """The context manager that ``Progress.step`` returns."""
-
-    def __enter__(self) -> Advance:
-        """Begin the step."""
-
-    def __exit__(self, *exc: object) -> bool | None:
-        """End the step."""
-
-
 class Quiet:
     """A ``Progress`` that shows nothing."""
 
@@ -56,7 +46,7 @@ class Quiet:
 
         yield advance
 
-    def step(self, name: str, *, total: int | None = None, unit: str = "") -> StepContext:
+    def step(self, name: str, *, total: int | None = None, unit: str = "") -> AbstractContextManager[Advance]:
         """Begin a step that nobody sees."""
         return self._step()
 

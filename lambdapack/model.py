@@ -1,0 +1,196 @@
+"""The values that flow between stages. Frozen, without behaviour that needs a disk or a network."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from lambdapack.target import Target
+
+__all__ = [
+    "Distribution",
+    "Dropped",
+    "FunctionSpec",
+    "Location",
+    "Lock",
+    "Pin",
+    "SlimReport",
+    "Trace",
+    "Tree",
+]
+
+
+@dataclass(frozen=True, order=True)
+class Pin:
+    """One distribution of a lock.
+
+    Attributes:
+        name: Canonical name (PEP 503).
+        version: Exact version, with its local part (``2.13.0+cpu``).
+        hashes: ``sha256:…`` of every file that may be installed; at least one.
+    """
+
+    name: str
+    version: str
+    hashes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Lock:
+    """What will be installed, to the byte.
+
+    Attributes:
+        target: What it was resolved for.
+        glibc: The newest C library that its wheels may ask for.
+        pins: By name.
+        requested: Canonical names that the user asked for; the rest came as dependencies.
+    """
+
+    target: Target
+    glibc: tuple[int, int]
+    pins: tuple[Pin, ...]
+    requested: tuple[str, ...]
+
+    @property
+    def text(self) -> str:
+        """The lock as a requirements file for ``pip install --require-hashes --no-deps``."""
+        lines = []
+        for pin in sorted(self.pins):
+            hashes = [f"    --hash={value}" for value in sorted(pin.hashes)]
+            lines.append(" \\\n".join([f"{pin.name}=={pin.version}", *hashes]))
+        return "\n".join(lines) + "\n"
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of ``text``, hex."""
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """An installed distribution.
+
+    Attributes:
+        name: Canonical name.
+        version: Its version.
+        files: Paths relative to the tree's root, POSIX style, that its RECORD lists and that exist.
+        top_level: Names that it adds to ``import``, e.g. ``("sklearn",)``.
+    """
+
+    name: str
+    version: str
+    files: tuple[str, ...]
+    top_level: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Tree:
+    """An installed site-packages for one target.
+
+    Attributes:
+        root: The folder.
+        target: What it is for.
+        distributions: By name.
+    """
+
+    root: Path
+    target: Target
+    distributions: tuple[Distribution, ...]
+
+
+@dataclass(frozen=True)
+class Trace:
+    """The files of a tree that a program touched, in order of first use.
+
+    Attributes:
+        files: Paths relative to the tree's root, POSIX style.
+        native: Those that only native code opened, not Python and not the dynamic linker.
+        how: ``traced`` or, where the target's Python cannot run here, ``heuristic``.
+        code: What was run.
+    """
+
+    files: tuple[str, ...]
+    native: frozenset[str]
+    how: Literal["traced", "heuristic"]
+    code: str
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """Bytes that one rule took from one distribution."""
+
+    rule: str
+    distribution: str
+    files: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class SlimReport:
+    """What slimming did.
+
+    Attributes:
+        installed_bytes, slimmed_bytes: The tree before and after, bytecode of pip's included.
+        installed_files, slimmed_files: The same in files.
+        dropped: By rule and distribution; stripping and bytecode are rules too (bytecode adds, and
+            so its bytes are negative).
+        reverted: Path -> why a shared object kept its original bytes.
+        kept: Paths that a rule would have dropped but the trace touched.
+        sizes: Distribution -> (bytes before, bytes after).
+    """
+
+    installed_bytes: int
+    slimmed_bytes: int
+    installed_files: int
+    slimmed_files: int
+    dropped: tuple[Dropped, ...]
+    reverted: Mapping[str, str]
+    kept: tuple[str, ...]
+    sizes: Mapping[str, tuple[int, int]]
+
+
+@dataclass(frozen=True)
+class Location:
+    """Where a pack is in S3.
+
+    Attributes:
+        bucket: The bucket.
+        key: The object's key, ``PREFIX/packs/<first 2>/<id>.tar.zst``.
+        region: The bucket's region.
+    """
+
+    bucket: str
+    key: str
+    region: str
+
+
+@dataclass(frozen=True)
+class FunctionSpec:
+    """A function as it should be, whichever cloud it goes to.
+
+    Attributes:
+        name: The function's name.
+        handler: ``module.function``.
+        target: Python and architecture.
+        zip_path: The function's zip on this machine.
+        pack_id: The pack that its index names, or ``None`` for a function without one.
+        location: Where that pack is.
+        memory_mb, tmp_mb, timeout: Lambda's settings; ``timeout`` in seconds.
+        environment: Environment variables.
+        role: ARN of an existing role, or ``None`` to have one made.
+    """
+
+    name: str
+    handler: str
+    target: Target
+    zip_path: Path
+    pack_id: str | None
+    location: Location | None
+    memory_mb: int = 1769
+    tmp_mb: int = 512
+    timeout: int = 30
+    environment: Mapping[str, str] = field(default_factory=dict)
+    role: str | None = None
