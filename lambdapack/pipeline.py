@@ -1,0 +1,357 @@
+"""A build from end to end: requirements -> lock -> tree -> trace -> slimmed tree -> pack.
+
+The stages know nothing of each other; this is where their values meet.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
+
+import lambdapack
+import runtime_shim
+from lambdapack import build as build_stage
+from lambdapack import buildreport, bytecode, interpreter, pack
+from lambdapack import lock as lock_stage
+from lambdapack import slim as slim_stage
+from lambdapack import trace as trace_stage
+from lambdapack.buildoptions import BuildOptions, TraceOptions, describe, digest
+from lambdapack.buildreport import BuildReport, BuiltDistribution, PackFacts
+from lambdapack.errors import ConfigurationError, LambdapackError
+from lambdapack.interpreter import Interpreter
+from lambdapack.model import Lock, SlimReport, Trace, Tree
+from lambdapack.progress import QUIET, Progress
+from lambdapack.slim import SlimOptions
+from runtime_shim._index import ARENA
+
+__all__ = ["BuildOptions", "Built", "TraceOptions", "build", "default_cache"]
+
+
+@dataclass(frozen=True)
+class Built:
+    """A build's outcome; ``reused`` where an earlier one was found to be the same."""
+
+    report: BuildReport
+    directory: Path
+    reused: bool
+
+
+def default_cache(environment: Mapping[str, str]) -> Path:
+    """``$LAMBDAPACK_CACHE``, else ``$XDG_CACHE_HOME/lambdapack``, else ``~/.cache/lambdapack``."""
+    if chosen := environment.get("LAMBDAPACK_CACHE"):
+        return Path(chosen)
+    base = environment.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "lambdapack"
+
+
+def build(
+    options: BuildOptions, *, cache_dir: Path, jobs: int | None = None, progress: Progress = QUIET
+) -> Built:
+    """Build a pack into ``options.output``; an earlier build there of the very same inputs is reused.
+
+    Raises:
+        LambdapackError: A stage failed; nothing of it is left in ``options.output``.
+    """
+    requirements = lock_stage.read_requirements(options.requirements, options.files)
+    if not requirements.names:
+        raise ConfigurationError(
+            "nothing to build: no requirement was given",
+            hint="name one (lambdapack build spacy), a file (-r requirements.txt), or [build] requirements",
+        )
+    clock = _Clock()
+    python = interpreter.find(options.target.python)
+    with clock.stage("lock"):
+        lock = lock_stage.resolve(
+            requirements,
+            options.target,
+            python,
+            glibc=options.glibc,
+            exclude=options.exclude,
+            cache_dir=cache_dir,
+            progress=progress,
+        )
+    inputs = digest(options, lock, python)
+    earlier = _earlier(options.output, inputs)
+    if earlier is not None:
+        progress.note(f"nothing changed since the last build in {options.output}: reused")
+        return Built(earlier, options.output, reused=True)
+    return _build(
+        options,
+        lines=requirements.lines,
+        lock=lock,
+        python=python,
+        inputs=inputs,
+        clock=clock,
+        jobs=jobs,
+        progress=progress,
+    )
+
+
+def _build(
+    options: BuildOptions,
+    *,
+    lines: tuple[str, ...],
+    lock: Lock,
+    python: Interpreter,
+    inputs: str,
+    clock: _Clock,
+    jobs: int | None,
+    progress: Progress,
+) -> Built:
+    builder, reason = build_stage.choose(options.builder, options.target)
+    progress.note(f"builder: {builder.name} ({reason})")
+    with _workspace(options.output) as work:
+        with clock.stage("install"):
+            tree = builder.install(lock, work / "tree", progress=progress)
+        with clock.stage("bytecode"):
+            bytecode.compile_tree(tree.root, python, jobs=jobs, progress=progress)
+        runner = _Runner(options, lock, python, work, progress)
+        with clock.stage("trace"):
+            trace = runner.trace(tree)
+        with clock.stage("slim"):
+            slimmed, slim_report, restored = _slim(
+                tree, trace, options.slim, runner=runner, work=work, progress=progress
+            )
+        with clock.stage("pack"):
+            made = pack.write(
+                slimmed,
+                trace,
+                lock.digest,
+                work / "pack",
+                level=options.level,
+                jobs=jobs,
+                progress=progress,
+            )
+        report = BuildReport(
+            tool=f"lambdapack {lambdapack.__version__}",
+            inputs=inputs,
+            target=str(options.target),
+            glibc="{}.{}".format(*lock.glibc),
+            builder={"name": builder.name, "reason": reason},
+            requirements=lines,
+            lock={"digest": lock.digest, "text": lock.text},
+            options=describe(options),
+            distributions=_distributions(tree, lock, slim_report),
+            slim=slim_report,
+            restored=tuple(restored),
+            trace={
+                "how": trace.how,
+                "code": trace.code,
+                "files": list(trace.files),
+                "native": sorted(trace.native),
+            },
+            pack=_facts(made),
+            seconds=clock.seconds,
+        )
+        _publish(made, report, options.output)
+    return Built(report, options.output, reused=False)
+
+
+class _Clock:
+    """Seconds by stage."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        begun = time.perf_counter()
+        yield
+        self.seconds[name] = round(time.perf_counter() - begun, 3)
+
+
+class _Runner:
+    """Runs the traced code on a tree, where the target's Python can run here."""
+
+    def __init__(
+        self, options: BuildOptions, lock: Lock, python: Interpreter, work: Path, progress: Progress
+    ) -> None:
+        self.native = python.machine == options.target.machine
+        self.python = python
+        self._options = options.trace
+        self._requested = lock.requested
+        self._work = work
+        self._progress = progress
+        self._code: str | None = None
+
+    def trace(self, tree: Tree) -> Trace:
+        """The files that the code touches; by rule of thumb where it cannot run."""
+        if not self.native:
+            self._progress.note(
+                f"no Python for {tree.target.arch} runs on this machine: files are ordered by the heuristic"
+            )
+            return trace_stage.heuristic(tree, self._requested)
+        if self._code is None:
+            self._code = self._what(tree)
+        return trace_stage.run(
+            tree,
+            self.python,
+            self._code,
+            search=self._search(),
+            environment=self._options.environment,
+            timeout=self._options.timeout,
+            progress=self._progress,
+        )
+
+    def _what(self, tree: Tree) -> str:
+        if self._options.handler:
+            return _call(self._options.handler, self._options.event)
+        return self._options.code or trace_stage.default_code(tree, self._requested)
+
+    def _search(self) -> tuple[Path, ...]:
+        if self._options.handler is None or self._options.source is None:
+            return ()
+        # A handler may begin with "import runtime_shim". Without an index it does nothing; alone in a
+        # folder it brings no other package of this environment along.
+        beside = self._work / "shim"
+        if not beside.exists():
+            shim = Path(runtime_shim.__file__).parent
+            shutil.copytree(shim, beside / shim.name, ignore=shutil.ignore_patterns("__pycache__"))
+        return (self._options.source, beside)
+
+
+def _call(handler: str, event: Any) -> str:
+    """Code that calls ``handler`` once, with a context like Lambda's."""
+    module, _, function = handler.replace("/", ".").rpartition(".")
+    return f"""\
+import importlib, json, types
+context = types.SimpleNamespace(
+    function_name="trace", function_version="$LATEST", aws_request_id="trace", memory_limit_in_mb="1769",
+    invoked_function_arn="", log_group_name="", log_stream_name="", identity=None, client_context=None,
+    get_remaining_time_in_millis=lambda: 300000)
+event = json.loads({json.dumps(event)!r})
+getattr(importlib.import_module({module!r}), {function!r})(event, context)
+"""
+
+
+def _slim(
+    tree: Tree, trace: Trace, options: SlimOptions, *, runner: _Runner, work: Path, progress: Progress
+) -> tuple[Tree, SlimReport, list[str]]:
+    """Slim, then run the traced code again; a step that broke it is taken back, and said."""
+    attempts = [
+        (options, "stripping"),
+        (replace(options, strip=False), "dropping files"),
+        (replace(options, strip=False, keep=("**", "**/*", "*"), drop=()), ""),
+    ]
+    restored: list[str] = []
+    for number, (attempt, suspect) in enumerate(attempts):
+        slimmed, report = slim_stage.slim(
+            tree,
+            work / f"slim{number}",
+            trace=trace,
+            interpreter=runner.python if runner.native else None,
+            options=attempt,
+            progress=progress,
+        )
+        try:
+            if runner.native:
+                runner.trace(slimmed)
+        except LambdapackError as error:
+            if not suspect:
+                raise
+            restored.append(f"{suspect} was taken back: {error.message}")
+            progress.warn(
+                f"the traced code fails on the slimmed tree; without {suspect} then: {error.message}"
+            )
+        else:
+            break
+    return slimmed, report, restored
+
+
+def _distributions(tree: Tree, lock: Lock, slimmed: SlimReport) -> tuple[BuiltDistribution, ...]:
+    found = []
+    for one in sorted(tree.distributions, key=lambda one: one.name):
+        before, after = slimmed.sizes.get(one.name, (0, 0))
+        found.append(
+            BuiltDistribution(one.name, one.version, one.name in lock.requested, one.top_level, before, after)
+        )
+    return tuple(found)
+
+
+def _facts(made: pack.Pack) -> PackFacts:
+    index = made.index
+    arena = sum(size for size, kind in zip(index.sizes, index.classes, strict=True) if kind in ARENA)
+    return PackFacts(
+        id=made.id,
+        file=made.path.name,
+        index=made.index_path.name,
+        bytes=made.path.stat().st_size,
+        unpacked_bytes=sum(index.frame_size),
+        files=len(index.paths),
+        frames=len(index.frame_stored),
+        hot_frames=index.hot,
+        hot_bytes=sum(index.frame_stored[: index.hot]),
+        eager_frames=index.eager,
+        eager_bytes=sum(index.frame_stored[: index.eager]),
+        disk_bytes=sum(index.sizes) - arena,
+        arena_bytes=arena,
+        glibc=index.glibc,
+    )
+
+
+def _earlier(output: Path, inputs: str) -> BuildReport | None:
+    """The build in ``output``, if it is of these inputs and its pack is sound."""
+    try:
+        report = buildreport.read(output)
+        if report.inputs != inputs or not (output / report.pack.index).is_file():
+            return None
+        if pack.verify(output / report.pack.file):
+            return None
+    except (LambdapackError, OSError):
+        return None
+    return report
+
+
+@contextmanager
+def _workspace(output: Path) -> Iterator[Path]:
+    """A folder inside ``output`` for this build alone; those of builds that were killed go first."""
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        for left in output.glob(f"{_WORK}*"):
+            if not _alive(left.name):
+                shutil.rmtree(left, ignore_errors=True)
+        work = Path(mkdtemp(prefix=f"{_WORK}{os.getpid()}-", dir=output))
+    except OSError as error:
+        raise ConfigurationError(
+            f"cannot build into {output}: {error.strerror}", hint="choose another folder with --output"
+        ) from None
+    (work / "pack").mkdir()
+    try:
+        yield work
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+_WORK = ".work-"
+
+
+def _alive(name: str) -> bool:
+    try:
+        os.kill(int(name.removeprefix(_WORK).partition("-")[0]), 0)
+    except (ValueError, ProcessLookupError):
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _publish(made: pack.Pack, report: BuildReport, output: Path) -> None:
+    """Move the pack into ``output``; build.json, last, makes it the current one."""
+    try:
+        before = buildreport.read(output).pack
+    except LambdapackError:
+        before = None
+    for path in (made.path, made.index_path):
+        path.replace(output / path.name)
+    buildreport.write(report, output)
+    if before is not None and before.id != report.pack.id:
+        for name in (before.file, before.index):
+            (output / Path(name).name).unlink(missing_ok=True)
