@@ -1,1 +1,204 @@
-"""The loader that runs inside the function: standard library and the zstd decoder, nothing else."""
+"""The loader that runs inside the function: standard library and the zstd decoder, nothing else.
+
+``import runtime_shim`` as a handler's first line puts the pack that the function's zip names in place
+and makes it importable. Without an index beside the shim it does nothing, so that a handler runs in a
+unit test unchanged.
+
+Environment: ``LAMBDAPACK_ROOT`` (default ``/tmp/lambdapack``), ``LAMBDAPACK_MODE`` (``stream`` or
+``disk``), ``LAMBDAPACK_HANDLER`` (the real handler where the function's handler is
+``runtime_shim.handler``), ``AWS_ENDPOINT_URL_S3``.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from ._start import Pack
+
+__all__ = ["PackError", "handler", "ready", "stats"]
+
+_pack: Pack | None = None
+_emitted = False
+
+
+def __getattr__(name: str) -> Any:
+    # Both are rare, and a start without a pack pays for neither.
+    if name == "PackError":
+        from ._disk import PackError
+
+        return PackError
+    if name == "handler":
+        raise AttributeError(
+            "runtime_shim.handler needs LAMBDAPACK_HANDLER to name the real handler, e.g. app.handler"
+        )
+    raise AttributeError("module %r has no attribute %r" % (__name__, name))
+
+
+def stats() -> dict[str, Any]:
+    """What this process's start did: bytes, requests, retries, frames, resumed frames, milliseconds.
+
+    Empty without a pack.
+    """
+    return _pack.stats() if _pack is not None else {}
+
+
+def ready() -> None:
+    """Return once everything is in place that a first invocation may need.
+
+    Called by itself when Lambda asks for the handler; a handler need not.
+    """
+    global _emitted
+    if _pack is None:
+        return
+    _pack.wait_eager()
+    if not _emitted:
+        _emitted = True
+        _emit(_pack)
+
+
+def _emit(pack: Pack) -> None:
+    """One line in CloudWatch's embedded metric format
+    (https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html).
+    """
+    import json
+    import time
+
+    line = pack.stats()
+    metrics = [{"Name": name, "Unit": "Milliseconds"} for name in ("fetch_ms", "wait_ms", "start_ms")]
+    metrics += [{"Name": name, "Unit": "Count"} for name in ("requests", "retries", "resumed")]
+    metrics.append({"Name": "bytes", "Unit": "Bytes"})
+    line["lambdapack"] = "cold_start"
+    line["pack"] = pack.place.base.rpartition("/")[2]
+    line["function"] = os.environ.get("AWS_LAMBDA_FUNCTION_NAME", "")
+    line["_aws"] = {
+        "Timestamp": int(time.time() * 1000),
+        "CloudWatchMetrics": [{"Namespace": "lambdapack", "Dimensions": [["function"]], "Metrics": metrics}],
+    }
+    print(json.dumps(line), flush=True)
+
+
+def _start(environ: Mapping[str, str]) -> None:
+    """Find the index beside this file and put its pack in place; nothing to do without one."""
+    global _pack
+    here = os.path.dirname(os.path.abspath(__file__))
+    try:
+        with open(here + "/index.json", "rb") as file:
+            data = file.read()
+    except FileNotFoundError:
+        return
+    import json
+
+    from ._contents import Contents
+    from ._disk import PackError, Place
+    from ._index import IndexFormatError, decode
+    from ._s3 import Source
+    from ._start import Pack
+
+    try:
+        index = decode(data)
+        with open(here + "/location.json", "rb") as file:
+            location = json.loads(file.read())
+        pack_id, bucket, key = location["id"], location["bucket"], location["key"]
+    except (OSError, ValueError, KeyError, IndexFormatError) as error:
+        raise PackError(
+            "lambdapack: the function's zip is damaged, build it again with lambdapack package: %s" % error
+        ) from error
+    _check_target(index.target, PackError)
+    disk = environ.get("LAMBDAPACK_MODE", "stream") == "disk"
+    root = environ.get("LAMBDAPACK_ROOT") or "/tmp/lambdapack"
+    place = Place(root, pack_id, index, disk)
+    source = Source(bucket, key, location.get("region", ""), environ)
+    pack = Pack(place, source, lambda: _decoder(here), len(index.frame_size) if disk else index.eager)
+    # Forks before anything below is set up: the child needs none of it.
+    pack.start()
+    _pack = pack
+    position = _position(environ)
+    if disk:
+        pack.wait_eager()
+        sys.path.insert(position, place.site)
+        return
+    from . import _guard, _importer
+
+    _guard.install(_importer.install(pack, Contents(index), position))
+
+
+def _check_target(target: str, error: type[Exception]) -> None:
+    machine = {"aarch64": "arm64"}.get(os.uname().machine, os.uname().machine)
+    here = "python%d.%d/%s" % (sys.version_info[0], sys.version_info[1], machine)
+    if target != here:
+        raise error(
+            "lambdapack: the pack is for %s but this function runs %s: change the function's runtime and "
+            "architecture, or build for it (lambdapack build --python %d.%d --arch %s)"
+            % (target, here, sys.version_info[0], sys.version_info[1], machine)
+        )
+
+
+def _position(environ: Mapping[str, str]) -> int:
+    """Where dependencies go on ``sys.path``: right behind the function's own code."""
+    task = environ.get("LAMBDA_TASK_ROOT", "")
+    if task in sys.path:
+        return sys.path.index(task) + 1
+    return min(1, len(sys.path))
+
+
+def _decoder(here: str) -> Any:
+    """The zstd decoder: the extension beside the shim, else whatever this Python has."""
+    path = here + "/backend_c.so"
+    if os.path.exists(path):
+        from importlib.machinery import ExtensionFileLoader, ModuleSpec
+        from importlib.util import module_from_spec
+
+        loader = ExtensionFileLoader("zstandard.backend_c", path)
+        spec = ModuleSpec("zstandard.backend_c", loader, origin=path)
+        module = module_from_spec(spec)
+        loader.exec_module(module)
+        return module
+    import zstandard
+
+    return zstandard
+
+
+def _hold_handler(environ: Mapping[str, str]) -> None:
+    """Make Lambda's first look at the handler wait for the rest of the pack.
+
+    The runtime imports the handler's module and then gets the handler from it; between the two nothing
+    calls us. So the module, still being imported, gets a class whose attribute access waits, once.
+    """
+    name = environ.get("_HANDLER", "").rpartition(".")[0].replace("/", ".")
+    module = sys.modules.get(name)
+    if module is None or module.__name__ == __name__:
+        return
+    plain = type(module)
+
+    class Waiting(plain):  # type: ignore[misc, valid-type]
+        def __getattribute__(self, attribute: str) -> Any:
+            if not attribute.startswith("__"):
+                object.__setattr__(self, "__class__", plain)
+                ready()
+            return plain.__getattribute__(self, attribute)
+
+    module.__class__ = Waiting
+
+
+def _bind_handler(environ: Mapping[str, str]) -> None:
+    """Import the real handler where this module is the function's handler."""
+    name = environ.get("LAMBDAPACK_HANDLER", "")
+    if not name:
+        return
+    from importlib import import_module
+
+    module, _, function = name.rpartition(".")
+    globals()["handler"] = getattr(import_module(module.replace("/", ".")), function)
+    ready()
+
+
+_start(os.environ)
+if _pack is not None:
+    _hold_handler(os.environ)
+_bind_handler(os.environ)

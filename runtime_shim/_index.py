@@ -110,11 +110,14 @@ class Index:
         self.frame_stored_start = [0, *accumulate(frame_stored)]
 
     def frames_of(self, file: int) -> range:
-        """The frames, as a range, that hold any byte of file number ``file``."""
+        """The frames, as a range, after which file number ``file`` is complete.
+
+        An empty file is complete, that is, there, once the frame at its offset is in place.
+        """
         start = self.offsets[file]
         first = bisect_right(self.frame_start, start) - 1
         if not self.sizes[file]:
-            return range(first, first)
+            return range(first, first + 1)
         return range(first, bisect_right(self.frame_start, start + self.sizes[file] - 1))
 
 

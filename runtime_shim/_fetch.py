@@ -1,0 +1,191 @@
+"""Fetching frames: range requests, verification, decompression, placing.
+
+Runs in a child process on a cold start (no interpreter lock shared with the imports), in threads where
+forking is not possible, and in the importing thread itself for the rare frame that is fetched on demand.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from hashlib import sha256
+
+from ._disk import PackError
+from ._s3 import Connection, S3Error
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable
+
+    from ._disk import Place
+    from ._s3 import Source
+
+CONNECTIONS = 4
+# A request's bytes: the first ones small so that the first imports start early, later ones large so that
+# there are few requests (S3 takes 5,500 GET/s a prefix from everybody together).
+FIRST_REQUEST = 1024 * 1024
+REQUEST = 8 * 1024 * 1024
+ATTEMPTS = 8
+FIRST_PAUSE = 0.05
+LONGEST_PAUSE = 2.0
+
+
+class Stats:
+    """Counts of one process's fetching; all of them only ever grow."""
+
+    __slots__ = ("bytes", "connect", "frames", "requests", "retries")
+
+    def __init__(self) -> None:
+        self.bytes = 0
+        self.connect = 0
+        self.frames = 0
+        self.requests = 0
+        self.retries = 0
+
+
+class Fetcher:
+    """Fetches frames of one pack.
+
+    Args:
+        place: Where they go.
+        source: Where they are.
+        decoder: The zstd decoder's module.
+        alive: Called between frames; raises to give up (the parent process is gone).
+    """
+
+    def __init__(self, place: Place, source: Source, decoder: Any, alive: Callable[[], None]) -> None:
+        self.place = place
+        self.source = source
+        self.decoder = decoder
+        self.alive = alive
+        self.stats = Stats()
+        self._failed: BaseException | None = None
+
+    def run(self, frames: list[int], connections: int = CONNECTIONS, spawn: Any = None) -> None:
+        """Fetch ``frames`` (ascending) over several connections; return when all are in place.
+
+        ``spawn`` starts a thread (``_thread.start_new_thread`` unless told otherwise).
+
+        Raises:
+            PackError: Names what failed and what helps. Frames that are in place stay.
+        """
+        jobs = cut(frames, self.place.index.frame_stored, connections)
+        if len(jobs) <= 1 or connections <= 1:
+            for job in jobs:
+                self._job(Connection(self.source), job)
+            return
+        from _thread import allocate_lock, start_new_thread
+
+        pending = iter(jobs)
+        done = allocate_lock()
+        done.acquire()
+        running = [0] * min(connections, len(jobs))
+
+        def work() -> None:
+            connection = Connection(self.source)
+            try:
+                # next() on a list's iterator is one step for the interpreter: no job is taken twice.
+                for job in pending:
+                    if self._failed is not None:
+                        break
+                    self._job(connection, job)
+            except BaseException as error:
+                self._failed = self._failed or error
+            finally:
+                connection.close()
+                running.pop()
+                if not running:
+                    done.release()
+
+        for _ in list(running):
+            (spawn or start_new_thread)(work, ())
+        done.acquire()
+        if self._failed is not None:
+            raise self._failed
+
+    def _job(self, connection: Connection, job: list[int]) -> None:
+        """Fetch one run of neighbouring frames, resuming after each failure at the first one missing."""
+        left = list(job)
+        attempt = 0
+        while left:
+            try:
+                self._frames(connection, left)
+            except S3Error as error:
+                attempt += 1
+                connection.close()
+                if not error.retry or attempt >= ATTEMPTS:
+                    raise PackError(self._gave_up(error, attempt)) from error
+                self.stats.retries += 1
+                self.source.forget_signature()
+                pause(attempt)
+            except OSError as error:
+                raise self.place.failure(error) from error
+
+    def _frames(self, connection: Connection, left: list[int]) -> None:
+        index = self.place.index
+        first = index.frame_stored_start[left[0]]
+        last = index.frame_stored_start[left[-1] + 1] - 1
+        self.stats.requests += 1
+        connection.request(first, last)
+        stored = memoryview(bytearray(max(index.frame_stored[frame] for frame in left)))
+        while left:
+            self.alive()
+            frame = left[0]
+            view = stored[: index.frame_stored[frame]]
+            connection.read_into(view)
+            self.stats.bytes += len(view)
+            if sha256(view).hexdigest() != index.frame_sha256[frame]:
+                raise S3Error(
+                    "frame %d of %s does not have the digest that the function's index gives"
+                    % (frame, self.source.url),
+                    code="CorruptFrame",
+                )
+            # The digest vouches for the bytes; the sizes in the index bound what they may become.
+            data = decompress(self.decoder, view, index.frame_size[frame])
+            self.place.put(frame, data)
+            self.stats.frames += 1
+            del left[0]
+
+    def _gave_up(self, error: S3Error, attempts: int) -> str:
+        tried = " (%d attempts)" % attempts if attempts > 1 else ""
+        return "lambdapack: the pack could not be fetched%s: %s" % (tried, error)
+
+
+def decompress(decoder: Any, stored: memoryview, size: int) -> memoryview:
+    """One frame's content, exactly ``size`` bytes."""
+    data = memoryview(bytearray(size))
+    reader = decoder.ZstdDecompressor().stream_reader(stored)
+    done = 0
+    while done < size:
+        got = reader.readinto(data[done:])
+        if not got:
+            break
+        done += got
+    if done != size or reader.read(1):
+        raise S3Error("a frame does not decompress to the %d bytes that the index gives" % size, retry=False)
+    return data
+
+
+def cut(frames: list[int], stored: list[int], connections: int) -> list[list[int]]:
+    """Runs of neighbouring frames, one a request, in order.
+
+    The first request of each connection is small; then they grow.
+    """
+    jobs: list[list[int]] = []
+    size = 0
+    for frame in frames:
+        limit = FIRST_REQUEST if len(jobs) <= connections else REQUEST
+        if jobs and jobs[-1][-1] + 1 == frame and size + stored[frame] <= limit:
+            jobs[-1].append(frame)
+            size += stored[frame]
+        else:
+            jobs.append([frame])
+            size = stored[frame]
+    return jobs
+
+
+def pause(attempt: int) -> None:
+    """Wait before the next attempt: exponential, with full jitter so that a thousand starts spread out."""
+    longest = min(LONGEST_PAUSE, FIRST_PAUSE * 2**attempt)
+    share = int.from_bytes(os.urandom(2), "big") / 65535
+    time.sleep(longest * (0.25 + 0.75 * share))

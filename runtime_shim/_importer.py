@@ -1,0 +1,257 @@
+"""Imports from a pack: a path entry finder for its root and loaders that wait for their frames.
+
+The modules that come out are those of a plain directory: the same ``__file__``, ``__cached__``,
+``__path__``, loader classes derived from importlib's own, so that ``inspect``, ``pkgutil``,
+``importlib.resources`` and pickling work as they do there.
+"""
+
+from __future__ import annotations
+
+import _imp
+import marshal
+import sys
+
+# The frozen module itself: importing importlib.machinery would execute two files more.
+_external: Any = sys.modules["_frozen_importlib_external"]
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from importlib.machinery import ExtensionFileLoader, ModuleSpec, SourceFileLoader, SourcelessFileLoader
+    from types import CodeType, ModuleType
+    from typing import Any
+
+    from ._contents import Contents
+    from ._start import Pack
+else:
+    SourceFileLoader = _external.SourceFileLoader
+    SourcelessFileLoader = _external.SourcelessFileLoader
+    ExtensionFileLoader = _external.ExtensionFileLoader
+    ModuleSpec = type(sys.__spec__)
+
+_fix_co_filename: Any = getattr(_imp, "_fix_co_filename")  # noqa: B009  # not in typeshed
+MAGIC = _external.MAGIC_NUMBER
+EXTENSIONS = tuple(_imp.extension_suffixes())
+CACHE = "/__pycache__/"
+PYC = "." + (sys.implementation.cache_tag or "") + ".pyc"
+
+
+class Importer:
+    """Everything that loaders and finders of one pack share."""
+
+    def __init__(self, pack: Pack, contents: Contents) -> None:
+        self.pack = pack
+        self.site = pack.place.site
+        self.contents = contents
+        self.files = contents.files
+        self._native = dict(pack.index.native)
+
+    def relative(self, path: str) -> str | None:
+        """``path`` relative to the pack's root, or None if it is elsewhere."""
+        site = self.site
+        if path.startswith(site) and path[len(site) : len(site) + 1] == "/":
+            return path[len(site) + 1 :]
+        return None
+
+    def read(self, file: int) -> memoryview:
+        """The bytes of a file that lives in the arena."""
+        self.pack.wait_file(file)
+        place = self.pack.place
+        offset = place.index.offsets[file]
+        return place.arena[offset : offset + place.index.sizes[file]]
+
+    def wait_library(self, file: int) -> None:
+        """Wait for a shared object and all those that the dynamic linker will map for it."""
+        self.pack.wait_file(file)
+        for needed in self.pack.index.needs.get(file, ()):
+            self.pack.wait_file(needed)
+
+    def wait_native(self, top_level: str) -> None:
+        """Wait for the files that the native code of ``top_level`` opens: nothing else can make it."""
+        for name in ("*", top_level):
+            for file in self._native.pop(name, ()):
+                self.pack.wait_file(file)
+
+
+class PackLoader(SourceFileLoader):
+    """Loads a module's bytecode from the arena; its source is there for those who ask."""
+
+    def __init__(self, fullname: str, path: str, importer: Importer, relative: str) -> None:
+        self.name = fullname
+        self.path = path
+        self._importer = importer
+        self._relative = relative
+
+    def get_code(self, fullname: str) -> CodeType | None:
+        """The module's code, from its bytecode or, where there is none, from its source."""
+        importer = self._importer
+        folder, slash, name = self._relative.rpartition("/")
+        cached = importer.files.get(folder + slash + "__pycache__/" + name[:-3] + PYC)
+        if cached is None:
+            return compile(self.get_data(self.path), self.path, "exec", dont_inherit=True)
+        view = importer.read(cached)
+        if bytes(view[:4]) != MAGIC:
+            return compile(self.get_data(self.path), self.path, "exec", dont_inherit=True)
+        code: CodeType = marshal.loads(view[16:])
+        _fix_co_filename(code, self.path)
+        return code
+
+    def get_data(self, path: Any) -> bytes:
+        """The bytes of a file of the pack by its path, or of any other file."""
+        importer = self._importer
+        relative = importer.relative(path) if isinstance(path, str) else None
+        file = importer.files.get(relative) if relative is not None else None
+        if file is None or importer.pack.index.classes[file] not in importer.pack.place.in_arena:
+            return super().get_data(path)
+        return bytes(importer.read(file))
+
+    def path_stats(self, path: Any) -> Any:
+        """Size and time of a source, as ``py_compile`` and importlib's own loaders ask for it."""
+        relative = self._importer.relative(path)
+        file = self._importer.files.get(relative) if relative is not None else None
+        if file is None:
+            return super().path_stats(path)
+        return {"mtime": 0, "size": self._importer.pack.index.sizes[file]}
+
+    def set_data(self, path: Any, data: Any, *, _mode: int = 0o666) -> None:
+        """Write nothing: the pack's bytecode is complete."""
+
+
+class PackBytecodeLoader(SourcelessFileLoader):
+    """Loads a module that ships as a bare ``.pyc``."""
+
+    def __init__(self, fullname: str, path: str, importer: Importer, file: int) -> None:
+        self.name = fullname
+        self.path = path
+        self._importer = importer
+        self._file = file
+
+    def get_data(self, path: Any) -> bytes:
+        """The bytes of the module's file, or of any other."""
+        return bytes(self._importer.read(self._file)) if path == self.path else super().get_data(path)
+
+
+class PackExtensionLoader(ExtensionFileLoader):
+    """Loads an extension module once it and its libraries are complete."""
+
+    def __init__(self, fullname: str, path: str, importer: Importer, file: int) -> None:
+        self.name = fullname
+        self.path = path
+        self._importer = importer
+        self._file = file
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        """Wait, then load."""
+        self._importer.wait_library(self._file)
+        return super().create_module(spec)
+
+
+class PackFinder:
+    """Finds modules in one folder of a pack: what ``sys.path_hooks`` makes for a path entry."""
+
+    def __init__(self, path: str, importer: Importer) -> None:
+        self.path = path
+        self._importer = importer
+        relative = importer.relative(path)
+        self._prefix = relative + "/" if relative else ""
+
+    def find_spec(self, fullname: str, target: object = None) -> ModuleSpec | None:
+        """The module's spec, as a plain directory's finder gives it; None if it is not here."""
+        importer = self._importer
+        files = importer.files
+        top, _, tail = fullname.rpartition(".")
+        base = self._prefix + tail
+        if not top and importer._native:
+            importer.wait_native(fullname)
+        # The order of FileFinder: package before module, extension before source before bytecode.
+        for stem, package in ((base + "/__init__", True), (base, False)):
+            for suffix in EXTENSIONS:
+                file = files.get(stem + suffix)
+                if file is not None:
+                    path = importer.site + "/" + stem + suffix
+                    return self._spec(
+                        fullname, path, PackExtensionLoader(fullname, path, importer, file), package
+                    )
+            if stem + ".py" in files:
+                path = importer.site + "/" + stem + ".py"
+                return self._spec(fullname, path, PackLoader(fullname, path, importer, stem + ".py"), package)
+            file = files.get(stem + ".pyc")
+            if file is not None:
+                path = importer.site + "/" + stem + ".pyc"
+                return self._spec(fullname, path, PackBytecodeLoader(fullname, path, importer, file), package)
+        if base in importer.contents.children:
+            spec = ModuleSpec(fullname, None, is_package=True)
+            spec.submodule_search_locations = [importer.site + "/" + base]
+            return spec
+        return None
+
+    def _spec(self, fullname: str, path: str, loader: Any, package: bool) -> ModuleSpec:
+        spec = ModuleSpec(fullname, loader, origin=path, is_package=package)
+        spec.has_location = True
+        if package:
+            spec.submodule_search_locations = [path.rpartition("/")[0]]
+        return spec
+
+    def iter_modules(self, prefix: str = "") -> Iterator[tuple[str, bool]]:
+        """Names and whether they are packages, for ``pkgutil``."""
+        folders = self._importer.contents.children
+        here = folders.get(self._prefix[:-1], {})
+        for name in sorted(here):
+            if here[name] < 0:
+                inside = folders.get(self._prefix + name, {})
+                if "." not in name and any(child.partition(".")[0] == "__init__" for child in inside):
+                    yield prefix + name, True
+                continue
+            stem = module_name(name)
+            if stem and stem != "__init__":
+                yield prefix + stem, False
+
+    def invalidate_caches(self) -> None:
+        """Do nothing: a pack does not change."""
+
+
+def module_name(name: str) -> str:
+    """The module that a file of this name is, ``""`` if none."""
+    for suffix in (*EXTENSIONS, ".py", ".pyc"):
+        if name.endswith(suffix):
+            stem = name[: -len(suffix)]
+            return "" if "." in stem else stem
+    return ""
+
+
+class MetadataFinder:
+    """Finds the pack's distributions for ``importlib.metadata``; finds no modules."""
+
+    def __init__(self, importer: Importer) -> None:
+        self._importer = importer
+
+    def find_spec(self, fullname: str, path: object = None, target: object = None) -> None:
+        """Never a module: that is the path entry finder's."""
+
+    def find_distributions(self, context: Any = None) -> Iterator[Any]:
+        """The distributions that match ``context``, newest importlib.metadata or oldest."""
+        from ._metadata import distributions
+
+        importer = self._importer
+        name = getattr(context, "name", None)
+        search = getattr(context, "path", None)
+        if search is not None and importer.site not in search:
+            return iter(())
+        return distributions(importer, name)
+
+
+def install(pack: Pack, contents: Contents, position: int) -> Importer:
+    """Make the pack importable, its root at ``position`` of ``sys.path``."""
+    importer = Importer(pack, contents)
+    site = pack.place.site
+
+    def hook(path: str) -> PackFinder:
+        if path == site or (isinstance(path, str) and path.startswith(site + "/")):
+            return PackFinder(path, importer)
+        raise ImportError("not in the pack")
+
+    sys.path_hooks.insert(0, hook)
+    sys.path_importer_cache.pop(site, None)
+    sys.path.insert(position, site)
+    sys.meta_path.append(MetadataFinder(importer))
+    return importer
