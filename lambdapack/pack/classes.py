@@ -1,0 +1,113 @@
+"""What kind of file each file of a tree is: the class decides where a cold start puts it."""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from lambdapack import elf
+from lambdapack.elf import Elf
+from lambdapack.pack.linking import resolve
+from lambdapack.target import Target
+from runtime_shim import _index
+
+__all__ = ["Classified", "bytecode_path", "classify"]
+
+
+@dataclass(frozen=True)
+class Classified:
+    """The classes of a tree's files and what its ELF headers say.
+
+    Attributes:
+        kinds: Path -> letter of ``runtime_shim._index``.
+        direct: Path of a shared object -> paths that it asks the dynamic linker for itself.
+        glibc: The highest version that any of them asks for.
+    """
+
+    kinds: Mapping[str, str]
+    direct: Mapping[str, tuple[str, ...]]
+    glibc: tuple[int, int] | None
+
+
+def classify(root: Path, target: Target, paths: Iterable[str], native: frozenset[str]) -> Classified:
+    """Classify the files of a tree.
+
+    Args:
+        root: The tree.
+        target: What it is for: an extension for another Python is not importable.
+        paths: Its files, relative to ``root``.
+        native: Those that only native code was seen to open.
+    """
+    kinds: dict[str, str] = {}
+    objects: dict[str, Elf] = {}
+    present = frozenset(paths)
+    for path in sorted(present):
+        kind = _kind_by_name(path, target)
+        if kind in (_index.DATA, _index.EXTENSION):
+            headers = _read_elf(root / path)
+            if headers is not None:
+                objects[path] = headers
+                kind = kind if kind == _index.EXTENSION else _kind_of_elf(root, path, headers)
+        if path in native and _may_be_native(path, kind, present, target):
+            kind = _index.NATIVE_DATA
+        kinds[path] = kind
+    versions = [headers.glibc for headers in objects.values() if headers.glibc]
+    return Classified(kinds=kinds, direct=resolve(objects), glibc=max(versions, default=None))
+
+
+def _kind_by_name(path: str, target: Target) -> str:
+    top, _, rest = path.partition("/")
+    if rest and top.endswith(".dist-info"):
+        return _index.METADATA
+    if path.endswith(".pyc"):
+        return _index.CODE
+    if path.endswith(".py"):
+        return _index.SOURCE
+    if path.endswith((f".{target.soabi}.so", ".abi3.so")):
+        return _index.EXTENSION
+    return _index.DATA
+
+
+def _read_elf(path: Path) -> Elf | None:
+    if not elf.is_elf(path):
+        return None
+    try:
+        return elf.read(path)
+    except elf.ElfError:
+        # What the linker cannot read it cannot map either: it is carried as the bytes that it is.
+        return None
+
+
+def _kind_of_elf(root: Path, path: str, headers: Elf) -> str:
+    name = path.rpartition("/")[2]
+    if headers.kind != "dyn" or not (headers.soname or ".so" in name):
+        return _index.DATA
+    # "foo.so" is importable too, but most files of such a name are plain libraries.
+    if name.endswith(".so") and name.count(".") == 1 and _initialises(root / path, name[:-3]):
+        return _index.EXTENSION
+    return _index.LIBRARY
+
+
+def _initialises(path: Path, module: str) -> bool:
+    """Whether the string table names the function that an import of ``module`` calls (PEP 489)."""
+    if module.isascii():
+        symbol = f"PyInit_{module}"
+    else:
+        symbol = "PyInitU_" + module.encode("punycode").decode("ascii").replace("-", "_")
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        return content.find(b"\0" + symbol.encode() + b"\0") >= 0
+
+
+def _may_be_native(path: str, kind: str, present: frozenset[str], target: Target) -> bool:
+    """Whether a file that native code opened may become a file of its own without hiding a module."""
+    if kind == _index.SOURCE:
+        return bytecode_path(path, target) in present
+    return kind in (_index.DATA, _index.LIBRARY)
+
+
+def bytecode_path(source: str, target: Target) -> str:
+    """Where Python looks for the bytecode of ``source`` (``a/b.py``)."""
+    folder, slash, name = source.rpartition("/")
+    return f"{folder}{slash}__pycache__/{name.removesuffix('.py')}.{target.cache_tag}.pyc"

@@ -1,0 +1,217 @@
+"""Which file goes where in a pack: its class, its band and its place in the order."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from pathlib import Path
+
+from lambdapack.errors import ConfigurationError
+from lambdapack.model import Trace, Tree
+from lambdapack.pack.classes import Classified, bytecode_path, classify
+from lambdapack.pack.linking import load_order
+from lambdapack.target import Target
+from runtime_shim import _index
+
+__all__ = ["Band", "Entry", "Layout", "arrange"]
+
+
+class Band(IntEnum):
+    """When a cold start needs a file. Bands follow each other in a pack and never share a frame."""
+
+    HOT = 0
+    """The trace touched it."""
+    REST = 1
+    """Real files that nobody was seen to touch: nothing could make a late open of them wait."""
+    LAZY_METADATA = 2
+    LAZY_CODE = 3
+    LAZY_SOURCE = 4
+
+    @property
+    def eager(self) -> bool:
+        """Whether it must be in place before the first invocation."""
+        return self <= Band.REST
+
+
+_LAZY = {
+    _index.METADATA: Band.LAZY_METADATA,
+    _index.CODE: Band.LAZY_CODE,
+    _index.SOURCE: Band.LAZY_SOURCE,
+}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One file of a pack.
+
+    Attributes:
+        path: Relative to the tree's root, POSIX style.
+        size: Bytes.
+        executable: Mode 0755 instead of 0644.
+        kind: Its class, a letter of ``runtime_shim._index``.
+        band: When it is needed.
+    """
+
+    path: str
+    size: int
+    executable: bool
+    kind: str
+    band: Band
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The files of a pack in their order, and what connects them.
+
+    Attributes:
+        entries: In pack order, band after band.
+        needs: Number of a shared object -> numbers of those that loading it maps, ascending.
+        native: Top-level name, or ``*``, -> numbers of the native-data files it waits for.
+        glibc: ``2.17``, or ``""`` when no ELF file asks for a version.
+    """
+
+    entries: tuple[Entry, ...]
+    needs: Mapping[int, tuple[int, ...]]
+    native: Mapping[str, tuple[int, ...]]
+    glibc: str
+
+
+def arrange(tree: Tree, trace: Trace) -> Layout:
+    """Order the files of ``tree`` by first use, as the pack's format wants them.
+
+    Raises:
+        ConfigurationError: The tree holds something that is neither a regular file nor a folder, or a
+            name that a pack cannot carry.
+    """
+    found = _walk(tree.root)
+    if not found:
+        raise ConfigurationError(f"{tree.root} holds no files: there is nothing to pack")
+    classified = classify(tree.root, tree.target, found, trace.native)
+    hot = _hot_order(tree, trace, classified)
+    bands = {path: _band(classified.kinds[path], path in hot) for path in found}
+    hot_rank = {path: rank for rank, path in enumerate(hot)}
+    order = sorted(found, key=lambda path: (bands[path], hot_rank.get(path, 0), _top_level(path), path))
+    numbers = {path: number for number, path in enumerate(order)}
+    entries = tuple(
+        Entry(path, found[path].st_size, _is_executable(found[path]), classified.kinds[path], bands[path])
+        for path in order
+    )
+    return Layout(
+        entries=entries,
+        needs=_needs(classified.direct, numbers),
+        native=_native(entries),
+        glibc=".".join(map(str, classified.glibc or ())),
+    )
+
+
+def _walk(root: Path) -> dict[str, os.stat_result]:
+    found: dict[str, os.stat_result] = {}
+    for folder, subfolders, names in os.walk(root):
+        for name in sorted(subfolders + names):
+            path = Path(folder, name)
+            relative = path.relative_to(root).as_posix()
+            status = path.lstat()
+            if stat.S_ISDIR(status.st_mode):
+                continue
+            if not stat.S_ISREG(status.st_mode):
+                raise ConfigurationError(
+                    f"{relative!r} in {root} is neither a regular file nor a folder; "
+                    "a pack carries regular files only",
+                    hint="drop it with a rule of [slim], or replace a link by what it points to",
+                )
+            found[_portable(relative)] = status
+    return dict(sorted(found.items()))
+
+
+def _portable(path: str) -> str:
+    try:
+        path.encode("utf-8")
+    except UnicodeEncodeError:
+        raise ConfigurationError(
+            f"the name {path!r} is not UTF-8; a pack cannot carry it", hint="drop it with a rule of [slim]"
+        ) from None
+    return path
+
+
+def _is_executable(status: os.stat_result) -> bool:
+    return bool(status.st_mode & 0o111)
+
+
+def _band(kind: str, hot: bool) -> Band:
+    return Band.HOT if hot else _LAZY.get(kind, Band.REST)
+
+
+def _top_level(path: str) -> str:
+    return path.split("/", 1)[0]
+
+
+def _needs(direct: Mapping[str, tuple[str, ...]], numbers: Mapping[str, int]) -> dict[int, tuple[int, ...]]:
+    mapped = {numbers[path]: load_order(path, direct) for path in direct}
+    return {
+        number: tuple(sorted(numbers[path] for path in needed))
+        for number, needed in sorted(mapped.items())
+        if needed
+    }
+
+
+def _hot_order(tree: Tree, trace: Trace, classified: Classified) -> dict[str, None]:
+    """The hot files in pack order: first use, but a file's prerequisites right before it.
+
+    Prerequisites are the native data of the same distribution (nothing can make a native open wait, so
+    it has to be there before the first code that might open it) and, for a shared object, what the
+    dynamic linker maps with it.
+    """
+    owners = _owners(tree, classified.kinds)
+    touched = dict.fromkeys(_touched(trace.files, classified.kinds, tree.target))
+    native: dict[str, list[str]] = {}
+    for path in touched:
+        if classified.kinds[path] == _index.NATIVE_DATA:
+            native.setdefault(owners[path], []).append(path)
+    ordered: dict[str, None] = {}
+    for path in touched:
+        for wanted in (*load_order(path, classified.direct), path):
+            ordered.update(dict.fromkeys(native.pop(owners[wanted], ())))
+            ordered[wanted] = None
+    return ordered
+
+
+def _owners(tree: Tree, paths: Iterable[str]) -> dict[str, str]:
+    """Distribution of each file; its top-level name where no RECORD lists it."""
+    owners = {path: _top_level(path) for path in paths}
+    for distribution in tree.distributions:
+        owners.update((path, f"{distribution.name}=={distribution.version}") for path in distribution.files)
+    return owners
+
+
+def _touched(traced: Iterable[str], kinds: Mapping[str, str], target: Target) -> Iterator[str]:
+    """The traced files as they are in the tree now.
+
+    A trace may have run before bytecode was compiled (it then names the source that Python read) or
+    over bytecode that is gone. Source beside its bytecode is never hot: an import does not read it.
+    """
+    sources = {bytecode_path(path, target): path for path in kinds if path.endswith(".py")}
+    for path in traced:
+        if kinds.get(path) == _index.NATIVE_DATA:
+            yield path
+            continue
+        compiled = bytecode_path(path, target) if path.endswith(".py") else path
+        present = compiled if compiled in kinds else sources.get(compiled, path)
+        if present in kinds:
+            yield present
+
+
+def _native(entries: Iterable[Entry]) -> dict[str, tuple[int, ...]]:
+    importable = {
+        _top_level(entry.path).split(".")[0]
+        for entry in entries
+        if entry.kind in (_index.CODE, _index.SOURCE, _index.EXTENSION)
+    }
+    groups: dict[str, list[int]] = {}
+    for number, entry in enumerate(entries):
+        if entry.kind == _index.NATIVE_DATA:
+            top = _top_level(entry.path)
+            groups.setdefault(top if top in importable else "*", []).append(number)
+    return {name: tuple(numbers) for name, numbers in sorted(groups.items())}
