@@ -1,0 +1,206 @@
+"""Read packs that come from anywhere: nothing in one is believed before it was checked."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from bisect import bisect_left
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import islice
+from operator import itemgetter
+from pathlib import Path
+from typing import BinaryIO
+
+import zstandard
+
+from lambdapack.errors import CheckError, ConfigurationError, ToolError
+from lambdapack.pack import check, tail, tar
+from lambdapack.pack.write import Pack
+from runtime_shim import _index
+from runtime_shim._index import Index
+
+__all__ = ["FrameError", "frame", "load", "open_pack", "read_index", "verify"]
+
+_SUFFIX = ".tar.zst"
+_REPORT = "build.json"
+_NAME = re.compile(r"[0-9a-f]{64}\.tar\.zst\Z")
+_SHOWN = 20
+REBUILD = "build the pack again (lambdapack build), or fetch it again from where it came"
+
+
+class FrameError(ValueError):
+    """A frame is not what the index says."""
+
+
+def read_index(path: Path) -> tuple[str, Index]:
+    """Id and index of the pack at ``path``; reads the end of the file alone.
+
+    Raises:
+        CheckError: It is not a sound pack; carries every problem that was found.
+        ToolError: It cannot be read.
+    """
+    with open_pack(path) as (_, pack_id, index):
+        return pack_id, index
+
+
+@contextmanager
+def open_pack(path: Path) -> Iterator[tuple[BinaryIO, str, Index]]:
+    """The open file, id and index of the pack at ``path``; raises as ``read_index`` does."""
+    try:
+        file = path.open("rb")
+    except FileNotFoundError:
+        raise ConfigurationError(f"there is no pack at {path}", hint="run: lambdapack build") from None
+    except OSError as error:
+        raise ToolError(f"cannot read {path}: {error.strerror}") from error
+    with file:
+        try:
+            seek, encoded = tail.read_tail(file)
+        except tail.TailError as error:
+            raise CheckError(f"{path} is not a sound pack: {error}", hint=REBUILD) from None
+        except OSError as error:
+            raise ToolError(f"cannot read {path}: {error.strerror}") from error
+        found = check.problems(encoded)
+        if not found:
+            index = _index.decode(encoded)
+            if list(zip(index.frame_stored, index.frame_size, strict=True)) != seek:
+                found = ["the seek table and the index give different sizes"]
+        if found:
+            raise CheckError(f"{path} is not a sound pack: {found[0]}", hint=REBUILD, detail=_detail(found))
+        yield file, hashlib.sha256(encoded).hexdigest(), index
+
+
+def _detail(found: list[str]) -> str | None:
+    shown = found[:_SHOWN] + ([f"... and {len(found) - _SHOWN} more"] if len(found) > _SHOWN else [])
+    return "\n".join(shown) if len(found) > 1 else None
+
+
+def load(directory: Path) -> Pack:
+    """The pack that was built into ``directory``: the one its build.json names, else the only one.
+
+    ``directory`` may also be the ``.tar.zst`` itself.
+
+    Raises:
+        ConfigurationError: There is none, or more than one.
+        CheckError: It is not a sound pack, or not the one that its name or build.json says.
+    """
+    path = directory if directory.is_file() else _find(directory)
+    pack_id, index = read_index(path)
+    if _NAME.match(path.name) and path.name != pack_id + _SUFFIX:
+        raise CheckError(f"{path} holds the pack {pack_id}: its name is another's", hint=REBUILD)
+    index_path = path.with_name(f"{pack_id}.index.json")
+    return Pack(pack_id, path, index_path, index)
+
+
+def _find(directory: Path) -> Path:
+    named = _named(directory / _REPORT)
+    if named is not None:
+        return directory / f"{named}{_SUFFIX}"
+    found = sorted(path for path in directory.glob(f"*{_SUFFIX}") if not path.name.startswith("."))
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise ConfigurationError(f"there is no pack in {directory}", hint="run: lambdapack build")
+    raise ConfigurationError(
+        f"{directory} holds {len(found)} packs and no {_REPORT} that says which one is meant",
+        hint="name the .tar.zst file instead of the folder",
+    )
+
+
+def _named(report: Path) -> str | None:
+    """The id that a build report gives."""
+    try:
+        document = json.loads(report.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return None
+    pack_id = document.get("id") if isinstance(document, dict) else None
+    return pack_id if isinstance(pack_id, str) and _NAME.match(pack_id + _SUFFIX) else None
+
+
+def frame(file: BinaryIO, index: Index, number: int) -> bytes:
+    """Verified content of one frame.
+
+    Raises:
+        FrameError: Its digest, its size or its zstd header is not what the index says.
+    """
+    file.seek(index.frame_stored_start[number])
+    data = file.read(index.frame_stored[number])
+    if hashlib.sha256(data).hexdigest() != index.frame_sha256[number]:
+        raise FrameError(f"frame {number}: its digest is not the index's")
+    size = index.frame_size[number]
+    try:
+        header = zstandard.get_frame_parameters(data)
+        if header.content_size != size:
+            raise FrameError(f"frame {number}: its header says {header.content_size} bytes, the index {size}")
+        # In one call: the output buffer has exactly the size that was just checked, whatever follows.
+        content = zstandard.ZstdDecompressor().decompress(data, allow_extra_data=False)
+    except zstandard.ZstdError as error:
+        raise FrameError(f"frame {number}: not a zstd frame: {error}") from None
+    if len(content) != size:
+        raise FrameError(f"frame {number}: not exactly one zstd frame of {size} bytes")
+    return content
+
+
+def verify(path: Path) -> list[str]:
+    """Every problem of the pack at ``path``: its name, index, frames and tar headers; empty when sound.
+
+    Raises:
+        ConfigurationError: There is no such file.
+        ToolError: It cannot be read.
+    """
+    found: list[str] = []
+    try:
+        with open_pack(path) as (file, pack_id, index):
+            found += _names(path, pack_id, index)
+            check_bytes = _StreamCheck(index, found.append)
+            for number in range(len(index.frame_size)):
+                try:
+                    check_bytes.feed(number, frame(file, index, number))
+                except FrameError as error:
+                    found.append(str(error))
+    except CheckError as error:
+        found += (error.detail or error.message).splitlines()
+    return found
+
+
+def _names(path: Path, pack_id: str, index: Index) -> Iterator[str]:
+    if path.name != pack_id + _SUFFIX:
+        yield f"the file is named {path.name}, its id is {pack_id}"
+    beside = path.with_name(f"{pack_id}.index.json")
+    if beside.exists() and beside.read_bytes() != _index.encode(index):
+        yield f"{beside.name} is not the index of this pack"
+
+
+class _StreamCheck:
+    """Compares what stands between the files' contents with what the format prescribes."""
+
+    def __init__(self, index: Index, report: Callable[[str], None]) -> None:
+        self._index = index
+        self._report = report
+        self._executable = frozenset(index.executable)
+        self._between = list(self._ranges())
+
+    def _ranges(self) -> Iterator[tuple[int, bytes, str]]:
+        end = 0
+        for number, (path, size) in enumerate(zip(self._index.paths, self._index.sizes, strict=True)):
+            header = tar.header(path, size, number in self._executable)
+            if end + len(header) != self._index.offsets[number]:
+                self._report(f"{path}: its offset does not leave room for its tar header")
+            else:
+                yield end, header, f"{path}: its tar header is not the one that the index implies"
+            end = self._index.offsets[number] + size
+            if tar.padding(size):
+                yield end, bytes(tar.padding(size)), f"{path}: it is not padded with zeros"
+            end += tar.padding(size)
+        yield end, tar.END, "the archive does not end in two blocks of zeros"
+
+    def feed(self, number: int, content: bytes) -> None:
+        """Check the parts that begin in frame ``number``; the format keeps each within one frame."""
+        start, stop = self._index.frame_start[number], self._index.frame_start[number + 1]
+        first = bisect_left(self._between, start, key=itemgetter(0))
+        for offset, expected, problem in islice(self._between, first, None):
+            if offset >= stop:
+                break
+            if content[offset - start : offset - start + len(expected)] != expected:
+                self._report(problem)
