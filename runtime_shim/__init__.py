@@ -123,9 +123,11 @@ def _start(environ: Mapping[str, str]) -> None:
         pack.wait_eager()
         sys.path.insert(position, place.site)
         return
-    from . import _guard, _importer
+    from ._guard import Guard
+    from ._importer import install
+    from ._views import install as install_views
 
-    _guard.install(_importer.install(pack, Contents(index), position))
+    install_views(Guard(install(pack, Contents(index), position)))
 
 
 def _check_target(target: str, error: type[Exception]) -> None:

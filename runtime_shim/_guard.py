@@ -1,144 +1,114 @@
 """Waiting when Python code looks at the pack's files by their paths.
 
-Two doors: the audit hook sees every open and listing (``open``, ``os.open``, ``os.listdir``, ``os.scandir``,
-``ctypes.dlopen``); ``os.stat`` and its kin raise no audit event and are wrapped. What is opened has arrived
-before the open goes on; a file that lives in the arena becomes a real one first.
+The audit hook sees every open (``open``, ``os.open``, ``ctypes.dlopen``); what raises no audit event, or
+must show more than there is on disk, goes through ``_views``. What is opened has arrived before the open
+goes on; a file that lives in the arena becomes a real one first.
 """
 
 from __future__ import annotations
 
 import os
 import posixpath
-import stat as stat_module
-import sys
 from _thread import get_ident
+
+from ._disk import make_folder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Callable
+    from collections.abc import Iterator
+    from typing import Any
 
     from ._importer import Importer
 
 
 class Guard:
-    """Makes files of the pack complete before Python code sees them."""
+    """Makes files of the pack complete before Python code sees them.
+
+    Paths that its methods take are relative to the pack's root.
+    """
 
     def __init__(self, importer: Importer) -> None:
         self._importer = importer
         self._pack = importer.pack
         self._place = importer.pack.place
+        self._files = importer.files
+        self._site = importer.site
         self._prefix = importer.site + "/"
         self._ready: set[int] = set()
-        self._listed: set[str] = set()
 
     def relative(self, path: Any) -> str | None:
-        """``path`` relative to the pack's root, None where it does not concern the pack."""
+        """``path`` relative to the pack's root, None where it does not concern the pack or this thread."""
         if not isinstance(path, str):
             if not isinstance(path, bytes) and not hasattr(path, "__fspath__"):
                 return None
             path = os.fsdecode(path)
-        if not path.startswith(self._prefix):
+        if not path.startswith(self._site) or get_ident() in self._pack.fetching_threads:
+            # A thread that fetches must never wait for itself.
             return None
         inside: str = path[len(self._prefix) :]
-        if inside in self._importer.files:
+        if inside in self._files and path.startswith(self._prefix):
             return inside
         # "pkg/../data/x" and "pkg//x" are the same file.
-        normal = posixpath.normpath(path) + "/"
-        return normal[len(self._prefix) : -1] if normal.startswith(self._prefix) else None
-
-    def mine(self) -> bool:
-        """Whether this thread is one that fetches: it must never wait for itself."""
-        return get_ident() in self._pack.fetching_threads
+        normal = posixpath.normpath(path)
+        if normal == self._site:
+            return ""
+        return normal[len(self._prefix) :] if normal.startswith(self._prefix) else None
 
     def audit(self, event: str, args: tuple[Any, ...]) -> None:
-        """The audit hook."""
-        if event in ("open", "ctypes.dlopen"):
-            relative = self.relative(args[0]) if args and args[0] else None
-            if relative is not None and not self.mine():
+        """The audit hook: anything but an open leaves at the first comparison."""
+        if event in ("open", "ctypes.dlopen") and args and args[0]:
+            relative = self.relative(args[0])
+            if relative:
                 self.open(relative)
-        elif event in ("os.listdir", "os.scandir"):
-            relative = self.relative(args[0]) if args and args[0] else None
-            if relative is not None and not self.mine():
-                self.list(relative)
 
     def open(self, relative: str) -> None:
         """Make the file ready to be opened by its path."""
-        file = self._importer.files.get(relative)
+        file = self._files.get(relative)
         if file is None or file in self._ready:
             return
-        if self._pack.index.classes[file] in self._place.in_arena:
+        if self.virtual(file):
             self._pack.wait_file(file)
-            self._place.materialise(file)
+            ident = get_ident()
+            self._pack.fetching_threads.add(ident)  # writing it opens it
+            try:
+                self._place.materialise(file)
+            finally:
+                self._pack.fetching_threads.discard(ident)
         else:
             self._importer.wait_library(file)
         self._ready.add(file)
 
-    def list(self, relative: str) -> None:
-        """Make a folder's listing complete."""
-        if relative in self._listed:
-            return
+    def virtual(self, file: int) -> bool:
+        """Whether this file is in the arena and, so far, not on disk."""
+        return file not in self._ready and self._pack.index.classes[file] in self._place.in_arena
+
+    def look(self, relative: str) -> int | None:
+        """Make a path ready for a stat; its file's number if there is nothing on disk to stat."""
+        file = self._files.get(relative)
+        if file is None:
+            if relative in self._importer.contents.children:
+                make_folder(self._prefix + relative)
+            return None
+        if self.virtual(file):
+            return file
+        self.open(relative)
+        return None
+
+    def list(self, relative: str) -> Iterator[tuple[str, int]]:
+        """Make a folder ready to be listed; the names, with their files, that are not on disk."""
         here = self._importer.contents.children.get(relative)
         if here is None:
             return
+        make_folder(self._prefix + relative)
         for name, file in here.items():
+            path = relative + "/" + name if relative else name
             if file < 0:
-                os.makedirs(self._prefix + relative + "/" + name, exist_ok=True)
+                make_folder(self._prefix + path)
+            elif self.virtual(file):
+                yield name, file
             else:
-                self.open(relative + "/" + name)
-        self._listed.add(relative)
+                self.open(path)
 
-    def stat(self, path: Any) -> os.stat_result | None:
-        """Make ``path`` ready for a stat; the answer itself for a file in the arena that has no real file."""
-        relative = self.relative(path)
-        if relative is None or self.mine():
-            return None
-        file = self._importer.files.get(relative)
-        if file is None:
-            if relative in self._importer.contents.children:
-                os.makedirs(self._prefix + relative, exist_ok=True)
-            return None
-        if self._pack.index.classes[file] not in self._place.in_arena:
-            if file not in self._ready:
-                self.open(relative)
-            return None
-        if file in self._ready:
-            return None
-        size = self._pack.index.sizes[file]
-        mode = stat_module.S_IFREG | 0o644
-        return os.stat_result((mode, file + 1, 0, 1, os.getuid(), os.getgid(), size, 0, 0, 0))
-
-
-def install(importer: Importer) -> Guard:
-    """Begin to watch opens, listings and stats of the pack's files."""
-    guard = Guard(importer)
-    real_stat, real_lstat, real_access = os.stat, os.lstat, os.access
-
-    def answering(real: Callable[..., Any]) -> Callable[..., Any]:
-        def wrapped(path: Any, *args: Any, **kwargs: Any) -> Any:
-            if type(path) is int:
-                return real(path, *args, **kwargs)
-            answer = guard.stat(path)
-            return real(path, *args, **kwargs) if answer is None else answer
-
-        wrapped.__name__ = wrapped.__qualname__ = real.__name__
-        wrapped.__doc__ = real.__doc__
-        wrapped.__module__ = real.__module__
-        return wrapped
-
-    def access(path: Any, mode: int, *args: Any, **kwargs: Any) -> bool:
-        if guard.stat(path) is not None:
-            return not mode & (os.W_OK | os.X_OK)
-        return real_access(path, mode, *args, **kwargs)
-
-    access.__doc__ = real_access.__doc__
-    os.stat = answering(real_stat)
-    os.lstat = answering(real_lstat)
-    os.access = access
-    accessor = getattr(sys.modules.get("pathlib"), "_NormalAccessor", None)
-    if accessor is not None:
-        # Until Python 3.10 pathlib keeps functions of its own; an instance calls them unbound.
-        accessor.stat = staticmethod(os.stat)
-        accessor.lstat = staticmethod(os.lstat)
-    # A hook that raises turns every open into that error, which for a PackError is what we want.
-    sys.addaudithook(guard.audit)
-    return guard
+    def size(self, file: int) -> int:
+        """A file's size in bytes."""
+        return self._pack.index.sizes[file]

@@ -219,27 +219,6 @@ def module_name(name: str) -> str:
     return ""
 
 
-class MetadataFinder:
-    """Finds the pack's distributions for ``importlib.metadata``; finds no modules."""
-
-    def __init__(self, importer: Importer) -> None:
-        self._importer = importer
-
-    def find_spec(self, fullname: str, path: object = None, target: object = None) -> None:
-        """Never a module: that is the path entry finder's."""
-
-    def find_distributions(self, context: Any = None) -> Iterator[Any]:
-        """The distributions that match ``context``, newest importlib.metadata or oldest."""
-        from ._metadata import distributions
-
-        importer = self._importer
-        name = getattr(context, "name", None)
-        search = getattr(context, "path", None)
-        if search is not None and importer.site not in search:
-            return iter(())
-        return distributions(importer, name)
-
-
 def install(pack: Pack, contents: Contents, position: int) -> Importer:
     """Make the pack importable, its root at ``position`` of ``sys.path``."""
     importer = Importer(pack, contents)
@@ -253,5 +232,4 @@ def install(pack: Pack, contents: Contents, position: int) -> Importer:
     sys.path_hooks.insert(0, hook)
     sys.path_importer_cache.pop(site, None)
     sys.path.insert(position, site)
-    sys.meta_path.append(MetadataFinder(importer))
     return importer
