@@ -13,11 +13,11 @@ from typing import Any
 import zstandard
 
 import lambdapack
-import runtime_shim
 from lambdapack.interpreter import Interpreter
 from lambdapack.model import Lock
 from lambdapack.slim import SlimOptions
 from lambdapack.target import Target
+from runtime_shim import _index
 
 __all__ = ["BuildOptions", "TraceOptions", "describe", "digest"]
 
@@ -118,11 +118,14 @@ def digest(options: BuildOptions, lock: Lock, python: Interpreter) -> str:
 
 @cache
 def _tool_digest() -> str:
-    """SHA-256 of lambdapack's own code: a version number stays the same while it is being worked on."""
+    """SHA-256 of the code that makes packs: a version number stays the same while it is worked on."""
     digest = hashlib.sha256(lambdapack.__version__.encode())
-    for package in (lambdapack, runtime_shim):
-        root = Path(package.__file__).parent
-        for path in sorted(root.rglob("*.py")):
-            if "cli" not in path.relative_to(root).parts:
-                digest.update(path.read_bytes())
+    root = Path(lambdapack.__file__).parent
+    for path in sorted(root.rglob("*.py")):
+        if path.relative_to(root).parts[0] not in _NOT_IN_A_PACK:
+            digest.update(path.read_bytes())
+    digest.update(Path(_index.__file__).read_bytes())
     return digest.hexdigest()
+
+
+_NOT_IN_A_PACK = frozenset(("cli", "deploy", "local", "plan", "report", "store", "config.py", "release.py"))

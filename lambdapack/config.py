@@ -158,6 +158,11 @@ class Function(_Section):
     )
     handler: str = _field("app.handler", "Its handler.", '"module.function"', pattern=_HANDLER)
     source: _Text = _field(".", "Folder with its code, relative to this file.", "a path")
+    ignore: list[_Text] = _field(
+        [],
+        "Files of `source` to leave out of the function's zip.",
+        'a list of patterns, e.g. ["tests/", "*.ipynb"]',
+    )
     memory: int = _field(
         1769,
         "Memory in MB; 1769 buys one vCPU.",

@@ -9,7 +9,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -32,7 +32,7 @@ from lambdapack.progress import QUIET, Progress
 from lambdapack.slim import SlimOptions
 from runtime_shim._index import ARENA
 
-__all__ = ["BuildOptions", "Built", "TraceOptions", "build", "default_cache"]
+__all__ = ["BuildOptions", "Built", "TraceOptions", "build"]
 
 
 @dataclass(frozen=True)
@@ -42,14 +42,6 @@ class Built:
     report: BuildReport
     directory: Path
     reused: bool
-
-
-def default_cache(environment: Mapping[str, str]) -> Path:
-    """``$LAMBDAPACK_CACHE``, else ``$XDG_CACHE_HOME/lambdapack``, else ``~/.cache/lambdapack``."""
-    if chosen := environment.get("LAMBDAPACK_CACHE"):
-        return Path(chosen)
-    base = environment.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "lambdapack"
 
 
 def build(

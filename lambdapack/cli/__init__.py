@@ -1,5 +1,14 @@
-"""The command line."""
+"""The command line: parse, call, show."""
+
+from __future__ import annotations
+
+import sys
+
+__all__ = ["main"]
 
 
 def main() -> None:
-    """Run the command line."""
+    """Run ``lambdapack`` with the process's arguments and exit with its status."""
+    from lambdapack.cli.group import run  # noqa: PLC0415 - the tool's start-up time is in that import
+
+    sys.exit(run(sys.argv[1:]))

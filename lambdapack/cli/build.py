@@ -1,0 +1,148 @@
+"""``lambdapack build``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from lambdapack import limits
+from lambdapack.cli.session import Session, common, glibc_version
+from lambdapack.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from lambdapack.pipeline import BuildOptions, TraceOptions
+    from lambdapack.slim import SlimOptions
+
+
+@click.command("build", short_help="Build a pack.")
+@click.argument("requirements", nargs=-1, metavar="[REQ]...")
+@click.option("-r", "--requirement", "files", multiple=True, type=click.Path(path_type=Path), metavar="FILE",
+              help="Read requirements from FILE: requirements.txt or pyproject.toml.")  # fmt: skip
+@click.option("--python", metavar="X.Y", help="Lambda's Python.  [default: the running one]")
+@click.option("--arch", type=click.Choice(["x86_64", "arm64"]), help="The processor.  [default: x86_64]")
+@click.option("--builder", type=click.Choice(["auto", "docker", "local"]),
+              help="Where wheels are installed.  [default: auto]")  # fmt: skip
+@click.option("--image", metavar="NAME", help="Image for the docker builder.")
+@click.option("--glibc", metavar="2.N", help="Newest C library that wheels may ask for.")
+@click.option("--exclude", multiple=True, metavar="NAME", help="Leave a distribution out.")
+@click.option("--trace", "code", metavar="CODE", help="Python code to order the files by.")
+@click.option("--keep", multiple=True, metavar="GLOB", help="Never drop these files.")
+@click.option("--drop", multiple=True, metavar="GLOB", help="Drop these files too.")
+@click.option("--disable", multiple=True, metavar="RULE", help="Switch a slimming rule off.")
+@click.option("--strip/--no-strip", default=None, help="Strip shared objects.")
+@click.option("--sources/--no-sources", default=None, help="Keep the .py files.")
+@click.option("--level", type=click.IntRange(1, 22), metavar="N", help="zstd level.  [default: 19]")
+@click.option("--jobs", type=click.IntRange(1), metavar="N", help="Cores to use.  [default: all]")
+@click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), metavar="DIR",
+              help="Folder for the pack.  [default: .lambdapack/build]")  # fmt: skip
+@common
+def command(requirements: tuple[str, ...], jobs: int | None, **given: Any) -> None:
+    """Build a pack from requirements: lock, install, trace, slim, compress.
+
+    Requirements come from the command line or, where it names none, from the configuration. Writes
+    ID.tar.zst, ID.index.json and build.json; the same inputs give the same id, on any machine.
+
+    \b
+    Examples:
+      lambdapack build spacy
+      lambdapack build -r requirements.txt --python 3.12 --arch arm64
+      lambdapack build torch --trace "import torch; torch.ones(2) @ torch.ones(2)"
+      id=$(lambdapack build scikit-learn --quiet)
+    """
+    session = Session.open(given["config"], as_json=given["as_json"], quiet=given["quiet"])
+    from lambdapack import buildreport, pipeline  # noqa: PLC0415 - brings every stage along
+
+    options = build_options(session, requirements, given)
+    built = pipeline.build(options, cache_dir=session.cache, jobs=jobs, progress=session.progress)
+    if session.as_json:
+        click.echo(
+            json.dumps(
+                {
+                    **buildreport.to_json(built.report),
+                    "directory": str(built.directory),
+                    "reused": built.reused,
+                },
+                indent=2,
+            )
+        )
+    elif session.quiet:
+        click.echo(built.report.pack.id)
+    else:
+        from lambdapack.report.tables import build_table  # noqa: PLC0415 - rich is slow
+
+        session.show(build_table(built.report, built.directory))
+
+
+def build_options(session: Session, requirements: tuple[str, ...], given: dict[str, Any]) -> BuildOptions:
+    """The command line over the configuration over the defaults."""
+    from lambdapack.pipeline import BuildOptions  # noqa: PLC0415 - brings every stage along
+    from lambdapack.target import Target  # noqa: PLC0415
+
+    config = session.config.build
+    named = bool(requirements or given["files"])
+    files = given["files"] if named else [session.root / file for file in config.files]
+    return BuildOptions(
+        requirements=tuple(requirements if named else config.requirements),
+        files=tuple(files),
+        target=Target(given["python"] or config.python or _default_python(), given["arch"] or config.arch),
+        output=given["output"] or session.build_directory,
+        builder=given["builder"] or config.builder,
+        image=given["image"] or config.image,
+        glibc=glibc_version(given["glibc"] or config.glibc),
+        exclude=tuple(given["exclude"] or config.exclude),
+        slim=_slim_options(session, given),
+        trace=_trace_options(session, given["code"]),
+        level=given["level"] or session.config.pack.level,
+    )
+
+
+def _default_python() -> str:
+    running = ".".join(map(str, sys.version_info[:2]))
+    if running not in limits.PYTHONS:
+        raise ConfigurationError(
+            f"lambdapack runs on Python {running}, which Lambda does not have",
+            hint=f"say which one the function has: --python {limits.PYTHONS[-2]}",
+        )
+    return running
+
+
+def _slim_options(session: Session, given: dict[str, Any]) -> SlimOptions:
+    from lambdapack.slim import SlimOptions  # noqa: PLC0415 - a stage
+
+    config = session.config.slim
+    return SlimOptions(
+        keep=tuple(given["keep"] or config.keep),
+        drop=tuple(given["drop"] or config.drop),
+        disable=tuple(given["disable"] or config.disable),
+        strip=config.strip if given["strip"] is None else given["strip"],
+        sources=config.sources if given["sources"] is None else given["sources"],
+    )
+
+
+def _trace_options(session: Session, code: str | None) -> TraceOptions:
+    from lambdapack.pipeline import TraceOptions  # noqa: PLC0415 - brings every stage along
+
+    config = session.config.trace
+    if code is not None or config.handler is None:
+        return TraceOptions(code=code or config.code, timeout=config.timeout)
+    source = session.root / session.config.function.source
+    return TraceOptions(
+        handler=config.handler,
+        event=_event(session.root / config.event) if config.event else {},
+        source=source,
+        environment=session.config.function.environment,
+        timeout=config.timeout,
+    )
+
+
+def _event(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(
+            f"cannot read the sample event {path}: {error}", hint="mend [trace] event"
+        ) from None

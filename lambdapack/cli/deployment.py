@@ -1,0 +1,60 @@
+"""What package, deploy, invoke, status and destroy share: options over configuration over defaults."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lambdapack.cli.session import Session
+from lambdapack.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from lambdapack.release import FunctionOptions
+
+__all__ = ["function_options", "location_for", "region_of"]
+
+_DEFAULT_REGION = "us-east-1"
+
+
+def function_options(session: Session, target: str, given: dict[str, Any]) -> FunctionOptions:
+    """The function that the command line and the configuration describe, for a pack's ``target``."""
+    from lambdapack.release import FunctionOptions  # noqa: PLC0415 - brings stages along
+    from lambdapack.target import Target  # noqa: PLC0415
+
+    config = session.config.function
+
+    def chosen(key: str, default: Any) -> Any:
+        return default if given.get(key) is None else given[key]
+
+    return FunctionOptions(
+        name=chosen("name", session.name),
+        handler=chosen("handler", config.handler),
+        source=Path(chosen("source", session.root / config.source)),
+        target=Target.parse(target),
+        memory_mb=chosen("memory", config.memory),
+        tmp_mb=chosen("tmp", config.tmp),
+        timeout=chosen("timeout", config.timeout),
+        environment=config.environment,
+        role=chosen("role", config.role),
+        ignore=tuple(config.ignore),
+    )
+
+
+def region_of(session: Session, given: str | None) -> str:
+    """The region: the option, the configuration, the environment's, else ``us-east-1``."""
+    found = given or session.config.store.region
+    return found or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or _DEFAULT_REGION
+
+
+def location_for(session: Session, given: str | None, cloud: str) -> str:
+    """``s3://BUCKET/PREFIX`` for a deployment; the embedded cloud has one of its own."""
+    from lambdapack.release import LOCAL_LOCATION  # noqa: PLC0415 - brings stages along
+
+    location = given or session.config.store.location
+    if location is None and cloud == "aws":
+        raise ConfigurationError(
+            "no location for the pack in S3",
+            hint="give --location s3://BUCKET/PREFIX or set location in the [store] table of lambdapack.toml",
+        )
+    return location or LOCAL_LOCATION

@@ -1,0 +1,143 @@
+"""The command group: each command's module is imported when it is run, and not before.
+
+``lambdapack --help`` therefore needs click and nothing else; the line about each command is in the table
+below.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+
+import click
+
+import lambdapack
+from lambdapack.errors import LambdapackError
+
+__all__ = ["COMMANDS", "cli", "run"]
+
+COMMANDS = {
+    "init": "Write a small working project.",
+    "build": "Build a pack: lock, install, trace, slim, compress.",
+    "plan": "Say whether it fits Lambda's limits, before anything is deployed.",
+    "deploy": "Package, push and deploy a function.",
+    "invoke": "Invoke a function and show where the time went.",
+    "status": "Show what is deployed.",
+    "destroy": "Remove a function.",
+    "package": "Write a function's zip: its code, the shim and a pack's index.",
+    "push": "Upload a pack to S3.",
+    "inspect": "List what is in a pack.",
+    "verify": "Check every digest of a pack.",
+    "local": "Keep the embedded cloud running.",
+    "doctor": "Say what this machine has and lacks.",
+    "cache": "Show or empty the cache.",
+}
+"""Command -> one line about it, in the order in which a project meets them."""
+
+_INTERRUPTED = 130
+
+
+class _LazyGroup(click.Group):
+    """A group whose commands are modules of this package, imported on use."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"lambdapack.cli.{cmd_name}")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            near = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            known = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(COMMANDS)}"
+            raise click.UsageError(f"no command {args[0]!r}; {known}", ctx)
+        return super().resolve_command(ctx, args)
+
+
+@click.group(
+    cls=_LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Exit status: 0 done, 1 a budget or check failed, 2 wrong usage or configuration, 3 a tool, the "
+    "network or AWS failed.",
+)
+@click.version_option(lambdapack.__version__, prog_name="lambdapack")
+def cli() -> None:
+    """Run Python dependencies that are too heavy for AWS Lambda.
+
+    \b
+    Examples:
+      lambdapack init hello && cd hello
+      lambdapack build && lambdapack deploy && lambdapack invoke
+      lambdapack build spacy --python 3.12 --arch arm64 --output pack
+      lambdapack deploy --cloud aws --location s3://bucket/prefix
+    """
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line; returns the exit status and lets no traceback through."""
+    if "_LAMBDAPACK_COMPLETE" in os.environ:
+        cli.main(list(arguments), prog_name="lambdapack")
+    try:
+        with cli.make_context("lambdapack", list(arguments)) as context:
+            cli.invoke(context)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader has gone, e.g. head; at exit Python would try to flush again and say so.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (Exception, KeyboardInterrupt) as error:
+        return _report(error)
+    return 0
+
+
+def _report(error: BaseException) -> int:
+    """Tell the user; returns the exit status."""
+    if isinstance(error, click.exceptions.Exit):
+        return error.exit_code
+    if isinstance(error, click.ClickException):
+        error.show()
+        return error.exit_code
+    if isinstance(error, (KeyboardInterrupt, click.Abort)):
+        click.echo("\nInterrupted; nothing half done was kept.", err=True)
+        return _INTERRUPTED
+    if isinstance(error, LambdapackError):
+        _show(error)
+        return error.exit_status
+    return _unexpected(error)
+
+
+def _show(error: LambdapackError) -> None:
+    click.echo(f"{click.style('error:', fg='red', bold=True)} {error.message}", err=True)
+    if error.detail:
+        for line in error.detail.rstrip().splitlines():
+            click.echo(f"  | {line}", err=True)
+    if error.hint:
+        click.echo(f"{click.style('hint:', fg='cyan', bold=True)} {error.hint}", err=True)
+    if os.environ.get("LAMBDAPACK_DEBUG"):
+        traceback.print_exception(error)
+
+
+def _unexpected(error: BaseException) -> int:
+    if os.environ.get("LAMBDAPACK_DEBUG"):
+        traceback.print_exception(error)
+    else:
+        name = type(error).__name__
+        click.echo(
+            f"error: lambdapack failed unexpectedly: {name}: {error}\n"
+            "hint: this is a bug; LAMBDAPACK_DEBUG=1 shows the traceback to report",
+            err=True,
+        )
+    return 3

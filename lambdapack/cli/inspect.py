@@ -1,0 +1,39 @@
+"""``lambdapack inspect``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from lambdapack.cli.session import Session, common
+
+
+@click.command("inspect", short_help="List what is in a pack.")
+@click.argument("pack_path", required=False, type=click.Path(path_type=Path), metavar="[PACK]")
+@click.option("--files", is_flag=True, help="List every file too, in pack order.")
+@common
+def command(pack_path: Path | None, files: bool, **given: Any) -> None:
+    """List what is in PACK, a .tar.zst or the folder that it was built into.
+
+    \b
+    Examples:
+      lambdapack inspect
+      lambdapack inspect .lambdapack/build --files | grep numpy
+    """
+    session = Session.open(given["config"], as_json=given["as_json"], quiet=given["quiet"])
+    from lambdapack import pack  # noqa: PLC0415 - a stage
+    from lambdapack.report import contents  # noqa: PLC0415 - rich is slow
+
+    path = session.pack_file(pack_path)
+    pack_id, index = pack.read_index(path)
+    if session.as_json:
+        session.emit("inspect", contents.document(pack_id, path, index))
+    elif session.quiet:
+        click.echo(pack_id)
+    else:
+        session.show(contents.summary(pack_id, path, index))
+        if files:
+            for line in contents.listing(index):
+                click.echo(line)

@@ -1,0 +1,61 @@
+"""``lambdapack package``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from lambdapack.cli.deployment import function_options, region_of
+from lambdapack.cli.session import Session, common
+
+
+@click.command("package", short_help="Write a function's zip.")
+@click.argument("source", required=False, type=click.Path(exists=True, file_okay=False, path_type=Path),
+                metavar="[SOURCE_DIR]")  # fmt: skip
+@click.option("--handler", metavar="MODULE.FUNCTION", help="The function's handler.")
+@click.option("--pack", "pack_directory", type=click.Path(path_type=Path), metavar="DIR",
+              help="Folder of the pack.  [default: .lambdapack/build]")  # fmt: skip
+@click.option("--location", metavar="s3://BUCKET/PREFIX", help="Where the pack is kept.")
+@click.option("--region", metavar="NAME", help="The bucket's region.")
+@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), default="function.zip",
+              show_default=True, metavar="FILE", help="The zip.")  # fmt: skip
+@common
+def command(
+    source: Path | None,
+    pack_directory: Path | None,
+    location: str | None,
+    output: Path,
+    **given: Any,
+) -> None:
+    """Write a function's zip: handler code, shim, decoder and the pack's index.
+
+    \b
+    Examples:
+      lambdapack package src --handler app.handler --pack .lambdapack/build \\
+          --location s3://bucket/prefix --output function.zip
+    """
+    session = Session.open(given["config"], as_json=given["as_json"], quiet=given["quiet"])
+    from lambdapack import pack, release  # noqa: PLC0415 - bring stages along
+
+    made = pack.load(pack_directory or session.build_directory)
+    function = function_options(session, made.index.target, {**given, "source": source})
+    location = location or session.config.store.location
+    where = release.locate(location, made.id, region_of(session, given["region"])) if location else None
+    if where is None:
+        session.progress.warn("no --location: the zip holds no address of its pack and must be given one")
+    done = release.bundle(
+        function, made, where, output=output, cache_dir=session.cache, progress=session.progress
+    )
+    if session.as_json:
+        session.emit(
+            "package",
+            {"zip": str(done.path), "size": done.size, "unzipped": done.unzipped, "pack": made.id},
+        )
+    elif session.quiet:
+        click.echo(str(done.path))
+    else:
+        from lambdapack.report.units import megabytes  # noqa: PLC0415 - light, but kept beside its use
+
+        session.say(f"{done.path}: {megabytes(done.size)}, {megabytes(done.unzipped)} unzipped")

@@ -1,0 +1,164 @@
+"""What every command shares: the configuration, where output goes, and the options for both."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from lambdapack.config import Config, discover, load
+from lambdapack.errors import ConfigurationError
+from lambdapack.progress import QUIET, Progress
+
+__all__ = ["Session", "common", "default_cache", "glibc_version", "read_payload"]
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Session:
+    """One run of one command.
+
+    Attributes:
+        config: The configuration; its defaults where there is no file.
+        file: Its file.
+        root: The folder that the configuration's paths are relative to.
+        as_json: A machine reads stdout.
+        quiet: Only the result is wanted.
+    """
+
+    config: Config
+    file: Path | None
+    root: Path
+    as_json: bool
+    quiet: bool
+
+    @classmethod
+    def open(cls, config: Path | None, *, as_json: bool = False, quiet: bool = False) -> Session:
+        """Read the configuration that ``config`` names, or the nearest one."""
+        file = config or discover(Path.cwd())
+        if file is None:
+            return cls(cls.defaults(), None, Path.cwd(), as_json, quiet)
+        file = file.absolute()
+        return cls(load(file), file, file.parent, as_json, quiet)
+
+    @staticmethod
+    def defaults() -> Config:
+        """The configuration where there is no file."""
+        return Config()
+
+    @property
+    def progress(self) -> Progress:
+        """Bars on a terminal, lines elsewhere, nothing for a machine."""
+        if self.quiet or self.as_json:
+            return QUIET
+        from lambdapack.report.live import LineProgress, TerminalProgress  # noqa: PLC0415 - rich is slow
+
+        return TerminalProgress() if sys.stderr.isatty() else LineProgress(sys.stderr)
+
+    @property
+    def state(self) -> Path:
+        """Folder of the embedded cloud."""
+        return self.root / ".lambdapack" / "local"
+
+    @property
+    def cache(self) -> Path:
+        """Folder of the cache."""
+        return default_cache(os.environ)
+
+    @property
+    def build_directory(self) -> Path:
+        """Where the pack and build.json are, unless an option says otherwise."""
+        return self.root / self.config.build.output
+
+    def pack_file(self, path: Path | None) -> Path:
+        """The ``.tar.zst`` that ``path`` is or that is in that folder; by default the last build's."""
+        path = path or self.build_directory
+        if path.name.endswith(".tar.zst"):
+            return path
+        from lambdapack import pack  # noqa: PLC0415 - a stage
+
+        return pack.load(path).path
+
+    @property
+    def name(self) -> str:
+        """The function's name: the configuration's, else the folder's."""
+        return (
+            self.config.function.name or re.sub(r"[^A-Za-z0-9-_]+", "-", self.root.name).strip("-") or "app"
+        )
+
+    def emit(self, document: str, body: Mapping[str, Any]) -> None:
+        """Print one versioned JSON document."""
+        click.echo(json.dumps({"document": f"lambdapack.{document}", "version": 1, **body}, indent=2))
+
+    def say(self, text: str) -> None:
+        """Print a line for people."""
+        if not self.quiet and not self.as_json:
+            click.echo(text)
+
+    def show(self, renderable: Any) -> None:
+        """Print a rich table or text for people."""
+        if not self.quiet and not self.as_json:
+            from rich.console import Console  # noqa: PLC0415 - rich is slow
+
+            Console(highlight=False, soft_wrap=False).print(renderable)
+
+
+def common(function: _Function) -> _Function:
+    """The options that every command takes."""
+    for option in (
+        click.option("--quiet", "-q", is_flag=True, help="Print the result and nothing else."),
+        click.option("--json", "as_json", is_flag=True, help="Print one versioned JSON document."),
+        click.option(
+            "--config",
+            type=click.Path(exists=True, dir_okay=False, path_type=Path),
+            help="Configuration file.  [default: the nearest lambdapack.toml or pyproject.toml]",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+def default_cache(environment: Mapping[str, str]) -> Path:
+    """``$LAMBDAPACK_CACHE``, else ``$XDG_CACHE_HOME/lambdapack``, else ``~/.cache/lambdapack``."""
+    if chosen := environment.get("LAMBDAPACK_CACHE"):
+        return Path(chosen)
+    base = environment.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "lambdapack"
+
+
+def glibc_version(text: str | None) -> tuple[int, int] | None:
+    """``"2.28"`` -> ``(2, 28)``."""
+    if text is None:
+        return None
+    if not re.fullmatch(r"2\.\d{1,2}", text):
+        raise ConfigurationError(f"{text!r} is not a version of glibc like 2.28", hint="mend --glibc")
+    return (2, int(text[2:]))
+
+
+def read_payload(text: str | None, default: Path | None) -> bytes:
+    """The event as bytes: JSON, ``@FILE``, ``-`` for stdin; else the file ``default``, else ``{}``."""
+    try:
+        if text == "-":
+            data = sys.stdin.buffer.read()
+        elif text is not None and text.startswith("@"):
+            data = Path(text[1:]).read_bytes()
+        elif text is not None:
+            data = text.encode()
+        else:
+            data = default.read_bytes() if default is not None else b"{}"
+        json.loads(data)
+    except OSError as error:
+        raise ConfigurationError(f"cannot read the payload: {error}") from None
+    except ValueError as error:
+        raise ConfigurationError(
+            f"the payload is not JSON: {error}", hint="""quote it for the shell: --payload '{"key": 1}'"""
+        ) from None
+    return data

@@ -1,0 +1,132 @@
+"""From a build to a deployment: the function's zip, its pack in a store, and what the cloud is told.
+
+Like ``pipeline``, a place where the values of stages meet.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lambdapack import interpreter, pack, store
+from lambdapack.deploy.bundle import Bundle, make_zip
+from lambdapack.errors import ConfigurationError
+from lambdapack.interpreter import Interpreter
+from lambdapack.model import FunctionSpec, Location
+from lambdapack.progress import QUIET, Progress
+from lambdapack.target import Target
+
+__all__ = ["LOCAL_LOCATION", "FunctionOptions", "Release", "bundle", "locate", "prepare"]
+
+LOCAL_LOCATION = "s3://lambdapack-local/lambdapack"
+"""Where the embedded cloud keeps packs of projects that name no bucket."""
+
+
+@dataclass(frozen=True)
+class FunctionOptions:
+    """A function as its user describes it.
+
+    Attributes:
+        name: Its name.
+        handler: ``module.function``.
+        source: Folder with its code.
+        target: Python and architecture.
+        memory_mb, tmp_mb, timeout: Lambda's settings; ``timeout`` in seconds.
+        environment: Environment variables.
+        role: ARN of an existing role, or ``None``.
+        ignore: Files of ``source`` to leave out.
+    """
+
+    name: str
+    handler: str
+    source: Path
+    target: Target
+    memory_mb: int = 1769
+    tmp_mb: int = 512
+    timeout: int = 30
+    environment: Mapping[str, str] = field(default_factory=dict)
+    role: str | None = None
+    ignore: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Release:
+    """A function that is ready to be deployed."""
+
+    spec: FunctionSpec
+    bundle: Bundle
+    pack: pack.Pack | None
+
+
+def locate(location: str, pack_id: str, region: str) -> Location:
+    """Where a pack is, or will be, under ``s3://BUCKET/PREFIX``."""
+    match = re.fullmatch(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/(.*))?", location)
+    if match is None:
+        raise ConfigurationError(f"{location!r} is not a location like s3://BUCKET/PREFIX")
+    bucket, prefix = match.groups()
+    return Location(bucket, store.key(prefix or "", pack_id), region)
+
+
+def bundle(
+    function: FunctionOptions,
+    made: pack.Pack | None,
+    location: Location | None,
+    *,
+    output: Path,
+    cache_dir: Path,
+    progress: Progress = QUIET,
+) -> Bundle:
+    """Write the function's zip to ``output``."""
+    return make_zip(
+        function.source,
+        handler=function.handler,
+        pack=made.index_path if made else None,
+        pack_id=made.id if made else None,
+        location=location,
+        target=function.target,
+        interpreter=_interpreter(function.target),
+        output=output,
+        cache_dir=cache_dir,
+        ignore=function.ignore,
+        environment=function.environment,
+        progress=progress,
+    )
+
+
+def prepare(
+    function: FunctionOptions,
+    build_directory: Path,
+    location: str,
+    region: str,
+    *,
+    output: Path,
+    cache_dir: Path,
+    progress: Progress = QUIET,
+) -> Release:
+    """The zip and the specification of ``function`` with the pack in ``build_directory``."""
+    made = pack.load(build_directory)
+    where = locate(location, made.id, region)
+    zipped = bundle(function, made, where, output=output, cache_dir=cache_dir, progress=progress)
+    spec = FunctionSpec(
+        name=function.name,
+        handler=function.handler,
+        target=function.target,
+        zip_path=zipped.path,
+        pack_id=made.id,
+        location=where,
+        memory_mb=function.memory_mb,
+        tmp_mb=function.tmp_mb,
+        timeout=function.timeout,
+        environment=function.environment,
+        role=function.role,
+    )
+    return Release(spec, zipped, made)
+
+
+def _interpreter(target: Target) -> Interpreter | None:
+    try:
+        return interpreter.find(target.python)
+    except ConfigurationError:
+        return None

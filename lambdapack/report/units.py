@@ -1,0 +1,21 @@
+"""Numbers as people read them."""
+
+from __future__ import annotations
+
+from lambdapack.limits import MB
+
+__all__ = ["megabytes", "seconds"]
+
+
+def megabytes(size: float) -> str:
+    """``50_300_000`` -> ``50.3 MB`` (a megabyte is 1,000,000 bytes); small sizes in kB and B."""
+    if abs(size) < 1000:
+        return f"{size:.0f} B"
+    if abs(size) < MB / 10:
+        return f"{size / 1000:.1f} kB"
+    return f"{size / MB:,.1f} MB"
+
+
+def seconds(milliseconds: float) -> str:
+    """``1234.5`` -> ``1.23 s``; below a second in milliseconds."""
+    return f"{milliseconds / 1000:.2f} s" if milliseconds >= 1000 else f"{milliseconds:.1f} ms"

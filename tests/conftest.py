@@ -1,0 +1,58 @@
+"""What several test files share."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from lambdapack.config import FILE_NAME
+
+ROOT = Path(__file__).parent.parent
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture(scope="session")
+def lambdapack_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One cache for a whole run: pip-tools and decoders are fetched once."""
+    return tmp_path_factory.getbasetemp().parent / "lambdapack-cache"
+
+
+@pytest.fixture(scope="session")
+def run_lambdapack(lambdapack_cache: Path) -> Run:
+    """Runs the command line in a process of its own, as a user does."""
+
+    def run(
+        *arguments: str | Path, cwd: Path, status: int | None = 0, environment: Sequence[tuple[str, str]] = ()
+    ) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            [sys.executable, "-m", "lambdapack", *map(str, arguments)],
+            cwd=cwd,
+            env={**os.environ, "LAMBDAPACK_CACHE": str(lambdapack_cache), **dict(environment)},
+            capture_output=True,
+            text=True,
+            timeout=570,
+            check=False,
+        )
+        if status is not None:
+            assert done.returncode == status, f"{done.stdout}\n{done.stderr}"
+        return done
+
+    return run
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Callable[[str], Path]:
+    """Writes a ``lambdapack.toml`` into an empty folder and returns the folder."""
+
+    def write(text: str = "") -> Path:
+        folder = tmp_path / "project"
+        folder.mkdir(exist_ok=True)
+        (folder / FILE_NAME).write_text(text, encoding="utf-8")
+        return folder
+
+    return write
