@@ -1,1 +1,1 @@
-"""The deploy stage."""
+"""The deploy stage: the function's zip (``bundle``) and the clouds that take it (``aws``)."""

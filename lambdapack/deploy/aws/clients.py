@@ -1,0 +1,58 @@
+"""boto3's clients, made once and on first use."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from lambdapack.deploy.aws.errors import explained
+
+__all__ = ["Clients"]
+
+_USER_AGENT = "lambdapack"
+
+
+class Clients:
+    """One client a service, from one session.
+
+    Args:
+        region: The region; by default the environment's or the profile's.
+        profile: A profile of the AWS configuration; by default the environment's.
+        arguments: Further arguments for every client, e.g. ``endpoint_url``.
+    """
+
+    def __init__(
+        self,
+        region: str | None = None,
+        profile: str | None = None,
+        *,
+        arguments: Mapping[str, Any] | None = None,
+    ) -> None:
+        self._arguments = dict(arguments or {})
+        self._made: dict[str, Any] = {}
+        with explained("connecting to AWS"):
+            import boto3  # noqa: PLC0415 - slow
+
+            self._session = boto3.Session(region_name=region, profile_name=profile)
+
+    def __getitem__(self, service: str) -> Any:
+        """The client of ``service``, e.g. ``clients["lambda"]``."""
+        if service not in self._made:
+            from botocore.config import Config  # noqa: PLC0415 - slow
+
+            config = Config(
+                retries={"mode": "standard", "total_max_attempts": 6},
+                connect_timeout=10,
+                # update_function_code and put_object carry up to 50 MB and more.
+                read_timeout=120,
+                user_agent_extra=_USER_AGENT,
+            )
+            with explained(f"connecting to AWS {service}"):
+                make: Any = self._session.client
+                self._made[service] = make(service, config=config, **self._arguments)
+        return self._made[service]
+
+    @property
+    def region(self) -> str:
+        """The region that they talk to."""
+        return str(self["lambda"].meta.region_name)

@@ -1,0 +1,144 @@
+"""Makes the calls of a plan, one after the other; what happened so far is for the next plan to see."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from lambdapack.deploy.aws.clients import Clients
+from lambdapack.deploy.aws.errors import code_of, explained
+from lambdapack.deploy.aws.models import ApiCall, FileBytes, Result
+from lambdapack.errors import ToolError
+from lambdapack.progress import QUIET, Progress
+
+__all__ = ["execute"]
+
+_PATIENCE = 90.0
+"""Seconds for a new role to be known everywhere, and for somebody else's update to end."""
+_FIRST_PAUSE = 0.5
+_LONGEST_PAUSE = 8.0
+# What Lambda says of a role that IAM has not spread yet, and of its policies.
+_ROLE_NOT_READY = ("cannot be assumed by Lambda", "does not have permissions to call")
+_WAITER = {"Delay": 1, "MaxAttempts": 300}
+# The thing is gone or there already, as an interrupted run left it.
+_DONE_ALREADY: Mapping[str, frozenset[str]] = {
+    "create_log_group": frozenset({"ResourceAlreadyExistsException"}),
+    "delete_function": frozenset({"ResourceNotFoundException"}),
+    "delete_role": frozenset({"NoSuchEntity"}),
+    "delete_role_policy": frozenset({"NoSuchEntity"}),
+    "delete_log_group": frozenset({"ResourceNotFoundException"}),
+}
+
+
+def execute(
+    calls: tuple[ApiCall, ...],
+    clients: Clients,
+    *,
+    progress: Progress = QUIET,
+    sleep: Callable[[float], None] = time.sleep,
+) -> dict[str, Mapping[str, Any]]:
+    """Make the calls, in order.
+
+    Args:
+        calls: A plan.
+        clients: Whom to call.
+        progress: Where to report to: one step a call.
+        sleep: How to wait between retries.
+
+    Returns:
+        The answers, by operation.
+
+    Raises:
+        LambdapackError: AWS refused one; those before it stand, and the next plan begins from there.
+    """
+    answers: dict[str, Mapping[str, Any]] = {}
+    for call in calls:
+        subject = _subject(call)
+        with (
+            progress.step(f"{call.operation.replace('_', ' ')} {subject}".strip()) as advance,
+            explained(_doing(call, subject), action=_action(call), resource=subject),
+        ):
+            parameters = {key: _resolve(value, answers) for key, value in call.parameters.items()}
+            answers[call.operation] = _call(call, clients[call.service], parameters, sleep)
+            if call.waiter is not None:
+                _wait(call, clients[call.service], parameters, answers[call.operation])
+            advance()
+    return answers
+
+
+def _call(
+    call: ApiCall, client: Any, parameters: dict[str, Any], sleep: Callable[[float], None]
+) -> Mapping[str, Any]:
+    from botocore.exceptions import ClientError  # noqa: PLC0415 - slow
+
+    waited = 0.0
+    pause = _FIRST_PAUSE
+    while True:
+        try:
+            answer: Mapping[str, Any] = getattr(client, call.operation)(**parameters)
+            return answer
+        except ClientError as error:
+            if code_of(error) in _DONE_ALREADY.get(call.operation, ()):
+                return {}
+            if not _passes(error) or waited >= _PATIENCE:
+                raise
+        # Jitter, so that deployments started together do not come back together.
+        jittered = pause * random.uniform(0.75, 1.25)
+        sleep(jittered)
+        waited += jittered
+        pause = min(pause * 2, _LONGEST_PAUSE)
+
+
+def _passes(error: Any) -> bool:
+    """Whether it is only a matter of time."""
+    code = code_of(error)
+    said = str(error)
+    if code == "InvalidParameterValueException":
+        return any(words in said for words in _ROLE_NOT_READY)
+    # "already exist" will not pass; "an update is in progress" and "in the following state: Pending" will.
+    return code == "ResourceConflictException" and "already exist" not in said
+
+
+def _wait(call: ApiCall, client: Any, parameters: Mapping[str, Any], answer: Mapping[str, Any]) -> None:
+    key = "RoleName" if call.service == "iam" else "FunctionName"
+    wanted = {key: parameters[key]}
+    if call.operation == "publish_version":
+        wanted["Qualifier"] = answer["Version"]
+    client.get_waiter(call.waiter).wait(**wanted, WaiterConfig=_WAITER)
+
+
+def _resolve(value: Any, answers: Mapping[str, Mapping[str, Any]]) -> Any:
+    if isinstance(value, FileBytes):
+        try:
+            return value.path.read_bytes()
+        except OSError as error:
+            raise ToolError(f"cannot read {value.path}: {error.strerror}") from error
+    if isinstance(value, Result):
+        answer: Any = answers[value.operation]
+        for part in value.field.split("."):
+            answer = answer[part]
+        return answer
+    if isinstance(value, Mapping):
+        return {key: _resolve(item, answers) for key, item in value.items()}
+    return value
+
+
+def _subject(call: ApiCall) -> str:
+    for key in ("FunctionName", "RoleName", "logGroupName", "Key"):
+        if key in call.parameters:
+            return str(call.parameters[key])
+    return ""
+
+
+def _doing(call: ApiCall, subject: str) -> str:
+    verb, _, what = call.operation.partition("_")
+    ending = verb.removesuffix("e") + "ing"
+    return f"{'putting' if verb == 'put' else ending} {what.replace('_', ' ')} {subject}".strip()
+
+
+def _action(call: ApiCall) -> str:
+    if call.operation == "put_object":
+        return "s3:PutObject"
+    return f"{call.service}:{''.join(part.capitalize() for part in call.operation.split('_'))}"

@@ -1,0 +1,178 @@
+"""What a deployment is made of: what was seen in AWS, and the calls that would change it, as data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lambdapack.model import Location
+
+__all__ = [
+    "ALIAS",
+    "Account",
+    "ApiCall",
+    "Deployment",
+    "FileBytes",
+    "FunctionState",
+    "Observed",
+    "Options",
+    "Result",
+    "RoleState",
+    "VersionState",
+]
+
+ALIAS = "live"
+"""The alias that callers use; a deployment or a rollback points it at a version."""
+
+
+@dataclass(frozen=True)
+class FileBytes:
+    """A parameter that is the contents of a file."""
+
+    path: Path
+
+    def __str__(self) -> str:
+        return f"<contents of {self.path}>"
+
+
+@dataclass(frozen=True)
+class Result:
+    """A parameter that an earlier call of the same plan answers: ``operation``'s ``field`` (``Role.Arn``)."""
+
+    operation: str
+    field: str
+
+    def __str__(self) -> str:
+        return f"<{self.field} of {self.operation}>"
+
+
+@dataclass(frozen=True)
+class ApiCall:
+    """One call to AWS.
+
+    Attributes:
+        service: boto3's name, e.g. ``lambda``.
+        operation: boto3's method, e.g. ``create_function``.
+        parameters: Its arguments; may hold ``FileBytes`` and ``Result``.
+        why: For people, e.g. ``memory 128 -> 256 MB``.
+        waiter: Name of boto3's waiter that says when the call has taken effect, or ``None``.
+    """
+
+    service: str
+    operation: str
+    parameters: Mapping[str, Any]
+    why: str
+    waiter: str | None = None
+
+
+@dataclass(frozen=True)
+class Account:
+    """Where a deployment goes.
+
+    Attributes:
+        id: The account's number.
+        partition: ``aws``, ``aws-cn`` or ``aws-us-gov``.
+        region: e.g. ``eu-central-1``.
+    """
+
+    id: str
+    partition: str
+    region: str
+
+
+@dataclass(frozen=True)
+class RoleState:
+    """A role as it is: its trust policy and its inline policies by name."""
+
+    arn: str
+    trust: Mapping[str, Any]
+    policies: Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class FunctionState:
+    """``$LATEST`` or a published version, as AWS describes it.
+
+    Attributes:
+        code_sha256: Base64, as Lambda gives it.
+        settings: The arguments that ``update_function_configuration`` would take to make it so.
+        architecture: ``x86_64`` or ``arm64``.
+    """
+
+    code_sha256: str
+    settings: Mapping[str, Any]
+    architecture: str
+
+
+@dataclass(frozen=True)
+class VersionState:
+    """A published version: its number and the pack that its description names."""
+
+    number: str
+    state: FunctionState
+    description: str
+    pack: Location | None = None
+    pack_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Observed:
+    """All that exists in AWS under a function's name.
+
+    Attributes:
+        account: Where it was looked for.
+        role: The role that lambdapack makes for it, if it is there.
+        function: ``$LATEST``, if the function is there.
+        arn: The function's ARN, unqualified.
+        versions: Published versions, oldest first.
+        alias: The version that ``live`` points to.
+        log_group: Whether its log group is there.
+        log_retention: Days that the group keeps, ``None`` for ever.
+    """
+
+    account: Account
+    role: RoleState | None = None
+    function: FunctionState | None = None
+    arn: str | None = None
+    versions: tuple[VersionState, ...] = ()
+    alias: str | None = None
+    log_group: bool = False
+    log_retention: int | None = None
+
+    def version(self, number: str) -> VersionState | None:
+        """The published version of that number."""
+        return next((version for version in self.versions if version.number == number), None)
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a deployment may be told beyond the function itself.
+
+    Attributes:
+        log_retention: Days that its log group keeps, ``None`` to leave that alone.
+        staging: Where a zip over 50 MB goes: ``(bucket, prefix)``; by default beside the pack.
+    """
+
+    log_retention: int | None = None
+    staging: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """What a deployment, a rollback or a removal did.
+
+    Attributes:
+        name: The function's name.
+        arn: What to call: the alias's ARN; ``None`` after a removal or a dry run of a first deployment.
+        version: The published version that it points to, ``None`` as above.
+        pack_id: That version's pack.
+        calls: What was called, or in a dry run what would be.
+    """
+
+    name: str
+    arn: str | None
+    version: str | None
+    pack_id: str | None = None
+    calls: tuple[ApiCall, ...] = field(default=())

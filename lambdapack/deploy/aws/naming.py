@@ -1,0 +1,117 @@
+"""The names and documents that a function's resources have: the same for writing and for recognising them."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from lambdapack.deploy.aws.models import Account
+from lambdapack.errors import ConfigurationError
+from lambdapack.model import Location
+
+__all__ = [
+    "POLICY",
+    "TRUST",
+    "describe",
+    "log_group",
+    "pack_arn",
+    "pack_of",
+    "policy",
+    "role_name",
+    "shorten",
+]
+
+POLICY = "lambdapack"
+"""Name of the role's one inline policy."""
+TRUST: dict[str, Any] = {
+    "Version": "2012-10-17",
+    "Statement": [
+        {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    ],
+}
+# https://docs.aws.amazon.com/lambda/latest/api/API_PublishVersion.html
+_DESCRIPTION_MAX = 256
+# https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+_ROLE_NAME_MAX = 64
+_DESCRIPTION = re.compile(r"pack ([0-9a-f]{64}) at s3://([^/]+)/(.*) in ([a-z0-9-]*)\Z")
+_NO_PACK = "no pack"
+
+
+def shorten(name: str) -> str:
+    """``name`` within IAM's 64 characters; a longer one ends in a digest of the whole."""
+    if len(name) <= _ROLE_NAME_MAX:
+        return name
+    return f"{name[: _ROLE_NAME_MAX - 9]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
+def role_name(function: str, region: str) -> str:
+    """The role that lambdapack makes for a function; roles are global, functions are not."""
+    return shorten(f"lambdapack-{function}-{region}")
+
+
+def log_group(function: str) -> str:
+    """Where Lambda writes a function's log."""
+    return f"/aws/lambda/{function}"
+
+
+def pack_arn(account: Account, location: Location) -> str:
+    """A pack's ARN, for a policy."""
+    return f"arn:{account.partition}:s3:::{location.bucket}/{location.key}"
+
+
+def policy(account: Account, function: str, packs: Iterable[Location]) -> dict[str, Any]:
+    """What the function may do: read those packs, write its own log; nothing else."""
+    group = f"arn:{account.partition}:logs:{account.region}:{account.id}:log-group:{log_group(function)}"
+    statements: list[dict[str, Any]] = [
+        {
+            "Sid": "WriteItsLog",
+            "Effect": "Allow",
+            "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
+            "Resource": f"{group}:*",
+        }
+    ]
+    arns = sorted({pack_arn(account, location) for location in packs})
+    if arns:
+        statements.insert(
+            0, {"Sid": "ReadItsPack", "Effect": "Allow", "Action": "s3:GetObject", "Resource": arns}
+        )
+    return {"Version": "2012-10-17", "Statement": statements}
+
+
+def describe(pack_id: str | None, location: Location | None) -> str:
+    """A published version's description, from which ``pack_of`` reads the pack again.
+
+    Raises:
+        ConfigurationError: The pack's key is too long to be written down there.
+    """
+    if pack_id is None or location is None:
+        return _NO_PACK
+    prefix = location.key.removesuffix(_suffix(pack_id))
+    if prefix == location.key:
+        raise ConfigurationError(
+            f"s3://{location.bucket}/{location.key} is not where pack {pack_id} is kept",
+            hint="push the pack again: lambdapack push",
+        )
+    text = f"pack {pack_id} at s3://{location.bucket}/{prefix} in {location.region}"
+    if len(text) > _DESCRIPTION_MAX:
+        raise ConfigurationError(
+            f"the prefix of s3://{location.bucket}/{prefix} is {len(text) - _DESCRIPTION_MAX} characters too "
+            f"long: a published version records where its pack is, in {_DESCRIPTION_MAX} characters",
+            hint="push the pack under a shorter prefix",
+        )
+    return text
+
+
+def pack_of(description: str) -> tuple[str, Location] | None:
+    """The pack that a version's description names."""
+    found = _DESCRIPTION.match(description)
+    if found is None:
+        return None
+    pack_id, bucket, prefix, region = found.groups()
+    return pack_id, Location(bucket, prefix + _suffix(pack_id), region)
+
+
+def _suffix(pack_id: str) -> str:
+    return f"packs/{pack_id[:2]}/{pack_id}.tar.zst"

@@ -1,0 +1,297 @@
+"""From what is wanted and what is there to the calls between them. Pure: nothing here talks to AWS."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from lambdapack import limits
+from lambdapack.deploy.aws import naming
+from lambdapack.deploy.aws.models import (
+    ALIAS,
+    ApiCall,
+    FileBytes,
+    FunctionState,
+    Observed,
+    Options,
+    Result,
+    VersionState,
+)
+from lambdapack.errors import ConfigurationError
+from lambdapack.model import FunctionSpec, Location
+
+__all__ = ["plan", "plan_destroy", "plan_rollback"]
+
+# An inline policy may have 10,240 characters; a pack's ARN has up to some 250.
+_PACKS_IN_POLICY = 30
+_DEFAULT_OPTIONS = Options()
+
+
+def plan(spec: FunctionSpec, observed: Observed, options: Options = _DEFAULT_OPTIONS) -> tuple[ApiCall, ...]:
+    """The calls that make ``observed`` what ``spec`` says; none if it is so already.
+
+    The role comes first and ``live`` moves last: until that last call, callers get what they had.
+
+    Raises:
+        ConfigurationError: The zip needs S3 and there is no bucket for it.
+    """
+    sha256 = _code_sha256(spec)
+    role, role_calls = _role(spec, observed)
+    wanted = FunctionState(sha256, _settings(spec, role), spec.target.arch)
+    description = naming.describe(spec.pack_id, spec.location)
+    change = [*_function(spec, wanted, observed, options)]
+    calls = [*role_calls, *_logs(spec.name, observed, options), *change]
+    published = None if change else _published(wanted, observed)
+    if published is None:
+        calls.append(_publish(spec, wanted, description))
+    calls += _alias(
+        spec.name, published.number if published else Result("publish_version", "Version"), observed
+    )
+    return tuple(calls)
+
+
+def plan_rollback(name: str, observed: Observed, to: str | None = None) -> tuple[ApiCall, ...]:
+    """The calls that point ``live`` at version ``to``, or at the one published before the current.
+
+    Raises:
+        ConfigurationError: There is no such version, or none before the current one.
+    """
+    target = _rollback_target(name, observed, to)
+    calls: list[ApiCall] = []
+    if target.pack is not None and not _may_read(target.pack, observed):
+        calls += _policy(name, observed, [target.pack, *_kept_packs(observed)])
+    return (*calls, *_alias(name, target.number, observed))
+
+
+def plan_destroy(name: str, observed: Observed) -> tuple[ApiCall, ...]:
+    """The calls that remove the function, its role and its log group; never a pack."""
+    calls = []
+    if observed.function is not None:
+        calls.append(
+            ApiCall("lambda", "delete_function", {"FunctionName": name}, "the function and its versions")
+        )
+    if observed.role is not None:
+        role = naming.role_name(name, observed.account.region)
+        for policy in sorted(observed.role.policies):
+            calls.append(
+                ApiCall("iam", "delete_role_policy", {"RoleName": role, "PolicyName": policy}, "its policy")
+            )
+        calls.append(ApiCall("iam", "delete_role", {"RoleName": role}, "its role"))
+    if observed.log_group:
+        group = naming.log_group(name)
+        calls.append(ApiCall("logs", "delete_log_group", {"logGroupName": group}, "its log"))
+    return tuple(calls)
+
+
+def _code_sha256(spec: FunctionSpec) -> str:
+    with spec.zip_path.open("rb") as file:
+        digest = hashlib.sha256()
+        for block in iter(lambda: file.read(limits.MIB), b""):
+            digest.update(block)
+    return base64.b64encode(digest.digest()).decode()
+
+
+def _settings(spec: FunctionSpec, role: str | Result) -> dict[str, Any]:
+    return {
+        "Role": role,
+        "Runtime": spec.target.runtime,
+        "Handler": spec.handler,
+        "MemorySize": spec.memory_mb,
+        "Timeout": spec.timeout,
+        "EphemeralStorage": {"Size": spec.tmp_mb},
+        "Environment": {"Variables": dict(spec.environment)},
+    }
+
+
+def _role(spec: FunctionSpec, observed: Observed) -> tuple[str | Result, list[ApiCall]]:
+    if spec.role is not None:
+        return spec.role, []
+    name = naming.role_name(spec.name, observed.account.region)
+    trust = {"PolicyDocument": json.dumps(naming.TRUST)}
+    # The new pack first: should there be more than the policy holds, it is the oldest that goes.
+    packs = [*([spec.location] if spec.location else []), *_kept_packs(observed)]
+    calls = []
+    if observed.role is None:
+        calls.append(
+            ApiCall(
+                "iam",
+                "create_role",
+                {
+                    "RoleName": name,
+                    "AssumeRolePolicyDocument": trust["PolicyDocument"],
+                    "Description": f"Made by lambdapack for the function {spec.name}",
+                },
+                "the function has no role yet",
+                "role_exists",
+            )
+        )
+    elif observed.role.trust != naming.TRUST:
+        parameters = {"RoleName": name, **trust}
+        calls.append(ApiCall("iam", "update_assume_role_policy", parameters, "its trust policy was changed"))
+    calls += _policy(spec.name, observed, packs)
+    return (observed.role.arn if observed.role else Result("create_role", "Role.Arn")), calls
+
+
+def _policy(name: str, observed: Observed, packs: list[Location]) -> Iterator[ApiCall]:
+    newest = list(dict.fromkeys(packs))[:_PACKS_IN_POLICY]
+    document = naming.policy(observed.account, name, newest)
+    if observed.role is None or observed.role.policies.get(naming.POLICY) != document:
+        yield ApiCall(
+            "iam",
+            "put_role_policy",
+            {
+                "RoleName": naming.role_name(name, observed.account.region),
+                "PolicyName": naming.POLICY,
+                "PolicyDocument": json.dumps(document),
+            },
+            f"read {_plural(len(newest), 'pack')}, write its own log, nothing else",
+        )
+
+
+def _kept_packs(observed: Observed) -> list[Location]:
+    """Packs of the published versions, the live one's first, then from the newest.
+
+    A version can be called, or rolled back to, as long as it is there, so its pack stays readable.
+    """
+    live = [version.pack for version in observed.versions if version.number == observed.alias]
+    return [pack for pack in (*live, *(version.pack for version in reversed(observed.versions))) if pack]
+
+
+def _logs(name: str, observed: Observed, options: Options) -> Iterator[ApiCall]:
+    group = {"logGroupName": naming.log_group(name)}
+    if not observed.log_group:
+        why = "the function may write to its log group, not create it"
+        yield ApiCall("logs", "create_log_group", group, why)
+    if options.log_retention not in (None, observed.log_retention):
+        days = {"retentionInDays": options.log_retention}
+        yield ApiCall("logs", "put_retention_policy", group | days, f"keep {options.log_retention} days")
+
+
+def _function(
+    spec: FunctionSpec, wanted: FunctionState, observed: Observed, options: Options
+) -> Iterator[ApiCall]:
+    """Create ``$LATEST``, or update its configuration and its code where they differ."""
+    seen = observed.function
+    code_changes = seen is None or (seen.code_sha256, seen.architecture) != (
+        wanted.code_sha256,
+        spec.target.arch,
+    )
+    code: dict[str, Any] = {}
+    if code_changes:
+        code, upload = _code(spec, wanted, options)
+        yield from upload
+    if seen is None:
+        parameters = {
+            "FunctionName": spec.name,
+            **wanted.settings,
+            "Code": code,
+            "Architectures": [spec.target.arch],
+        }
+        yield ApiCall(
+            "lambda", "create_function", parameters, "there is no such function yet", "function_active_v2"
+        )
+        return
+    changed = {key: value for key, value in wanted.settings.items() if seen.settings.get(key) != value}
+    if changed:
+        parameters = {"FunctionName": spec.name, **changed}
+        why = ", ".join(_change(key, seen.settings.get(key), value) for key, value in changed.items())
+        yield ApiCall("lambda", "update_function_configuration", parameters, why, "function_updated_v2")
+    if code_changes:
+        parameters = {"FunctionName": spec.name, **code, "Architectures": [spec.target.arch]}
+        yield ApiCall("lambda", "update_function_code", parameters, "its zip changed", "function_updated_v2")
+
+
+def _change(key: str, before: object, after: object) -> str:
+    if key == "Environment":
+        # Its values may be secrets.
+        return "environment"
+    if isinstance(after, Mapping):
+        seen = before if isinstance(before, Mapping) else {}
+        return ", ".join(f"{key}.{name} {seen.get(name)} -> {value}" for name, value in after.items())
+    return f"{key} {before} -> {after}"
+
+
+def _code(
+    spec: FunctionSpec, wanted: FunctionState, options: Options
+) -> tuple[dict[str, Any], list[ApiCall]]:
+    size = spec.zip_path.stat().st_size
+    if size <= limits.ZIP_DIRECT_UPLOAD:
+        return {"ZipFile": FileBytes(spec.zip_path)}, []
+    bucket, prefix = options.staging or _beside_pack(spec, size)
+    digest = base64.b64decode(wanted.code_sha256).hex()
+    key = f"{prefix.strip('/')}/functions/{digest}.zip".lstrip("/")
+    body = {"Bucket": bucket, "Key": key, "Body": FileBytes(spec.zip_path)}
+    why = f"the zip is {size / limits.MIB:.1f} MiB, over the 50 MiB of a direct upload"
+    return {"S3Bucket": bucket, "S3Key": key}, [ApiCall("s3", "put_object", body, why)]
+
+
+def _beside_pack(spec: FunctionSpec, size: int) -> tuple[str, str]:
+    if spec.location is None:
+        raise ConfigurationError(
+            f"deploying {spec.name}: its zip is {size / limits.MIB:.1f} MiB, over the 50 MiB of a direct "
+            "upload, and there is no bucket to send it through",
+            hint="give the deployment an s3:// location, or make the zip smaller",
+        )
+    return spec.location.bucket, spec.location.key.rpartition("packs/")[0]
+
+
+def _published(wanted: FunctionState, observed: Observed) -> VersionState | None:
+    """The newest published version that is what is wanted (the zip's digest tells the pack too)."""
+    return next((version for version in reversed(observed.versions) if version.state == wanted), None)
+
+
+def _publish(spec: FunctionSpec, wanted: FunctionState, description: str) -> ApiCall:
+    # CodeSha256: refuse to publish what somebody else has put there meanwhile.
+    parameters = {"FunctionName": spec.name, "CodeSha256": wanted.code_sha256, "Description": description}
+    pack = f"pack {spec.pack_id[:12]}" if spec.pack_id else "no pack"
+    return ApiCall(
+        "lambda", "publish_version", parameters, f"a version for {pack}", "published_version_active"
+    )
+
+
+def _alias(name: str, version: str | Result, observed: Observed) -> Iterator[ApiCall]:
+    if observed.alias == version:
+        return
+    operation = "create_alias" if observed.alias is None else "update_alias"
+    before = "" if observed.alias is None else f" instead of version {observed.alias}"
+    after = "the new version" if isinstance(version, Result) else f"version {version}"
+    parameters = {"FunctionName": name, "Name": ALIAS, "FunctionVersion": version}
+    yield ApiCall("lambda", operation, parameters, f"{ALIAS} is {after}{before}")
+
+
+def _rollback_target(name: str, observed: Observed, to: str | None) -> VersionState:
+    there_are = ", ".join(version.number for version in observed.versions) or "none"
+    if observed.function is None or observed.alias is None:
+        raise ConfigurationError(
+            f"rolling back {name}: it is not deployed in {observed.account.region}", hint="lambdapack deploy"
+        )
+    if to is not None:
+        found = observed.version(to)
+        if found is None:
+            raise ConfigurationError(
+                f"rolling back {name}: there is no version {to} (published: {there_are})"
+            )
+        return found
+    before = [version for version in observed.versions if int(version.number) < int(observed.alias)]
+    if not before:
+        raise ConfigurationError(
+            f"rolling back {name}: no version was published before version {observed.alias} "
+            f"(published: {there_are})",
+            hint="name one with --to, or deploy the earlier state again",
+        )
+    return before[-1]
+
+
+def _may_read(pack: Location, observed: Observed) -> bool:
+    """Whether lambdapack's own role, if there is one, reads ``pack`` already."""
+    if observed.role is None:
+        return True
+    statements = observed.role.policies.get(naming.POLICY, {}).get("Statement", [])
+    return any(naming.pack_arn(observed.account, pack) in item.get("Resource", ()) for item in statements)
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count} {noun}" + ("" if count == 1 else "s")

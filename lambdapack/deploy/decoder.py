@@ -1,0 +1,88 @@
+"""The zstd decoder for the shim: one extension out of the target's ``zstandard`` wheel.
+
+The whole package unpacks to 24 MB; its ``backend_c`` extension alone, stripped, is about 1 MB.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import zipfile
+from pathlib import Path
+
+from lambdapack import atomic, elf, pip, wheel_tags
+from lambdapack.errors import ToolError
+from lambdapack.progress import QUIET, Progress
+from lambdapack.target import Target
+
+__all__ = ["NAME", "extension", "version"]
+
+NAME = "backend_c.so"
+"""The decoder's name beside the shim."""
+
+# 0.23 is the last with wheels for Python 3.8. The hashes of every file of a release are in
+# decoder-VERSION.txt, so that a mirror cannot hand a function anything else.
+_VERSION = "0.25.0"
+_VERSION_38 = "0.23.0"
+
+
+def version(target: Target) -> str:
+    """The release of ``zstandard`` that serves ``target``."""
+    return _VERSION_38 if target.version < (3, 9) else _VERSION
+
+
+def extension(target: Target, cache_dir: Path, *, progress: Progress = QUIET) -> Path:
+    """The decoder's shared object for ``target``, as its wheel has it; fetched once.
+
+    Args:
+        target: What it must load on.
+        cache_dir: Where it is kept: ``decoder/zstandard-VERSION-TARGET/backend_c.so``.
+        progress: Where to report to.
+
+    Raises:
+        ToolError: pip failed, or what it fetched is not for this target.
+    """
+    name = f"zstandard-{version(target)}-{str(target).replace('/', '-')}"
+    kept = cache_dir / "decoder" / name / NAME
+    if not kept.exists():
+        with (
+            progress.step(f"fetch zstandard {version(target)} for {target}"),
+            tempfile.TemporaryDirectory(prefix="lambdapack-") as scratch,
+            atomic.part(kept.parent) as made,
+        ):
+            made.file.write(_member(_download(target, Path(scratch)), target))
+            made.file.flush()
+            _check(made.path, target)
+            made.publish(kept)
+    return kept
+
+
+def _download(target: Target, scratch: Path) -> Path:
+    release = version(target)
+    digits = target.python.replace(".", "")
+    pip.run(
+        [
+            "download", "--no-deps", "--only-binary=:all:", "--require-hashes", "--implementation=cp",
+            f"--python-version={digits}", f"--abi=cp{digits}", "--dest", scratch,
+            *(f"--platform={tag}" for tag in wheel_tags.platforms(target, target.glibc)),
+            "-r", Path(__file__).with_name(f"decoder-{release}.txt"),
+        ],
+        doing=f"fetching zstandard {release} for {target}, the shim's decoder,",
+    )  # fmt: skip
+    return next(scratch.glob("*.whl"))
+
+
+def _member(wheel: Path, target: Target) -> bytes:
+    with zipfile.ZipFile(wheel) as archive:
+        for name in archive.namelist():
+            if name.startswith("zstandard/backend_c.") and name.endswith(".so"):
+                return archive.read(name)
+    raise ToolError(f"{wheel.name} has no backend_c extension, the shim's decoder for {target}")
+
+
+def _check(path: Path, target: Target) -> None:
+    found = elf.read(path)
+    if found.machine != target.machine or (found.glibc or (0, 0)) > target.glibc:
+        raise ToolError(
+            f"the zstandard wheel that pip fetched does not load on {target}: it is for {found.machine} "
+            f"and glibc {'.'.join(map(str, found.glibc or ()))}"
+        )

@@ -1,0 +1,186 @@
+"""Checks on the handler, on its syntax tree alone: nothing of the user's is run."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from lambdapack.errors import ConfigurationError
+
+__all__ = ["SHIM", "SHIM_HANDLER", "WRAPPED_VARIABLE", "Modules", "check", "first_of_pack"]
+
+SHIM = "runtime_shim"
+SHIM_HANDLER = "runtime_shim.handler"
+"""The function's handler where the user's code does not import the shim itself."""
+WRAPPED_VARIABLE = "LAMBDAPACK_HANDLER"
+"""The environment variable that names the user's handler then."""
+
+
+@dataclass(frozen=True)
+class Modules:
+    """The Python modules of a handler's folder.
+
+    Attributes:
+        files: Dotted name -> file; a package is its ``__init__.py``.
+        version: The target's Python, for its grammar.
+    """
+
+    files: Mapping[str, Path]
+    version: tuple[int, int]
+
+    @classmethod
+    def of(cls, files: Mapping[str, Path], version: tuple[int, int]) -> Modules:
+        """From the paths in the zip, ``{"pkg/app.py": Path(…)}``."""
+        modules = {}
+        for name, path in files.items():
+            if name.endswith(".py"):
+                dotted = name.removesuffix(".py").replace("/", ".")
+                # A package wins over a module of the same name, as it does for Python.
+                if dotted.endswith(".__init__"):
+                    modules[dotted.removesuffix(".__init__")] = path
+                else:
+                    modules.setdefault(dotted, path)
+        return cls(modules, version)
+
+    def parse(self, module: str) -> ast.Module:
+        """The syntax tree of ``module``.
+
+        Raises:
+            ConfigurationError: It is not Python.
+        """
+        path = self.files[module]
+        try:
+            return ast.parse(path.read_bytes(), str(path), feature_version=self.version)
+        except (SyntaxError, ValueError) as error:
+            line = f", line {error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
+            raise ConfigurationError(
+                f"the handler's module {path}{line} is not Python {'.'.join(map(str, self.version))}: {error}"
+            ) from error
+
+
+def check(handler: str, modules: Modules) -> str:
+    """That ``handler`` is there; returns the dotted name of its module.
+
+    Raises:
+        ConfigurationError: No such module or function; lists those that there are.
+    """
+    module, dot, function = handler.replace("/", ".").rpartition(".")
+    if not dot or not all(part.isidentifier() for part in (*module.split("."), function)):
+        raise ConfigurationError(
+            f"the handler {handler!r} is not of the form module.function",
+            hint="for def handler(event, context) in app.py it is app.handler",
+        )
+    if module not in modules.files:
+        raise ConfigurationError(
+            f"the handler {handler!r}: there is no module {module!r} in the handler's folder",
+            hint=_offer(modules, sorted(modules.files, key=lambda name: (name.count("."), name))),
+        )
+    names, open_ended = _names(modules.parse(module).body)
+    if function not in names and not open_ended:
+        raise ConfigurationError(
+            f"the handler {handler!r}: {modules.files[module].name} has no {function!r} at its top level",
+            hint=_offer(modules, [module]),
+        )
+    return module
+
+
+def _offer(modules: Modules, candidates: Collection[str]) -> str:
+    found = []
+    for module in candidates:
+        try:
+            body = modules.parse(module).body
+        except ConfigurationError:
+            continue
+        found += [
+            f"{module}.{node.name}"
+            for node in body
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and not node.name.startswith("_")
+        ]
+    if not found:
+        return "it has no function at its top level: def handler(event, context): …"
+    return "there are: " + ", ".join(found[:12]) + (" …" if len(found) > 12 else "")
+
+
+def _names(body: list[ast.stmt]) -> tuple[set[str], bool]:
+    """Names that a module's statements bind, and whether it may bind others that nobody can list."""
+    names: set[str] = set()
+    open_ended = False
+    for node in _statements(body):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            names.add(node.name)
+            open_ended |= node.name == "__getattr__"
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            names |= {(alias.asname or alias.name).split(".")[0] for alias in node.names}
+            open_ended |= any(alias.name == "*" for alias in node.names)
+        else:
+            names |= {
+                child.id
+                for child in ast.walk(node)
+                if isinstance(child, ast.Name) and isinstance(child.ctx, ast.Store)
+            }
+    return names, open_ended
+
+
+def _statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
+    """The statements that importing a module runs: into ``if``, ``try`` and ``with``, not into functions."""
+    for node in body:
+        yield node
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            for block in ("body", "orelse", "finalbody"):
+                yield from _statements(getattr(node, block, []))
+            for branch in (*getattr(node, "handlers", ()), *getattr(node, "cases", ())):
+                yield from _statements(branch.body)
+
+
+def first_of_pack(module: str, modules: Modules, packed: Collection[str]) -> str | None:
+    """What importing ``module`` imports too early: a top-level name of the pack, before the shim.
+
+    Follows the imports into the other modules of the handler's folder.
+
+    Returns:
+        The name; ``"*"`` if nothing imports the shim at all; ``None`` if all is well.
+    """
+    for name in _imports(module, modules, set()):
+        if name == SHIM:
+            return None
+        if name in packed:
+            return name
+    return "*"
+
+
+def _imports(module: str, modules: Modules, seen: set[str]) -> Iterator[str]:
+    """Top-level names that importing ``module`` imports, in order, those of its own folder resolved."""
+    parts = module.split(".")
+    for depth in range(1, len(parts) + 1):
+        name = ".".join(parts[:depth])
+        if name in seen or name not in modules.files:
+            continue
+        seen.add(name)
+        try:
+            body = modules.parse(name).body
+        except ConfigurationError:
+            # Another module than the handler's: it may never be imported on the target.
+            continue
+        is_package = modules.files[name].name == "__init__.py"
+        for node in _statements(body):
+            for wanted in _targets(node, name, is_package):
+                if wanted.split(".")[0] in {known.split(".")[0] for known in modules.files}:
+                    yield from _imports(wanted, modules, seen)
+                else:
+                    yield wanted.split(".")[0]
+
+
+def _targets(node: ast.stmt, module: str, is_package: bool) -> list[str]:
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    if not isinstance(node, ast.ImportFrom):
+        return []
+    base = node.module or ""
+    if node.level:
+        parts = module.split(".")
+        parts = parts[: len(parts) - node.level + is_package]
+        base = ".".join([*parts, base]) if base else ".".join(parts)
+    # "from package import module" imports the module too.
+    return [base, *(f"{base}.{alias.name}" for alias in node.names)] if base else [a.name for a in node.names]
