@@ -47,12 +47,15 @@ class Lock:
         glibc: The newest C library that its wheels may ask for.
         pins: By name.
         requested: Canonical names that the user asked for; the rest came as dependencies.
+        sources: pip's options on where the files are, e.g. ``("--find-links", "/wheels")``; not part of
+            ``text``: the hashes settle what is installed, and these may hold credentials.
     """
 
     target: Target
     glibc: tuple[int, int]
     pins: tuple[Pin, ...]
     requested: tuple[str, ...]
+    sources: tuple[str, ...] = field(default=(), repr=False)
 
     @property
     def text(self) -> str:

@@ -1,1 +1,6 @@
-"""The lock stage."""
+"""Requirements -> a pinned, hashed lock, resolved by pip-tools in the target's own Python."""
+
+from lambdapack.lock.requirements import Requirements, read_requirements
+from lambdapack.lock.resolver import resolve
+
+__all__ = ["Requirements", "read_requirements", "resolve"]

@@ -1,0 +1,92 @@
+"""The builder that needs no Docker: pip unpacks the target's own wheels, whatever this machine is."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from lambdapack import atomic, pip, wheel_tags
+from lambdapack.build.check import check
+from lambdapack.build.records import read_tree
+from lambdapack.errors import ConfigurationError
+from lambdapack.model import Lock, Tree
+from lambdapack.progress import QUIET, Progress
+
+__all__ = ["LocalBuilder"]
+
+
+class LocalBuilder:
+    """Installs wheels for the target's platform tags with pip; nothing of them is run."""
+
+    name = "local"
+
+    def install(self, lock: Lock, destination: Path, *, progress: Progress = QUIET) -> Tree:
+        """Install ``lock`` into ``destination``, which must not exist or be empty.
+
+        Raises:
+            ConfigurationError: ``destination`` has something in it.
+            ToolError: pip failed, a hash did not match, or a file is not for the target.
+        """
+        if destination.exists() and any(destination.iterdir()):
+            raise ConfigurationError(
+                f"{destination} is not empty: installing there would mix two trees",
+                hint="remove it, or name another folder",
+            )
+        with _beside(destination) as work:
+            part = work / "tree"
+            self._run_pip(lock, part, work, progress)
+            tree = read_tree(part, lock.target)
+            check(tree, lock, progress)
+            part.replace(destination)
+        return replace(tree, root=destination)
+
+    def _run_pip(self, lock: Lock, part: Path, work: Path, progress: Progress) -> None:
+        wanted = work / "lock.txt"
+        wanted.write_text(lock.text)
+        scratch = work / "tmp"
+        scratch.mkdir()
+        doing = f"installing {len(lock.pins)} wheels for {lock.target}"
+        with progress.step(f"install {len(lock.pins)} wheels"):
+            pip.run(
+                [*_ARGUMENTS, *_platform(lock), *lock.sources, "--target", part, "-r", wanted],
+                doing=doing,
+                # pip unpacks there and then renames: the same disk makes that free of copying.
+                variables={"TMPDIR": str(scratch)},
+            )
+
+
+_ARGUMENTS = (
+    "install",
+    "--require-hashes",
+    "--no-deps",
+    "--only-binary=:all:",
+    "--no-compile",
+    "--ignore-installed",
+    "--no-warn-script-location",
+    "--root-user-action=ignore",
+)
+
+
+def _platform(lock: Lock) -> Iterator[str]:
+    """pip's options that say what the wheels are for."""
+    yield from ("--implementation", "cp")
+    yield from ("--python-version", lock.target.python)
+    yield from ("--abi", "cp{}{}".format(*lock.target.version))
+    for name in wheel_tags.platforms(lock.target, lock.glibc):
+        yield from ("--platform", name)
+
+
+@contextmanager
+def _beside(destination: Path) -> Iterator[Path]:
+    """A hidden work folder next to ``destination``, gone afterwards."""
+    with atomic.explained(destination.parent):
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        work = Path(tempfile.mkdtemp(prefix=f".{destination.name}-", dir=destination.parent))
+    try:
+        yield work
+    finally:
+        shutil.rmtree(work, ignore_errors=True)

@@ -1,0 +1,183 @@
+"""Talk to the driver: one resolution in a process of the target's Python."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+from lambdapack import pip
+from lambdapack.errors import ToolError
+from lambdapack.interpreter import Interpreter
+from lambdapack.lock.requirements import Requirements
+from lambdapack.progress import Advance, Progress
+from lambdapack.target import Target
+
+__all__ = ["Failure", "Found", "Query", "Solution", "resolve_once"]
+
+_DRIVER = Path(__file__).with_name("_driver.py")
+# pip reads metadata through ranged requests where an index does not offer it: gigabytes of CUDA wheels
+# need not be fetched to see what they depend on.
+_PIP_ARGUMENTS = ("--only-binary=:all:", "--use-feature=fast-deps")
+
+
+@dataclass(frozen=True)
+class Query:
+    """What is asked of every resolution of one lock.
+
+    Attributes:
+        requirements, target, interpreter: What to resolve, for what, by which Python.
+        tools: The folder with pip-tools.
+        cache_dir: Where pip-tools may keep files.
+        progress: Told each package that is looked up.
+    """
+
+    requirements: Requirements
+    target: Target
+    interpreter: Interpreter
+    tools: Path
+    cache_dir: Path
+    progress: Progress
+
+
+@dataclass(frozen=True)
+class Found:
+    """One distribution of a solution.
+
+    Attributes:
+        name, version: Canonical name and exact version.
+        filename: Its wheel's.
+        hash: ``sha256:…`` of that wheel.
+        parents: Names of the distributions that depend on it.
+        cpu: Versions of it built for the CPU alone (``2.13.0+cpu``) that the target can use, newest first.
+    """
+
+    name: str
+    version: str
+    filename: str
+    hash: str
+    parents: tuple[str, ...]
+    cpu: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Solution:
+    """A set of distributions that fit together.
+
+    Attributes:
+        found: Each of them, by name.
+        unreachable: Index pages that could not be had; others answered in their place.
+    """
+
+    found: tuple[Found, ...]
+    unreachable: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why there is no solution, as the driver saw it.
+
+    Attributes:
+        kind: ``unsatisfiable``, ``network`` or ``pip``.
+        facts: The driver's whole answer.
+    """
+
+    kind: str
+    facts: Mapping[str, Any]
+
+
+def resolve_once(
+    query: Query, glibc: tuple[int, int], extra_constraints: Sequence[str] = ()
+) -> Solution | Failure:
+    """Resolve for C library ``glibc``, with ``extra_constraints`` besides the user's own.
+
+    Raises:
+        ToolError: The process died without an answer.
+    """
+    with tempfile.TemporaryDirectory(prefix="lambdapack-lock-") as folder:
+        request = _request(query, glibc, extra_constraints, Path(folder))
+        with (Path(folder) / "log").open("w+", errors="replace") as log:
+            label = f"resolve for {query.target}, glibc {glibc[0]}.{glibc[1]}"
+            with query.progress.step(label, unit="packages") as advance:
+                answer = _ask(query.interpreter, request, log, advance)
+            log.seek(0)
+            printed = log.read()
+    if answer is None:
+        raise ToolError(
+            f"resolving the requirements with pip-tools in {query.interpreter.path} failed",
+            hint="run it again; if it repeats, report it with the lines below",
+            detail=pip.tail(printed),
+        )
+    return _read(answer)
+
+
+def _request(query: Query, glibc: tuple[int, int], extra: Sequence[str], folder: Path) -> dict[str, object]:
+    wanted, limits = folder / "requirements.in", folder / "constraints.txt"
+    wanted.write_text("\n".join(query.requirements.lines) + "\n")
+    limits.write_text("\n".join((*query.requirements.constraints, *extra)) + "\n")
+    return {
+        "glibc": f"{glibc[0]}.{glibc[1]}",
+        "machine": query.target.machine,
+        "tools": str(query.tools),
+        "cache": str(query.cache_dir / "pip-tools"),
+        "pip_args": [*_PIP_ARGUMENTS, *query.requirements.options],
+        "requirements": str(wanted),
+        "constraints": str(limits),
+        "origins": list(query.requirements.origins),
+        "constraint_origins": [*query.requirements.constraint_origins, *("lambdapack" for _ in extra)],
+    }
+
+
+def _ask(
+    interpreter: Interpreter, request: dict[str, object], log: TextIO, advance: Advance
+) -> dict[str, Any] | None:
+    """The driver's last answer, ``None`` where it died."""
+    process = subprocess.Popen(
+        # -I: neither the user's site-packages nor PYTHONPATH may change what is resolved.
+        [str(interpreter.path), "-I", str(_DRIVER)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=log,
+        text=True,
+        env=pip.environment(),
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    answer: dict[str, Any] | None = None
+    try:
+        with process.stdin as stdin:
+            json.dump(request, stdin)
+        for line in process.stdout:
+            event = json.loads(line)
+            if event["event"] == "package":
+                advance(1, note=event["name"])
+            else:
+                answer = event
+        return answer if process.wait() == 0 else None
+    except (BrokenPipeError, ValueError):
+        return None
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+def _read(answer: Mapping[str, Any]) -> Solution | Failure:
+    if answer["event"] != "solved":
+        return Failure(answer["kind"], answer)
+    found = tuple(
+        Found(
+            pin["name"],
+            pin["version"],
+            pin["filename"],
+            pin["hash"],
+            tuple(pin["parents"]),
+            tuple(pin["cpu"]),
+        )
+        for pin in answer["pins"]
+    )
+    return Solution(found, tuple(answer["unreachable"]))
