@@ -199,7 +199,7 @@ class PackFinder:
         for name in sorted(here):
             if here[name] < 0:
                 inside = folders.get(self._prefix + name, {})
-                if "." not in name and any(child.partition(".")[0] == "__init__" for child in inside):
+                if "." not in name and "__init__" in map(module_name, inside):
                     yield prefix + name, True
                 continue
             stem = module_name(name)

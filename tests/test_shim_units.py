@@ -1,0 +1,110 @@
+"""The shim's arithmetic against the libraries that it stands in for."""
+
+from __future__ import annotations
+
+import time
+import urllib.parse
+
+import pytest
+from botocore.auth import S3SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runtime_shim import _fetch, _s3
+from runtime_shim._index import Index
+
+
+@given(st.text())
+def test_keys_are_quoted_as_s3_quotes_them(key: str) -> None:
+    """Percent-encoding equals urllib's with S3's safe set."""
+    key = key.encode("utf-8", "ignore").decode()
+    assert _s3.quote(key) == urllib.parse.quote(key, safe="/-_.~")
+
+
+@given(
+    key=st.text(alphabet="abcAZ09-_.~/ +=é", min_size=1),
+    token=st.sampled_from(["", "session/token=="]),
+    secret=st.text(alphabet="abcXYZ019/+", min_size=1),
+    when=st.integers(1_600_000_000, 2_000_000_000),
+)
+def test_signatures_equal_botocores(key: str, token: str, secret: str, when: int) -> None:
+    """The hand-made SigV4 headers are those that botocore makes of the same request."""
+    path = "/bucket/" + _s3.quote(key)
+    now = time.gmtime(when)
+    ours = dict(_s3.sign("s3.eu-west-1.amazonaws.com", path, "eu-west-1", ("AKIA", secret, token), now))
+    request = AWSRequest("GET", "https://s3.eu-west-1.amazonaws.com" + path)
+    request.headers["X-Amz-Content-SHA256"] = _s3.UNSIGNED
+    request.context["payload_signing_enabled"] = False
+    request.context["timestamp"] = time.strftime("%Y%m%dT%H%M%SZ", now)
+    signer = S3SigV4Auth(Credentials("AKIA", secret, token or None), "s3", "eu-west-1")
+    request.headers["X-Amz-Date"] = request.context["timestamp"]
+    if token:
+        request.headers["X-Amz-Security-Token"] = token
+    canonical = signer.canonical_request(request)
+    signature = signer.signature(signer.string_to_sign(request, canonical), request)
+    assert ours["authorization"].rpartition("Signature=")[2] == signature
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("http://127.0.0.1:9000", (False, "127.0.0.1", 9000, "")),
+        ("https://s3.example.com/", (True, "s3.example.com", 443, "")),
+        ("http://[::1]:81/base/", (False, "::1", 81, "/base")),
+        ("http://host", (False, "host", 80, "")),
+    ],
+)
+def test_endpoint_urls(url: str, expected: tuple[bool, str, int, str]) -> None:
+    """Scheme, host, port and prefix of an endpoint are read as a URL library reads them."""
+    assert _s3.split_url(url) == expected
+
+
+@pytest.mark.parametrize(
+    ("bucket", "region", "host", "path"),
+    [
+        ("plain", "eu-west-1", "plain.s3.eu-west-1.amazonaws.com", "/a/b"),
+        ("with.dots", "eu-west-1", "s3.eu-west-1.amazonaws.com", "/with.dots/a/b"),
+        ("plain", "cn-north-1", "plain.s3.cn-north-1.amazonaws.com.cn", "/a/b"),
+    ],
+)
+def test_where_an_object_is(bucket: str, region: str, host: str, path: str) -> None:
+    """Virtual-hosted addresses, path style where a certificate's wildcard would not match."""
+    source = _s3.Source(bucket, "a/b", region, {})
+    assert (source.host, source.path, source.port, source.tls) == (host, path, 443, True)
+
+
+@given(
+    stored=st.lists(st.integers(1, 5_000_000), min_size=1, max_size=60),
+    missing=st.sets(st.integers(0, 59)),
+    connections=st.integers(1, 8),
+)
+def test_jobs_cover_the_missing_frames_once_and_in_order(
+    stored: list[int], missing: set[int], connections: int
+) -> None:
+    """Each missing frame is in exactly one request, requests are consecutive runs within their bound."""
+    frames = sorted(frame for frame in missing if frame < len(stored))
+    jobs = _fetch.cut(frames, stored, connections)
+    assert [frame for job in jobs for frame in job] == frames
+    for job in jobs:
+        assert job == list(range(job[0], job[-1] + 1))
+        assert len(job) == 1 or sum(stored[frame] for frame in job) <= _fetch.REQUEST
+
+
+@given(st.lists(st.integers(0, 300), min_size=1, max_size=30), st.integers(64, 512))
+def test_a_file_is_complete_after_exactly_the_frames_it_touches(sizes: list[int], frame: int) -> None:
+    """frames_of equals a byte-by-byte account; an empty file needs the frame at its offset."""
+    offsets, at = [], 0
+    for size in sizes:
+        offsets.append(at)
+        at += size + 10
+    frames = [min(frame, at - start) for start in range(0, at, frame)]
+    index = Index(
+        target="", lock="", tool="", glibc="", hot=0, eager=0, frame_stored=[1] * len(frames),
+        frame_size=frames, frame_sha256=[], paths=[str(i) for i in range(len(sizes))],
+        classes="d" * len(sizes), sizes=sizes, offsets=offsets, executable=[], needs={}, native={},
+    )  # fmt: skip
+    for file, size in enumerate(sizes):
+        touched = {(offsets[file] + byte) // frame for byte in range(max(size, 1))}
+        assert set(index.frames_of(file)) == touched
