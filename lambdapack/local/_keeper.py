@@ -1,0 +1,365 @@
+"""The keeper of one execution environment: a process that holds its namespaces and its processes.
+
+It is run as a script by ``python -I -S`` (standard library only, nothing of lambdapack) and takes JSON
+lines on stdin; every line is answered by one on stdout. The first one is the configuration:
+
+    level     "root": mount and PID namespace; "user": the same inside a user namespace; "none"
+    mounts    [source, destination below /var] pairs, mounted read-only
+    tmp       {"kind": "ext4", "image": PATH} | {"kind": "tmpfs", "bytes": N} | {"kind": "folder"}
+    limits    {"nofile": N, "fsize": N or null}
+    cgroups   the cgroup.procs files that a process joins before it becomes the runtime
+    watch     kill everything when the processes hold more bytes than this, or null
+    log       descriptor that becomes stdout and stderr of the runtime
+
+then ``start`` (argv, env, cwd), ``stop``, ``continue``, ``kill``, ``peak``. The death of the runtime is
+told unasked, as ``exit``. The end of stdin ends everything: whoever started the keeper may be killed at
+any moment, and the kernel then takes down the PID namespace with all that runs in it, the mount
+namespace with its mounts, and with them the loop device.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import resource
+import select
+import signal
+import subprocess
+import time
+from contextlib import suppress
+from typing import Any
+
+_LIBC = ctypes.CDLL(None, use_errno=True)
+
+# include/uapi/linux/sched.h, mount.h, prctl.h, capability.h
+_CLONE_NEWNS, _CLONE_NEWUSER, _CLONE_NEWPID = 0x00020000, 0x10000000, 0x20000000
+_MS_RDONLY, _MS_NOSUID, _MS_NODEV, _MS_REMOUNT, _MS_BIND = 1, 2, 4, 32, 4096
+_MS_REC, _MS_PRIVATE = 16384, 1 << 18
+_ST_KEEP = 2 | 4 | 8 | 1024 | 2048  # flags that statvfs and mount number alike
+_MNT_DETACH = 2
+_PR_SET_PDEATHSIG, _PR_CAPBSET_DROP, _PR_SET_CHILD_SUBREAPER, _PR_SET_NO_NEW_PRIVS = 1, 24, 36, 38
+_KEPT_CAPABILITIES = (1, 2)  # DAC_OVERRIDE, DAC_READ_SEARCH: root's files stay readable
+_WATCH_EVERY = 0.1
+
+
+def main() -> None:
+    """Become the keeper."""
+    configuration = json.loads(_first_line())
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    level = configuration["level"]
+    try:
+        if level != "none":
+            _enter_namespaces(level)
+            _mount_all(configuration)
+    except OSError as error:
+        _say(event="failed", why=f"{error.filename or level}: {error.strerror}")
+        os._exit(1)
+    _Keeper(configuration).run()
+
+
+def _first_line() -> bytes:
+    """Unbuffered, so that what follows stays in the pipe, where ``select`` sees it."""
+    line = b""
+    while not line.endswith(b"\n"):
+        data = os.read(0, 65536)
+        if not data:
+            os._exit(0)
+        line += data
+    return line
+
+
+def _enter_namespaces(level: str) -> None:
+    """Return as PID 1 of a new PID namespace, in a new mount namespace."""
+    ids = os.getuid(), os.getgid()
+    flags = _CLONE_NEWNS | _CLONE_NEWPID | (_CLONE_NEWUSER if level == "user" else 0)
+    _call("unshare", ctypes.c_int(flags))
+    if level == "user":
+        _write("/proc/self/setgroups", "deny")
+        _write("/proc/self/uid_map", f"{ids[0]} {ids[0]} 1")
+        _write("/proc/self/gid_map", f"{ids[1]} {ids[1]} 1")
+    child = os.fork()
+    if child:
+        os.waitpid(child, 0)
+        os._exit(0)
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
+def _mount_all(configuration: dict[str, Any]) -> None:
+    _mount("none", "/", None, _MS_REC | _MS_PRIVATE)
+    _mount("proc", "/proc", "proc", _MS_NOSUID | _MS_NODEV)
+    _rebuild_var({destination: source for source, destination in configuration["mounts"]})
+    tmp = configuration["tmp"]
+    if tmp["kind"] == "ext4":
+        # mount(8) sets the loop device up so that it goes when its mount goes.
+        done = subprocess.run(
+            ["mount", "-n", "-t", "ext4", "-o", "loop,nosuid,nodev,noinit_itable", tmp["image"], "/tmp"],
+            stdin=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise OSError(0, done.stderr.strip(), "mount")
+        os.rmdir("/tmp/lost+found")
+    else:
+        options = f"size={tmp['bytes']},mode=1777"
+        _mount("tmpfs", "/tmp", "tmpfs", _MS_NOSUID | _MS_NODEV, options)
+    os.chmod("/tmp", 0o1777)
+    if os.path.isdir("/dev/shm"):
+        # Lambda has none; sem_open() fails there, and so should it here.
+        _mount("tmpfs", "/dev/shm", "tmpfs", _MS_RDONLY, "size=4k")
+
+
+def _rebuild_var(wanted: dict[str, str]) -> None:
+    """Show ``wanted`` (path below /var -> source folder) read-only, without touching the real /var."""
+    stage = "/tmp"
+    kept = os.open("/var", os.O_PATH | os.O_DIRECTORY)
+    sources = {path: os.open(source, os.O_PATH | os.O_DIRECTORY) for path, source in wanted.items()}
+    _mount("tmpfs", stage, "tmpfs", _MS_NOSUID | _MS_NODEV, "size=1m,mode=755")
+    for name in os.listdir(f"/proc/self/fd/{kept}"):
+        _mirror(f"/proc/self/fd/{kept}/{name}", f"{stage}/{name}", f"/var/{name}" in wanted)
+    for path, descriptor in sources.items():
+        point = stage + path[len("/var") :]
+        os.makedirs(point, exist_ok=True)
+        _bind(f"/proc/self/fd/{descriptor}", point, read_only=True)
+        os.close(descriptor)
+    _mount(stage, "/var", None, _MS_BIND | _MS_REC)
+    os.close(kept)
+    _call("umount2", stage.encode(), ctypes.c_int(_MNT_DETACH))
+
+
+def _mirror(source: str, copy: str, replaced: bool) -> None:
+    if os.path.islink(source):
+        os.symlink(os.readlink(source), copy)
+    elif os.path.isdir(source) and not replaced:
+        os.mkdir(copy)
+        _bind(source, copy, read_only=False)
+
+
+def _bind(source: str, destination: str, *, read_only: bool) -> None:
+    _mount(source, destination, None, _MS_BIND | _MS_REC)
+    if read_only:
+        # A user namespace must repeat the flags that the mount has already.
+        flags = os.statvfs(destination).f_flag & _ST_KEEP
+        _mount("none", destination, None, _MS_BIND | _MS_REMOUNT | _MS_RDONLY | flags)
+
+
+def _mount(source: str, destination: str, kind: str | None, flags: int, options: str = "") -> None:
+    _call(
+        "mount",
+        source.encode(),
+        destination.encode(),
+        kind.encode() if kind else None,
+        ctypes.c_ulong(flags),
+        options.encode() or None,
+        what=destination,
+    )
+
+
+def _call(function: str, *arguments: Any, what: str | None = None) -> None:
+    if getattr(_LIBC, function)(*arguments):
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), f"{function} {what}" if what else function)
+
+
+def _write(path: str, text: str) -> None:
+    with open(path, "w", encoding="ascii") as file:
+        file.write(text)
+
+
+def _say(**document: Any) -> None:
+    os.write(1, json.dumps(document).encode() + b"\n")
+
+
+class _Keeper:
+    """Obeys commands and watches the runtime's processes."""
+
+    def __init__(self, configuration: dict[str, Any]) -> None:
+        self.level: str = configuration["level"]
+        self.limits: dict[str, Any] = configuration["limits"]
+        self.cgroups: list[str] = configuration["cgroups"]
+        self.watch: int | None = configuration["watch"]
+        self.log: int = configuration["log"]
+        self.runtime = 0
+        self.session = 0
+        self.running = False
+        self.over = False
+
+    def run(self) -> None:
+        """Serve until stdin ends."""
+        wake, signalled = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.set_wakeup_fd(signalled)
+        _LIBC.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        _say(event="ready")
+        pending = b""
+        while True:
+            timeout = _WATCH_EVERY if self.watch and self.running else None
+            readable = select.select([0, wake], [], [], timeout)[0]
+            if wake in readable:
+                os.read(wake, 4096)
+                self.reap()
+            if 0 in readable:
+                data = os.read(0, 65536)
+                if not data:
+                    self.end()
+                pending += data
+                *lines, pending = pending.split(b"\n")
+                for line in lines:
+                    self.obey(json.loads(line))
+            if self.watch and self.running:
+                self.check_memory(self.watch)
+
+    def obey(self, command: dict[str, Any]) -> None:
+        """One command, one answer."""
+        what = command["do"]
+        if what == "start":
+            self.start(command)
+        elif what == "kill":
+            self.kill()
+            _say(event="killed")
+        elif what == "peak":
+            _say(event="peak", bytes=sum(_memory(pid, "VmHWM") for pid in self.members()))
+        else:
+            self.running = what == "continue"
+            self.signal(signal.SIGCONT if self.running else signal.SIGSTOP)
+            _say(event=what)
+
+    def start(self, command: dict[str, Any]) -> None:
+        """Run the runtime; answers at the moment at which it is executed."""
+        reader, writer = os.pipe2(os.O_CLOEXEC)
+        self.runtime = os.fork()
+        if not self.runtime:
+            self.become(command, writer)
+        self.session = self.runtime
+        os.close(writer)
+        with os.fdopen(reader, "rb") as errors:
+            problem = errors.read().decode()
+        self.running = not problem
+        self.over = False
+        if problem:
+            os.waitpid(self.runtime, 0)
+            self.runtime = 0
+            _say(event="unstarted", why=problem)
+        else:
+            _say(event="started", at=time.monotonic())
+
+    def become(self, command: dict[str, Any], writer: int) -> None:
+        """In the child: take on the limits and execute; never returns."""
+        try:
+            os.setsid()
+            signal.set_wakeup_fd(-1)
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD, signal.SIGPIPE):
+                signal.signal(number, signal.SIG_DFL)
+            if self.level == "none":
+                _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+            for path in self.cgroups:
+                _write(path, "0")
+            self.limit()
+            null = os.open(os.devnull, os.O_RDONLY)
+            os.dup2(null, 0)
+            os.dup2(self.log, 1)
+            os.dup2(self.log, 2)
+            os.closerange(3, writer)
+            os.closerange(writer + 1, 256)
+            os.umask(0o022)
+            os.chdir(command["cwd"])
+            os.execve(command["argv"][0], command["argv"], command["env"])
+        except BaseException as error:
+            os.write(writer, str(error).encode())
+        os._exit(127)
+
+    def limit(self) -> None:
+        """The resource limits of Lambda, and no more privileges than it gives."""
+        for kind, wanted in (
+            (resource.RLIMIT_NOFILE, self.limits["nofile"]),
+            (resource.RLIMIT_FSIZE, self.limits["fsize"]),
+            (resource.RLIMIT_CORE, 0),
+        ):
+            if wanted is not None:
+                hard = resource.getrlimit(kind)[1]
+                value = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+                resource.setrlimit(kind, (value, value))
+        if self.level == "root":
+            for capability in range(64):
+                if capability not in _KEPT_CAPABILITIES:
+                    _LIBC.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0)
+        _LIBC.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+
+    def reap(self) -> None:
+        """Collect the dead; tell if the runtime is among them."""
+        with suppress(ChildProcessError):
+            while True:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+                if not pid:
+                    return
+                if pid == self.runtime:
+                    self.runtime = 0
+                    self.running = False
+                    _say(event="exit", status=os.waitstatus_to_exitcode(status), over=self.over)
+
+    def members(self) -> list[int]:
+        """Every process of the environment but this one."""
+        pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
+        if self.level != "none":
+            return [pid for pid in pids if pid != 1]
+        return [pid for pid in pids if self.session and _session(pid) == self.session]
+
+    def signal(self, number: int) -> None:
+        """Send to every member; twice, for those born in between."""
+        for _ in range(2):
+            for pid in self.members():
+                with suppress(ProcessLookupError):
+                    os.kill(pid, number)
+
+    def kill(self) -> None:
+        """Kill every member, and return when they are gone. The runtime's exit is not told."""
+        self.running = False
+        members = self.members()
+        while members:
+            for pid in members:
+                with suppress(ProcessLookupError, PermissionError):
+                    os.kill(pid, signal.SIGKILL)
+            with suppress(ChildProcessError):
+                while os.waitpid(-1, os.WNOHANG)[0]:
+                    pass
+            members = self.members()
+            if members:
+                time.sleep(0.001)
+        self.runtime = 0
+
+    def check_memory(self, limit: int) -> None:
+        """Where no cgroup does it: look, and kill."""
+        if sum(_memory(pid, "VmRSS") for pid in self.members()) > limit:
+            self.over = True
+            self.signal(signal.SIGKILL)
+
+    def end(self) -> None:
+        """Nobody is there any more."""
+        self.kill()
+        if self.level != "none":
+            os.chdir("/")
+            _LIBC.umount2(b"/tmp", _MNT_DETACH)
+        os._exit(0)
+
+
+def _session(pid: int) -> int:
+    try:
+        with open(f"/proc/{pid}/stat", encoding="latin-1") as file:
+            return int(file.read().rpartition(")")[2].split()[3])
+    except (OSError, IndexError):
+        return 0
+
+
+def _memory(pid: int, field: str) -> int:
+    with suppress(OSError), open(f"/proc/{pid}/status", encoding="latin-1") as file:
+        for line in file:
+            if line.startswith(field):
+                return int(line.split()[1]) * 1024
+    return 0
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,95 @@
+"""A running server of the local cloud, as others see it: one JSON line there, one back."""
+
+from __future__ import annotations
+
+import base64
+import json
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lambdapack import errors
+from lambdapack.local.invocation import Invocation
+from lambdapack.local.s3_objects import Entry
+
+__all__ = ["ADDRESS_FILE", "Client", "find"]
+
+ADDRESS_FILE = "server.json"
+
+
+class Client:
+    """Talks to a server.
+
+    Args:
+        port: On 127.0.0.1.
+        token: What the server asks for, from its file that only its user can read.
+    """
+
+    def __init__(self, port: int, token: str) -> None:
+        self.address = f"127.0.0.1:{port}"
+        self._port = port
+        self._token = token
+
+    def invoke(self, name: str, payload: bytes, **options: Any) -> Invocation:
+        """As ``LocalCloud.invoke``; ``faults`` as dictionaries."""
+        text = base64.b64encode(payload).decode()
+        return Invocation.from_dict(self._ask("invoke", name=name, payload=text, options=options))
+
+    def status(self) -> dict[str, Any]:
+        """As ``LocalCloud.status``."""
+        return self._ask("status")
+
+    def requests(self, *, clear: bool) -> list[Entry]:
+        """As ``LocalCloud.requests``."""
+        return [Entry(**entry) for entry in self._ask("requests", clear=clear)["requests"]]
+
+    def discard(self, name: str) -> None:
+        """As ``LocalCloud.discard``."""
+        self._ask("discard", name=name)
+
+    def stop(self) -> None:
+        """End the server."""
+        self._ask("stop")
+
+    def alive(self) -> bool:
+        """Whether it answers."""
+        try:
+            self._ask("ping")
+        except (OSError, errors.LambdapackError):
+            return False
+        return True
+
+    def _ask(self, what: str, **arguments: Any) -> dict[str, Any]:
+        request = {"token": self._token, "do": what, **arguments}
+        try:
+            with socket.create_connection(("127.0.0.1", self._port), timeout=5) as connection:
+                connection.settimeout(None)  # an invocation takes as long as it takes
+                connection.sendall(json.dumps(request).encode() + b"\n")
+                with connection.makefile("rb") as reader:
+                    line = reader.readline()
+        except OSError as error:
+            raise errors.ToolError(f"talking to the local server at {self.address}: {error}") from None
+        if not line:
+            raise errors.ToolError(f"the local cloud's server at {self.address} closed the connection")
+        answer: dict[str, Any] = json.loads(line)
+        if "error" in answer:
+            raise _error(answer["error"])
+        return answer
+
+
+def find(state: Path) -> Client | None:
+    """The server that runs on a state folder, if there is one."""
+    try:
+        document = json.loads((state / ADDRESS_FILE).read_text())
+        client = Client(int(document["port"]), str(document["token"]))
+    except (OSError, ValueError, KeyError):
+        return None
+    # The file of a server that was killed may still be there.
+    return client if client.alive() else None
+
+
+def _error(document: Mapping[str, Any]) -> errors.LambdapackError:
+    kinds = {kind.__name__: kind for kind in (errors.CheckError, errors.ConfigurationError, errors.ToolError)}
+    kind = kinds.get(document["type"], errors.ToolError)
+    return kind(document["message"], hint=document["hint"], detail=document["detail"])

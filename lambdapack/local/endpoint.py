@@ -1,0 +1,130 @@
+"""The S3 endpoint's process, as the local cloud sees it."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import subprocess
+import sys
+import threading
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from lambdapack.errors import ToolError
+from lambdapack.local.link import Fault
+from lambdapack.local.s3_objects import Entry
+from lambdapack.local.sigv4 import Credentials
+
+__all__ = ["Endpoint", "new_credentials"]
+
+
+def new_credentials(expires: float | None = None) -> Credentials:
+    """Temporary credentials like those that Lambda gives an execution environment."""
+    return Credentials(
+        "ASIA" + secrets.token_hex(8).upper(),
+        secrets.token_urlsafe(30),
+        secrets.token_urlsafe(300),
+        expires,
+    )
+
+
+class Endpoint:
+    """Starts the endpoint's process and talks to it. Safe to use from several threads.
+
+    Args:
+        root: Folder of ``<bucket>/<key>``.
+
+    Raises:
+        ToolError: It does not start.
+    """
+
+    def __init__(self, root: Path) -> None:
+        root.mkdir(parents=True, exist_ok=True)
+        self._lock = threading.Lock()
+        # In a session of its own: Ctrl-C in a terminal is for us; the end of stdin is for it.
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "lambdapack.local.s3", "--control", "--root", str(root)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        self.url: str = self._read()["url"]
+
+    def grant(
+        self,
+        credentials: Credentials,
+        read: Iterable[str],
+        *,
+        bandwidth_mbps: float | None = None,
+        latency_ms: float | None = None,
+        faults: Iterable[Fault] = (),
+    ) -> None:
+        """Let ``credentials`` GET the objects ``read`` (``bucket/key``) over a link of their own."""
+        self._ask(
+            "grant",
+            grant={
+                "credentials": asdict(credentials),
+                "read": sorted(read),
+                "bandwidth_mbps": bandwidth_mbps,
+                "latency_ms": latency_ms,
+                "faults": [fault.as_dict() for fault in faults],
+            },
+        )
+
+    def set_link(
+        self,
+        access_key: str,
+        bandwidth_mbps: float | None,
+        latency_ms: float | None,
+        faults: Iterable[Fault] = (),
+    ) -> None:
+        """Change the link of a grant; its requests are counted from 1 again."""
+        self._ask(
+            "link",
+            access_key=access_key,
+            bandwidth_mbps=bandwidth_mbps,
+            latency_ms=latency_ms,
+            faults=[fault.as_dict() for fault in faults],
+        )
+
+    def revoke(self, access_key: str) -> None:
+        """Forget a grant."""
+        self._ask("revoke", access_key=access_key)
+
+    def log(self, *, clear: bool = False) -> list[Entry]:
+        """The answered requests so far."""
+        return [Entry(**entry) for entry in self._ask("log", clear=clear)["log"]]
+
+    def close(self) -> None:
+        """End the process."""
+        for stream in (self._process.stdin, self._process.stdout):
+            if stream:
+                stream.close()
+        try:
+            self._process.wait(5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def _ask(self, what: str, **arguments: Any) -> dict[str, Any]:
+        with self._lock:
+            try:
+                assert self._process.stdin is not None
+                self._process.stdin.write(json.dumps({"do": what, **arguments}) + "\n")
+                self._process.stdin.flush()
+            except (OSError, ValueError) as error:
+                raise ToolError(f"talking to the local S3 endpoint: {error}") from None
+            return self._read()
+
+    def _read(self) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            raise ToolError(f"the local S3 endpoint ended with status {self._process.wait()}")
+        answer: dict[str, Any] = json.loads(line)
+        if "error" in answer:
+            raise ToolError(f"the local S3 endpoint refused a command: {answer['error']}")
+        return answer

@@ -1,0 +1,294 @@
+"""The local cloud's functions on disk: configuration, code and packs below the state folder."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import re
+import shutil
+import stat
+import tempfile
+import zipfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lambdapack import limits
+from lambdapack.errors import CheckError, ConfigurationError
+from lambdapack.model import FunctionSpec, Location
+from lambdapack.target import Target
+
+__all__ = ["Function", "Functions", "check_settings"]
+
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
+_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Function:
+    """A deployed function.
+
+    Attributes:
+        name, handler, target, memory_mb, tmp_mb, timeout, environment: As in ``FunctionSpec``.
+        code: SHA-256 of the zip, and the name of the folder that it was unpacked to.
+        pack_id, location: The pack, or ``None``.
+    """
+
+    name: str
+    handler: str
+    target: Target
+    code: str
+    pack_id: str | None
+    location: Location | None
+    memory_mb: int
+    tmp_mb: int
+    timeout: int
+    environment: Mapping[str, str]
+
+    @property
+    def region(self) -> str:
+        """Where it pretends to run: in the bucket's region."""
+        return self.location.region if self.location else "us-east-1"
+
+    @property
+    def arn(self) -> str:
+        """With account 123456789012, as in AWS's own examples."""
+        return f"arn:aws:lambda:{self.region}:123456789012:function:{self.name}"
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        location = self.location
+        return {
+            "format": _FORMAT,
+            "name": self.name,
+            "handler": self.handler,
+            "target": str(self.target),
+            "code": self.code,
+            "pack_id": self.pack_id,
+            "location": {"bucket": location.bucket, "key": location.key, "region": location.region}
+            if location
+            else None,
+            "memory_mb": self.memory_mb,
+            "tmp_mb": self.tmp_mb,
+            "timeout": self.timeout,
+            "environment": dict(self.environment),
+        }
+
+    @classmethod
+    def from_dict(cls, document: Mapping[str, Any]) -> Function:
+        """From JSON."""
+        values = {key: value for key, value in document.items() if key != "format"}
+        values["target"] = Target.parse(values["target"])
+        values["location"] = Location(**values["location"]) if values["location"] else None
+        return cls(**values)
+
+
+class Functions:
+    """The functions of one state folder."""
+
+    def __init__(self, state: Path) -> None:
+        self.state = state
+        self.objects = state / "s3"
+
+    def put(self, spec: FunctionSpec, pack: Path | None) -> Function:
+        """Store a function and its pack; replaces an earlier one at once or not at all.
+
+        Raises:
+            ConfigurationError: A setting that Lambda would refuse, or a zip that is none.
+            CheckError: Larger than Lambda's limit.
+        """
+        if not _NAME.match(spec.name):
+            raise ConfigurationError(
+                f"{spec.name!r} is not a function name: 1 to 64 letters, digits, hyphens and underscores"
+            )
+        check_settings(spec.memory_mb, spec.tmp_mb, spec.timeout, spec.environment)
+        with self._locked():
+            return self._put(spec, pack)
+
+    def _put(self, spec: FunctionSpec, pack: Path | None) -> Function:
+        if pack and not spec.location:
+            raise ConfigurationError(f"deploying {spec.name}: there is a pack, but no location for it")
+        code = self._unpack(spec.zip_path)
+        if pack and spec.location:
+            _copy(pack, self.objects / spec.location.bucket / spec.location.key)
+        function = Function(
+            spec.name,
+            spec.handler,
+            spec.target,
+            code,
+            spec.pack_id,
+            spec.location,
+            spec.memory_mb,
+            spec.tmp_mb,
+            spec.timeout,
+            dict(spec.environment),
+        )
+        _write(self._path(spec.name), json.dumps(function.as_dict(), indent=2).encode() + b"\n")
+        return function
+
+    def get(self, name: str) -> Function:
+        """A function by name.
+
+        Raises:
+            ConfigurationError: There is none.
+        """
+        found = {function.name: function for function in self.all()}
+        if name not in found:
+            raise ConfigurationError(
+                f"there is no function {name!r} in the local cloud {self.state} "
+                f"(there are: {', '.join(sorted(found)) or 'none'})",
+                hint="deploy it first: lambdapack deploy --cloud local",
+            )
+        return found[name]
+
+    def all(self) -> list[Function]:
+        """By name."""
+        functions = []
+        for path in sorted((self.state / "functions").glob("*.json")):
+            try:
+                functions.append(Function.from_dict(json.loads(path.read_bytes())))
+            except FileNotFoundError:
+                continue
+            except (ValueError, KeyError, TypeError) as error:
+                raise ConfigurationError(
+                    f"reading {path}: not a function of this version of lambdapack ({error})",
+                    hint=f"remove it and deploy again: rm {path}",
+                ) from None
+        return functions
+
+    def remove(self, name: str) -> None:
+        """Forget a function, and its pack if no other one uses it.
+
+        Raises:
+            ConfigurationError: There is none.
+        """
+        with self._locked():
+            function = self.get(name)
+            self._path(name).unlink(missing_ok=True)
+            location = function.location
+            if location and location not in [other.location for other in self.all()]:
+                (self.objects / location.bucket / location.key).unlink(missing_ok=True)
+
+    def code(self, function: Function) -> Path:
+        """The folder with the unpacked zip."""
+        return self.state / "code" / function.code
+
+    def _path(self, name: str) -> Path:
+        return self.state / "functions" / f"{name}.json"
+
+    def _unpack(self, path: Path) -> str:
+        try:
+            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+            destination = self.state / "code" / digest
+            if not destination.is_dir():
+                _extract(path, destination)
+        except FileNotFoundError:
+            raise ConfigurationError(f"deploying: there is no file {path}") from None
+        except (zipfile.BadZipFile, IsADirectoryError) as error:
+            raise ConfigurationError(f"deploying: {path} is not a zip file ({error})") from None
+        return digest
+
+    def forget_unused(self) -> None:
+        """Remove unpacked code that no function refers to. No environment may be alive."""
+        with self._locked():
+            used = {function.code for function in self.all()}
+            for folder in (self.state / "code").iterdir() if (self.state / "code").is_dir() else ():
+                if folder.name not in used:
+                    _remove_tree(folder)
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        self.state.mkdir(parents=True, exist_ok=True)
+        with (self.state / "functions.lock").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+
+def check_settings(memory_mb: int, tmp_mb: int, timeout: int, environment: Mapping[str, str]) -> None:
+    """What Lambda would refuse.
+
+    Raises:
+        ConfigurationError: Every setting that is out of bounds.
+    """
+    problems = [
+        f"{what} {value} is not between {low} and {high}"
+        for what, value, low, high in (
+            ("memory (MB)", memory_mb, limits.MEMORY_MIN_MB, limits.MEMORY_MAX_MB),
+            ("/tmp (MB)", tmp_mb, limits.TMP_MIN_MB, limits.TMP_MAX_MB),
+            ("timeout (s)", timeout, 1, limits.TIMEOUT_MAX),
+        )
+        if not low <= value <= high
+    ]
+    size = sum(len(key.encode()) + len(value.encode()) for key, value in environment.items())
+    if size > limits.ENVIRONMENT_VARIABLES:
+        problems.append(f"environment variables take {size} bytes, more than {limits.ENVIRONMENT_VARIABLES}")
+    if problems:
+        raise ConfigurationError("Lambda refuses these settings: " + "; ".join(problems))
+
+
+def _extract(path: Path, destination: Path) -> None:
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(path) as archive:
+        entries = archive.infolist()
+        size = sum(entry.file_size for entry in entries)
+        if size > limits.UNZIPPED:
+            raise CheckError(
+                f"deploying {path}: unzipped size is {size} bytes, more than Lambda's {limits.UNZIPPED}",
+                hint="move dependencies into the pack",
+            )
+        temporary = Path(tempfile.mkdtemp(prefix=".", dir=destination.parent))
+        try:
+            for entry in entries:
+                _extract_one(archive, entry, temporary)
+            temporary.chmod(0o755)
+            temporary.rename(destination)
+        except OSError:
+            # Somebody else may have unpacked the same bytes meanwhile.
+            if not destination.is_dir():
+                raise
+        finally:
+            _remove_tree(temporary)
+
+
+def _extract_one(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, root: Path) -> None:
+    path = root / entry.filename
+    if ".." in entry.filename.split("/") or entry.filename.startswith("/"):
+        raise ConfigurationError(f"deploying: the zip holds a path that leaves it: {entry.filename!r}")
+    if entry.is_dir():
+        path.mkdir(parents=True, exist_ok=True)
+        return
+    mode = entry.external_attr >> 16
+    if stat.S_ISLNK(mode):
+        raise ConfigurationError(f"deploying: the zip holds a symbolic link: {entry.filename!r}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with archive.open(entry) as source, path.open("wb") as target:
+        shutil.copyfileobj(source, target)
+    # Lambda's own folder is read-only; so is this one, also where it cannot be mounted so.
+    path.chmod(0o555 if mode & 0o111 else 0o444)
+
+
+def _copy(source: Path, destination: Path) -> None:
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    temporary = destination.parent / f".{destination.name}.{os.getpid()}.part"
+    try:
+        shutil.copyfile(source, temporary)
+        temporary.replace(destination)
+    except FileNotFoundError:
+        raise ConfigurationError(f"deploying: there is no pack {source}") from None
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _write(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.parent / f".{path.name}.{os.getpid()}.part"
+    temporary.write_bytes(data)
+    temporary.replace(path)
+
+
+def _remove_tree(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,145 @@
+"""The simulated network between a function and S3: bandwidth, latency and faults."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal, get_args
+
+from lambdapack.errors import ConfigurationError
+
+__all__ = ["Fault", "Link", "TokenBucket", "read_faults"]
+
+Kind = Literal["status", "reset", "stall", "truncate", "corrupt", "close"]
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing that goes wrong, as data.
+
+    Attributes:
+        nth: Which GET or HEAD it strikes, counted from 1 over all connections of the environment.
+        kind: ``status`` answers ``status`` instead; ``close`` closes the connection without a word;
+            ``reset`` sends ``after`` bytes of the body, then RST; ``stall`` pauses ``seconds`` after
+            ``after`` bytes; ``truncate`` closes cleanly after ``after`` bytes; ``corrupt`` inverts
+            the byte at ``after`` in the body.
+        times: How many requests in a row it strikes, from ``nth``.
+        status: For ``status``: 500 or 503.
+        after: Bytes of this response's body.
+        seconds: For ``stall``.
+    """
+
+    nth: int
+    kind: Kind
+    times: int = 1
+    status: int = 500
+    after: int = 0
+    seconds: float = 1.0
+
+    def strikes(self, number: int) -> bool:
+        """Whether request ``number`` (from 1) is hit."""
+        return self.nth <= number < self.nth + self.times
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+def read_faults(entries: Iterable[Mapping[str, Any]]) -> tuple[Fault, ...]:
+    """Faults from parsed JSON.
+
+    Raises:
+        ConfigurationError: Unknown field or kind; every mistake at once.
+    """
+    known = {field.name for field in fields(Fault)}
+    kinds = ", ".join(get_args(Kind))
+    problems = []
+    faults = []
+    for number, entry in enumerate(entries, 1):
+        wrong = sorted(set(entry) - known)
+        if wrong:
+            problems.append(f"fault {number}: unknown {', '.join(wrong)}")
+        elif entry.get("kind") not in get_args(Kind) or not isinstance(entry.get("nth"), int):
+            problems.append(f"fault {number}: needs an integer 'nth' and a 'kind' of {kinds}")
+        else:
+            faults.append(Fault(**entry))
+    if problems:
+        raise ConfigurationError("reading the fault script: " + "; ".join(problems))
+    return tuple(faults)
+
+
+class TokenBucket:
+    """A rate that all connections share, first come first served.
+
+    In any period of ``t`` seconds at most ``rate * t + burst`` bytes are let through.
+
+    Args:
+        rate: Bytes a second.
+        burst: Bytes that may pass at once after a pause.
+        clock, sleep: Replaceable, so that a test can count bytes instead of measuring time.
+    """
+
+    def __init__(
+        self,
+        rate: float,
+        burst: int = 256 * 1024,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.rate = rate
+        self.burst = burst
+        # About 2 ms each: fair between connections, and few enough wake-ups to cost no CPU.
+        self.quantum = max(16 * 1024, min(burst, int(rate * 0.002)))
+        self._clock = clock
+        self._sleep = sleep
+        self._lock = threading.Lock()
+        self._free_at = clock()
+
+    def take(self, amount: int) -> None:
+        """Wait until ``amount`` bytes may be sent."""
+        with self._lock:
+            now = self._clock()
+            self._free_at = max(self._free_at, now - self.burst / self.rate) + amount / self.rate
+            wait = self._free_at - now
+        if wait > 0:
+            self._sleep(wait)
+
+
+class Link:
+    """The state of one environment's network: its bucket, its latency, its faults still to come.
+
+    Args:
+        bandwidth_mbps: Megabits a second for all connections together; ``None``: as fast as it goes.
+        latency_ms: Before the first byte of each response.
+        faults: What goes wrong.
+    """
+
+    def __init__(
+        self,
+        bandwidth_mbps: float | None = None,
+        latency_ms: float | None = None,
+        faults: Iterable[Fault] = (),
+    ) -> None:
+        self._lock = threading.Lock()
+        self._count = 0
+        self.bucket: TokenBucket | None = None
+        self.latency = 0.0
+        self.faults: tuple[Fault, ...] = ()
+        self.set(bandwidth_mbps, latency_ms, faults)
+
+    def set(self, bandwidth_mbps: float | None, latency_ms: float | None, faults: Iterable[Fault]) -> None:
+        """Change the link; requests are counted for ``faults`` from 1 again."""
+        with self._lock:
+            self.bucket = TokenBucket(bandwidth_mbps * 125_000) if bandwidth_mbps else None
+            self.latency = (latency_ms or 0.0) / 1000
+            self.faults = tuple(faults)
+            self._count = 0
+
+    def next_fault(self) -> Fault | None:
+        """Count one request; what strikes it."""
+        with self._lock:
+            self._count += 1
+            return next((fault for fault in self.faults if fault.strikes(self._count)), None)

@@ -1,0 +1,128 @@
+"""The runtime that Lambda puts into an execution environment: awslambdaric and a bare Python."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from lambdapack.errors import ConfigurationError, ToolError
+from lambdapack.interpreter import Interpreter, find
+from lambdapack.progress import QUIET, Progress
+from lambdapack.target import Target
+
+__all__ = ["Runtime", "install"]
+
+_PLATFORMS = ("manylinux_2_17", "manylinux_2_28", "manylinux_2_34")
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """What is mounted beside the function.
+
+    Attributes:
+        client: Folder with awslambdaric, ``/var/runtime`` in the environment.
+        lang: Folder of an empty virtual environment of the target's Python, ``/var/lang`` there, so
+            that nothing that is installed on this machine can be imported by accident.
+        executable: The Python's name below ``lang``, ``bin/python3.12``.
+        interpreter: The Python behind it.
+    """
+
+    client: Path
+    lang: Path
+    executable: str
+    interpreter: Interpreter
+
+
+def install(target: Target, cache_dir: Path, *, progress: Progress = QUIET) -> Runtime:
+    """The runtime for ``target``, from the cache or by pip.
+
+    Raises:
+        ConfigurationError: This machine cannot run the target.
+        ToolError: pip fails.
+    """
+    interpreter = find(target.python)
+    if interpreter.machine != target.machine:
+        raise ConfigurationError(
+            f"running {target} locally: the Python on this machine is for {interpreter.machine}, "
+            f"the function is for {target.machine}",
+            hint="build it for this machine's architecture (--arch), or deploy it with --cloud aws",
+        )
+    where = cache_dir / "runtime" / f"python{interpreter.version}-{interpreter.machine}"
+    if not where.is_dir():
+        _install(where, interpreter, target, progress)
+    executable = f"bin/python{target.python}"
+    lang = where / "lang"
+    link = lang / executable
+    if link.resolve() != interpreter.path.resolve():
+        raise ToolError(
+            f"running {target} locally: {where} was made for another Python than {interpreter.path}",
+            hint=f"remove {where} and try again",
+        )
+    return Runtime(where / "client", lang, executable, interpreter)
+
+
+def _install(where: Path, interpreter: Interpreter, target: Target, progress: Progress) -> None:
+    where.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{where.name}-", dir=where.parent))
+    try:
+        temporary.chmod(0o755)
+        with progress.step(f"install awslambdaric for Python {interpreter.python}"):
+            _pip(temporary / "client", target)
+            _run(
+                [str(interpreter.path), "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash"],
+                str(temporary / "client"),
+            )
+        _lang(temporary / "lang", interpreter)
+        try:
+            temporary.rename(where)
+        except OSError:
+            # Another process was faster, and its result is as good.
+            if not where.is_dir():
+                raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _pip(destination: Path, target: Target) -> None:
+    tag = target.cache_tag.replace("cpython-", "cp")
+    platforms = [f"--platform={name}_{target.machine}" for name in _PLATFORMS]
+    _run(
+        [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"],
+        "--no-compile",
+        "--only-binary=:all:",
+        "--implementation=cp",
+        f"--python-version={target.python}",
+        f"--abi={tag}",
+        "--abi=none",
+        *platforms,
+        f"--target={destination}",
+        "awslambdaric",
+    )
+
+
+def _run(command: list[str], *arguments: str) -> None:
+    done = subprocess.run([*command, *arguments], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise ToolError(
+            f"installing awslambdaric: {' '.join(command[:3])} failed (status {done.returncode})",
+            hint="check that pip can reach its index: python -m pip download awslambdaric",
+            detail="\n".join((done.stdout + done.stderr).splitlines()[-10:]),
+        )
+
+
+def _lang(lang: Path, interpreter: Interpreter) -> None:
+    (lang / "bin").mkdir(parents=True)
+    (lang / "lib" / f"python{interpreter.python}" / "site-packages").mkdir(parents=True)
+    (lang / "pyvenv.cfg").write_text(
+        f"home = {interpreter.path.parent}\n"
+        "include-system-site-packages = false\n"
+        f"version = {interpreter.version}\n"
+    )
+    executable = lang / "bin" / f"python{interpreter.python}"
+    executable.symlink_to(interpreter.path)
+    for name in ("python3", "python"):
+        (lang / "bin" / name).symlink_to(executable.name)

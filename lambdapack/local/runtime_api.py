@@ -1,0 +1,218 @@
+"""The Runtime API: what the runtime in an execution environment asks for its next event.
+
+https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import queue
+import re
+import threading
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Literal
+
+__all__ = ["MAX_REQUEST", "MAX_RESPONSE", "Event", "Happening", "RuntimeApi"]
+
+MAX_REQUEST = 6 * 1024 * 1024
+MAX_RESPONSE = 6 * 1024 * 1024 + 100
+"""Lambda's own error message counts 6291556 bytes."""
+
+_INVOCATION = re.compile(r"/2018-06-01/runtime/invocation/([^/]+)/(response|error)\Z")
+
+
+@dataclass(frozen=True)
+class Event:
+    """An invocation on its way to the runtime.
+
+    Attributes:
+        request_id: A UUID.
+        payload: JSON.
+        deadline_ms: Unix time in milliseconds.
+        arn: Of the function, with its version.
+        trace_id: For X-Ray.
+    """
+
+    request_id: str
+    payload: bytes
+    deadline_ms: int
+    arn: str
+    trace_id: str
+
+
+@dataclass(frozen=True)
+class Happening:
+    """Something that an environment waits for.
+
+    Attributes:
+        kind: ``next`` (the runtime asks for an event), ``response``, ``error``, ``init_error``,
+            ``too_large`` (a response over the limit), ``exit`` (the runtime is dead).
+        generation: Which start of the runtime it belongs to.
+        request_id: For ``response``, ``error`` and ``too_large``.
+        body: What was posted.
+        error_type: From the header of an error, or from its body.
+        status: Exit status, negative for a signal, for ``exit``.
+        over_memory: The keeper killed it for its memory, for ``exit``.
+    """
+
+    kind: Literal["next", "response", "error", "init_error", "too_large", "exit"]
+    generation: int
+    request_id: str = ""
+    body: bytes = b""
+    error_type: str = ""
+    status: int = 0
+    over_memory: bool = False
+
+
+class RuntimeApi:
+    """One environment's Runtime API, on 127.0.0.1.
+
+    Args:
+        happenings: Where everything that the runtime says goes.
+    """
+
+    def __init__(self, happenings: queue.Queue[Happening]) -> None:
+        self.happenings = happenings
+        self.generation = 0
+        self._condition = threading.Condition()
+        self._event: Event | None = None
+        self._closed = False
+        self._server = _Server(("127.0.0.1", 0), _Handler)
+        self._server.api = self
+        self.address = f"127.0.0.1:{self._server.server_address[1]}"
+        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+
+    def restart(self) -> int:
+        """A new runtime is about to start: drop the event of the old one; the new generation."""
+        with self._condition:
+            self.generation += 1
+            self._event = None
+            self._condition.notify_all()
+        return self.generation
+
+    def offer(self, event: Event) -> None:
+        """Give the runtime an event."""
+        with self._condition:
+            self._event = event
+            self._condition.notify_all()
+
+    def take(self, generation: int) -> Event | None:
+        """Wait for an event; ``None`` when the asking runtime is of the past."""
+        with self._condition:
+            self._condition.wait_for(
+                lambda: self._event is not None or self._closed or generation != self.generation
+            )
+            if self._closed or generation != self.generation:
+                return None
+            event, self._event = self._event, None
+            return event
+
+    def say(self, happening: Happening) -> None:
+        """Tell the environment."""
+        self.happenings.put(happening)
+
+    def close(self) -> None:
+        """Stop serving."""
+        with self._condition:
+            self._closed = True
+            self._condition.notify_all()
+        self._server.shutdown()
+        self._server.server_close()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+    api: RuntimeApi
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A runtime that was killed leaves broken connections; that is no error of ours."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    wbufsize = -1
+    disable_nagle_algorithm = True
+    server: _Server
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Say nothing."""
+
+    def do_GET(self) -> None:
+        api = self.server.api
+        if self.path == "/2018-06-01/runtime/restore/next":
+            self._answer(200, b"")
+        elif self.path == "/2018-06-01/runtime/invocation/next":
+            self._next(api)
+        else:
+            self._answer(404, b"{}")
+
+    def _next(self, api: RuntimeApi) -> None:
+        generation = api.generation
+        api.say(Happening("next", generation))
+        event = api.take(generation)
+        if event is None:
+            self.close_connection = True
+            return
+        self._answer(
+            200,
+            event.payload,
+            {
+                "Lambda-Runtime-Aws-Request-Id": event.request_id,
+                "Lambda-Runtime-Deadline-Ms": str(event.deadline_ms),
+                "Lambda-Runtime-Invoked-Function-Arn": event.arn,
+                "Lambda-Runtime-Trace-Id": event.trace_id,
+            },
+        )
+
+    def do_POST(self) -> None:
+        api = self.server.api
+        body = self._body()
+        invocation = _INVOCATION.match(self.path)
+        if invocation:
+            self._outcome(api, invocation[1], invocation[2], body)
+        elif self.path in ("/2018-06-01/runtime/init/error", "/2018-06-01/runtime/restore/error"):
+            api.say(Happening("init_error", api.generation, body=body, error_type=self._error_type(body)))
+            self._answer(202, b'{"status":"OK"}')
+        else:
+            self._answer(404, b"{}")
+
+    def _outcome(self, api: RuntimeApi, request_id: str, what: str, body: bytes) -> None:
+        if what == "response" and len(body) > MAX_RESPONSE:
+            api.say(Happening("too_large", api.generation, request_id))
+            self._answer(413, b'{"errorType":"RequestEntityTooLarge","errorMessage":"Response too large"}')
+        elif what == "response":
+            api.say(Happening("response", api.generation, request_id, body))
+            self._answer(202, b'{"status":"OK"}')
+        else:
+            api.say(Happening("error", api.generation, request_id, body, self._error_type(body)))
+            self._answer(202, b'{"status":"OK"}')
+
+    def _error_type(self, body: bytes) -> str:
+        sent = self.headers.get("Lambda-Runtime-Function-Error-Type", "")
+        with contextlib.suppress(ValueError, AttributeError):
+            return str(json.loads(body).get("errorType") or sent)
+        return str(sent)
+
+    def _body(self) -> bytes:
+        if self.headers.get("Transfer-Encoding", "").lower() == "chunked":
+            parts = []
+            while size := int(self.rfile.readline().split(b";")[0], 16):
+                parts.append(self.rfile.read(size))
+                self.rfile.readline()
+            self.rfile.readline()
+            return b"".join(parts)
+        return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+
+    def _answer(self, status: int, body: bytes, headers: dict[str, str] | None = None) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+        with contextlib.suppress(OSError):
+            self.wfile.flush()

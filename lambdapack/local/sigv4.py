@@ -1,0 +1,216 @@
+"""AWS Signature Version 4, from the verifier's side: is this request signed by a secret that we know?
+
+https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from urllib.parse import quote, unquote
+
+__all__ = ["Credentials", "RefusedError", "Request", "sign", "verify"]
+
+ALGORITHM = "AWS4-HMAC-SHA256"
+UNSIGNED = "UNSIGNED-PAYLOAD"
+SKEW = timedelta(minutes=15)
+"""How far S3 lets a client's clock be off."""
+
+_AUTHORIZATION = re.compile(
+    r"Credential=(?P<key>[^/,\s]+)/(?P<date>\d{8})/(?P<region>[^/,\s]+)/(?P<service>[^/,\s]+)/aws4_request,\s*"
+    r"SignedHeaders=(?P<signed>[^,\s]+),\s*Signature=(?P<signature>[0-9a-f]{64})\Z"
+)
+
+
+class RefusedError(Exception):
+    """What S3 answers instead.
+
+    Args:
+        status: HTTP status.
+        code: S3's error code, e.g. ``SignatureDoesNotMatch``.
+        message: S3's sentence for it.
+        extra: Further elements of the XML body.
+    """
+
+    def __init__(self, status: int, code: str, message: str, extra: Mapping[str, str] | None = None) -> None:
+        super().__init__(f"{status} {code}: {message}")
+        self.status = status
+        self.code = code
+        self.message = message
+        self.extra = dict(extra or {})
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """What a client signs with.
+
+    Attributes:
+        access_key, secret_key: The pair.
+        session_token: Must be sent and signed when it is not ``""``.
+        expires: Unix time after which they are refused, or ``None``.
+        region: The only region that a signature may name, or ``""`` for any.
+    """
+
+    access_key: str
+    secret_key: str
+    session_token: str = ""
+    expires: float | None = None
+    region: str = ""
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request as it came over the wire. Header names are in lower case."""
+
+    method: str
+    path: str
+    query: str
+    headers: Mapping[str, str]
+
+
+def verify(request: Request, known: Mapping[str, Credentials], now: datetime) -> Credentials:
+    """The credentials that signed ``request``.
+
+    Args:
+        request: The request; its body is not looked at, only the digest that the client declared.
+        known: By access key.
+        now: The server's time, with a time zone.
+
+    Raises:
+        RefusedError: With the status and code that S3 answers.
+    """
+    text = request.headers.get("authorization", "")
+    if not text:
+        raise RefusedError(403, "AccessDenied", "Access Denied")
+    algorithm, _, rest = text.partition(" ")
+    parsed = _AUTHORIZATION.match(rest.strip())
+    if algorithm != ALGORITHM or not parsed:
+        raise RefusedError(
+            400, "AuthorizationHeaderMalformed", "The authorization header that you provided is not valid."
+        )
+    credentials = known.get(parsed["key"])
+    if credentials is None:
+        raise RefusedError(
+            403,
+            "InvalidAccessKeyId",
+            "The AWS Access Key Id you provided does not exist in our records.",
+            {"AWSAccessKeyId": parsed["key"]},
+        )
+    _check_scope(request, parsed, credentials, now)
+    signed = parsed["signed"].split(";")
+    scope = f"{parsed['date']}/{parsed['region']}/{parsed['service']}/aws4_request"
+    expected, canonical, to_sign = _signature(request, signed, scope, credentials.secret_key)
+    if not hmac.compare_digest(expected, parsed["signature"]):
+        raise RefusedError(
+            403,
+            "SignatureDoesNotMatch",
+            "The request signature we calculated does not match the signature you provided. "
+            "Check your key and signing method.",
+            {
+                "AWSAccessKeyId": parsed["key"],
+                "StringToSign": to_sign,
+                "SignatureProvided": parsed["signature"],
+                "CanonicalRequest": canonical,
+            },
+        )
+    _check_session(request, signed, credentials, now)
+    return credentials
+
+
+def sign(request: Request, credentials: Credentials, region: str, now: datetime) -> dict[str, str]:
+    """The headers of ``request`` with those that sign it added.
+
+    ``request.headers`` must have ``host``; all of its headers are signed.
+    """
+    stamp = now.astimezone(timezone.utc).strftime("%Y%m%dT%H%M%SZ")
+    headers = {"x-amz-content-sha256": UNSIGNED, **request.headers, "x-amz-date": stamp}
+    if credentials.session_token:
+        headers["x-amz-security-token"] = credentials.session_token
+    signed = sorted(headers)
+    scope = f"{stamp[:8]}/{region}/s3/aws4_request"
+    ready = Request(request.method, request.path, request.query, headers)
+    signature = _signature(ready, signed, scope, credentials.secret_key)[0]
+    headers["authorization"] = (
+        f"{ALGORITHM} Credential={credentials.access_key}/{scope}, "
+        f"SignedHeaders={';'.join(signed)}, Signature={signature}"
+    )
+    return headers
+
+
+def _check_scope(request: Request, parsed: re.Match[str], credentials: Credentials, now: datetime) -> None:
+    try:
+        sent = datetime.strptime(request.headers.get("x-amz-date", ""), "%Y%m%dT%H%M%SZ")
+    except ValueError:
+        raise RefusedError(
+            403, "AccessDenied", "AWS authentication requires a valid Date or x-amz-date header"
+        ) from None
+    if abs(sent.replace(tzinfo=timezone.utc) - now) > SKEW:
+        raise RefusedError(
+            403,
+            "RequestTimeTooSkewed",
+            "The difference between the request time and the current time is too large.",
+        )
+    if parsed["date"] != sent.strftime("%Y%m%d") or parsed["service"] != "s3":
+        raise RefusedError(
+            400,
+            "AuthorizationHeaderMalformed",
+            "The authorization header is malformed; the credential scope does not match the request.",
+        )
+    if credentials.region and parsed["region"] != credentials.region:
+        raise RefusedError(
+            400,
+            "AuthorizationHeaderMalformed",
+            f"The authorization header is malformed; the region '{parsed['region']}' is wrong; "
+            f"expecting '{credentials.region}'",
+            {"Region": credentials.region},
+        )
+
+
+def _check_session(request: Request, signed: Sequence[str], credentials: Credentials, now: datetime) -> None:
+    token = request.headers.get("x-amz-security-token", "")
+    if token != credentials.session_token:
+        raise RefusedError(400, "InvalidToken", "The provided token is malformed or otherwise invalid.")
+    # S3 wants every x-amz-* header that is sent to be signed, and the host always.
+    needed = {name for name in request.headers if name.startswith("x-amz-")} | {"host"}
+    missing = sorted(needed - set(signed))
+    if missing or "x-amz-content-sha256" not in request.headers:
+        raise RefusedError(
+            403,
+            "AccessDenied",
+            "There were headers present in the request which were not signed",
+            {"HeadersNotSigned": ", ".join(missing or ["x-amz-content-sha256"])},
+        )
+    if credentials.expires is not None and now.timestamp() >= credentials.expires:
+        raise RefusedError(400, "ExpiredToken", "The provided token has expired.")
+
+
+def _signature(request: Request, signed: Sequence[str], scope: str, secret: str) -> tuple[str, str, str]:
+    headers = "".join(f"{name}:{' '.join(request.headers.get(name, '').split())}\n" for name in signed)
+    canonical = "\n".join(
+        [
+            request.method,
+            quote(unquote(request.path), safe="/-_.~"),
+            _canonical_query(request.query),
+            headers,
+            ";".join(signed),
+            request.headers.get("x-amz-content-sha256", UNSIGNED),
+        ]
+    )
+    digest = hashlib.sha256(canonical.encode()).hexdigest()
+    to_sign = "\n".join([ALGORITHM, request.headers.get("x-amz-date", ""), scope, digest])
+    key = f"AWS4{secret}".encode()
+    for part in scope.split("/"):
+        key = hmac.new(key, part.encode(), hashlib.sha256).digest()
+    return hmac.new(key, to_sign.encode(), hashlib.sha256).hexdigest(), canonical, to_sign
+
+
+def _canonical_query(query: str) -> str:
+    pairs = []
+    for part in query.split("&") if query else []:
+        name, _, value = part.partition("=")
+        pairs.append((quote(unquote(name), safe="-_.~"), quote(unquote(value), safe="-_.~")))
+    return "&".join(f"{name}={value}" for name, value in sorted(pairs))
