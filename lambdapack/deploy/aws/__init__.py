@@ -21,7 +21,7 @@ from lambdapack.deploy.aws import planner
 from lambdapack.deploy.aws.clients import Clients
 from lambdapack.deploy.aws.errors import code_of, explained
 from lambdapack.deploy.aws.executor import execute
-from lambdapack.deploy.aws.models import ALIAS, ApiCall, Deployment, Observed, Options
+from lambdapack.deploy.aws.models import ALIAS, ApiCall, Deployment, FileBytes, Observed, Options, Result
 from lambdapack.deploy.aws.observer import observe
 from lambdapack.deploy.aws.planner import plan
 from lambdapack.errors import ConfigurationError
@@ -29,8 +29,22 @@ from lambdapack.model import FunctionSpec, Location
 from lambdapack.progress import QUIET, Progress
 
 __all__ = [
-    "ALIAS", "Answer", "ApiCall", "Clients", "Deployment", "Observed", "Options", "deploy", "destroy",
-    "invoke", "observe", "plan", "rollback", "status",
+    "ALIAS",
+    "Answer",
+    "ApiCall",
+    "Clients",
+    "Deployment",
+    "FileBytes",
+    "Observed",
+    "Options",
+    "Result",
+    "deploy",
+    "destroy",
+    "invoke",
+    "observe",
+    "plan",
+    "rollback",
+    "status",
 ]  # fmt: skip
 
 _DEFAULT_OPTIONS = Options()

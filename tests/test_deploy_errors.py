@@ -1,0 +1,151 @@
+"""What AWS refuses, in words, and what is only a matter of time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError, NoRegionError, ProfileNotFound, WaiterError
+
+from lambdapack.deploy import aws
+from lambdapack.deploy.aws.errors import translate
+from lambdapack.deploy.aws.executor import execute
+from lambdapack.errors import CheckError, ConfigurationError, LambdapackError, ToolError
+
+
+def refusal(code: str, message: str = "no") -> ClientError:
+    return ClientError({"Error": {"Code": code, "Message": message}}, "Operation")
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "words"),
+    [
+        ("ExpiredToken", ToolError, "credentials have expired"),
+        ("InvalidClientTokenId", ToolError, "does not know these credentials"),
+        ("ThrottlingException", ToolError, "throttles"),
+        ("ResourceConflictException", ToolError, "another change to it is in progress"),
+        ("CodeStorageExceededException", CheckError, "larger than Lambda takes"),
+        ("InvalidParameterValueException", ConfigurationError, "AWS refused it"),
+        ("SomethingNew", ToolError, "AWS refused it (SomethingNew: no)"),
+    ],
+)
+def test_refusals_become_one_message_each(code: str, kind: type[LambdapackError], words: str) -> None:
+    """Each code has the kind, and so the exit status, that says who can mend it."""
+    found = translate(refusal(code), "creating function demo")
+    assert type(found) is kind
+    assert found.message.startswith("creating function demo: ")
+    assert words in found.message
+
+
+def test_denied_names_who_what_and_where() -> None:
+    """AWS says which action on which resource it denied: so does the message, and the hint."""
+    said = (
+        "User: arn:aws:iam::1:user/me is not authorized to perform: lambda:CreateFunction on resource: "
+        "arn:aws:lambda:eu-west-1:1:function:demo because no identity-based policy allows it"
+    )
+    found = translate(refusal("AccessDeniedException", said), "creating function demo")
+    assert found.message == (
+        "creating function demo: arn:aws:iam::1:user/me may not lambda:CreateFunction on "
+        "arn:aws:lambda:eu-west-1:1:function:demo"
+    )
+    assert found.hint is not None
+    assert "allow lambda:CreateFunction" in found.hint
+
+
+def test_denied_without_details_names_what_was_tried() -> None:
+    """S3 says only 'Access Denied': the message names the action and resource of the call."""
+    found = translate(refusal("AccessDenied", "Access Denied"), "x", action="s3:PutObject", resource="b/k")
+    assert "may not s3:PutObject on b/k" in found.message
+
+
+def test_missing_region_and_profile_are_configuration() -> None:
+    """What a setting mends has exit status 2."""
+    assert translate(NoRegionError(), "x").exit_status == 2
+    assert translate(ProfileNotFound(profile="nobody"), "x").exit_status == 2
+
+
+def test_failed_wait_gives_lambdas_own_reason() -> None:
+    """A function that ends as Failed says why."""
+    state = {"State": "Failed", "StateReason": "the subnet has no addresses"}
+    found = translate(WaiterError("function_active_v2", "terminal failure", state), "creating function demo")
+    assert "the subnet has no addresses" in found.message
+
+
+class _Lambda:
+    """A Lambda that refuses the first calls."""
+
+    def __init__(self, *refusals: ClientError) -> None:
+        self.refusals = list(refusals)
+        self.calls: list[Mapping[str, Any]] = []
+
+    def create_function(self, **parameters: Any) -> Mapping[str, Any]:
+        self.calls.append(parameters)
+        if self.refusals:
+            raise self.refusals.pop(0)
+        return {"FunctionArn": "arn"}
+
+
+class _One(aws.Clients):
+    def __init__(self, client: object) -> None:
+        self._client = client
+
+    def __getitem__(self, service: str) -> Any:
+        return self._client
+
+
+CALL = aws.ApiCall("lambda", "create_function", {"FunctionName": "demo"}, "why")
+NOT_YET = refusal(
+    "InvalidParameterValueException", "The role defined for the function cannot be assumed by Lambda."
+)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        NOT_YET,
+        refusal("ResourceConflictException", "The operation cannot be performed: an update is in progress"),
+    ],
+)
+def test_what_passes_is_tried_again(error: ClientError) -> None:
+    """A new role takes seconds to be known, and somebody else's update to end."""
+    client = _Lambda(error, error, error)
+    pauses: list[float] = []
+    answers = execute((CALL,), _One(client), sleep=pauses.append)
+    assert answers["create_function"] == {"FunctionArn": "arn"}
+    assert len(client.calls) == 4
+    assert pauses == sorted(pauses)
+
+
+def test_what_does_not_pass_ends_within_its_patience() -> None:
+    """A role that Lambda never may assume is an error after a bounded wait."""
+    client = _Lambda(*[NOT_YET] * 1000)
+    pauses: list[float] = []
+    with pytest.raises(ConfigurationError, match="cannot be assumed by Lambda"):
+        execute((CALL,), _One(client), sleep=pauses.append)
+    assert 60 < sum(pauses) < 120
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        refusal("InvalidParameterValueException", "Unzipped size must be smaller than 262144000 bytes"),
+        refusal("ResourceConflictException", "Function already exist: demo"),
+    ],
+)
+def test_what_is_wrong_is_not_tried_again(error: ClientError) -> None:
+    """Only what waiting mends is waited for."""
+    client = _Lambda(error)
+    with pytest.raises(LambdapackError):
+        execute((CALL,), _One(client), sleep=lambda _: None)
+    assert len(client.calls) == 1
+
+
+def test_calls_pass_answers_on() -> None:
+    """A parameter may be what an earlier call of the plan answered."""
+    client = _Lambda()
+    second = aws.ApiCall(
+        "lambda", "create_function", {"Role": {"x": aws.Result("create_function", "FunctionArn")}}, ""
+    )
+    execute((CALL, second), _One(client))
+    assert client.calls[1] == {"Role": {"x": "arn"}}
