@@ -15,6 +15,7 @@ from typing import BinaryIO
 
 import zstandard
 
+from lambdapack import atomic
 from lambdapack.errors import CheckError, ConfigurationError, ToolError
 from lambdapack.pack import check, tail, tar
 from lambdapack.pack.write import Pack
@@ -79,7 +80,7 @@ def _detail(found: list[str]) -> str | None:
 def load(directory: Path) -> Pack:
     """The pack that was built into ``directory``: the one its build.json names, else the only one.
 
-    ``directory`` may also be the ``.tar.zst`` itself.
+    ``directory`` may also be the ``.tar.zst`` itself. Where the index is not beside it, it is written there.
 
     Raises:
         ConfigurationError: There is none, or more than one.
@@ -90,6 +91,11 @@ def load(directory: Path) -> Pack:
     if _NAME.match(path.name) and path.name != pack_id + _SUFFIX:
         raise CheckError(f"{path} holds the pack {pack_id}: its name is another's", hint=REBUILD)
     index_path = path.with_name(f"{pack_id}.index.json")
+    if not index_path.exists():
+        # The pack came alone, from a bucket say: its index is inside.
+        atomic.write_bytes(index_path, _index.encode(index))
+    elif index_path.read_bytes() != _index.encode(index):
+        raise CheckError(f"{index_path} is not the index of {path.name}", hint=f"remove it: rm {index_path}")
     return Pack(pack_id, path, index_path, index)
 
 

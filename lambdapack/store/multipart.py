@@ -1,0 +1,261 @@
+"""Multipart uploads that go on where an earlier one stopped.
+
+S3 keeps the parts of an unfinished upload until it is completed or aborted. So nothing here aborts one
+that failed: the next push of the same pack finds it under the same key, checks the digests of the parts
+that are there, and sends the others.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import hashlib
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import ClientError
+
+from lambdapack.errors import ToolError
+from lambdapack.limits import MIB
+from lambdapack.progress import Advance, Progress
+from lambdapack.store.s3_errors import code_of, status_of
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import CompletedPartTypeDef, PartTypeDef
+
+__all__ = [
+    "CONCURRENCY",
+    "CONTENT_TYPE",
+    "LOST_RACE",
+    "PART_SIZE",
+    "Piece",
+    "Target",
+    "pieces",
+    "run",
+    "upload",
+]
+
+PART_SIZE = 8 * MIB
+CONCURRENCY = 4
+CONTENT_TYPE = "application/zstd"
+LOST_RACE = (409, 412)
+"""Answers to a write with ``If-None-Match: *``: the object appeared meanwhile, and under a digest it can
+only be the same one (S3 user guide, "Prevent object overwrites with conditional writes")."""
+_ATTEMPTS = 3
+
+
+@dataclass(frozen=True)
+class Target:
+    """An object, there or to be."""
+
+    client: S3Client
+    bucket: str
+    key: str
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A range of bytes; ``number`` counts from 1, as S3's part numbers do."""
+
+    number: int
+    offset: int
+    size: int
+
+
+def pieces(size: int) -> list[Piece]:
+    """Cut ``size`` bytes into parts; the cuts depend on the size alone, so a later push finds the same."""
+    return [
+        Piece(number, offset, min(PART_SIZE, size - offset))
+        for number, offset in enumerate(range(0, size, PART_SIZE), 1)
+    ]
+
+
+def run(work: Callable[[Piece], int], todo: Sequence[Piece], advance: Advance) -> None:
+    """Do ``work`` for each piece, four at a time; it returns the bytes that are done.
+
+    The first failure, or Ctrl-C, cancels what has not begun and lets the rest end.
+    """
+    with ThreadPoolExecutor(CONCURRENCY, thread_name_prefix="s3") as pool:
+        futures = [pool.submit(work, piece) for piece in todo]
+        try:
+            for future in as_completed(futures):
+                advance(future.result())
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def upload(target: Target, path: Path, advance: Advance, progress: Progress) -> bool:
+    """Upload a file in parts; ``False``: somebody else completed the same object first.
+
+    Raises:
+        ClientError, BotoCoreError: S3 refused or could not be reached; what was sent stays there.
+    """
+    parts = pieces(path.stat().st_size)
+    for attempt in range(_ATTEMPTS):
+        going = _resume(target, path, parts) or _Upload(target, path, _create(target), {})
+        kept = sum(part.size for part in parts if part.number in going.there)
+        if kept and not attempt:
+            progress.note(f"{kept / MIB:.0f} MiB of {path.name} were sent before and are kept")
+        # A second attempt must not count twice what the first one sent.
+        report = _silent if attempt else advance
+        report(kept)
+        try:
+            run(going.send, [part for part in parts if part.number not in going.there], report)
+            going.complete()
+        except ClientError as error:
+            # The answer to a request that did its work may get lost, so a failure of S3's says nothing.
+            unclear = status_of(error) >= 500
+            if not unclear and code_of(error) != "NoSuchUpload" and status_of(error) not in LOST_RACE:
+                raise
+            if status_of(error) == 412 or _exists(target):
+                going.abort()
+                return False
+            if unclear:
+                raise
+        else:
+            return True
+    raise ToolError(
+        f"cannot push to s3://{target.bucket}/{target.key}: somebody else keeps ending the upload",
+        hint="wait until the other push has ended and run it again",
+    )
+
+
+def _silent(amount: int = 1, *, note: str | None = None) -> None:
+    return None
+
+
+@dataclass(frozen=True)
+class _Upload:
+    """An unfinished upload; ``there`` are the parts that S3 has, by number."""
+
+    target: Target
+    path: Path
+    id: str
+    there: dict[int, CompletedPartTypeDef]
+
+    def send(self, piece: Piece) -> int:
+        data = _read(self.path, piece)
+        digest = _sha256(data)
+        sent = self.target.client.upload_part(
+            Bucket=self.target.bucket,
+            Key=self.target.key,
+            UploadId=self.id,
+            PartNumber=piece.number,
+            Body=data,
+            ChecksumSHA256=digest,
+        )
+        self.there[piece.number] = _part(piece, sent["ETag"], digest)
+        return piece.size
+
+    def complete(self) -> None:
+        self.target.client.complete_multipart_upload(
+            Bucket=self.target.bucket,
+            Key=self.target.key,
+            UploadId=self.id,
+            MultipartUpload={"Parts": [self.there[number] for number in sorted(self.there)]},
+            IfNoneMatch="*",
+        )
+
+    def abort(self) -> None:
+        """Free the parts, which nobody needs any more."""
+        with contextlib.suppress(ClientError):
+            self.target.client.abort_multipart_upload(
+                Bucket=self.target.bucket, Key=self.target.key, UploadId=self.id
+            )
+
+
+def _create(target: Target) -> str:
+    made = target.client.create_multipart_upload(
+        Bucket=target.bucket, Key=target.key, ContentType=CONTENT_TYPE, ChecksumAlgorithm="SHA256"
+    )
+    return made["UploadId"]
+
+
+def _sha256(data: bytes) -> str:
+    return base64.b64encode(hashlib.sha256(data).digest()).decode()
+
+
+def _part(piece: Piece, etag: str, digest: str) -> CompletedPartTypeDef:
+    return {"PartNumber": piece.number, "ETag": etag, "ChecksumSHA256": digest}
+
+
+def _resume(target: Target, path: Path, parts: Sequence[Piece]) -> _Upload | None:
+    """The newest unfinished upload of this object that holds nothing but parts of ours."""
+    for upload_id in _unfinished(target):
+        try:
+            there = _parts_there(target, upload_id, path, parts)
+        except ClientError as error:
+            if code_of(error) in ("NoSuchUpload", "AccessDenied"):
+                continue
+            raise
+        if there is not None:
+            return _Upload(target, path, upload_id, there)
+    return None
+
+
+def _unfinished(target: Target) -> list[str]:
+    pages = target.client.get_paginator("list_multipart_uploads").paginate(
+        Bucket=target.bucket, Prefix=target.key
+    )
+    found = []
+    try:
+        for page in pages:
+            found += [one for one in page.get("Uploads", []) if one["Key"] == target.key]
+    except ClientError as error:
+        # Not allowed to look: then there is no going on, but a new upload may still be allowed.
+        if code_of(error) != "AccessDenied":
+            raise
+    # Another algorithm's upload (another tool's) does not take parts with our checksum.
+    ours = [one for one in found if one.get("ChecksumAlgorithm", "SHA256") == "SHA256"]
+    ours.sort(key=lambda one: one["Initiated"], reverse=True)
+    return [one["UploadId"] for one in ours]
+
+
+def _parts_there(
+    target: Target, upload_id: str, path: Path, parts: Sequence[Piece]
+) -> dict[int, CompletedPartTypeDef] | None:
+    """The parts that are there with our very bytes; ``None`` when one is there that is not ours."""
+    ours = {part.number: part for part in parts}
+    there: dict[int, CompletedPartTypeDef] = {}
+    pages = target.client.get_paginator("list_parts").paginate(
+        Bucket=target.bucket, Key=target.key, UploadId=upload_id
+    )
+    for page in pages:
+        for found in page.get("Parts", []):
+            piece = ours.get(found["PartNumber"])
+            if piece is None:
+                return None
+            if found["Size"] == piece.size:
+                data = _read(path, piece)
+                digest = _sha256(data)
+                if _is_same(data, digest, found):
+                    there[piece.number] = _part(piece, found["ETag"], digest)
+    return there
+
+
+def _exists(target: Target) -> bool:
+    try:
+        target.client.head_object(Bucket=target.bucket, Key=target.key)
+    except ClientError as error:
+        if status_of(error) == 404:
+            return False
+        raise
+    return True
+
+
+def _is_same(data: bytes, digest: str, found: PartTypeDef) -> bool:
+    if "ChecksumSHA256" in found:
+        return found["ChecksumSHA256"] == digest
+    # S3-compatible stores that keep no checksums have the MD5 as ETag.
+    return found["ETag"].strip('"') == hashlib.md5(data, usedforsecurity=False).hexdigest()
+
+
+def _read(path: Path, piece: Piece) -> bytes:
+    with path.open("rb") as file:
+        file.seek(piece.offset)
+        return file.read(piece.size)
