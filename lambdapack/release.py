@@ -57,7 +57,7 @@ class Release:
 
     spec: FunctionSpec
     bundle: Bundle
-    pack: pack.Pack | None
+    pack: pack.Pack
 
 
 def locate(location: str, pack_id: str, region: str) -> Location:
@@ -97,17 +97,14 @@ def bundle(
 
 def prepare(
     function: FunctionOptions,
-    build_directory: Path,
-    location: str,
-    region: str,
+    made: pack.Pack,
+    where: Location,
     *,
     output: Path,
     cache_dir: Path,
     progress: Progress = QUIET,
 ) -> Release:
-    """The zip and the specification of ``function`` with the pack in ``build_directory``."""
-    made = pack.load(build_directory)
-    where = locate(location, made.id, region)
+    """The zip, written to ``output``, and the specification of ``function`` with its pack at ``where``."""
     zipped = bundle(function, made, where, output=output, cache_dir=cache_dir, progress=progress)
     spec = FunctionSpec(
         name=function.name,

@@ -6,13 +6,16 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import click
+
 from lambdapack.cli.session import Session
 from lambdapack.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from lambdapack.deploy.aws import Clients
     from lambdapack.release import FunctionOptions
 
-__all__ = ["function_options", "location_for", "region_of"]
+__all__ = ["clients", "cloud_option", "function_options", "location_for", "region_of"]
 
 _DEFAULT_REGION = "us-east-1"
 
@@ -54,7 +57,26 @@ def location_for(session: Session, given: str | None, cloud: str) -> str:
     location = given or session.config.store.location
     if location is None and cloud == "aws":
         raise ConfigurationError(
-            "no location for the pack in S3",
+            "deploying to AWS: no location for the pack in S3",
             hint="give --location s3://BUCKET/PREFIX or set location in the [store] table of lambdapack.toml",
         )
     return location or LOCAL_LOCATION
+
+
+def clients(session: Session, region: str | None) -> Clients:
+    """AWS's clients for the region that the option or the configuration names."""
+    from lambdapack.deploy.aws import Clients  # noqa: PLC0415 - brings boto3 along
+
+    return Clients(region or session.config.store.region)
+
+
+def cloud_option(function: Any) -> Any:
+    """``--cloud`` and ``--region``."""
+    function = click.option("--region", metavar="NAME", help="AWS region.")(function)
+    return click.option(
+        "--cloud",
+        type=click.Choice(["local", "aws"]),
+        default="local",
+        show_default=True,
+        help="The embedded cloud, or AWS.",
+    )(function)

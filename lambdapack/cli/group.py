@@ -27,6 +27,7 @@ COMMANDS = {
     "deploy": "Package, push and deploy a function.",
     "invoke": "Invoke a function and show where the time went.",
     "status": "Show what is deployed.",
+    "rollback": "Go back to an earlier version in AWS: code and dependencies together.",
     "destroy": "Remove a function.",
     "package": "Write a function's zip: its code, the shim and a pack's index.",
     "push": "Upload a pack to S3.",

@@ -108,7 +108,7 @@ class Session:
         if not self.quiet and not self.as_json:
             from rich.console import Console  # noqa: PLC0415 - rich is slow
 
-            Console(highlight=False, soft_wrap=False).print(renderable)
+            Console(highlight=False).print(renderable, soft_wrap=True)
 
 
 def common(function: _Function) -> _Function:

@@ -1,0 +1,149 @@
+"""``lambdapack deploy``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from lambdapack.cli.deployment import clients, cloud_option, function_options, location_for, region_of
+from lambdapack.cli.session import Session, common
+
+if TYPE_CHECKING:
+    from lambdapack.deploy.aws import ApiCall
+    from lambdapack.pack import Pack
+    from lambdapack.release import FunctionOptions, Release
+
+
+@click.command("deploy", short_help="Package, push and deploy a function.")
+@click.argument("name", required=False, metavar="[NAME]")
+@cloud_option
+@click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
+@click.option("--pack", "pack_directory", type=click.Path(path_type=Path), metavar="DIR",
+              help="Folder of the pack.  [default: .lambdapack/build]")  # fmt: skip
+@click.option("--source", type=click.Path(exists=True, file_okay=False, path_type=Path), metavar="DIR",
+              help="Folder with the function's code.")  # fmt: skip
+@click.option("--handler", metavar="MODULE.FUNCTION", help="The function's handler.")
+@click.option("--memory", type=int, metavar="MB", help="Memory.")
+@click.option("--tmp", type=int, metavar="MB", help="Ephemeral storage.")
+@click.option("--timeout", type=int, metavar="S", help="Seconds that an invocation may take.")
+@click.option("--role", metavar="ARN", help="An existing role.  [default: one is made]")
+@click.option("--location", metavar="s3://BUCKET/PREFIX", help="Where the pack is kept.")
+@common
+def command(
+    cloud: str,
+    region: str | None,
+    dry_run: bool,
+    pack_directory: Path | None,
+    location: str | None,
+    **given: Any,
+) -> None:
+    """Package the code, push the pack and deploy the function: to the embedded cloud, or to AWS.
+
+    Deploying what is deployed already changes nothing.
+
+    \b
+    Examples:
+      lambdapack deploy
+      lambdapack deploy hello --memory 3008 --tmp 1024
+      lambdapack deploy --cloud aws --location s3://bucket/prefix --dry-run
+    """
+    session = Session.open(given["config"], as_json=given["as_json"], quiet=given["quiet"])
+    from lambdapack import pack, release  # noqa: PLC0415 - bring stages along
+
+    made = pack.load(pack_directory or session.build_directory)
+    function = function_options(session, made.index.target, given)
+    where = location_for(session, location, cloud)
+    if cloud == "aws":
+        _to_aws(session, function, made, where, region=region, dry_run=dry_run)
+        return
+    place = release.locate(where, made.id, region_of(session, region))
+    ready = release.prepare(
+        function, made, place, output=_zip_path(session, function.name), cache_dir=session.cache,
+        progress=session.progress,
+    )  # fmt: skip
+    if not dry_run:
+        _to_local(session, ready)
+    _show(session, ready, cloud="local", dry_run=dry_run)
+
+
+def _zip_path(session: Session, name: str) -> Path:
+    return session.root / ".lambdapack" / f"{name}.zip"
+
+
+def _to_local(session: Session, ready: Release) -> None:
+    from lambdapack.local import LocalCloud  # noqa: PLC0415 - a stage
+
+    with LocalCloud(session.state, progress=session.progress, cache_dir=session.cache) as cloud:
+        cloud.deploy(ready.spec, ready.pack.path)
+
+
+def _to_aws(
+    session: Session, function: FunctionOptions, made: Pack, where: str, *, region: str | None, dry_run: bool
+) -> None:
+    from lambdapack import release, store  # noqa: PLC0415 - bring boto3 along
+    from lambdapack.deploy import aws  # noqa: PLC0415
+
+    kept = store.open_store(where, region=region or session.config.store.region)
+    ready = release.prepare(
+        function, made, kept.location(made.id), output=_zip_path(session, function.name),
+        cache_dir=session.cache, progress=session.progress,
+    )  # fmt: skip
+    called = clients(session, region)
+    if dry_run and not kept.exists(made.id):
+        observed = aws.observe(ready.spec.name, called, progress=session.progress)
+        calls: Sequence[ApiCall] = aws.plan(ready.spec, observed, aws.Options())
+        session.say(f"would upload the pack to {where}")
+        _show(session, ready, cloud="aws", dry_run=True, calls=calls)
+        return
+    if not dry_run:
+        kept.push(made.path, made.id, progress=session.progress)
+    done = aws.deploy(ready.spec, dry_run=dry_run, pack=made.path, clients=called, progress=session.progress)
+    _show(session, ready, cloud="aws", dry_run=dry_run, arn=done.arn, calls=done.calls, version=done.version)
+
+
+def _show(
+    session: Session,
+    ready: Release,
+    *,
+    cloud: str,
+    dry_run: bool,
+    arn: str | None = None,
+    calls: Sequence[ApiCall] = (),
+    version: str | None = None,
+) -> None:
+    spec = ready.spec
+    if session.as_json:
+        session.emit(
+            "deploy",
+            {
+                "cloud": cloud,
+                "dry_run": dry_run,
+                "name": spec.name,
+                "arn": arn,
+                "function_version": version,
+                "pack": spec.pack_id,
+                "zip": {"path": str(spec.zip_path), "size": ready.bundle.size},
+                "calls": [
+                    {"service": call.service, "operation": call.operation, "why": call.why} for call in calls
+                ],
+            },
+        )
+        return
+    for call in calls:
+        session.say(f"  {call.service} {call.operation}: {call.why}")
+    if session.quiet:
+        click.echo(arn or spec.name)
+        return
+    from lambdapack.report.units import megabytes  # noqa: PLC0415 - kept beside its use
+
+    done = "would deploy" if dry_run else "deployed"
+    session.say(
+        f"{done} {spec.name} to {'AWS' if cloud == 'aws' else 'the local cloud'}: "
+        f"{megabytes(ready.bundle.size)} zip, pack {(spec.pack_id or '')[:12]}, "
+        f"{spec.memory_mb} MB memory, {spec.tmp_mb} MB /tmp"
+    )
+    if arn:
+        session.say(arn)

@@ -1,0 +1,35 @@
+"""``lambdapack local``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from lambdapack.cli.session import Session, common
+
+
+@click.command("local", short_help="Keep the embedded cloud running.")
+@common
+def command(**given: Any) -> None:
+    """Keep the embedded cloud of this project running, so that environments stay warm between commands.
+
+    deploy, invoke, status and destroy in the same project find it by themselves. Ctrl-C ends it.
+
+    \b
+    Examples:
+      lambdapack local &
+      lambdapack invoke         # cold
+      lambdapack invoke         # warm
+    """
+    session = Session.open(given["config"], as_json=given["as_json"], quiet=given["quiet"])
+    from lambdapack.local import serve  # noqa: PLC0415 - a stage
+
+    def ready(address: str) -> None:
+        if session.as_json:
+            session.emit("local", {"address": address, "state": str(session.state)})
+        else:
+            click.echo(address)
+        session.say(f"the local cloud of {session.root} runs; Ctrl-C ends it")
+
+    serve(session.state, progress=session.progress, ready=ready, cache_dir=session.cache)

@@ -1,0 +1,55 @@
+"""One invocation for people: its log, and where the time went."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from lambdapack.report.units import megabytes, seconds
+
+if TYPE_CHECKING:
+    from lambdapack.local import Invocation
+
+__all__ = ["log_lines", "timing"]
+
+
+def log_lines(one: Invocation) -> Iterator[str]:
+    """The log without the shim's line for CloudWatch, which ``timing`` says in words."""
+    for line in one.log.splitlines():
+        if not _is_metric(line):
+            yield line
+
+
+def _is_metric(line: str) -> bool:
+    if not line.startswith("{") or '"_aws"' not in line:
+        return False
+    try:
+        return json.loads(line).get("lambdapack") == "cold_start"
+    except (ValueError, AttributeError):
+        return False
+
+
+def timing(one: Invocation) -> str:
+    """One line: cold or warm, init and its parts, the duration."""
+    if not one.cold:
+        return f"warm: {seconds(one.duration_ms)}, {one.max_memory_mb} MB used"
+    parts = []
+    if one.init_ms is not None:
+        parts.append(f"init {seconds(one.init_ms)}")
+    if one.stats:
+        parts.append(_stats(one.stats))
+    parts.append(f"then the handler {seconds(one.duration_ms)}")
+    return f"cold: {', '.join(parts)}, {one.max_memory_mb} MB used"
+
+
+def _stats(stats: Mapping[str, Any]) -> str:
+    said = (
+        f"of it waiting for the pack {seconds(stats.get('wait_ms', 0))} "
+        f"({megabytes(stats.get('bytes', 0))} in {stats.get('frames', 0)} frames and "
+        f"{stats.get('requests', 0)} requests, {seconds(stats.get('fetch_ms', 0))} beside the imports"
+    )
+    for key, what in (("retries", "retries"), ("resumed", "frames resumed"), ("on_demand", "on demand")):
+        if stats.get(key):
+            said += f", {stats[key]} {what}"
+    return said + ")"

@@ -1,0 +1,95 @@
+"""The examples: built, deployed to the local cloud, invoked cold and warm, answers checked."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def _copy(name: str, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(EXAMPLES / name, tmp_path / name, ignore=shutil.ignore_patterns(".*")))
+
+
+def _cold_and_warm(run: Run, folder: Path, *options: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    document = json.loads(run("invoke", "--count", "2", "--json", *options, cwd=folder).stdout)
+    cold, warm = document["invocations"]
+    assert (cold["cold"], warm["cold"]) == (True, False)
+    assert (cold["error"], warm["error"]) == (False, False)
+    assert cold["stats"]["bytes"] > 0
+    assert warm["stats"] is None
+    return cold, warm
+
+
+@pytest.mark.slow
+def test_spacy_finds_entities(run_lambdapack: Run, tmp_path: Path) -> None:
+    """The entities are right, cold and warm; the plan keeps to the example's own budget."""
+    folder = _copy("spacy", tmp_path)
+    run_lambdapack("build", cwd=folder)
+    run_lambdapack("plan", cwd=folder)
+    run_lambdapack("deploy", cwd=folder)
+    for one in _cold_and_warm(run_lambdapack, folder):
+        found = {(entity["text"], entity["label"]) for entity in one["payload"]["entities"]}
+        assert found == {
+            ("Ada Lovelace", "PERSON"),
+            ("Charles Babbage", "PERSON"),
+            ("London", "GPE"),
+            ("5 June 1833", "DATE"),
+        }
+
+
+@pytest.mark.slow
+def test_sklearn_and_pandas_predict(run_lambdapack: Run, tmp_path: Path) -> None:
+    """A model trained in the handler predicts both classes; pandas gives their means."""
+    folder = _copy("sklearn-pandas", tmp_path)
+    run_lambdapack("build", cwd=folder)
+    run_lambdapack("deploy", cwd=folder)
+    for one in _cold_and_warm(run_lambdapack, folder):
+        assert one["payload"] == {
+            "predictions": ["setosa", "versicolor"],
+            "accuracy": 1.0,
+            "means": {
+                "setosa": {"length": 1.4, "width": 0.233},
+                "versicolor": {"length": 4.7, "width": 1.467},
+            },
+        }
+
+
+def _has_cpu_wheel(tmp_path: Path) -> bool:
+    """Whether pip, as configured, finds a CPU build of PyTorch for this Python."""
+    wheels = tmp_path / "wheels"
+    pip = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:"]
+    done = subprocess.run(
+        [*pip, "--dest", str(wheels), "torch==2.13.0+cpu"], capture_output=True, text=True, check=False
+    )
+    shutil.rmtree(wheels, ignore_errors=True)
+    return done.returncode == 0
+
+
+@pytest.mark.slow
+def test_torch_runs_with_the_default_tmp(
+    run_lambdapack: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """PyTorch answers within 512 MB of /tmp. Without a CPU wheel, the CUDA build is refused by name."""
+    folder = _copy("torch", tmp_path)
+    if not _has_cpu_wheel(tmp_path):
+        with capsys.disabled():
+            print("\npip finds no CPU wheel of PyTorch here: checked that the CUDA build is refused")
+        refused = run_lambdapack("build", cwd=folder, status=2).stderr
+        assert "nvidia" in refused or "triton" in refused
+        assert "CPU" in refused
+        return
+    run_lambdapack("build", cwd=folder)
+    run_lambdapack("deploy", cwd=folder)
+    for one in _cold_and_warm(run_lambdapack, folder, "--tmp", "512"):
+        assert one["payload"]["outputs"] == [0.0, 1.0, 1.0, 0.0]
+        assert one["payload"]["torch"].endswith("+cpu")
