@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 CONNECT_TIMEOUT = 3.0
-READ_TIMEOUT = 5.0
+# Without a single byte for this long a connection is given up: S3's own advice is to retry early, and
+# the init phase has 10 s in all.
+READ_TIMEOUT = 2.5
 # A signature is good for 15 minutes; signing again well before that costs nothing.
 SIGNATURE_LIFE = 240.0
 MAX_HEADER = 64 * 1024

@@ -29,6 +29,13 @@ class ParentGone(BaseException):
     """The process that wanted the frames has died; its successor goes on from the journal."""
 
 
+class Everyone:
+    """A set of threads that has every thread in it."""
+
+    def __contains__(self, ident: object) -> bool:
+        return True
+
+
 class Pack:
     """A pack that is in place or on its way.
 
@@ -50,7 +57,7 @@ class Pack:
         self.resumed = 0
         self.on_demand = 0
         self.role = "warm"
-        self.fetching_threads: set[int] = set()
+        self.fetching_threads: Any = set()
         self.report: dict[str, Any] = {}
         self._child = 0
         self._pipe = -1
@@ -104,6 +111,8 @@ class Pack:
     def _in_child(self, missing: list[int], writing: int) -> None:
         parent = os.getppid()
         status = 1
+        # When a waiting process takes over, the child inherits its audit hook: it must not wait for itself.
+        self.fetching_threads = Everyone()
         try:
             quieten()
 

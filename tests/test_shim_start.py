@@ -8,6 +8,7 @@ import random
 import shutil
 import signal
 import sys
+import textwrap
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -125,11 +126,14 @@ def test_killed_at_random_moments_the_next_start_answers_and_goes_on(world: Worl
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
         world.link()
-        world.log()
+        journals = list(world.root.glob("*/journal"))
+        placed = journals[0].read_bytes() if journals else b""
+        missing = [frame for frame in range(index.eager) if placed[frame : frame + 1] != b"\1"]
         answer = last_line(world.run(ANSWER))
         assert right(answer)
-        assert answer["resumed"] + answer["frames"] == index.eager  # type: ignore[operator]
-        assert sum(e.sent for e in world.log()) == answer["bytes"]
+        assert answer["frames"] == len(missing)
+        assert answer["resumed"] == index.eager - len(missing)
+        assert answer["bytes"] == sum(index.frame_stored[frame] for frame in missing)
         resumed.append(answer["resumed"])
     assert any(resumed), "no start had anything to resume: the kills came too early to test anything"
 
@@ -137,11 +141,8 @@ def test_killed_at_random_moments_the_next_start_answers_and_goes_on(world: Worl
 def test_the_importing_process_takes_over_when_its_child_is_killed(world: World) -> None:
     """The fetching child is not needed to finish: whoever waits goes on from the journal."""
     world.link(bandwidth_mbps=100)
-    code = """
-        import os, signal, runtime_shim
-        os.kill(runtime_shim._pack._child, signal.SIGKILL)
-        """ + ANSWER.replace("import runtime_shim, ", "import ")
-    answer = last_line(world.run(code.replace("\n    ", "\n        ")))
+    kill = "import os, signal, runtime_shim\nos.kill(runtime_shim._pack._child, signal.SIGKILL)\n"
+    answer = last_line(world.run(kill + textwrap.dedent(ANSWER)))
     assert right(answer)
 
 
@@ -161,7 +162,7 @@ def test_a_process_with_threads_fetches_without_forking(world: World) -> None:
         Fault(nth=2, kind="status", status=500, times=2),
         Fault(nth=1, kind="status", status=503, times=6),
         Fault(nth=1, kind="close"),
-        Fault(nth=2, kind="reset", after=100_000),
+        Fault(nth=2, kind="reset", after=100),
         Fault(nth=3, kind="truncate", after=5),
         Fault(nth=2, kind="corrupt", after=20_000),
         Fault(nth=2, kind="stall", after=1_000, seconds=7.0),
@@ -267,7 +268,6 @@ def test_without_an_index_the_shim_does_nothing(world: World, tmp_path: Path) ->
         after = (os.stat, list(sys.path), list(sys.path_hooks), len(os.listdir("/proc/self/task")))
         print(before == after, runtime_shim.stats(), runtime_shim.ready())
         """
-    assert world.run(code, PYTHONPATH=str(tmp_path), LAMBDAPACK_ROOT=str(tmp_path / "r")) or True
     moved = World(**{**world.__dict__, "function": tmp_path})
     assert moved.run(code, LAMBDAPACK_ROOT=str(tmp_path / "r")) == "True {} None\n"
     assert not (tmp_path / "r").exists()
@@ -290,7 +290,7 @@ def test_too_little_space_fails_before_anything_is_fetched(world: World, tmp_pat
     shutil.copytree(world.function / "runtime_shim", tmp_path / "runtime_shim")
     path = tmp_path / "runtime_shim/index.json"
     index = json.loads(path.read_text())
-    index["frames"]["size"][1] += 10**15
+    index["frames"]["size"][1] += 10**12
     path.write_text(json.dumps(index))
     moved = World(**{**world.__dict__, "function": tmp_path})
     said = moved.run("import runtime_shim", status=1)
