@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import tempfile
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
-from lambdapack import pip
+from lambdapack import atomic, pip
 from lambdapack.errors import ToolError
 from lambdapack.interpreter import Interpreter
 from lambdapack.lock.requirements import Requirements
@@ -20,9 +21,7 @@ from lambdapack.target import Target
 __all__ = ["Failure", "Found", "Query", "Solution", "resolve_once"]
 
 _DRIVER = Path(__file__).with_name("_driver.py")
-# pip reads metadata through ranged requests where an index does not offer it: gigabytes of CUDA wheels
-# need not be fetched to see what they depend on.
-_PIP_ARGUMENTS = ("--only-binary=:all:", "--use-feature=fast-deps")
+_PIP_ARGUMENTS = ("--only-binary=:all:",)
 
 
 @dataclass(frozen=True)
@@ -34,6 +33,7 @@ class Query:
         tools: The folder with pip-tools.
         cache_dir: Where pip-tools may keep files.
         progress: Told each package that is looked up.
+        leaf_prefixes, leaf_names: Packages of which nothing is asked but their names.
     """
 
     requirements: Requirements
@@ -42,6 +42,8 @@ class Query:
     tools: Path
     cache_dir: Path
     progress: Progress
+    leaf_prefixes: tuple[str, ...] = ()
+    leaf_names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ class Solution:
 
     Attributes:
         found: Each of them, by name.
-        unreachable: Index pages that could not be had; others answered in their place.
+        unreachable: Index pages that could not be had, with the reason.
     """
 
     found: tuple[Found, ...]
@@ -112,7 +114,23 @@ def resolve_once(
             hint="run it again; if it repeats, report it with the lines below",
             detail=pip.tail(printed),
         )
-    return _read(answer)
+    outcome = _read(answer)
+    if isinstance(outcome, Solution):
+        atomic.write_bytes(_hints_path(query), "\n".join(found.name for found in outcome.found).encode())
+    return outcome
+
+
+def _hints_path(query: Query) -> Path:
+    asked = "\n".join((str(query.target), *query.requirements.lines))
+    return query.cache_dir / "hints" / hashlib.sha256(asked.encode()).hexdigest()
+
+
+def _hints(query: Query) -> list[str]:
+    """What the same requirements needed last time: pages to fetch early, and nothing more."""
+    try:
+        return _hints_path(query).read_text().split()
+    except (OSError, UnicodeDecodeError):
+        return []
 
 
 def _request(query: Query, glibc: tuple[int, int], extra: Sequence[str], folder: Path) -> dict[str, object]:
@@ -123,7 +141,10 @@ def _request(query: Query, glibc: tuple[int, int], extra: Sequence[str], folder:
         "glibc": f"{glibc[0]}.{glibc[1]}",
         "machine": query.target.machine,
         "tools": str(query.tools),
-        "cache": str(query.cache_dir / "pip-tools"),
+        "cache": str(query.cache_dir / "metadata"),
+        "leaf_prefixes": list(query.leaf_prefixes),
+        "leaf_names": list(query.leaf_names),
+        "hints": _hints(query),
         "pip_args": [*_PIP_ARGUMENTS, *query.requirements.options],
         "requirements": str(wanted),
         "constraints": str(limits),

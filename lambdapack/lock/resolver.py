@@ -64,8 +64,10 @@ def resolve(
             hint=f"choose another Python, or --python {interpreter.python}",
         )
     tools = toolchain.ensure(interpreter, cache_dir, progress)
-    query = Query(requirements, target, interpreter, tools, cache_dir, progress)
     excluded = frozenset(canonicalize_name(name) for name in exclude)
+    query = Query(
+        requirements, target, interpreter, tools, cache_dir, progress, _CUDA_PREFIXES, tuple(sorted(excluded))
+    )
     first = _solve(query, glibc or target.glibc, excluded)
     if isinstance(first, Lock):
         return first
@@ -102,8 +104,10 @@ def _solve(query: Query, glibc: tuple[int, int], excluded: frozenset[str]) -> Lo
         if cpu is None:
             return _Refused(cuda_error(kept, is_cuda, query.target), is_cuda=True)
         outcome, kept = cpu
-    for page in outcome.unreachable:
-        query.progress.warn(f"an index page could not be had, and the lock is made without it: {page}")
+    if outcome.unreachable:
+        # pip would go on with the indexes that answer, and lock other versions than tomorrow.
+        failure = Failure("network", {"unreachable": outcome.unreachable})
+        return _Refused(explain(failure, query.target, glibc), final=True)
     return _lock(query, glibc, kept)
 
 
