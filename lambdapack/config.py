@@ -215,6 +215,9 @@ class Budget(_Section):
         None, "Most compressed bytes fetched at a cold start.", _MEGABYTES, gt=0, strict=False
     )
     slimmed: float | None = _field(None, "Largest slimmed tree.", _MEGABYTES, gt=0, strict=False)
+    tmp: float | None = _field(
+        None, "Most of /tmp, in MB as Lambda counts them.", "a number above 0", gt=0, strict=False
+    )
     zip: float | None = _field(None, "Largest function zip.", _MEGABYTES, gt=0, strict=False)
 
 

@@ -61,16 +61,12 @@ def command(
         return
     place = release.locate(where, made.id, region_of(session, region))
     ready = release.prepare(
-        function, made, place, output=_zip_path(session, function.name), cache_dir=session.cache,
+        function, made, place, output=session.zip_path(function.name), cache_dir=session.cache,
         progress=session.progress,
     )  # fmt: skip
     if not dry_run:
         _to_local(session, ready)
     _show(session, ready, cloud="local", dry_run=dry_run)
-
-
-def _zip_path(session: Session, name: str) -> Path:
-    return session.root / ".lambdapack" / f"{name}.zip"
 
 
 def _to_local(session: Session, ready: Release) -> None:
@@ -88,7 +84,7 @@ def _to_aws(
 
     kept = store.open_store(where, region=region or session.config.store.region)
     ready = release.prepare(
-        function, made, kept.location(made.id), output=_zip_path(session, function.name),
+        function, made, kept.location(made.id), output=session.zip_path(function.name),
         cache_dir=session.cache, progress=session.progress,
     )  # fmt: skip
     called = clients(session, region)

@@ -78,6 +78,10 @@ class Session:
         """Where the pack and build.json are, unless an option says otherwise."""
         return self.root / self.config.build.output
 
+    def zip_path(self, name: str) -> Path:
+        """Where the zip of the function ``name`` goes."""
+        return self.root / ".lambdapack" / f"{name}.zip"
+
     def pack_file(self, path: Path | None) -> Path:
         """The ``.tar.zst`` that ``path`` is or that is in that folder; by default the last build's."""
         path = path or self.build_directory

@@ -1,0 +1,91 @@
+"""``lambdapack plan``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from lambdapack.cli.deployment import function_options, location_for, region_of
+from lambdapack.cli.session import Session, common
+from lambdapack.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from lambdapack.pack import Pack
+    from lambdapack.plan import Budget, Facts
+    from lambdapack.release import FunctionOptions
+
+
+@click.command("plan", short_help="Say whether it fits Lambda's limits.")
+@click.option("--pack", "pack_directory", type=click.Path(path_type=Path), metavar="DIR",
+              help="Folder of the pack.  [default: .lambdapack/build]")  # fmt: skip
+@click.option("--memory", type=int, metavar="MB", help="Memory.")
+@click.option("--tmp", type=int, metavar="MB", help="Ephemeral storage.")
+@common
+def command(pack_directory: Path | None, **given: Any) -> None:
+    """Say whether the pack and the function fit Lambda's limits, and where each megabyte is.
+
+    Exit status 1 when a limit of Lambda's or a bound of the [budget] table is broken, for CI.
+
+    \b
+    Examples:
+      lambdapack plan
+      lambdapack plan --tmp 512 --json | jq '.checks[] | select(.ok | not)'
+    """
+    session = Session.open(given["config"], as_json=given["as_json"], quiet=given["quiet"])
+    from lambdapack import pack, plan  # noqa: PLC0415 - stages
+
+    made = pack.load(pack_directory or session.build_directory)
+    function = function_options(session, made.index.target, given)
+    verdict = plan.assess(_facts(session, made, function), _budget(session))
+    if session.as_json:
+        click.echo(json.dumps(plan.document(verdict), indent=2))
+    elif not session.quiet:
+        from lambdapack.report.verdict import verdict_tables  # noqa: PLC0415 - rich is slow
+
+        session.show(verdict_tables(verdict))
+    plan.enforce(verdict)
+
+
+def _facts(session: Session, made: Pack, function: FunctionOptions) -> Facts:
+    from lambdapack import buildreport  # noqa: PLC0415 - bring stages along
+    from lambdapack.plan import Facts  # noqa: PLC0415
+
+    try:
+        report = buildreport.read(made.path.parent)
+    except ConfigurationError:  # a pack that came without its report has less to tell
+        report = None
+    zipped = unzipped = None
+    if session.file is not None:
+        zipped, unzipped = _zip(session, made, function)
+    return Facts(
+        index=made.index,
+        pack_bytes=made.path.stat().st_size,
+        distributions=report.distributions if report and report.pack.id == made.id else (),
+        zip_bytes=zipped,
+        unzipped_bytes=unzipped,
+        tmp_mb=function.tmp_mb,
+        memory_mb=function.memory_mb,
+        mode="disk" if function.environment.get("LAMBDAPACK_MODE") == "disk" else "stream",
+    )
+
+
+def _zip(session: Session, made: Pack, function: FunctionOptions) -> tuple[int, int]:
+    """Sizes of the function's zip, packed and unpacked: what a deployment would send."""
+    from lambdapack import release  # noqa: PLC0415 - brings stages along
+
+    place = release.locate(location_for(session, None, "local"), made.id, region_of(session, None))
+    done = release.bundle(
+        function, made, place, output=session.zip_path(function.name), cache_dir=session.cache,
+        progress=session.progress,
+    )  # fmt: skip
+    return done.size, done.unzipped
+
+
+def _budget(session: Session) -> Budget:
+    from lambdapack.plan import Budget  # noqa: PLC0415 - a stage
+
+    own = session.config.budget
+    return Budget(pack_mb=own.pack, hot_mb=own.hot, slimmed_mb=own.slimmed, tmp_mb=own.tmp, zip_mb=own.zip)

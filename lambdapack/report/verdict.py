@@ -1,0 +1,65 @@
+"""A plan's verdict as tables."""
+
+from __future__ import annotations
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from lambdapack.plan import Check, Verdict
+from lambdapack.report.tables import table
+from lambdapack.report.units import megabytes
+
+__all__ = ["verdict_tables"]
+
+_SHOWN = 15
+_MIB = 1 << 20
+
+
+def verdict_tables(verdict: Verdict) -> RenderableType:
+    """Bytes by distribution, then every check."""
+    failed = verdict.failed
+    said = "fits" if verdict.ok else f"does not fit: {', '.join(check.name for check in failed)}"
+    head = Text.assemble((f"{verdict.target} ", "bold"), (said, "green" if verdict.ok else "red"))
+    return Group(_rows(verdict), "", _checks(verdict), "", head)
+
+
+def _rows(verdict: Verdict) -> Table:
+    made = table("distribution", "installed", "slimmed", "in the pack", "hot")
+    for row in verdict.rows[:_SHOWN]:
+        installed = "" if row.installed is None else megabytes(row.installed)
+        name = f"{row.name} {row.version}".strip()
+        made.add_row(name, installed, megabytes(row.slimmed), megabytes(row.stored), megabytes(row.hot))
+    rest = verdict.rows[_SHOWN:]
+    if rest:
+        sums = [
+            sum(column)
+            for column in zip(*((r.installed or 0, r.slimmed, r.stored, r.hot) for r in rest), strict=True)
+        ]
+        made.add_row(f"{len(rest)} more", *(megabytes(size) for size in sums))
+    total = (verdict.installed, verdict.slimmed, verdict.stored, verdict.hot)
+    made.add_row("total", *("" if size is None else megabytes(size) for size in total), style="bold")
+    return made
+
+
+def _checks(verdict: Verdict) -> Table:
+    made = Table(box=None, pad_edge=False, header_style="dim")
+    for name in ("", "check", "measured", "at most", "what"):
+        made.add_column(name, justify="right" if name in ("measured", "at most") else "left")
+    for check in verdict.checks:
+        mark, style = ("ok", "green") if check.ok else _broken(check)
+        note = check.note if check.fix is None else f"{check.note}: {check.fix}"
+        made.add_row(Text(mark, style=style), check.name, _amount(check, check.measured),
+                     _amount(check, check.limit), note)  # fmt: skip
+    return made
+
+
+def _broken(check: Check) -> tuple[str, str]:
+    return ("advice", "yellow") if check.kind == "advice" else ("no", "red")
+
+
+def _amount(check: Check, value: float) -> str:
+    if check.unit == "seconds":
+        return f"{value:.1f} s"
+    # /tmp is set in Lambda's own megabytes.
+    return f"{value / _MIB:,.0f} MiB" if "tmp" in check.name else megabytes(value)
