@@ -1,1 +1,190 @@
-"""The trace stage."""
+"""Which files a program touches, in order of first use."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from lambdapack import elf
+from lambdapack.errors import CheckError, ToolError
+from lambdapack.interpreter import Interpreter
+from lambdapack.model import Trace, Tree
+from lambdapack.progress import QUIET, Progress
+from lambdapack.trace.modules import default_code
+from lambdapack.trace.walk import heuristic
+
+__all__ = ["default_code", "heuristic", "run"]
+
+_WORKER = Path(__file__).with_name("worker.py")
+_GRACE_SECONDS = 60
+_DETAIL_LINES = 20
+_PYTHON_SUFFIXES = (".py", ".pyc")
+
+
+def run(
+    tree: Tree,
+    interpreter: Interpreter,
+    code: str,
+    *,
+    search: Sequence[Path] = (),
+    environment: Mapping[str, str] | None = None,
+    timeout: float = 300,
+    progress: Progress = QUIET,
+) -> Trace:
+    """Run ``code`` on the tree and record every file of the tree that it opens.
+
+    The code runs in a process of its own, in an empty folder, with a home and a temporary folder of its
+    own, and sees the standard library and ``[tree.root, *search]``: none of the interpreter's packages,
+    none of this process's environment.
+
+    Args:
+        tree: An installed tree that this machine can run; nothing is written to it.
+        interpreter: The target's Python.
+        code: What ``python -c`` would run.
+        search: Further folders to import from, e.g. the handler's.
+        environment: Variables that the code sees.
+        timeout: Seconds until the code is ended.
+        progress: Told when only part of the truth could be recorded.
+
+    Returns:
+        The trace. ``native`` are files that were opened, but not by Python, and that neither Python's
+        import system nor the dynamic linker reads.
+
+    Raises:
+        CheckError: The code raised, exited, crashed or took too long; ``detail`` has its last lines.
+        ToolError: The interpreter could not be run.
+    """
+    with tempfile.TemporaryDirectory(prefix="lambdapack-trace-") as folder, progress.step("trace"):
+        work = Path(folder).resolve()
+        request = {
+            "root": str(tree.root.resolve()),
+            "search": [str(path.resolve()) for path in search],
+            "code": code,
+            "cwd": str(_made(work / "cwd")),
+            "log": str(work / "log"),
+            "timeout": timeout,
+        }
+        result = _ask_worker(interpreter, request, work, dict(environment or {}))
+        _check(result, work / "log", code, timeout)
+    if result["problem"]:
+        progress.warn(
+            f"the trace does not see files that native code opens ({result['problem']}): "
+            "all data files are kept and come before the first invocation, but none comes early for it"
+        )
+    return _trace(tree, code, result)
+
+
+def _made(path: Path) -> Path:
+    path.mkdir()
+    return path
+
+
+def _ask_worker(
+    interpreter: Interpreter, request: Mapping[str, Any], work: Path, environment: dict[str, str]
+) -> dict[str, Any]:
+    (work / "request.json").write_text(json.dumps(request))
+    command = [str(interpreter.path), "-S", "-s", "-B", str(_WORKER)]
+    worker = subprocess.Popen(
+        [*command, str(work / "request.json"), str(work / "result.json")],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        cwd=work,
+        env={**_environment(work), **environment},
+    )
+    try:
+        _, complaint = worker.communicate(timeout=request["timeout"] + _GRACE_SECONDS)
+    except subprocess.TimeoutExpired as error:
+        raise ToolError(f"tracing failed: {interpreter.path} does not answer") from error
+    finally:
+        _end(worker)
+    try:
+        result: dict[str, Any] = json.loads((work / "result.json").read_text())
+    except (OSError, ValueError) as error:
+        raise ToolError(
+            f"tracing failed: {interpreter.path} ended with status {worker.returncode} and no result",
+            detail=complaint.decode(errors="replace")[-2000:] or None,
+        ) from error
+    return result
+
+
+def _end(worker: subprocess.Popen[bytes]) -> None:
+    """End a worker that still runs, and let it end its child first."""
+    if worker.poll() is None:
+        with suppress(ProcessLookupError):
+            worker.send_signal(signal.SIGTERM)
+        try:
+            worker.wait(5)
+        except subprocess.TimeoutExpired:
+            worker.kill()
+            worker.wait()
+
+
+def _environment(work: Path) -> dict[str, str]:
+    """What a Lambda function finds, as far as a program's choice of files can depend on it."""
+    home, temporary = _made(work / "home"), _made(work / "tmp")
+    environment = {
+        "HOME": str(home),
+        "TMPDIR": str(temporary),
+        "XDG_CACHE_HOME": str(home / ".cache"),
+        "MPLCONFIGDIR": str(temporary),
+        "PATH": os.environ.get("PATH", os.defpath),
+        "LANG": "C.UTF-8",
+        "LC_ALL": "C.UTF-8",
+        "TZ": "UTC",
+        # The order of imports that follows a set's order would differ from run to run.
+        "PYTHONHASHSEED": "0",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    if "LD_LIBRARY_PATH" in os.environ:
+        # Some builds of Python find their own libpython by it.
+        environment["LD_LIBRARY_PATH"] = os.environ["LD_LIBRARY_PATH"]
+    return environment
+
+
+def _check(result: Mapping[str, Any], log: Path, code: str, timeout: float) -> None:
+    status = result["status"]
+    if status == 0:
+        return
+    if status is None:
+        how = f"took longer than {timeout:g} s"
+    elif os.WIFSIGNALED(status):
+        how = f"crashed with {signal.Signals(os.WTERMSIG(status)).name}"
+    else:
+        how = f"ended with status {os.WEXITSTATUS(status)}"
+    first = code.strip().splitlines()[0] if code.strip() else ""
+    output = log.read_text("utf-8", "replace").splitlines() if log.exists() else []
+    raise CheckError(
+        f"the traced code {how}: {first[:100]}",
+        hint="run it in a Python with the same packages, or trace other code with --trace",
+        detail="\n".join(output[-_DETAIL_LINES:]) or None,
+    )
+
+
+def _trace(tree: Tree, code: str, result: Mapping[str, Any]) -> Trace:
+    opened = set(result["opened"])
+    order = dict.fromkeys(result["watched"])
+    if result["problem"]:
+        # What inotify saw before it failed is only part of it, and in the right order only by itself.
+        order = dict.fromkeys([*result["opened"], *result["mapped"]])
+    files = tuple(path for path in order if (tree.root / path).is_file())
+    native = frozenset(_native(tree.root, (path for path in files if path not in opened)))
+    return Trace(files, native, "traced", code)
+
+
+def _native(root: Path, unclaimed: Iterable[str]) -> Iterator[str]:
+    """Of the files that this Python did not open: those that no loader reads either.
+
+    An ELF file was opened by the dynamic linker; Python files by a Python that the code started. Being
+    mapped is no proof: native code maps data files too.
+    """
+    for path in unclaimed:
+        if not path.endswith(_PYTHON_SUFFIXES) and not elf.is_elf(root / path):
+            yield path

@@ -1,0 +1,120 @@
+"""The order of first use by rule of thumb, for a tree that this machine cannot run."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Collection, Iterator
+from pathlib import PurePosixPath
+
+from lambdapack.model import Trace, Tree
+from lambdapack.trace.modules import default_code, module_name, public_modules
+
+__all__ = ["heuristic"]
+
+_DEPTH_MAX = 200
+
+
+def heuristic(tree: Tree, requested: Collection[str]) -> Trace:
+    """Guess what importing the requested distributions touches, without running anything.
+
+    The rule: begin with the modules that a user would import (``default_code``'s) and follow the import
+    statements that run when a module is imported (not those inside functions, nor those under
+    ``if TYPE_CHECKING``), in the order in which Python would. A module counts where its file is first
+    reached, its packages before it. What the statements of compiled modules import cannot be read: so
+    every extension module and shared library of a distribution that was reached follows, by path.
+
+    Data files are not guessed, so none is marked as native.
+
+    Args:
+        tree: The installed tree; with bytecode or without.
+        requested: Canonical names of distributions.
+    """
+    walk = _Walk(tree)
+    for distribution in tree.distributions:
+        if distribution.name in requested:
+            for module in public_modules(distribution):
+                walk.import_module(module)
+    ordered = dict.fromkeys(walk.files)
+    for distribution in tree.distributions:
+        if any(path in ordered for path in distribution.files):
+            ordered.update(dict.fromkeys(filter(_is_shared_object, distribution.files)))
+    return Trace(tuple(ordered), frozenset(), "heuristic", default_code(tree, requested))
+
+
+def _is_shared_object(path: str) -> bool:
+    return ".so" in PurePosixPath(path).suffixes
+
+
+class _Walk:
+    """Follows imports through a tree."""
+
+    def __init__(self, tree: Tree) -> None:
+        self.files: dict[str, None] = {}
+        self._tree = tree
+        self._modules: dict[str, str] = {}
+        for distribution in tree.distributions:
+            for path in distribution.files:
+                name = module_name(path)
+                # An extension module beside its source wins, as it does in Python's import system.
+                if name and (name not in self._modules or path.endswith(".so")):
+                    self._modules[name] = path
+
+    def import_module(self, name: str, depth: int = 0) -> None:
+        """Reach ``name``, its packages first; names that the tree does not have are somebody else's."""
+        parts = name.split(".")
+        for length in range(1, len(parts) + 1):
+            self._reach(".".join(parts[:length]), depth)
+
+    def _reach(self, name: str, depth: int) -> None:
+        path = self._modules.get(name)
+        if path is None or path in self.files:
+            return
+        self.files[path] = None
+        if not path.endswith(".py") or depth > _DEPTH_MAX:
+            return
+        package = name if path.endswith("__init__.py") else name.rpartition(".")[0]
+        try:
+            module = ast.parse((self._tree.root / path).read_bytes())
+        except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
+            return
+        for imported in imports(module, package):
+            self.import_module(imported, depth + 1)
+
+
+def imports(module: ast.Module, package: str, *, functions: bool = False) -> Iterator[str]:
+    """Names that a module's import statements may import, in order, made absolute.
+
+    Args:
+        module: Its syntax tree.
+        package: The package that relative names start from.
+        functions: Also the statements inside functions.
+    """
+    pending: list[ast.AST] = [module]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from _imported_from(node, package)
+        elif isinstance(node, ast.If) and _is_type_checking(node.test):
+            pending += reversed(node.orelse)
+        elif functions or not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            children = [child for child in ast.iter_child_nodes(node) if not isinstance(child, ast.expr)]
+            pending += reversed(children)
+
+
+def _imported_from(node: ast.ImportFrom, package: str) -> Iterator[str]:
+    base = node.module or ""
+    if node.level:
+        above = package.split(".") if package else []
+        if node.level > len(above):
+            return
+        above = above[: len(above) - node.level + 1]
+        base = ".".join([*above, base] if base else above)
+    yield base
+    yield from (f"{base}.{alias.name}" for alias in node.names if alias.name != "*")
+
+
+def _is_type_checking(test: ast.expr) -> bool:
+    name = test.attr if isinstance(test, ast.Attribute) else getattr(test, "id", None)
+    return name == "TYPE_CHECKING"

@@ -1,0 +1,284 @@
+"""Run by the target's own Python, 3.8 to 3.14, standard library alone: what does a program touch?
+
+    python -S -s -B worker.py REQUEST RESULT
+
+REQUEST and RESULT are JSON files. A child process runs the code; this process watches the tree with
+inotify, which sees every open: Python's, the dynamic linker's and other native code's. An audit hook in
+the child tells which of them Python made. Where inotify is not to be had or lost count, the hook and
+``/proc/self/maps`` have to do: then opens by native code are not seen, and the result says so.
+"""
+
+from __future__ import annotations
+
+import sys
+
+TYPE_CHECKING = False  # typing costs 10 ms
+_CODE_NAME = "<traced code>"
+
+if __name__ == "__main__":
+    # This folder's modules must not hide the standard library's.
+    del sys.path[0]
+
+import os
+
+if TYPE_CHECKING:
+    from types import FrameType
+    from typing import Any
+
+_IN_OPEN = 0x00000020
+_IN_ISDIR = 0x40000000
+_IN_Q_OVERFLOW = 0x00004000
+_IN_NONBLOCK = 0x00000800
+_EVENT_HEAD = 16  # wd, mask, cookie, length of the name
+_BUFFER = 1 << 20
+_POLL_SECONDS = 0.02
+
+
+def run_code(request: dict[str, Any], opened: int, mapped: int) -> None:
+    """Run the code in this process; never returns. The exit status is 0 when it ended well."""
+    status = 70
+    try:
+        status = _run_code(request, opened)
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:
+                stream.flush()
+        _write_maps(mapped)
+    finally:
+        # Lambda runs no exit handlers either, and a thread may be waiting for ever.
+        os._exit(status)
+
+
+def _run_code(request: dict[str, Any], opened: int) -> int:
+    os.setsid()
+    root = request["root"]
+    sys.path[:0] = [root, *request["search"]]
+    sys.argv = ["-c"]
+    os.chdir(request["cwd"])
+    log = os.open(request["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    _add_builtins()
+    sys.addaudithook(_recorder(root, opened))
+    return _execute(request["code"])
+
+
+def _add_builtins() -> None:
+    """``exit``, ``help`` and so on, which ``-S`` leaves out together with this Python's own packages."""
+    import site
+
+    site.setquit()
+    site.setcopyright()
+    site.sethelper()
+
+
+def _execute(code: str) -> int:
+    import types
+
+    main = types.ModuleType("__main__")
+    main.__dict__["__builtins__"] = __builtins__
+    sys.modules["__main__"] = main
+    try:
+        exec(compile(code, _CODE_NAME, "exec", dont_inherit=True), main.__dict__)
+    except SystemExit as stop:
+        if stop.code is None or isinstance(stop.code, int):
+            return min(stop.code or 0, 255) & 0xFF
+        sys.stderr.write("%s\n" % stop.code)
+        return 1
+    except BaseException as error:
+        import linecache
+        import traceback
+
+        linecache.cache[_CODE_NAME] = (len(code), None, code.splitlines(True), _CODE_NAME)
+        traceback.print_exception(type(error), error, _own_frames(error))
+        return 1
+    return 0
+
+
+def _own_frames(error: BaseException) -> Any:
+    """The traceback from the traced code's first frame on."""
+    frame = error.__traceback__
+    while frame is not None and frame.tb_frame.f_code.co_filename != _CODE_NAME:
+        frame = frame.tb_next
+    return frame
+
+
+def _recorder(root: str, opened: int) -> Any:
+    """An audit hook that writes each path below ``root`` that Python opens, once."""
+    below = root + os.sep
+    seen = set()
+    write, abspath, fsencode = os.write, os.path.abspath, os.fsencode
+
+    def hook(event: str, arguments: Any) -> None:
+        if event != "open":
+            return
+        path = arguments[0]
+        if isinstance(path, bytes):
+            path = os.fsdecode(path)
+        if not isinstance(path, str) or path in seen:
+            return
+        seen.add(path)
+        full = abspath(path)
+        if full.startswith(below):
+            write(opened, fsencode(full[len(below) :]) + b"\0")
+
+    return hook
+
+
+def _write_maps(mapped: int) -> None:
+    try:
+        with open("/proc/self/maps", "rb") as maps:
+            os.write(mapped, maps.read())
+    except OSError:
+        pass
+
+
+class Watch:
+    """An inotify watch on every folder of a tree."""
+
+    def __init__(self, root: str) -> None:
+        import ctypes
+
+        libc = ctypes.CDLL(None, use_errno=True)
+        self.problem = ""
+        self.files: dict[str, None] = {}
+        self._root = root
+        self._folders: dict[int, str] = {}
+        self._fd = libc.inotify_init1(_IN_NONBLOCK)
+        if self._fd < 0:
+            self.problem = "inotify: " + os.strerror(ctypes.get_errno())
+            return
+        for folder, _, _ in os.walk(root):
+            number = libc.inotify_add_watch(self._fd, os.fsencode(folder), _IN_OPEN)
+            if number < 0:
+                self.problem = "inotify: " + os.strerror(ctypes.get_errno())
+                break
+            self._folders[number] = os.path.relpath(folder, root)
+        self.drain()  # the walk's own opens
+        self.files.clear()
+
+    def wait(self, seconds: float) -> None:
+        """Wait until something is opened, at most ``seconds``."""
+        import select
+
+        select.select([self._fd] if self._fd >= 0 else [], [], [], seconds)
+
+    def drain(self) -> None:
+        """Read what has happened."""
+        while self._fd >= 0:
+            try:
+                data = os.read(self._fd, _BUFFER)
+            except BlockingIOError:
+                return
+            self._take(data)
+
+    def _take(self, data: bytes) -> None:
+        import struct
+
+        position = 0
+        while position < len(data):
+            number, mask, _, length = struct.unpack_from("iIII", data, position)
+            name = data[position + _EVENT_HEAD : position + _EVENT_HEAD + length].rstrip(b"\0")
+            position += _EVENT_HEAD + length
+            if mask & _IN_Q_OVERFLOW:
+                self.problem = "inotify: more files were opened at once than its queue holds"
+            elif name and not mask & _IN_ISDIR and number in self._folders:
+                path = os.path.normpath(os.path.join(self._folders[number], os.fsdecode(name)))
+                self.files[path] = None
+
+
+def watch_code(request: dict[str, Any]) -> dict[str, Any]:
+    """Run the code in a child and watch it."""
+    import tempfile
+
+    with tempfile.TemporaryFile() as opened, tempfile.TemporaryFile() as mapped:
+        ready, go = os.pipe()
+        # Before inotify's imports, so that the code finds a fresh interpreter.
+        pid = os.fork()
+        if not pid:
+            os.close(go)
+            if not os.read(ready, 1):
+                os._exit(1)
+            run_code(request, opened.fileno(), mapped.fileno())
+        os.close(ready)
+        status = None
+        try:
+            watch = Watch(request["root"])
+            os.write(go, b"g")
+            os.close(go)
+            status = _await(pid, watch, request["timeout"])
+        finally:
+            _kill(pid, reaped=status is not None)
+        watch.drain()
+        opened.seek(0)
+        mapped.seek(0)
+        return {
+            "status": status,
+            "problem": watch.problem,
+            "watched": list(watch.files),
+            "opened": [os.fsdecode(path) for path in opened.read().split(b"\0")[:-1]],
+            "mapped": list(_mapped_below(request["root"], mapped.read())),
+        }
+
+
+def _await(pid: int, watch: Watch, timeout: float) -> int | None:
+    """The child's wait status, ``None`` when its time was up."""
+    import time
+
+    deadline = time.monotonic() + timeout
+    while True:
+        watch.wait(_POLL_SECONDS)
+        watch.drain()
+        done, status = os.waitpid(pid, os.WNOHANG)
+        if done:
+            return status
+        if time.monotonic() > deadline:
+            return None
+
+
+def _kill(pid: int, reaped: bool) -> None:
+    """End the child and what it started."""
+    import signal
+
+    try:
+        os.killpg(pid, signal.SIGKILL)
+    except OSError:
+        pass
+    if not reaped:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+
+
+def _mapped_below(root: str, maps: bytes) -> dict[str, None]:
+    below = os.fsencode(root) + b"/"
+    found: dict[str, None] = {}
+    for line in maps.splitlines():
+        fields = line.split(None, 5)
+        if len(fields) == 6 and fields[5].startswith(below):
+            found[os.fsdecode(fields[5][len(below) :])] = None
+    return found
+
+
+def _stop(signum: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def main() -> None:
+    """Read the request, write the result."""
+    import json
+    import signal
+
+    signal.signal(signal.SIGTERM, _stop)
+    with open(sys.argv[1], encoding="utf-8") as file:
+        request = json.load(file)
+    try:
+        result = watch_code(request)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    with open(sys.argv[2], "w", encoding="utf-8") as file:
+        json.dump(result, file)
+
+
+if __name__ == "__main__":
+    main()
