@@ -19,11 +19,7 @@ from lambdapack import atomic, bytecode, limits
 from lambdapack.deploy import decoder
 from lambdapack.deploy import handler as handlers
 from lambdapack.deploy.sources import SourceFile, collect
-
-try:
-    from lambdapack.elf.strip import strip
-except ImportError:
-    strip = lambda data: None
+from lambdapack.elf.strip import strip
 from lambdapack.errors import CheckError, ConfigurationError
 from lambdapack.interpreter import Interpreter
 from lambdapack.model import Location

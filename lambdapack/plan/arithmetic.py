@@ -1,0 +1,189 @@
+"""From sizes and limits to a verdict. Pure: no file, no clock, no network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import ceil
+from typing import Literal
+
+from lambdapack import limits
+from lambdapack.plan.model import Budget, Check, Facts, Row, Verdict
+from lambdapack.plan.shares import owners, stored_by_file
+from runtime_shim._index import ARENA
+
+__all__ = ["assess"]
+
+_BLOCK = 4096
+"""What a file of any size rounds up to in /tmp."""
+_FILE_SYSTEM = 32
+"""One part in so many of /tmp is the file system's own; the shim counts the same way."""
+_STEP_MB = 10
+_OWN_CODE = "name what the handler does not need under ignore"
+_NO_BUDGET = Budget()
+
+
+def assess(facts: Facts, budget: Budget = _NO_BUDGET) -> Verdict:
+    """Measure ``facts`` against Lambda's limits and the user's ``budget``."""
+    index = facts.index
+    rows = _rows(facts)
+    installed = sum(one.installed_bytes for one in facts.distributions) if facts.distributions else None
+    stored, hot, eager = (sum(index.frame_stored[:end]) for end in (None, index.hot, index.eager))
+    measured = Verdict(
+        target=index.target,
+        rows=rows,
+        checks=(),
+        installed=installed,
+        slimmed=sum(index.sizes),
+        stored=stored if facts.pack_bytes is None else facts.pack_bytes,
+        hot=hot,
+        eager=eager,
+        without_lambdapack=None if installed is None else installed + _own_code(facts),
+        tmp_stream=_tmp(facts, index.eager, arena=True),
+        tmp_disk=_tmp(facts, len(index.frame_stored), arena=False),
+        tmp_all=_tmp(facts, len(index.frame_stored), arena=True),
+        hot_seconds=hot / limits.LINK_BYTES_PER_SECOND,
+        eager_seconds=eager / limits.LINK_BYTES_PER_SECOND,
+        tmp_mb=facts.tmp_mb,
+        memory_mb=facts.memory_mb,
+        mode=facts.mode,
+    )
+    checks = (*_limits(facts, measured), *_budgets(facts, budget, measured), *_advice(facts, measured))
+    return Verdict(**{**vars(measured), "checks": checks})
+
+
+def _own_code(facts: Facts) -> int:
+    return facts.unzipped_bytes or 0
+
+
+def _rows(facts: Facts) -> tuple[Row, ...]:
+    index = facts.index
+    stored, hot = stored_by_file(index)
+    sums: dict[str, list[int]] = {one.name: [0, 0, 0] for one in facts.distributions}
+    for file, owner in enumerate(owners(index.paths, facts.distributions, facts.owners)):
+        row = sums.setdefault(owner, [0, 0, 0])
+        for column, value in enumerate((index.sizes[file], stored[file], hot[file])):
+            row[column] += value
+    framed = sum(index.frame_stored)
+    # An empty pack still has frames; and the pack is more than its frames.
+    rest = (framed if facts.pack_bytes is None else facts.pack_bytes) - sum(stored)
+    if rest:
+        sums["(index)"] = [0, rest, sum(index.frame_stored[: index.hot]) - sum(hot)]
+    by_name = {one.name: one for one in facts.distributions}
+    rows = []
+    for name, (slimmed, kept, touched) in sums.items():
+        one = by_name.get(name)
+        rows.append(
+            Row(
+                name,
+                one.version if one else "",
+                one.installed_bytes if one else None,
+                slimmed,
+                kept,
+                touched,
+            )
+        )
+    return tuple(sorted(rows, key=lambda row: (-row.stored, row.name)))
+
+
+def _tmp(facts: Facts, frames: int, *, arena: bool) -> int:
+    """/tmp that the first ``frames`` frames take; with ``arena``, code stays in one file."""
+    index = facts.index
+    end = index.frame_start[frames]
+    files = sum(
+        1
+        for offset, letter in zip(index.offsets, index.classes, strict=True)
+        if offset < end and not (arena and letter in ARENA)
+    )
+    need = end + files * _BLOCK
+    return need + need // _FILE_SYSTEM
+
+
+def _limits(facts: Facts, seen: Verdict) -> Iterator[Check]:
+    if facts.unzipped_bytes is not None:
+        ok = facts.unzipped_bytes <= limits.UNZIPPED
+        yield Check(
+            "unzipped", "limit", facts.unzipped_bytes, limits.UNZIPPED, "bytes", ok,
+            _without(seen),
+            None if ok else f"{_OWN_CODE}, or move dependencies into the pack",
+        )  # fmt: skip
+    in_mode = seen.tmp_stream if facts.mode == "stream" else seen.tmp_disk
+    yield _tmp_check("tmp", "limit", in_mode, facts.tmp_mb, f"{facts.mode} mode, before the first invocation")
+    ok = seen.eager_seconds <= limits.INIT_TIMEOUT
+    yield Check(
+        "init", "limit", seen.eager_seconds, limits.INIT_TIMEOUT, "seconds", ok,
+        f"fetching {_mb(seen.eager)} at {_mb(limits.LINK_BYTES_PER_SECOND)}/s",
+        None if ok else f"use provisioned concurrency, whose init may take 900 s, or drop {_largest(seen)}",
+    )  # fmt: skip
+
+
+def _without(seen: Verdict) -> str:
+    if seen.without_lambdapack is None:
+        return "the function's own code, with the shim"
+    times = seen.without_lambdapack / limits.UNZIPPED
+    return (
+        f"without lambdapack it would be {_mb(seen.without_lambdapack)}, {times:.1f} times what Lambda takes"
+    )
+
+
+def _tmp_check(name: str, kind: Literal["limit", "advice"], need: int, tmp_mb: int, note: str) -> Check:
+    ok = need <= tmp_mb * limits.MIB
+    fix = None
+    if not ok:
+        wanted = ceil(need / limits.MIB / _STEP_MB) * _STEP_MB
+        fix = f"set tmp to {wanted} MB"
+        if wanted > limits.TMP_MAX_MB:
+            fix = f"Lambda has at most {limits.TMP_MAX_MB} MB of /tmp: leave something out of the pack"
+    return Check(name, kind, need, tmp_mb * limits.MIB, "bytes", ok, note, fix)
+
+
+def _budgets(facts: Facts, budget: Budget, seen: Verdict) -> Iterator[Check]:
+    in_mode = seen.tmp_stream if facts.mode == "stream" else seen.tmp_disk
+    for name, measured, bound, unit in (
+        ("pack", seen.stored, budget.pack_mb, limits.MB),
+        ("hot", seen.hot, budget.hot_mb, limits.MB),
+        ("slimmed", seen.slimmed, budget.slimmed_mb, limits.MB),
+        ("tmp", in_mode, budget.tmp_mb, limits.MIB),
+        ("zip", facts.zip_bytes, budget.zip_mb, limits.MB),
+    ):
+        if measured is None or bound is None:
+            continue
+        ok = measured <= bound * unit
+        fix = (
+            _OWN_CODE if name == "zip" else f"{_largest(seen)} is the most: leave it out, or raise it"
+        )
+        yield Check(
+            f"budget.{name}",
+            "budget",
+            measured,
+            bound * unit,
+            "bytes",
+            ok,
+            f"[budget] {name}",
+            None if ok else fix,
+        )
+
+
+def _advice(facts: Facts, seen: Verdict) -> Iterator[Check]:
+    if facts.zip_bytes is not None:
+        ok = facts.zip_bytes <= limits.ZIP_DIRECT_UPLOAD
+        yield Check(
+            "zip", "advice", facts.zip_bytes, limits.ZIP_DIRECT_UPLOAD, "bytes", ok,
+            "what Lambda takes in the request itself",
+            None if ok else "nothing has to be done: a deployment sends it through S3",
+        )  # fmt: skip
+    other = "disk" if facts.mode == "stream" else "stream"
+    need = seen.tmp_disk if other == "disk" else seen.tmp_stream
+    yield _tmp_check(f"tmp.{other}", "advice", need, facts.tmp_mb, f"if LAMBDAPACK_MODE were {other}")
+    if facts.mode == "stream":
+        note = "once everything that is fetched on demand was asked for"
+        yield _tmp_check("tmp.all", "advice", seen.tmp_all, facts.tmp_mb, note)
+
+
+def _largest(seen: Verdict) -> str:
+    if not seen.rows:
+        return "nothing"
+    return f"{seen.rows[0].name} ({_mb(seen.rows[0].stored)})"
+
+
+def _mb(size: float) -> str:
+    return f"{size / limits.MB:,.1f} MB"

@@ -1,0 +1,112 @@
+"""Which distribution each compressed byte of a pack belongs to.
+
+A frame's compressed size is shared among its files in proportion to the bytes of the tar stream that
+they have in it, headers and padding included; shares are whole bytes and add up exactly.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+
+from lambdapack.plan.model import Sized
+from runtime_shim._index import Index
+
+__all__ = ["owners", "share", "stored_by_file"]
+
+_TAR_BLOCK = 512
+_DIST_INFO = re.compile(r"([^/]+?)-[^/-]+\.dist-info\Z")
+
+
+def share(total: int, weights: Sequence[int]) -> list[int]:
+    """``total`` in whole parts in proportion to ``weights``, by largest remainders; they add up to it.
+
+    Args:
+        total: Not negative.
+        weights: Not negative, not empty; all zero counts as all equal.
+    """
+    sum_of_weights = sum(weights)
+    if not sum_of_weights:
+        weights = [1] * len(weights)
+        sum_of_weights = len(weights)
+    parts = [total * weight // sum_of_weights for weight in weights]
+    by_remainder = sorted(range(len(weights)), key=lambda i: (-(total * weights[i] % sum_of_weights), i))
+    for i in by_remainder[: total - sum(parts)]:
+        parts[i] += 1
+    return parts
+
+
+def stored_by_file(index: Index) -> tuple[list[int], list[int]]:
+    """Each file's share of the compressed frames, and of the hot ones among them, in the index's order."""
+    stored = [0] * len(index.paths)
+    hot = [0] * len(index.paths)
+    if not index.paths:
+        return stored, hot
+    for frame, pieces in _pieces(index):
+        parts = share(index.frame_stored[frame], [size for _, size in pieces])
+        for (file, _), part in zip(pieces, parts, strict=True):
+            stored[file] += part
+            if frame < index.hot:
+                hot[file] += part
+    return stored, hot
+
+
+def _pieces(index: Index) -> Iterator[tuple[int, list[tuple[int, int]]]]:
+    """Each frame's number, with its files and how many bytes of the stream each has in it."""
+    order = sorted(range(len(index.paths)), key=lambda file: index.offsets[file])
+    # A file's stretch goes from the end of the one before, so that its header is in it.
+    ends = [_padded(index.offsets[file] + index.sizes[file]) for file in order]
+    ends[-1] = index.frame_start[-1]
+    at = 0
+    for frame, (start, end) in enumerate(zip(index.frame_start, index.frame_start[1:], strict=False)):
+        while at < len(order) - 1 and ends[at] <= start:
+            at += 1
+        pieces: list[tuple[int, int]] = []
+        cursor, here = start, at
+        while cursor < end or not pieces:
+            stop = end if here == len(order) - 1 else min(end, max(ends[here], cursor))
+            pieces.append((order[here], stop - cursor))
+            cursor, here = stop, min(here + 1, len(order) - 1)
+        yield frame, pieces
+
+
+def _padded(offset: int) -> int:
+    return -(-offset // _TAR_BLOCK) * _TAR_BLOCK
+
+
+def owners(
+    paths: Iterable[str], distributions: Sequence[Sized], known: Mapping[str, str] | None = None
+) -> list[str]:
+    """The distribution of each path: as ``known`` says, else by dist-info folder and import name.
+
+    A folder that several distributions share, such as ``google``, is a row of its own.
+    """
+    by_name: dict[str, set[str]] = defaultdict(set)
+    for one in distributions:
+        for top in one.top_level:
+            by_name[top].add(one.name)
+    names = {one.name for one in distributions}
+    return [(known or {}).get(path) or _owner(path, by_name, names) for path in paths]
+
+
+def _owner(path: str, by_name: Mapping[str, set[str]], names: Collection[str]) -> str:
+    first, slash, rest = path.partition("/")
+    found = _DIST_INFO.match(first)
+    if found:
+        return _canonical(found[1])
+    top = first
+    if not slash or first == "__pycache__":
+        top = (rest or first).split("/")[-1].split(".")[0]
+    candidates = by_name.get(top, set())
+    if len(candidates) == 1:
+        return next(iter(candidates))
+    if candidates:
+        return f"({top}: {', '.join(sorted(candidates))})"
+    # auditwheel puts bundled libraries into NAME.libs, wheels their data into NAME-VERSION.data.
+    libs = _canonical(first.partition(".libs")[0])
+    return libs if libs in names or not names else f"({top})"
+
+
+def _canonical(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()

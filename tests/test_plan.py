@@ -1,0 +1,274 @@
+"""The plan's arithmetic: shares, limits, budgets, and the document."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from itertools import accumulate
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lambdapack import limits, plan
+from lambdapack.errors import CheckError
+from lambdapack.plan import Budget, Facts
+from lambdapack.plan.shares import owners, share, stored_by_file
+from runtime_shim._index import Index
+
+
+@dataclass(frozen=True)
+class Built:
+    name: str
+    version: str = "1.0"
+    top_level: tuple[str, ...] = ()
+    installed_bytes: int = 0
+    slimmed_bytes: int = 0
+
+
+def make_index(
+    files: list[tuple[str, str, int]], stored: list[int], *, hot: int = 0, eager: int | None = None
+) -> Index:
+    """An index of ``(path, class letter, size)``, cut into frames of about equal size."""
+    offsets, at = [], 0
+    for _, _, size in files:
+        offsets.append(at + 512)
+        at += 512 + -(-size // 512) * 512
+    sizes = share(at, [1] * len(stored)) if stored else []
+    return Index(
+        target="python3.11/x86_64", lock="0" * 64, tool="test", glibc="", hot=hot,
+        eager=len(stored) if eager is None else eager, frame_stored=stored, frame_size=sizes,
+        frame_sha256=["0" * 64] * len(stored), paths=[f[0] for f in files],
+        classes="".join(f[1] for f in files), sizes=[f[2] for f in files], offsets=offsets, executable=[],
+        needs={}, native={},
+    )  # fmt: skip
+
+
+FILES = st.lists(
+    st.tuples(
+        st.sampled_from(
+            ["a/x.py", "b/y.so", "c-1.0.dist-info/METADATA", "d.libs/z.so", "__pycache__/e.pyc", "f.py"]
+        ),
+        st.sampled_from("csmxldn"),
+        st.integers(0, 5000),
+    ),
+    max_size=12,
+)
+STORED = st.lists(st.integers(0, 10_000), min_size=1, max_size=6)
+
+
+@given(st.integers(0, 10**12), st.lists(st.integers(0, 10**9), min_size=1, max_size=30))
+def test_shares_add_up_and_are_within_one_of_exact(total: int, weights: list[int]) -> None:
+    """Parts are whole, add up to the total, and none is off its exact share by a whole unit."""
+    parts = share(total, weights)
+    assert sum(parts) == total
+    if sum(weights):
+        for part, weight in zip(parts, weights, strict=True):
+            assert abs(part * sum(weights) - total * weight) < sum(weights)
+
+
+@given(FILES, STORED, st.data())
+def test_rows_add_up_to_the_pack(
+    files: list[tuple[str, str, int]], stored: list[int], data: st.DataObject
+) -> None:
+    """Whatever the files and frames, the rows' sums are the pack's own sums, to the byte."""
+    hot = data.draw(st.integers(0, len(stored)))
+    extra = data.draw(st.integers(0, 1000))
+    index = make_index(files, stored, hot=hot, eager=data.draw(st.integers(hot, len(stored))))
+    verdict = plan.assess(
+        Facts(index, pack_bytes=sum(stored) + extra, distributions=(Built("a", top_level=("a",)),))
+    )
+    assert sum(row.stored for row in verdict.rows) == sum(stored) + extra == verdict.stored
+    assert sum(row.hot for row in verdict.rows) == sum(stored[:hot]) == verdict.hot
+    assert sum(row.slimmed for row in verdict.rows) == sum(index.sizes) == verdict.slimmed
+    assert [row.stored for row in verdict.rows] == sorted((row.stored for row in verdict.rows), reverse=True)
+
+
+@given(FILES.filter(bool), STORED)
+def test_a_file_gets_nothing_of_frames_that_it_is_not_in(
+    files: list[tuple[str, str, int]], stored: list[int]
+) -> None:
+    """A frame is shared among the files that have bytes in it, headers and padding included."""
+    index = make_index(files, stored)
+    parts, _ = stored_by_file(index)
+    ends = list(accumulate(512 + -(-size // 512) * 512 for _, _, size in files))
+    for file, end in enumerate(ends):
+        start = ends[file - 1] if file else 0
+        within = [
+            frame for frame in range(len(stored))
+            if index.frame_start[frame] < end and index.frame_start[frame + 1] > start
+        ]  # fmt: skip
+        assert parts[file] <= sum(stored[frame] for frame in within)
+
+
+def test_a_frame_is_shared_by_uncompressed_bytes() -> None:
+    """Two files of 512 and 1,536 bytes, each with its header, share one frame 1024 : 2048."""
+    index = make_index([("a/x", "d", 512), ("b/y", "d", 1536)], [300])
+    assert stored_by_file(index) == ([100, 200], [0, 0])
+
+
+def test_owners_are_told_from_dist_info_import_name_and_libs_folder() -> None:
+    """A path belongs to the distribution whose folder it is in; what several share is a row of its own."""
+    built = [
+        Built("scikit-learn", top_level=("sklearn",)),
+        Built("numpy", top_level=("numpy",)),
+        Built("six", top_level=("six",)),
+        Built("google-auth", top_level=("google",)),
+        Built("protobuf", top_level=("google",)),
+    ]
+    paths = [
+        "scikit_learn-1.5.dist-info/METADATA", "sklearn/__init__.py", "numpy.libs/libopenblas.so", "six.py",
+        "__pycache__/six.cpython-311.pyc", "google/auth/x.py", "strange/x.py", "numpy/x.py",
+    ]  # fmt: skip
+    assert owners(paths, built, {"numpy/x.py": "of-record"}) == [
+        "scikit-learn", "scikit-learn", "numpy", "six", "six", "(google: google-auth, protobuf)", "(strange)",
+        "of-record",
+    ]  # fmt: skip
+
+
+def checks(verdict: plan.Verdict) -> dict[str, plan.Check]:
+    return {check.name: check for check in verdict.checks}
+
+
+def test_everything_within_its_limit_is_ok() -> None:
+    """A small function breaks nothing and has no fix to name."""
+    index = make_index([("a/x.so", "x", 1000)], [400], hot=1)
+    verdict = plan.assess(Facts(index, zip_bytes=1000, unzipped_bytes=3000))
+    assert verdict.ok
+    assert all(check.ok and check.fix is None for check in verdict.checks)
+    plan.enforce(verdict)
+
+
+@pytest.mark.parametrize("over", [0, 1])
+def test_unzipped_is_held_to_262144000_bytes(over: int) -> None:
+    """Lambda's limit is met by exactly 262,144,000 bytes and broken by one more."""
+    index = make_index([("a/x", "d", 1)], [1])
+    verdict = plan.assess(Facts(index, unzipped_bytes=262_144_000 + over))
+    assert checks(verdict)["unzipped"].ok is (not over)
+    assert verdict.ok is (not over)
+
+
+def test_unzipped_says_what_it_would_be_without_lambdapack() -> None:
+    """The reason for all this: installed size and own code together, against the same limit."""
+    index = make_index([("a/x", "d", 1)], [1])
+    built = (Built("a", top_level=("a",), installed_bytes=524_000_000, slimmed_bytes=1),)
+    verdict = plan.assess(Facts(index, distributions=built, unzipped_bytes=288_000))
+    assert verdict.without_lambdapack == 524_288_000
+    assert (
+        checks(verdict)["unzipped"].note
+        == "without lambdapack it would be 524.3 MB, 2.0 times what Lambda takes"
+    )
+
+
+def test_tmp_counts_what_the_shim_counts_and_names_the_setting() -> None:
+    """/tmp: the eager frames, a block a real file, and a 32nd for the file system; the fix is a setting."""
+    size = 600 * limits.MIB
+    index = make_index([("a/x.so", "x", size), ("a/x.py", "s", 1024)], [10])
+    verdict = plan.assess(Facts(index, tmp_mb=512))
+    need = size + 512 + 1024 + 512 + 4096
+    assert verdict.tmp_stream == need + need // 32
+    assert verdict.tmp_disk == need + 4096 + (need + 4096) // 32
+    assert not verdict.ok
+    assert checks(verdict)["tmp"].fix == "set tmp to 620 MB"
+    assert plan.assess(Facts(index, tmp_mb=620)).ok
+
+
+def test_lazy_frames_need_no_tmp_before_the_first_invocation() -> None:
+    """What is fetched on demand counts once it was asked for, and in disk mode."""
+    index = make_index([("a/x.so", "x", 512), ("a/x.py", "s", 512)], [10, 10], hot=1, eager=1)
+    verdict = plan.assess(Facts(index))
+    assert verdict.tmp_stream < verdict.tmp_all <= verdict.tmp_disk
+
+
+def test_disk_mode_is_held_to_what_disk_mode_needs() -> None:
+    """The mode decides which /tmp figure is the limit; the other is advice."""
+    files = [(f"a/{number}.py", "s", 10) for number in range(200_000)]
+    index = make_index(files, [10])
+    stream, disk = (plan.assess(Facts(index, mode=mode)) for mode in ("stream", "disk"))
+    assert stream.ok
+    assert not checks(stream)["tmp.disk"].ok
+    assert [check.name for check in disk.failed] == ["tmp"]
+
+
+def test_more_than_lambda_has_is_not_a_setting() -> None:
+    """Over 10,240 MB no setting helps, and the fix says so."""
+    index = make_index([("a/x", "d", 11_000 * limits.MIB)], [10])
+    assert "10240 MB" in (checks(plan.assess(Facts(index)))["tmp"].fix or "")
+
+
+def test_init_is_the_eager_bytes_over_the_link() -> None:
+    """750 MB at 75 MB/s take the 10 s that an init may take; one byte more is too much."""
+    index = make_index([("a/x", "d", 100)], [750_000_000])
+    assert checks(plan.assess(Facts(index)))["init"].measured == 10.0
+    assert plan.assess(Facts(index)).ok
+    index = make_index([("a/x", "d", 100)], [750_000_001])
+    assert [check.name for check in plan.assess(Facts(index)).failed] == ["init"]
+
+
+def test_a_large_zip_is_advice_not_failure() -> None:
+    """Over 50 MiB a zip goes through S3: worth a line, not an exit status."""
+    index = make_index([("a/x", "d", 1)], [1])
+    verdict = plan.assess(Facts(index, zip_bytes=50 * limits.MIB + 1))
+    assert not checks(verdict)["zip"].ok
+    assert verdict.ok
+
+
+def test_broken_budgets_are_all_in_one_error() -> None:
+    """Every broken budget is reported, with the largest distribution, and ends in exit status 1."""
+    index = make_index([("a/x", "d", 5_000_000), ("b/y", "d", 1000)], [2_000_000], hot=1)
+    budget = Budget(pack_mb=1.9, hot_mb=1, slimmed_mb=4, tmp_mb=1, zip_mb=0.5)
+    verdict = plan.assess(Facts(index, zip_bytes=600_000), budget)
+    with pytest.raises(CheckError) as caught:
+        plan.enforce(verdict)
+    assert caught.value.exit_status == 1
+    for name in ("pack", "hot", "slimmed", "tmp", "zip"):
+        assert f"budget.{name} is" in caught.value.message
+    assert "budget.pack is 2.0 MB, over 1.9 MB" in caught.value.message
+    assert "a (2.0 MB) is the most" in (caught.value.hint or "")
+
+
+def test_kept_budgets_are_ok() -> None:
+    """A budget is met by exactly what it says."""
+    index = make_index([("a/x", "d", 1000)], [2_000_000], hot=1)
+    assert plan.assess(Facts(index), Budget(pack_mb=2, hot_mb=2, slimmed_mb=0.001)).ok
+
+
+def test_document_is_versioned_json() -> None:
+    """The document's version and keys are a contract; a new key is added here on purpose."""
+    index = make_index([("a/x", "d", 1000)], [200], hot=1)
+    built = (Built("a", top_level=("a",), installed_bytes=3000, slimmed_bytes=1000),)
+    found = json.loads(
+        json.dumps(plan.document(plan.assess(Facts(index, pack_bytes=250, distributions=built))))
+    )
+    assert (found["document"], found["version"], found["ok"]) == ("lambdapack.plan", 1, True)
+    assert sorted(found) == sorted(
+        [
+            "document",
+            "version",
+            "ok",
+            "target",
+            "rows",
+            "checks",
+            "installed",
+            "slimmed",
+            "stored",
+            "hot",
+            "eager",
+            "without_lambdapack",
+            "tmp_stream",
+            "tmp_disk",
+            "tmp_all",
+            "hot_seconds",
+            "eager_seconds",
+            "tmp_mb",
+            "memory_mb",
+            "mode",
+        ]
+    )
+    assert found["rows"] == [
+        {"name": "a", "version": "1.0", "installed": 3000, "slimmed": 1000, "stored": 200, "hot": 200},
+        {"name": "(index)", "version": "", "installed": None, "slimmed": 0, "stored": 50, "hot": 0},
+    ]
+    assert sorted(found["checks"][0]) == sorted(
+        ["name", "kind", "measured", "limit", "unit", "ok", "note", "fix"]
+    )
