@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from lambdapack import atomic
-from lambdapack.errors import CheckError, ConfigurationError
-from lambdapack.pack.read import REBUILD, FrameError, frame, open_pack
+from lambdapack.errors import ConfigurationError
+from lambdapack.pack.read import FrameError, UnsoundError, frame, open_pack
 from lambdapack.progress import QUIET, Advance, Progress
 from runtime_shim._index import Index
 
@@ -54,7 +54,7 @@ def extract(path: Path, destination: Path, *, progress: Progress = QUIET) -> Non
                 _unpack(Contents(file, index), index, unpacked, advance)
             unpacked.replace(destination)
         except FrameError as error:
-            raise CheckError(f"{path} is not a sound pack: {error}", hint=REBUILD) from None
+            raise UnsoundError(path, [str(error)]) from None
         except OSError as error:
             if error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
                 raise ConfigurationError(

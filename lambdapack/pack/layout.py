@@ -11,6 +11,7 @@ from pathlib import Path
 
 from lambdapack.errors import ConfigurationError
 from lambdapack.model import Trace, Tree
+from lambdapack.pack.check import path_problem
 from lambdapack.pack.classes import Classified, bytecode_path, classify
 from lambdapack.pack.linking import load_order
 from lambdapack.target import Target
@@ -36,6 +37,7 @@ class Band(IntEnum):
         return self <= Band.REST
 
 
+_DROP = "leave it out with [slim] drop in lambdapack.toml"
 _LAZY = {
     _index.METADATA: Band.LAZY_METADATA,
     _index.CODE: Band.LAZY_CODE,
@@ -120,19 +122,16 @@ def _walk(root: Path) -> dict[str, os.stat_result]:
                 raise ConfigurationError(
                     f"{relative!r} in {root} is neither a regular file nor a folder; "
                     "a pack carries regular files only",
-                    hint="drop it with a rule of [slim], or replace a link by what it points to",
+                    hint=_DROP,
                 )
             found[_portable(relative)] = status
     return dict(sorted(found.items()))
 
 
 def _portable(path: str) -> str:
-    try:
-        path.encode("utf-8")
-    except UnicodeEncodeError:
-        raise ConfigurationError(
-            f"the name {path!r} is not UTF-8; a pack cannot carry it", hint="drop it with a rule of [slim]"
-        ) from None
+    problem = path_problem(path)
+    if problem:
+        raise ConfigurationError(f"a pack cannot carry {path!r}: the name {problem}", hint=_DROP)
     return path
 
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from bisect import bisect_left
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from operator import itemgetter
@@ -22,13 +22,28 @@ from lambdapack.pack.write import Pack
 from runtime_shim import _index
 from runtime_shim._index import Index
 
-__all__ = ["FrameError", "frame", "load", "open_pack", "read_index", "verify"]
+__all__ = ["FrameError", "UnsoundError", "frame", "load", "open_pack", "read_index", "verify"]
 
 _SUFFIX = ".tar.zst"
 _REPORT = "build.json"
 _NAME = re.compile(r"[0-9a-f]{64}\.tar\.zst\Z")
 _SHOWN = 20
-REBUILD = "build the pack again (lambdapack build), or fetch it again from where it came"
+
+
+class UnsoundError(CheckError):
+    """A file is not a sound pack; ``problems`` are all that were found."""
+
+    def __init__(self, path: Path, problems: Sequence[str]) -> None:
+        shown = [
+            *problems[:_SHOWN],
+            *([f"... and {len(problems) - _SHOWN} more"] if problems[_SHOWN:] else []),
+        ]
+        super().__init__(
+            f"{path} is not a sound pack: {problems[0]}",
+            hint="build it again (lambdapack build), or fetch it again from where it came",
+            detail="\n".join(shown) if len(problems) > 1 else None,
+        )
+        self.problems = tuple(problems)
 
 
 class FrameError(ValueError):
@@ -39,7 +54,7 @@ def read_index(path: Path) -> tuple[str, Index]:
     """Id and index of the pack at ``path``; reads the end of the file alone.
 
     Raises:
-        CheckError: It is not a sound pack; carries every problem that was found.
+        UnsoundError: It is not a sound pack; carries every problem that was found.
         ToolError: It cannot be read.
     """
     with open_pack(path) as (_, pack_id, index):
@@ -59,7 +74,7 @@ def open_pack(path: Path) -> Iterator[tuple[BinaryIO, str, Index]]:
         try:
             seek, encoded = tail.read_tail(file)
         except tail.TailError as error:
-            raise CheckError(f"{path} is not a sound pack: {error}", hint=REBUILD) from None
+            raise UnsoundError(path, [str(error)]) from None
         except OSError as error:
             raise ToolError(f"cannot read {path}: {error.strerror}") from error
         found = check.problems(encoded)
@@ -68,13 +83,8 @@ def open_pack(path: Path) -> Iterator[tuple[BinaryIO, str, Index]]:
             if list(zip(index.frame_stored, index.frame_size, strict=True)) != seek:
                 found = ["the seek table and the index give different sizes"]
         if found:
-            raise CheckError(f"{path} is not a sound pack: {found[0]}", hint=REBUILD, detail=_detail(found))
+            raise UnsoundError(path, found)
         yield file, hashlib.sha256(encoded).hexdigest(), index
-
-
-def _detail(found: list[str]) -> str | None:
-    shown = found[:_SHOWN] + ([f"... and {len(found) - _SHOWN} more"] if len(found) > _SHOWN else [])
-    return "\n".join(shown) if len(found) > 1 else None
 
 
 def load(directory: Path) -> Pack:
@@ -89,7 +99,7 @@ def load(directory: Path) -> Pack:
     path = directory if directory.is_file() else _find(directory)
     pack_id, index = read_index(path)
     if _NAME.match(path.name) and path.name != pack_id + _SUFFIX:
-        raise CheckError(f"{path} holds the pack {pack_id}: its name is another's", hint=REBUILD)
+        raise UnsoundError(path, [f"it holds the pack {pack_id}: its name is another's"])
     index_path = path.with_name(f"{pack_id}.index.json")
     if not index_path.exists():
         # The pack came alone, from a bucket say: its index is inside.
@@ -165,8 +175,8 @@ def verify(path: Path) -> list[str]:
                     check_bytes.feed(number, frame(file, index, number))
                 except FrameError as error:
                     found.append(str(error))
-    except CheckError as error:
-        found += (error.detail or error.message).splitlines()
+    except UnsoundError as error:
+        found += error.problems
     return found
 
 

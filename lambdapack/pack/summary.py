@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from lambdapack.errors import CheckError
 from lambdapack.pack.extract import Contents
-from lambdapack.pack.read import REBUILD, FrameError, open_pack
+from lambdapack.pack.read import FrameError, UnsoundError, open_pack
 from runtime_shim import _index
 from runtime_shim._index import Index
 
@@ -94,7 +93,7 @@ def summarize(path: Path) -> Summary:
         try:
             owners = _owners(Contents(file, index), index)
         except FrameError as error:
-            raise CheckError(f"{path} is not a sound pack: {error}", hint=REBUILD) from None
+            raise UnsoundError(path, [str(error)]) from None
     stored = _stored(index)
     classes = [_index.CLASS_NAMES[letter] for letter in index.classes]
     return Summary(
