@@ -20,7 +20,10 @@ from lambdapack.target import Target
 
 __all__ = ["Failure", "Found", "Query", "Solution", "resolve_once"]
 
-_DRIVER = Path(__file__).with_name("_driver.py")
+# The driver's package is found beside this file, and nothing else of lambdapack is.
+_RUN_DRIVER = (
+    "import sys; sys.path.insert(0, sys.argv[1]); from driver.main import main; del sys.path[0]; main()"
+)
 _PIP_ARGUMENTS = ("--only-binary=:all:",)
 
 
@@ -159,7 +162,7 @@ def _ask(
     """The driver's last answer, ``None`` where it died."""
     process = subprocess.Popen(
         # -I: neither the user's site-packages nor PYTHONPATH may change what is resolved.
-        [str(interpreter.path), "-I", str(_DRIVER)],
+        [str(interpreter.path), "-I", "-B", "-c", _RUN_DRIVER, str(Path(__file__).parent)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=log,

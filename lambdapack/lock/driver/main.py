@@ -1,0 +1,118 @@
+"""One request in, one answer out."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+import sysconfig
+from typing import Any, Callable, Iterable
+
+from .answers import failed, solved, unsatisfiable
+from .metadata import Metadata
+from .pages import Pages
+
+
+def main() -> None:
+    """Answer one request."""
+    request = json.load(sys.stdin)
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    # Whatever pip prints goes beside the answers, not among them.
+    os.dup2(2, 1)
+
+    def answer(event: dict[str, Any]) -> None:
+        answers.write(json.dumps(event) + "\n")
+        answers.flush()
+
+    impersonate(request["glibc"], request["machine"])
+    sys.path.insert(0, request["tools"])
+    resolve(request, answer)
+    answers.close()
+    # Threads may still wait for pages that nobody needs any more.
+    os._exit(0)
+
+
+def impersonate(glibc: str, machine: str) -> None:
+    """Make this process look as if it ran with C library ``glibc`` (``2.26``) on a ``machine``.
+
+    pip's choice of wheels and the environment markers ask exactly these functions.
+    """
+    real_confstr = os.confstr
+
+    def confstr(name: str | int) -> str | None:
+        return "glibc " + glibc if name == "CS_GNU_LIBC_VERSION" else real_confstr(name)
+
+    os.confstr = confstr
+    if platform.machine() == machine:
+        return
+    system = platform.uname()
+    kernel = os.uname()
+    renamed = os.uname_result((*tuple(kernel)[:4], machine))
+    platform.machine = lambda: machine
+    os.uname = lambda: renamed
+    platform.uname = lambda: system._replace(machine=machine)
+    sysconfig.get_platform = lambda: "linux-" + machine
+
+
+def resolve(request: dict[str, Any], answer: Callable[[dict[str, Any]], None]) -> None:
+    """Resolve and answer ``solved`` or ``failed``."""
+    from pip._internal.exceptions import DistributionNotFound, PipError
+    from pip._internal.index import collector
+    from pip._internal.operations.prepare import RequirementPreparer
+    from pip._vendor.packaging import _musllinux
+    from pip._vendor.requests.exceptions import RequestException
+    from piptools.repositories.pypi import PyPIRepository
+
+    # A resolver that runs on musl would otherwise offer its own wheels.
+    _musllinux.platform_tags = lambda archs: iter(())
+    # Metadata is enough for a lock: nothing is downloaded that the index describes.
+    RequirementPreparer.prepare_linked_requirements_more = lambda *args, **kwargs: None
+    repository = PyPIRepository(request["pip_args"], cache_dir=request["cache"])
+    pages = Pages(repository, collector, answer)
+    Metadata(request, repository, pages).install(RequirementPreparer)
+    roots: list[Any] = []
+    try:
+        roots = read(request, repository)
+        for name in [root.name for root in roots if not root.constraint] + request["hints"]:
+            pages.expect(name)
+        answer(solved(repository, solve(repository, roots), pages))
+    except DistributionNotFound as error:
+        answer(unsatisfiable(repository, roots, error, pages))
+    except (PipError, RequestException, OSError) as error:
+        network = isinstance(error, RequestException) or "Connection" in type(error).__name__
+        answer(failed("network" if network else "pip", pages, message=str(error)))
+
+
+def solve(repository: Any, roots: list[Any]) -> Iterable[Any]:
+    """pip-tools' own resolution, without build tools left out."""
+    from piptools.resolver import BacktrackingResolver
+
+    resolver = BacktrackingResolver(
+        constraints=roots, existing_constraints={}, repository=repository, allow_unsafe=True
+    )
+    found: Iterable[Any] = resolver.resolve()
+    return found
+
+
+def read(request: dict[str, Any], repository: Any) -> list[Any]:
+    """Requirements and constraints as pip's own objects, each knowing where it came from."""
+    from pip._internal.req.constructors import install_req_from_parsed_requirement
+    from pip._internal.req.req_file import parse_requirements
+
+    def parse(path: str, constraint: bool, origins: Any) -> Any:
+        found = parse_requirements(
+            path, session=repository.session, finder=repository.finder,
+            options=repository.options, constraint=constraint,
+        )  # fmt: skip
+        for number, parsed in enumerate(found):
+            ireq = install_req_from_parsed_requirement(parsed, isolated=False)
+            ireq.comes_from = origins[number] if origins is not None else path
+            yield ireq
+
+    roots = list(parse(request["requirements"], False, request["origins"]))
+    roots += parse(request["constraints"], True, request["constraint_origins"])
+    # pip-tools leaves the constraints of pip's own configuration to pip, which is not asked here.
+    for path in repository.options.constraints or ():
+        roots += parse(path, True, None)
+    return roots

@@ -1,0 +1,156 @@
+"""Metadata of wheels that are not downloaded."""
+
+from __future__ import annotations
+
+import io
+import os
+import tempfile
+import zipfile
+from typing import Any
+
+from .pages import Pages
+
+TAIL = 128 * 1024  # of a wheel: its metadata is usually there, with the zip's directory
+PIECE = 64 * 1024
+
+
+class Metadata:
+    """What wheels say of themselves, without downloading them.
+
+    A wheel's metadata never changes, so it is kept by the wheel's hash. ``leaves`` are packages of which
+    nothing is asked but their names: they will be refused or left out.
+    """
+
+    def __init__(self, request: dict[str, Any], repository: Any, pages: Pages) -> None:
+        self.folder = request["cache"]
+        self.leaves = tuple(request["leaf_prefixes"]), frozenset(request["leaf_names"])
+        self.session = repository.session
+        self.pages = pages
+        os.makedirs(self.folder, exist_ok=True)
+
+    def of(self, req: Any) -> bytes | None:
+        """The METADATA of the wheel behind a pip requirement, ``None`` where pip has to look itself."""
+        from pip._internal.models.wheel import Wheel
+
+        link = req.link
+        if not link.is_wheel:
+            return None
+        wheel = Wheel(link.filename)
+        name = wheel.name.lower().replace("_", "-").replace(".", "-")
+        prefixes, names = self.leaves
+        if name in names or name.startswith(prefixes):
+            return "Metadata-Version: 2.1\nName: {}\nVersion: {}\n".format(name, wheel.version).encode()
+        path = self.path(link)
+        if path is not None and os.path.exists(path):
+            with open(path, "rb") as file:
+                return file.read()
+        if link.is_file or link.metadata_link() is not None:
+            return None
+        data = ranged_metadata(self.session, link.url_without_fragment)
+        if data is not None and path is not None:
+            keep(path, data)
+        return data
+
+    def path(self, link: Any) -> str | None:
+        """Where the metadata of the wheel at ``link`` is kept; ``None`` without a hash to know it by."""
+        return os.path.join(self.folder, link.hash) if link.hash_name == "sha256" else None
+
+    def install(self, preparer: Any) -> None:
+        """Answer for pip's ``RequirementPreparer``."""
+        from pip._internal.metadata import get_metadata_distribution
+
+        fetch = preparer._fetch_metadata_only
+
+        def fetch_metadata_only(this: Any, req: Any) -> Any:
+            data = self.of(req)
+            if data is None:
+                dist = fetch(this, req)
+            else:
+                dist = get_metadata_distribution(data, req.link.filename, req.req.name)
+            for needed in dist.iter_dependencies() if dist is not None else ():
+                if needed.marker is None or needed.marker.evaluate({"extra": ""}):
+                    self.pages.expect(needed.name)
+            return dist
+
+        preparer._fetch_metadata_only = fetch_metadata_only
+
+
+def keep(path: str, data: bytes) -> None:
+    """Write a file, whole or not at all."""
+    with tempfile.NamedTemporaryFile(dir=os.path.dirname(path), delete=False) as part:
+        part.write(data)
+    os.replace(part.name, path)
+
+
+class Ranged(io.RawIOBase):
+    """A remote file, of which only pieces are fetched. Its end comes first: a zip's directory."""
+
+    def __init__(self, session: Any, url: str) -> None:
+        self.session, self.url = session, url
+        self.position = 0
+        answer = self.request("bytes=-{}".format(TAIL))
+        if answer.status_code == 200 and len(answer.content) <= TAIL:
+            self.size = len(answer.content)
+        else:
+            # "bytes 100-199/200"
+            self.size = int(answer.headers["Content-Range"].rpartition("/")[2])
+        self.tail = (self.size - len(answer.content), answer.content)
+        self.piece = self.tail
+
+    def request(self, wanted: str) -> Any:
+        """GET a range; an answer that is none, and larger than a range, is not read."""
+        headers = {"Range": wanted, "Accept-Encoding": "identity", "Cache-Control": "no-cache"}
+        answer = self.session.get(self.url, headers=headers, stream=True)
+        answer.raise_for_status()
+        if answer.status_code != 206 and int(answer.headers.get("Content-Length", TAIL + 1)) > TAIL:
+            answer.close()
+            raise ValueError("no ranges")
+        answer.content  # noqa: B018 - reads the body
+        return answer
+
+    def seekable(self) -> bool:
+        """Always."""
+        return True
+
+    def readable(self) -> bool:
+        """Always."""
+        return True
+
+    def tell(self) -> int:
+        """The position."""
+        return self.position
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Move, as files do."""
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self.position, os.SEEK_END: self.size}[whence]
+        self.position = base + offset
+        return self.position
+
+    def readinto(self, buffer: Any) -> int:
+        """Read from the piece at hand, fetching another where the position lies outside of it."""
+        if self.position >= self.size or not buffer:
+            return 0
+        start, data = next(
+            ((s, d) for s, d in (self.tail, self.piece) if s <= self.position < s + len(d)), (0, b"")
+        )
+        if not data:
+            stop = min(self.position + max(len(buffer), PIECE), self.tail[0])
+            data = self.request("bytes={}-{}".format(self.position, stop - 1)).content
+            start = self.position
+            self.piece = (start, data)
+        found = data[self.position - start :][: len(buffer)]
+        buffer[: len(found)] = found
+        self.position += len(found)
+        return len(found)
+
+
+def ranged_metadata(session: Any, url: str) -> bytes | None:
+    """METADATA of a remote wheel from its last bytes; ``None`` where the server or the file forbids it."""
+    from pip._vendor.requests.exceptions import RequestException
+
+    try:
+        with zipfile.ZipFile(io.BufferedReader(Ranged(session, url))) as wheel:
+            names = [n for n in wheel.namelist() if n.count("/") == 1 and n.endswith(".dist-info/METADATA")]
+            return wheel.read(names[0]) if len(names) == 1 else None
+    except (RequestException, ValueError, KeyError, zipfile.BadZipFile, OSError):
+        return None
