@@ -120,7 +120,8 @@ def test_first_deployment_makes_the_role_the_log_the_function_a_version_and_the_
     spec = make_spec(tmp_path, cloud, environment={"STAGE": "test"}, tmp_mb=600)
     done = aws.deploy(spec)
     assert operations(done.calls) == [
-        "create_role", "put_role_policy", "create_log_group", "create_function", "publish_version", "create_alias",
+        "create_role", "put_role_policy", "create_log_group", "create_function", "publish_version",
+        "create_alias",
     ]  # fmt: skip
     assert done.version == "1"
     assert done.pack_id == spec.pack_id
@@ -379,7 +380,8 @@ def test_bad_settings_are_reported_all_at_once(tmp_path: Path) -> None:
     )
     with pytest.raises(ConfigurationError) as caught:
         aws.deploy(replace(spec, name="no spaces", zip_path=tmp_path / "nowhere.zip"))
-    for part in ("no spaces", "memory is 64", "tmp is 20000", "timeout is 901", "AWS_REGION", "'9'", "5022 bytes",
+    for part in ("no spaces", "memory is 64", "tmp is 20000", "timeout is 901", "AWS_REGION", "'9'",
+                 "5022 bytes",
                  "no zip at"):  # fmt: skip
         assert part in caught.value.message
 
@@ -412,3 +414,26 @@ def test_invoke_of_an_unknown_function_says_so(cloud: aws.Clients) -> None:
     """Invoking what is not deployed is the user's to mend."""
     with pytest.raises(ConfigurationError, match="there is no nobody:live"):
         aws.invoke("nobody", b"{}", clients=cloud)
+
+
+@pytest.fixture
+def answering(endpoint: str, cloud: aws.Clients) -> Iterator[aws.Clients]:
+    """An account whose functions answer without running: moto runs none without Docker."""
+
+    def use_docker(value: bool) -> None:
+        body = json.dumps({"lambda": {"use_docker": value}}).encode()
+        headers = {"Content-Type": "application/json"}
+        request = urllib.request.Request(f"{endpoint}/moto-api/config", body, headers, method="POST")
+        urllib.request.urlopen(request)
+
+    use_docker(False)
+    yield cloud
+    use_docker(True)
+
+
+def test_invoke_calls_the_live_version(answering: aws.Clients, tmp_path: Path) -> None:
+    """An invocation goes through the alias and gives back the answer and whether it failed."""
+    aws.deploy(make_spec(tmp_path, answering), clients=answering)
+    answer = aws.invoke("demo", b'{"a": 1}', clients=answering)
+    assert not answer.error
+    assert answer.payload
