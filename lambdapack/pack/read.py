@@ -34,14 +34,11 @@ class UnsoundError(CheckError):
     """A file is not a sound pack; ``problems`` are all that were found."""
 
     def __init__(self, path: Path, problems: Sequence[str]) -> None:
-        shown = [
-            *problems[:_SHOWN],
-            *([f"... and {len(problems) - _SHOWN} more"] if problems[_SHOWN:] else []),
-        ]
+        more = [f"... and {len(problems) - _SHOWN} more"] if len(problems) > _SHOWN else []
         super().__init__(
             f"{path} is not a sound pack: {problems[0]}",
             hint="build it again (lambdapack build), or fetch it again from where it came",
-            detail="\n".join(shown) if len(problems) > 1 else None,
+            detail="\n".join([*problems[:_SHOWN], *more]) if len(problems) > 1 else None,
         )
         self.problems = tuple(problems)
 
