@@ -332,7 +332,10 @@ class _Keeper:
 
     def check_memory(self, limit: int) -> None:
         """Where no cgroup does it: look, and kill."""
-        if sum(_memory(pid, "VmRSS") for pid in self.members()) > limit:
+        members = self.members()
+        # The peak of one process counts too, so that what comes and goes between two looks is seen.
+        peaks = [_memory(pid, "VmHWM") for pid in members]
+        if max([sum(_memory(pid, "VmRSS") for pid in members), *peaks]) > limit:
             self.over = True
             self.signal(signal.SIGKILL)
 

@@ -12,10 +12,11 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["CONTROLLERS", "Group", "create", "remove"]
+__all__ = ["CONTROLLERS", "Group", "create", "places", "remove"]
 
 CONTROLLERS = ("cpu", "memory", "pids")
 _ROOT = Path("/sys/fs/cgroup")
+_PARENT = "lambdapack"
 _PERIOD = 20_000
 """Microseconds between refills of CPU time: short, so that a small function is slow and not jerky."""
 
@@ -95,25 +96,33 @@ class Group:
         return 0
 
 
-def create(name: str, *, root: Path = _ROOT, own: Path = Path("/proc/self/cgroup")) -> Group:
-    """Make the groups ``name`` below our own; leaves out controllers that this system does not give.
-
-    ``Group.folders`` is empty where there are none at all, e.g. without the privilege.
-    """
+def places(name: str, *, root: Path = _ROOT, own: Path = Path("/proc/self/cgroup")) -> dict[str, Path]:
+    """Controller -> where its group ``name`` belongs; leaves out what this system does not have."""
     if (root / "cgroup.controllers").exists():
-        return Group(_create_unified(name, root), True)
-    folders = {}
-    places = _own_places(own)
+        # Version 2 wants processes in the leaves only, so this goes beside our own group, not below it.
+        return dict.fromkeys(CONTROLLERS, root / _PARENT / name)
+    mine = _own_places(own)
+    found = {}
     for controller in CONTROLLERS:
-        for mounted in (
-            (root / controller, root / "cpu,cpuacct") if controller == "cpu" else (root / controller,)
-        ):
-            parent = mounted / places.get(controller, "")
-            # In a container the path may be the host's, which is not visible here.
-            parent = parent if parent.is_dir() else mounted
-            if parent.is_dir() and controller not in folders and _mkdir(parent / name):
-                folders[controller] = parent / name
-    return Group(folders, False)
+        # Every controller's own name is a link where several are mounted as one.
+        mounted = root / controller
+        parent = mounted / mine.get(controller, "")
+        # In a container the path may be the host's, which is not visible here.
+        parent = parent if parent.is_dir() else mounted
+        if parent.is_dir():
+            found[controller] = parent / name
+    return found
+
+
+def create(wanted: dict[str, Path]) -> Group:
+    """Make the groups of ``places``.
+
+    ``Group.folders`` has those that could be made: none, e.g., without the privilege.
+    """
+    unified = {folder.parent.name for folder in wanted.values()} == {_PARENT}
+    if unified:
+        return Group(wanted if _create_unified(wanted[CONTROLLERS[0]]) else {}, True)
+    return Group({controller: folder for controller, folder in wanted.items() if _mkdir(folder)}, False)
 
 
 def remove(folder: Path) -> bool:
@@ -134,17 +143,17 @@ def remove(folder: Path) -> bool:
     return False
 
 
-def _create_unified(name: str, root: Path) -> dict[str, Path]:
-    # Version 2 wants processes in the leaves only, so this goes beside our own group, not below it.
-    parent = root / "lambdapack"
+def _create_unified(folder: Path) -> bool:
+    wanted = " ".join(f"+{controller}" for controller in CONTROLLERS)
+    parent = folder.parent
     try:
-        (root / "cgroup.subtree_control").write_text(" ".join(f"+{c}" for c in CONTROLLERS))
+        (parent.parent / "cgroup.subtree_control").write_text(wanted)
         parent.mkdir(exist_ok=True)
-        (parent / "cgroup.subtree_control").write_text(" ".join(f"+{c}" for c in CONTROLLERS))
-        (parent / name).mkdir()
+        (parent / "cgroup.subtree_control").write_text(wanted)
+        folder.mkdir()
     except OSError:
-        return {}
-    return dict.fromkeys(CONTROLLERS, parent / name)
+        return False
+    return True
 
 
 def _own_places(own: Path) -> dict[str, str]:

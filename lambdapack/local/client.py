@@ -72,10 +72,11 @@ class Client:
             raise errors.ToolError(f"talking to the local server at {self.address}: {error}") from None
         if not line:
             raise errors.ToolError(f"the local cloud's server at {self.address} closed the connection")
-        answer: dict[str, Any] = json.loads(line)
+        answer = json.loads(line)
         if "error" in answer:
             raise _error(answer["error"])
-        return answer
+        result: dict[str, Any] = answer["result"]
+        return result
 
 
 def find(state: Path) -> Client | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import fcntl
 import json
 import os
@@ -124,6 +125,7 @@ class LocalCloud:
             ConfigurationError: No such function, a payload that Lambda would refuse, a bad setting.
             ToolError: The environment cannot be made.
         """
+        payload = payload or b"{}"
         _check_payload(payload)
         options: dict[str, Any] = {
             "cold": cold,
@@ -145,13 +147,11 @@ class LocalCloud:
             result = environment.invoke(payload)
         except BaseException:
             # Ctrl-C in the middle of an invocation: nobody knows what state it is in.
-            with self._lock:
-                self._busy.remove(environment)
+            self._release(environment)
             self._discard(environment)
             raise
-        with self._lock:
-            self._busy.remove(environment)
-            self._idle.append(environment)
+        if not self._release(environment, keep=True):
+            self._discard(environment)
         return result
 
     def status(self) -> dict[str, Any]:
@@ -215,7 +215,7 @@ class LocalCloud:
         atexit.unregister(self.close)
         with self._lock:
             environments = self._idle + self._busy
-            self._idle = []
+            self._idle, self._busy = [], []
             endpoint, self._endpoint = self._endpoint, None
         for environment in environments:
             self._discard(environment)
@@ -236,6 +236,16 @@ class LocalCloud:
         with self._lock:
             self._busy.append(environment)
         return environment
+
+    def _release(self, environment: Environment, *, keep: bool = False) -> bool:
+        """No longer busy; whether it is kept, which it is not after ``close``."""
+        with self._lock:
+            kept = keep and environment in self._busy
+            if environment in self._busy:
+                self._busy.remove(environment)
+            if kept:
+                self._idle.append(environment)
+        return kept
 
     def _create(self, function: Function, settings: Settings) -> Environment:
         runtime = install(function.target, self._cache_dir, progress=self._progress)
@@ -322,7 +332,8 @@ class LocalCloud:
 
     def _remove_folder(self, folder: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
-        os.close(self._locks.pop(folder))
+        with contextlib.suppress(KeyError):
+            os.close(self._locks.pop(folder))
 
     def _sweep(self) -> None:
         """Clear away what a killed process of ours has left."""

@@ -130,6 +130,7 @@ class Environment:
         )
         self._init: _Init | None = None
         self._oom_kills = 0
+        self._closed = False
 
     def invoke(self, payload: bytes) -> Invocation:
         """Run one event through the function. The first call runs the init phase before."""
@@ -166,9 +167,11 @@ class Environment:
 
     def close(self) -> None:
         """Kill what runs; nothing of the environment stays but its folder."""
-        self._api.close()
-        self.sandbox.close()
-        self._log.close()
+        if not self._closed:
+            self._closed = True
+            self._api.close()
+            self.sandbox.close()
+            self._log.close()
 
     def _result(
         self, report: Report, body: bytes | None, failure: _Failure | None, text: str, cold: bool

@@ -26,6 +26,27 @@ __all__ = ["Function", "Functions", "check_settings"]
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
 _FORMAT = 1
+# https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
+_RESERVED = frozenset(
+    (
+        "AWS_ACCESS_KEY",
+        "AWS_ACCESS_KEY_ID",
+        "AWS_DEFAULT_REGION",
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
+        "AWS_LAMBDA_FUNCTION_NAME",
+        "AWS_LAMBDA_FUNCTION_VERSION",
+        "AWS_LAMBDA_INITIALIZATION_TYPE",
+        "AWS_LAMBDA_LOG_GROUP_NAME",
+        "AWS_LAMBDA_LOG_STREAM_NAME",
+        "AWS_LAMBDA_RUNTIME_API",
+        "AWS_REGION",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_SESSION_TOKEN",
+        "LAMBDA_RUNTIME_DIR",
+        "LAMBDA_TASK_ROOT",
+        "_HANDLER",
+    )
+)
 
 
 @dataclass(frozen=True)
@@ -226,6 +247,9 @@ def check_settings(memory_mb: int, tmp_mb: int, timeout: int, environment: Mappi
     size = sum(len(key.encode()) + len(value.encode()) for key, value in environment.items())
     if size > limits.ENVIRONMENT_VARIABLES:
         problems.append(f"environment variables take {size} bytes, more than {limits.ENVIRONMENT_VARIABLES}")
+    reserved = sorted(set(environment) & _RESERVED)
+    if reserved:
+        problems.append(f"environment variables {', '.join(reserved)} are Lambda's own")
     if problems:
         raise ConfigurationError("Lambda refuses these settings: " + "; ".join(problems))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import importlib.util
 import shutil
 import subprocess
 import sys
@@ -51,18 +53,13 @@ def install(target: Target, cache_dir: Path, *, progress: Progress = QUIET) -> R
             f"the function is for {target.machine}",
             hint="build it for this machine's architecture (--arch), or deploy it with --cloud aws",
         )
-    where = cache_dir / "runtime" / f"python{interpreter.version}-{interpreter.machine}"
+    # Two Pythons of one version may live in two places, and the link below leads to one of them.
+    place = hashlib.sha256(str(interpreter.path).encode()).hexdigest()[:8]
+    where = cache_dir / "runtime" / f"python{interpreter.version}-{interpreter.machine}-{place}"
     if not where.is_dir():
         _install(where, interpreter, target, progress)
     executable = f"bin/python{target.python}"
-    lang = where / "lang"
-    link = lang / executable
-    if link.resolve() != interpreter.path.resolve():
-        raise ToolError(
-            f"running {target} locally: {where} was made for another Python than {interpreter.path}",
-            hint=f"remove {where} and try again",
-        )
-    return Runtime(where / "client", lang, executable, interpreter)
+    return Runtime(where / "client", where / "lang", executable, interpreter)
 
 
 def _install(where: Path, interpreter: Interpreter, target: Target, progress: Progress) -> None:
@@ -71,7 +68,7 @@ def _install(where: Path, interpreter: Interpreter, target: Target, progress: Pr
     try:
         temporary.chmod(0o755)
         with progress.step(f"install awslambdaric for Python {interpreter.python}"):
-            _pip(temporary / "client", target)
+            _pip(temporary / "client", interpreter, target)
             _run(
                 [str(interpreter.path), "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash"],
                 str(temporary / "client"),
@@ -87,11 +84,12 @@ def _install(where: Path, interpreter: Interpreter, target: Target, progress: Pr
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _pip(destination: Path, target: Target) -> None:
+def _pip(destination: Path, interpreter: Interpreter, target: Target) -> None:
+    python = sys.executable if importlib.util.find_spec("pip") else str(interpreter.path)
     tag = target.cache_tag.replace("cpython-", "cp")
     platforms = [f"--platform={name}_{target.machine}" for name in _PLATFORMS]
     _run(
-        [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"],
+        [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"],
         "--no-compile",
         "--only-binary=:all:",
         "--implementation=cp",

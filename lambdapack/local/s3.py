@@ -94,7 +94,11 @@ class S3Server:
     def _converse(self, connection: socket.socket) -> None:
         number = next(self._connections)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        with connection, connection.makefile("rb") as reader, contextlib.suppress(OSError, _HangupError):
+        with (
+            connection,
+            connection.makefile("rb") as reader,
+            contextlib.suppress(OSError, ValueError, _HangupError),
+        ):
             while True:
                 request = _read_request(reader)
                 if request is None:

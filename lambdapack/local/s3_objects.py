@@ -114,8 +114,10 @@ class Objects:
         """
         path = self.path(bucket, key)
         try:
+            if not path.is_file():
+                raise FileNotFoundError(path)
             descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        except OSError:
+        except (OSError, ValueError):
             if not may_list:
                 raise RefusedError(403, "AccessDenied", "Access Denied") from None
             if not (self.root / bucket).is_dir():

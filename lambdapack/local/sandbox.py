@@ -206,11 +206,17 @@ class Sandbox:
 
     def _make_group(self, folder: Path, memory_mb: int) -> cgroups.Group:
         name = f"lambdapack-{folder.name}"
-        group = cgroups.create(name)
-        # Written for whoever has to clean up after us.
-        (folder / "cgroups.json").write_text(json.dumps(sorted({str(f) for f in group.folders.values()})))
-        group.limit_memory(memory_mb * limits.MIB)
-        group.limit_processes(limits.PROCESSES)
+        places = cgroups.places(name)
+        # Written first, for whoever has to clean up after us.
+        (folder / "cgroups.json").write_text(json.dumps(sorted({str(place) for place in places.values()})))
+        group = cgroups.create(places)
+        try:
+            group.limit_memory(memory_mb * limits.MIB)
+            group.limit_processes(limits.PROCESSES)
+        except OSError:
+            for place in set(group.folders.values()):
+                cgroups.remove(place)
+            return cgroups.Group({}, False)
         return group
 
     def _launch(self, log: int) -> subprocess.Popen[bytes]:

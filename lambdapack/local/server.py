@@ -123,7 +123,7 @@ class _Handler(socketserver.StreamRequestHandler):
             request = json.loads(line)
             if not hmac.compare_digest(str(request["token"]), self.server.token):
                 return
-            answer = self._do(request)
+            answer: dict[str, Any] = {"result": self._do(request)}
         except LambdapackError as error:
             answer = {
                 "error": {
