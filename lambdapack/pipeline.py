@@ -53,11 +53,6 @@ def build(
         LambdapackError: A stage failed; nothing of it is left in ``options.output``.
     """
     requirements = lock_stage.read_requirements(options.requirements, options.files)
-    if not requirements.names:
-        raise ConfigurationError(
-            "nothing to build: no requirement was given",
-            hint="name one (lambdapack build spacy), a file (-r requirements.txt), or [build] requirements",
-        )
     clock = _Clock()
     python = interpreter.find(options.target.python)
     with clock.stage("lock"):

@@ -18,8 +18,9 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 @pytest.fixture(scope="session")
 def lambdapack_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One cache for a whole run: pip-tools and decoders are fetched once."""
-    return tmp_path_factory.getbasetemp().parent / "lambdapack-cache"
+    """One cache for a whole run, whatever the number of workers: pip-tools and decoders come once."""
+    base = tmp_path_factory.getbasetemp()
+    return (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "lambdapack-cache"
 
 
 @pytest.fixture(scope="session")
@@ -27,12 +28,17 @@ def run_lambdapack(lambdapack_cache: Path) -> Run:
     """Runs the command line in a process of its own, as a user does."""
 
     def run(
-        *arguments: str | Path, cwd: Path, status: int | None = 0, environment: Sequence[tuple[str, str]] = ()
+        *arguments: str | Path,
+        cwd: Path,
+        status: int | None = 0,
+        environment: Sequence[tuple[str, str]] = (),
+        unset: Sequence[str] = (),
     ) -> subprocess.CompletedProcess[str]:
+        inherited = {name: value for name, value in os.environ.items() if name not in unset}
         done = subprocess.run(
             [sys.executable, "-m", "lambdapack", *map(str, arguments)],
             cwd=cwd,
-            env={**os.environ, "LAMBDAPACK_CACHE": str(lambdapack_cache), **dict(environment)},
+            env={**inherited, "LAMBDAPACK_CACHE": str(lambdapack_cache), **dict(environment)},
             capture_output=True,
             text=True,
             timeout=570,

@@ -57,7 +57,7 @@ def test_version(run_lambdapack: Run, tmp_path: Path) -> None:
         (["build", "--arch", "arm"], "x86_64"),
         (["build", "x", "--python", "2.7"], "'2.7' is not a Lambda runtime"),
         (["build", "x", "--glibc", "new"], "'new' is not a version of glibc"),
-        (["build"], "nothing to build"),
+        (["build"], "no requirements were given"),
         (["build", "not a requirement"], "not a requirement"),
         (["build", "-r", "missing.txt"], "missing.txt"),
         (["plan"], "lambdapack build"),

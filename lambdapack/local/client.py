@@ -73,8 +73,8 @@ class Client:
         if not line:
             raise errors.ToolError(f"the local cloud's server at {self.address} closed the connection")
         answer = json.loads(line)
-        if "error" in answer:
-            raise _error(answer["error"])
+        if "raised" in answer:
+            raise _error(answer["raised"])
         result: dict[str, Any] = answer["result"]
         return result
 

@@ -126,7 +126,7 @@ class _Handler(socketserver.StreamRequestHandler):
             answer: dict[str, Any] = {"result": self._do(request)}
         except LambdapackError as error:
             answer = {
-                "error": {
+                "raised": {
                     "type": type(error).__name__,
                     "message": error.message,
                     "hint": error.hint,
