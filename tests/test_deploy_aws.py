@@ -416,6 +416,58 @@ def test_invoke_of_an_unknown_function_says_so(cloud: aws.Clients) -> None:
         aws.invoke("nobody", b"{}", clients=cloud)
 
 
+def test_destroy_takes_what_was_attached_to_the_role(cloud: aws.Clients, tmp_path: Path) -> None:
+    """IAM deletes no role that has policies: those that the user added go too, but not the managed one."""
+    aws.deploy(make_spec(tmp_path, cloud), clients=cloud)
+    role = f"lambdapack-demo-{REGION}"
+    document = json.dumps(_LOGS_ONLY)
+    managed = cloud["iam"].create_policy(PolicyName="theirs", PolicyDocument=document)["Policy"]["Arn"]
+    cloud["iam"].attach_role_policy(RoleName=role, PolicyArn=managed)
+    cloud["iam"].put_role_policy(RoleName=role, PolicyName="more", PolicyDocument=document)
+    assert aws.deploy(make_spec(tmp_path, cloud), clients=cloud).calls == ()
+    aws.destroy("demo", clients=cloud)
+    assert aws.status("demo", clients=cloud).role is None
+    assert cloud["iam"].get_policy(PolicyArn=managed)
+
+
+def test_rollback_from_latest_goes_to_the_newest_version(cloud: aws.Clients, tmp_path: Path) -> None:
+    """An alias that was pointed at $LATEST by hand comes back to a published version."""
+    aws.deploy(make_spec(tmp_path, cloud), clients=cloud)
+    cloud["lambda"].update_alias(FunctionName="demo", Name="live", FunctionVersion="$LATEST")
+    assert aws.rollback("demo", clients=cloud).version == "1"
+
+
+def test_a_change_in_progress_is_waited_for(cloud: aws.Clients, tmp_path: Path) -> None:
+    """What an interrupted deployment left pending has to settle before it can be compared."""
+    aws.deploy(make_spec(tmp_path, cloud), clients=cloud)
+    busy = _Busy(cloud)
+    assert aws.status("demo", clients=busy).function is not None
+    assert busy.waited == ["function_active_v2", "function_updated_v2"]
+
+
+class _Busy(aws.Clients):
+    """Clients to whom the function is pending, then being updated, until it is waited for."""
+
+    def __init__(self, real: aws.Clients) -> None:
+        self._real = real
+        self.waited: list[str] = []
+
+    def __getitem__(self, service: str) -> Any:
+        return self if service == "lambda" else self._real[service]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real["lambda"], name)
+
+    def get_function_configuration(self, **parameters: Any) -> Any:
+        states = [{"State": "Pending"}, {"LastUpdateStatus": "InProgress"}, {}]
+        found = self._real["lambda"].get_function_configuration(**parameters)
+        return {**found, **states[len(self.waited)]}
+
+    def get_waiter(self, name: str) -> Any:
+        self.waited.append(name)
+        return self._real["lambda"].get_waiter(name)
+
+
 @pytest.fixture
 def answering(endpoint: str, cloud: aws.Clients) -> Iterator[aws.Clients]:
     """An account whose functions answer without running: moto runs none without Docker."""

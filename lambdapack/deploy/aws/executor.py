@@ -28,6 +28,7 @@ _DONE_ALREADY: Mapping[str, frozenset[str]] = {
     "delete_function": frozenset({"ResourceNotFoundException"}),
     "delete_role": frozenset({"NoSuchEntity"}),
     "delete_role_policy": frozenset({"NoSuchEntity"}),
+    "detach_role_policy": frozenset({"NoSuchEntity"}),
     "delete_log_group": frozenset({"ResourceNotFoundException"}),
 }
 

@@ -84,11 +84,12 @@ class Account:
 
 @dataclass(frozen=True)
 class RoleState:
-    """A role as it is: its trust policy and its inline policies by name."""
+    """A role as it is: its trust policy, its inline policies by name, the ARNs of attached ones."""
 
     arn: str
     trust: Mapping[str, Any]
     policies: Mapping[str, Mapping[str, Any]]
+    attached: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

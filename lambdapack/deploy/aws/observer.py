@@ -132,8 +132,11 @@ def _role(name: str, region: str, clients: Clients) -> RoleState | None:
         for policy in [policy for page in pages for policy in page["PolicyNames"]]:
             answer = iam.get_role_policy(RoleName=role, PolicyName=policy)
             policies[policy] = _document(answer["PolicyDocument"])
+    with explained(f"reading the policies of {role}", action="iam:ListAttachedRolePolicies", resource=role):
+        pages = iam.get_paginator("list_attached_role_policies").paginate(RoleName=role)
+        attached = tuple(str(item["PolicyArn"]) for page in pages for item in page["AttachedPolicies"])
     trust = _document(found["Role"].get("AssumeRolePolicyDocument") or {})
-    return RoleState(str(found["Role"]["Arn"]), trust, policies)
+    return RoleState(str(found["Role"]["Arn"]), trust, policies, attached)
 
 
 def _document(value: object) -> Mapping[str, Any]:

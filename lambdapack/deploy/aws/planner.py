@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
+from math import inf
 from typing import Any
 
 from lambdapack import limits
@@ -76,9 +77,11 @@ def plan_destroy(name: str, observed: Observed) -> tuple[ApiCall, ...]:
     if observed.role is not None:
         role = naming.role_name(name, observed.account.region)
         for policy in sorted(observed.role.policies):
-            calls.append(
-                ApiCall("iam", "delete_role_policy", {"RoleName": role, "PolicyName": policy}, "its policy")
-            )
+            parameters = {"RoleName": role, "PolicyName": policy}
+            calls.append(ApiCall("iam", "delete_role_policy", parameters, "its policy"))
+        for arn in observed.role.attached:
+            parameters = {"RoleName": role, "PolicyArn": arn}
+            calls.append(ApiCall("iam", "detach_role_policy", parameters, "a policy that somebody attached"))
         calls.append(ApiCall("iam", "delete_role", {"RoleName": role}, "its role"))
     if observed.log_group:
         group = naming.log_group(name)
@@ -275,7 +278,9 @@ def _rollback_target(name: str, observed: Observed, to: str | None) -> VersionSt
                 f"rolling back {name}: there is no version {to} (published: {there_are})"
             )
         return found
-    before = [version for version in observed.versions if int(version.number) < int(observed.alias)]
+    # An alias that somebody pointed at $LATEST is after every version.
+    current = int(observed.alias) if observed.alias.isdigit() else inf
+    before = [version for version in observed.versions if int(version.number) < current]
     if not before:
         raise ConfigurationError(
             f"rolling back {name}: no version was published before version {observed.alias} "
