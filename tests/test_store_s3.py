@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
+import textwrap
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -397,6 +401,78 @@ def test_a_bucket_in_another_region_is_found_there(tmp_path: Path) -> None:
         server.server_close()
     assert "eu-north-1" in progress.notes[0]
     assert handler.seen[-1] == "PUT eu-north-1"
+
+
+class BreakingOff(Refusing):
+    """Serves one object; the body of every second answer breaks off in the middle."""
+
+    content = bytes(range(256)) * 100_000
+    answers: list[int]
+
+    def answer(self) -> None:
+        first, last = 0, len(self.content) - 1
+        if "Range" in self.headers:
+            first, last = map(int, self.headers["Range"].removeprefix("bytes=").split("-"))
+        body = self.content[first : last + 1]
+        self.send_response(206 if "Range" in self.headers else 200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command == "GET":
+            self.answers.append(first)
+            self.wfile.write(body[: len(body) // 2] if self.answers.count(first) % 2 else body)
+        self.close_connection = True
+
+    do_GET = do_HEAD = answer  # noqa: N815 - http.server's names
+
+
+def test_a_body_that_breaks_off_is_asked_for_again(tmp_path: Path) -> None:
+    """botocore retries requests, not bodies: a range that ends early is fetched again, alone."""
+    handler = type("Handler", (BreakingOff,), {"answers": []})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        opened(f"http://127.0.0.1:{server.server_port}").fetch(ID, tmp_path / "back")
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert (tmp_path / "back").read_bytes() == BreakingOff.content
+    starts = [piece.offset for piece in multipart.pieces(len(BreakingOff.content))]
+    assert sorted(handler.answers) == sorted(starts * 2)
+
+
+def test_ctrl_c_in_a_push_keeps_what_was_sent(client, kept, endpoint: str, tmp_path: Path) -> None:
+    """SIGINT in the middle of a real process: no object appears, and the next push goes on."""
+    path = file_of(tmp_path, 6 * multipart.PART_SIZE)
+    script = textwrap.dedent(f"""
+        import time
+        from pathlib import Path
+        from lambdapack import store
+
+        class Slow:
+            def step(self, name, **more): return self
+            def __enter__(self): return self.advance
+            def __exit__(self, *error): return None
+            def note(self, message): return None
+            def advance(self, amount=1, *, note=None):
+                if amount:
+                    print("sent", flush=True)
+                    time.sleep(60)
+
+        kept = store.open_store("s3://{BUCKET}/team", environment={{"AWS_ENDPOINT_URL_S3": {endpoint!r}}})
+        kept.push(Path({str(path)!r}), {ID!r}, progress=Slow())
+    """)
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "sent\n"
+        child.send_signal(signal.SIGINT)
+        assert child.wait(60) != 0
+    assert not kept.exists(ID)
+    progress = Recorder()
+    assert kept.push(path, ID, progress=progress) is True
+    assert len(progress.notes) == 1 and "were sent before and are kept" in progress.notes[0]
+    assert client.get_object(Bucket=BUCKET, Key=KEY)["Body"].read() == path.read_bytes()
 
 
 @pytest.mark.parametrize("url", ["s3://", "s3://B", "s3:///prefix", "http://bucket/prefix", "s3://a_b/c"])

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import ClientError, HTTPClientError
+from botocore.exceptions import ClientError, HTTPClientError, IncompleteReadError
 from botocore.exceptions import ConnectionError as BotoConnectionError
 
 from lambdapack import atomic
@@ -171,7 +171,7 @@ class S3Store:
             try:
                 body = target.client.get_object(Bucket=target.bucket, Key=target.key, Range=wanted)["Body"]
                 data = body.read()
-            except (BotoConnectionError, HTTPClientError):
+            except (BotoConnectionError, HTTPClientError, IncompleteReadError):
                 if attempt == _FETCH_ATTEMPTS - 1:
                     raise
                 continue
