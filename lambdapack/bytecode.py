@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -23,7 +23,12 @@ _NOT_WRITTEN = b"! "
 
 
 def compile_tree(
-    root: Path, interpreter: Interpreter, *, jobs: int | None = None, progress: Progress = QUIET
+    root: Path,
+    interpreter: Interpreter,
+    *,
+    only: Collection[str] | None = None,
+    jobs: int | None = None,
+    progress: Progress = QUIET,
 ) -> None:
     """Compile every ``*.py`` under ``root`` to ``__pycache__/x.<cache tag>.pyc``, in place.
 
@@ -34,13 +39,14 @@ def compile_tree(
     Args:
         root: The tree; what pip compiled in it is replaced.
         interpreter: The target's Python version; the architecture does not matter.
+        only: These of its files, relative to ``root``; all of them unless told.
         jobs: Processes at a time; the number of processors unless told.
         progress: Advances by one a file.
 
     Raises:
         ToolError: The bytecode could not be written, or the interpreter failed.
     """
-    names = list(_sources(root))
+    names = list(_sources(root) if only is None else only)
     jobs = max(1, min(jobs or len(os.sched_getaffinity(0)), len(names)))
     # Every `jobs`-th of the files, largest first, so that no process is left with a long rest.
     names.sort(key=lambda name: (-(root / name).stat().st_size, name))

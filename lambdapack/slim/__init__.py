@@ -1,1 +1,209 @@
-"""The slim stage."""
+"""Take out of a tree what a running program does not need."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lambdapack.bytecode import compile_tree
+from lambdapack.errors import ConfigurationError
+from lambdapack.interpreter import Interpreter
+from lambdapack.model import Distribution, SlimReport, Trace, Tree
+from lambdapack.progress import QUIET, Progress
+from lambdapack.slim.accounts import account, owners_of
+from lambdapack.slim.records import write_records
+from lambdapack.slim.rules import RULES
+from lambdapack.slim.select import cached_name, select, source_name
+from lambdapack.slim.stripping import Stripped, check_loads, strip_tree
+
+__all__ = ["SlimOptions", "rule_names", "slim"]
+
+_UNCHECKED_HASH = b"\1\0\0\0"
+
+
+@dataclass(frozen=True)
+class SlimOptions:
+    """What a user may say about slimming.
+
+    Attributes:
+        keep: Patterns of files that no rule drops (``slim.globs`` says how they match).
+        drop: Patterns of further files to drop. What the trace touched stays all the same.
+        disable: Names of rules that do not apply (``rule_names()``).
+        strip: Strip shared objects.
+        sources: Keep the ``.py`` files. Without them tracebacks have no lines and ``inspect.getsource``
+            fails.
+    """
+
+    keep: tuple[str, ...] = ()
+    drop: tuple[str, ...] = ()
+    disable: tuple[str, ...] = ()
+    strip: bool = True
+    sources: bool = True
+
+
+def rule_names() -> tuple[str, ...]:
+    """The names that ``disable`` knows."""
+    return tuple(rule.name for rule in RULES)
+
+
+def slim(
+    tree: Tree,
+    destination: Path,
+    *,
+    trace: Trace,
+    interpreter: Interpreter | None,
+    options: SlimOptions,
+    progress: Progress = QUIET,
+) -> tuple[Tree, SlimReport]:
+    """Make a slimmed copy of a tree: rules, stripping, bytecode.
+
+    Nothing that the trace touched is dropped, whatever matches it. Files that do not change are hard links
+    to the tree's; none of them is ever written to. A stripped object that no longer loads in the target's
+    Python, while its original does, keeps its original bytes.
+
+    Args:
+        tree: The installed tree; it stays as it is.
+        destination: The folder to make; it must not exist or be empty.
+        trace: What the program touched.
+        interpreter: The target's Python, where the target can run on this machine. Without it nothing is
+            loaded, and bytecode that is missing stays missing.
+        options: The user's wishes.
+        progress: Told about each step.
+
+    Returns:
+        The slimmed tree and the report. The report's ``dropped`` adds up to what is missing.
+
+    Raises:
+        ConfigurationError: ``destination`` is not empty; ``options`` name an unknown rule.
+        ToolError: The interpreter failed.
+    """
+    _check_options(destination, options)
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    work = Path(tempfile.mkdtemp(prefix=f".{destination.name}-", dir=destination.parent))
+    try:
+        part = work / "tree"
+        part.mkdir(mode=0o755)
+        slimmed, report = _slim(
+            tree, part, trace, interpreter=interpreter, options=options, progress=progress
+        )
+        part.replace(destination)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    return Tree(destination, tree.target, slimmed), report
+
+
+def _check_options(destination: Path, options: SlimOptions) -> None:
+    unknown = sorted(set(options.disable) - set(rule_names()))
+    if unknown:
+        close = difflib.get_close_matches(unknown[0], rule_names(), n=1)
+        raise ConfigurationError(
+            f"there is no slimming rule {unknown[0]!r} (there are: {', '.join(rule_names())})",
+            hint=f"did you mean {close[0]!r}?" if close else None,
+        )
+    if destination.exists() and any(destination.iterdir()):
+        raise ConfigurationError(
+            f"{destination} is not empty: slimming into it would mix two trees",
+            hint="remove it, or name another folder",
+        )
+
+
+def _slim(
+    tree: Tree,
+    part: Path,
+    trace: Trace,
+    *,
+    interpreter: Interpreter | None,
+    options: SlimOptions,
+    progress: Progress,
+) -> tuple[tuple[Distribution, ...], SlimReport]:
+    root, tag = tree.root, tree.target.cache_tag
+    paths = sorted(_files(root))
+    owners = owners_of(tree, paths)
+    selection = select(
+        root,
+        paths,
+        owners=owners,
+        touched=trace.files,
+        tag=tag,
+        keep=options.keep,
+        drop=options.drop,
+        disable=options.disable,
+    )
+    kept = [path for path in paths if path not in selection.dropped]
+    stripped = strip_tree(root, part, kept, progress) if options.strip else Stripped()
+    stale = {path for path in kept if source_name(path) is not None and not _is_unchecked(root / path)}
+    _link(root, part, [path for path in kept if path not in stripped.saved and path not in stale])
+    if stripped.saved:
+        _check_stripped(root, part, stripped, interpreter, progress)
+    _compile(part, kept, tag, interpreter, progress)
+    if not options.sources:
+        _drop_sources(part, tag)
+    slimmed = write_records(tree, part)
+    return slimmed, account(tree, part, owners, selection=selection, stripped=stripped)
+
+
+def _files(root: Path) -> Iterator[str]:
+    for folder, _, names in os.walk(root):
+        relative = os.path.relpath(folder, root)
+        for name in names:
+            yield name if relative == "." else f"{relative}/{name}"
+
+
+def _is_unchecked(path: Path) -> bool:
+    """Whether bytecode is of the kind that an import takes without a look at the source."""
+    with path.open("rb") as file:
+        return file.read(8)[4:] == _UNCHECKED_HASH
+
+
+def _link(root: Path, part: Path, paths: Sequence[str]) -> None:
+    for folder in sorted({os.path.dirname(path) for path in paths}):  # noqa: PTH120 - twice as fast
+        (part / folder).mkdir(parents=True, exist_ok=True)
+    for path in paths:
+        try:
+            os.link(root / path, part / path, follow_symlinks=False)
+        except OSError:
+            # Another disk, or one that has no hard links.
+            shutil.copy2(root / path, part / path, follow_symlinks=False)
+
+
+def _check_stripped(
+    root: Path, part: Path, stripped: Stripped, interpreter: Interpreter | None, progress: Progress
+) -> None:
+    if interpreter is None:
+        progress.note(
+            f"{len(stripped.saved)} shared objects were stripped; every mapped byte was compared, but none "
+            "was loaded: the target cannot run on this machine"
+        )
+        return
+    failed = check_loads(root, part, sorted(stripped.saved), interpreter, progress)
+    for path, reason in failed.items():
+        (part / path).unlink()
+        del stripped.saved[path]
+        stripped.reverted[path] = reason
+        progress.warn(f"{path} keeps its original bytes: stripped, it does not load ({reason})")
+    _link(root, part, sorted(failed))
+    stripped.loaded = len(stripped.saved)
+
+
+def _compile(
+    part: Path, kept: Sequence[str], tag: str, interpreter: Interpreter | None, progress: Progress
+) -> None:
+    missing = [p for p in kept if p.endswith(".py") and not (part / cached_name(p, tag)).exists()]
+    if missing and interpreter is not None:
+        compile_tree(part, interpreter, only=missing, progress=progress)
+
+
+def _drop_sources(part: Path, tag: str) -> None:
+    """Put bytecode in its source's place, where an import takes it without one."""
+    for path in sorted(_files(part)):
+        cached = part / cached_name(path, tag)
+        if path.endswith(".py") and cached.exists():
+            cached.replace((part / path).with_suffix(".pyc"))
+            (part / path).unlink()
+            if not any(cached.parent.iterdir()):
+                cached.parent.rmdir()

@@ -6,33 +6,15 @@ import configparser
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
+from lambdapack.imports import module_name
 from lambdapack.model import Distribution, Tree
 
-__all__ = ["default_code", "module_name", "public_modules"]
+__all__ = ["default_code", "public_modules"]
 
 _INIT = "__init__"
-_SUFFIXES = (".py", ".so")
 _NOT_FOR_USERS = frozenset(("test", "tests", "testing", "doc", "docs", "example", "examples", "benchmarks"))
 # Entry points whose group promises more than an import: what a program does next with such a package.
 _LOADED = {"spacy_models": "load()"}
-
-
-def module_name(path: str) -> str | None:
-    """The module that a file holds, ``None`` when it cannot be imported.
-
-    >>> module_name("a/b/__init__.py"), module_name("a/c.cpython-311-x86_64-linux-gnu.so")
-    ('a.b', 'a.c')
-    """
-    file = PurePosixPath(path)
-    if file.suffix not in _SUFFIXES:
-        return None
-    stem = file.name.split(".")[0]
-    parts = [*file.parts[:-1], stem]
-    if stem == _INIT:
-        parts.pop()
-    if not parts or not all(part.isidentifier() for part in parts):
-        return None
-    return ".".join(parts)
 
 
 def public_modules(distribution: Distribution) -> list[str]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from pathlib import PurePosixPath
 
+from lambdapack.imports import imports, module_name
 from lambdapack.model import Trace, Tree
-from lambdapack.trace.modules import default_code, module_name, public_modules
+from lambdapack.trace.modules import default_code, public_modules
 
 __all__ = ["heuristic"]
 
@@ -79,42 +80,3 @@ class _Walk:
             return
         for imported in imports(module, package):
             self.import_module(imported, depth + 1)
-
-
-def imports(module: ast.Module, package: str, *, functions: bool = False) -> Iterator[str]:
-    """Names that a module's import statements may import, in order, made absolute.
-
-    Args:
-        module: Its syntax tree.
-        package: The package that relative names start from.
-        functions: Also the statements inside functions.
-    """
-    pending: list[ast.AST] = [module]
-    while pending:
-        node = pending.pop()
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            yield from _imported_from(node, package)
-        elif isinstance(node, ast.If) and _is_type_checking(node.test):
-            pending += reversed(node.orelse)
-        elif functions or not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-            children = [child for child in ast.iter_child_nodes(node) if not isinstance(child, ast.expr)]
-            pending += reversed(children)
-
-
-def _imported_from(node: ast.ImportFrom, package: str) -> Iterator[str]:
-    base = node.module or ""
-    if node.level:
-        above = package.split(".") if package else []
-        if node.level > len(above):
-            return
-        above = above[: len(above) - node.level + 1]
-        base = ".".join([*above, base] if base else above)
-    yield base
-    yield from (f"{base}.{alias.name}" for alias in node.names if alias.name != "*")
-
-
-def _is_type_checking(test: ast.expr) -> bool:
-    name = test.attr if isinstance(test, ast.Attribute) else getattr(test, "id", None)
-    return name == "TYPE_CHECKING"

@@ -1,0 +1,115 @@
+"""Strip the shared objects of a tree and prove that the results still load."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lambdapack import elf
+from lambdapack.elf.strip import strip
+from lambdapack.errors import ToolError
+from lambdapack.interpreter import Interpreter
+from lambdapack.progress import Progress
+
+__all__ = ["Stripped", "check_loads", "strip_tree"]
+
+_WORKER = Path(__file__).with_name("load_worker.py")
+_FAILED = "! "
+
+
+@dataclass
+class Stripped:
+    """What stripping did.
+
+    Attributes:
+        saved: Path -> bytes that it lost.
+        reverted: Path -> why it has its original bytes again.
+        loaded: How many of the stripped objects were loaded; ``None`` where the target cannot run here.
+    """
+
+    saved: dict[str, int] = field(default_factory=dict)
+    reverted: dict[str, str] = field(default_factory=dict)
+    loaded: int | None = None
+
+
+def strip_tree(root: Path, destination: Path, paths: Iterable[str], progress: Progress) -> Stripped:
+    """Write a stripped copy, below ``destination``, of each shared object that gets smaller by it."""
+    result = Stripped()
+    found = [path for path in paths if elf.is_elf(root / path)]
+    with progress.step("strip", total=len(found), unit="files") as advance:
+        for path in found:
+            original = root / path
+            data = strip(original.read_bytes())
+            if data is not None:
+                _write(destination / path, data, original.stat().st_mode & 0o777)
+                result.saved[path] = original.stat().st_size - len(data)
+            advance()
+    return result
+
+
+def _write(path: Path, data: bytes, mode: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+    path.chmod(mode)
+
+
+def check_loads(
+    root: Path, destination: Path, paths: Sequence[str], interpreter: Interpreter, progress: Progress
+) -> Mapping[str, str]:
+    """Load each stripped object in the target's Python.
+
+    Args:
+        root: The tree with the originals.
+        destination: The slimmed tree, complete, so that libraries find those that they need.
+        paths: The stripped objects.
+        interpreter: The target's Python.
+        progress: Advances by one a file.
+
+    Returns:
+        Path -> why it does not load, where the original does.
+
+    Raises:
+        ToolError: The interpreter failed.
+    """
+    pairs = b"".join(
+        os.fsencode(folder.resolve() / path) + b"\0" for path in paths for folder in (destination, root)
+    )
+    failed: dict[str, str] = {}
+    pending = iter(paths)
+    with (
+        tempfile.TemporaryFile() as request,
+        tempfile.TemporaryDirectory(prefix="lambdapack-load-") as folder,
+        progress.step("load", total=len(paths), unit="files") as advance,
+    ):
+        request.write(pairs)
+        request.seek(0)
+        command = [str(interpreter.path), "-S", "-s", "-B", str(_WORKER)]
+        with subprocess.Popen(
+            command, stdin=request, stdout=subprocess.PIPE, cwd=folder, env=_environment(folder)
+        ) as worker:
+            assert worker.stdout is not None
+            try:
+                for path, line in zip(pending, worker.stdout, strict=False):
+                    if line.startswith(_FAILED.encode()):
+                        failed[path] = line[len(_FAILED) :].decode(errors="replace").strip()
+                    advance()
+            except BaseException:
+                worker.kill()
+                raise
+    if worker.returncode:
+        raise ToolError(
+            f"loading the stripped libraries failed: {interpreter.path} ended with status {worker.returncode}"
+        )
+    return failed
+
+
+def _environment(folder: str) -> dict[str, str]:
+    environment = {"HOME": folder, "TMPDIR": folder, "LC_ALL": "C.UTF-8"}
+    if "LD_LIBRARY_PATH" in os.environ:
+        # Some builds of Python find their own libpython by it.
+        environment["LD_LIBRARY_PATH"] = os.environ["LD_LIBRARY_PATH"]
+    return environment
