@@ -13,6 +13,7 @@ from lambdapack.model import Location
 
 IDS = st.text("0123456789abcdef", min_size=64, max_size=64)
 BUCKETS = st.from_regex(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", fullmatch=True)
+NAMES = st.from_regex(r"[A-Za-z0-9_-]{1,64}", fullmatch=True)
 PREFIXES = st.one_of(st.just(""), st.from_regex(r"[a-zA-Z0-9!_.*'() /-]{1,60}/", fullmatch=True))
 
 
@@ -41,13 +42,7 @@ def test_a_key_that_is_not_the_packs_is_refused() -> None:
         naming.describe("0" * 64, Location("b", "p/other.tar.zst", "eu-west-1"))
 
 
-NAMES = st.from_regex(r"[A-Za-z0-9_-]{1,64}", fullmatch=True)
-
-
 @given(NAMES, NAMES)
-    st.from_regex(r"[A-Za-z0-9_-]{1,64}", fullmatch=True),
-    st.from_regex(r"[A-Za-z0-9_-]{1,64}", fullmatch=True),
-)
 def test_role_names_fit_iam_and_differ(one: str, other: str) -> None:
     """At most 64 characters, and two functions never share a role."""
     names = [naming.role_name(name, "ap-southeast-1") for name in (one, other)]
