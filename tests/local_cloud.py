@@ -99,12 +99,20 @@ def left_behind(state: Path, ids: set[str], name: str) -> list[str]:
     ]
     for identity in ids:
         found += [f"cgroup {path}" for path in Path("/sys/fs/cgroup").rglob(f"lambdapack-{identity}")]
+    found += processes_of(name)
     for process in Path("/proc").glob("[0-9]*"):
-        if f"AWS_LAMBDA_FUNCTION_NAME={name}\0" in _read(process / "environ"):
-            found.append(f"process {process.name}: {_read(process / 'cmdline')}")
         if str(state) in _read(process / "mountinfo"):
             found.append(f"mounts in {process.name}: {_read(process / 'cmdline')}")
     return found
+
+
+def processes_of(name: str) -> list[str]:
+    """Processes with the environment variables of a function."""
+    return [
+        f"process {process.name}: {_read(process / 'cmdline')}"
+        for process in Path("/proc").glob("[0-9]*")
+        if f"AWS_LAMBDA_FUNCTION_NAME={name}\0" in _read(process / "environ")
+    ]
 
 
 def eventually(condition: Callable[[], bool], seconds: float = 20) -> bool:

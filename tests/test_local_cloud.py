@@ -10,17 +10,20 @@ import signal
 import subprocess
 import sys
 import threading
+import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from local_cloud import answer, call, eventually, left_behind, make_spec
+from local_cloud import answer, call, eventually, left_behind, make_spec, processes_of
 
 from lambdapack.errors import CheckError, ConfigurationError
 from lambdapack.interpreter import installed
 from lambdapack.limits import MIB
 from lambdapack.local import Fault, LocalCloud
 from lambdapack.model import Location
+from lambdapack.progress import QUIET
 from lambdapack.target import Target
 
 REPORT = re.compile(
@@ -36,8 +39,6 @@ class Notes:
     """A progress that remembers its notes."""
 
     def __init__(self) -> None:
-        from lambdapack.progress import QUIET
-
         self.step = QUIET.step
         self.notes: list[str] = []
 
@@ -209,19 +210,20 @@ def test_a_response_over_six_megabytes_is_an_error(shared: LocalCloud) -> None:
     assert not call(shared, large=6 * MIB - 200).error
 
 
-def test_processes_that_a_function_left_do_not_outlive_it(shared: LocalCloud) -> None:
-    """A timeout takes everything down that the environment can see, daemons too."""
-    assert shared.limits is not None
-    answer(call(shared, "short", cold=True, spawn=True))
-    call(shared, "short", exit=1)
-    code = "import subprocess; result = subprocess.run(['pgrep', '-x', 'sleep'], capture_output=True).stdout"
-    if shared.limits.level != "none":
-        alive = answer(call(shared, "short", python=code + ".decode()"))["python"]
-        assert alive == ""
-    shared.discard("short")
-    assert eventually(
-        lambda: shared.limits.level == "none" or not left_behind(shared.state, set(), "short")  # type: ignore[union-attr]
-    )
+@pytest.mark.parametrize("level", ["auto", "none"])
+def test_processes_that_a_function_left_do_not_outlive_it(
+    tmp_path: Path, lambdapack_cache: Path, level: str
+) -> None:
+    """A reset and the end take down what the function started, daemons in sessions of their own too."""
+    cloud = LocalCloud(tmp_path / "state", cache_dir=lambdapack_cache, isolation=level)
+    cloud.deploy(make_spec(tmp_path, "spawns", timeout=1), None)
+    answer(call(cloud, "spawns", spawn=True))
+    assert any("sleep" in process for process in processes_of("spawns"))
+    call(cloud, "spawns", exit=1)
+    assert eventually(lambda: not processes_of("spawns"))
+    answer(call(cloud, "spawns", spawn=True))
+    cloud.close()
+    assert eventually(lambda: not processes_of("spawns"))
 
 
 @pytest.mark.parametrize(
@@ -246,9 +248,6 @@ def test_bad_settings_are_refused_together(cloud: LocalCloud, tmp_path: Path) ->
 
 def test_broken_zips_are_refused(cloud: LocalCloud, tmp_path: Path) -> None:
     """No file, no zip, a zip that would leave its folder, a zip that is too large."""
-    import zipfile
-    from dataclasses import replace
-
     spec = make_spec(tmp_path)
     with pytest.raises(ConfigurationError, match="no file"):
         cloud.deploy(replace(spec, zip_path=tmp_path / "none.zip"), None)
@@ -399,6 +398,7 @@ def test_a_pack_is_read_with_the_functions_own_credentials(cloud: LocalCloud, tm
     assert not (cloud.state / "s3" / location.bucket / location.key).exists()
 
 
+@pytest.mark.slow
 def test_every_python_of_this_machine_runs(cloud: LocalCloud, tmp_path: Path) -> None:
     """The runtime client is found for each version that is installed here, 3.8 included."""
     for interpreter in installed():

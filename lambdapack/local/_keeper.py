@@ -183,7 +183,6 @@ class _Keeper:
         self.watch: int | None = configuration["watch"]
         self.log: int = configuration["log"]
         self.runtime = 0
-        self.session = 0
         self.running = False
         self.over = False
 
@@ -233,7 +232,6 @@ class _Keeper:
         self.runtime = os.fork()
         if not self.runtime:
             self.become(command, writer)
-        self.session = self.runtime
         os.close(writer)
         with os.fdopen(reader, "rb") as errors:
             problem = errors.read().decode()
@@ -305,7 +303,7 @@ class _Keeper:
         pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
         if self.level != "none":
             return [pid for pid in pids if pid != 1]
-        return [pid for pid in pids if self.session and _session(pid) == self.session]
+        return _descendants(pids)
 
     def signal(self, number: int) -> None:
         """Send to every member; twice, for those born in between."""
@@ -348,12 +346,16 @@ class _Keeper:
         os._exit(0)
 
 
-def _session(pid: int) -> int:
-    try:
-        with open(f"/proc/{pid}/stat", encoding="latin-1") as file:
-            return int(file.read().rpartition(")")[2].split()[3])
-    except (OSError, IndexError):
-        return 0
+def _descendants(pids: list[int]) -> list[int]:
+    """Those of ``pids`` that stem from this process: orphans too, since it adopts them."""
+    children: dict[int, list[int]] = {}
+    for pid in pids:
+        with suppress(OSError, IndexError), open(f"/proc/{pid}/stat", encoding="latin-1") as file:
+            children.setdefault(int(file.read().rpartition(")")[2].split()[1]), []).append(pid)
+    found = list(children.get(os.getpid(), ()))
+    for pid in found:
+        found += children.get(pid, ())
+    return found
 
 
 def _memory(pid: int, field: str) -> int:
