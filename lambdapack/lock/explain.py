@@ -44,6 +44,12 @@ def explain(failure: Failure, target: Target, glibc: tuple[int, int]) -> Lambdap
     unreachable = "\n".join(facts["unreachable"][:_NEAREST]) or None
     if failure.kind == "network":
         return pip.network_error(doing, pip.tail(str(facts.get("message", ""))) or unreachable)
+    if failure.kind == "hash":
+        return ConfigurationError(
+            f"none of the hashes of {facts['name']} in the requirements is that of the wheel that fits {target}",
+            hint="lock the requirements again for this target, or leave the hashes out",
+            detail=pip.tail(str(facts["message"])),
+        )
     if failure.kind == "pip":
         return ToolError(f"{doing} failed in pip", detail=pip.tail(str(facts.get("message", ""))))
     wants = _wants(facts)

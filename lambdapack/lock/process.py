@@ -87,7 +87,7 @@ class Failure:
     """Why there is no solution, as the driver saw it.
 
     Attributes:
-        kind: ``unsatisfiable``, ``network`` or ``pip``.
+        kind: ``unsatisfiable``, ``network``, ``hash`` or ``pip``.
         facts: The driver's whole answer.
     """
 

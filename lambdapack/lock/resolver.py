@@ -27,8 +27,8 @@ _CUDA_PREFIXES = ("nvidia-", "cuda-", "triton", "pytorch-triton")
 # Bindings in plain Python, which do no harm where there is no GPU.
 _NOT_CUDA = frozenset(("nvidia-ml-py", "tritonclient"))
 _CPU_ATTEMPTS = 4
-# Failures that another C library cannot mend.
-_FINAL_KINDS = frozenset(("network", "pip"))
+# Failures that another C library cannot mend; nor can it where there is no file at all.
+_FINAL_KINDS = frozenset(("network", "hash", "pip"))
 
 
 def resolve(
@@ -71,7 +71,7 @@ def resolve(
     first = _solve(query, glibc or target.glibc, excluded)
     if isinstance(first, Lock):
         return first
-    if glibc is None and target.glibc < _NEWER_GLIBC and _may_differ(first):
+    if glibc is None and target.glibc < _NEWER_GLIBC and not first.final:
         second = _solve(query, _NEWER_GLIBC, excluded)
         if isinstance(second, Lock):
             progress.warn(_newer_glibc_warning(target, first))
@@ -89,15 +89,12 @@ class _Refused:
         self.final = final
 
 
-def _may_differ(refused: _Refused) -> bool:
-    return not refused.final
-
-
 def _solve(query: Query, glibc: tuple[int, int], excluded: frozenset[str]) -> Lock | _Refused:
     """A lock for this C library, without CUDA."""
     outcome = resolve_once(query, glibc)
     if isinstance(outcome, Failure):
-        return _Refused(explain(outcome, query.target, glibc), final=outcome.kind in _FINAL_KINDS)
+        final = outcome.kind in _FINAL_KINDS or not all(outcome.facts["files"].values())
+        return _Refused(explain(outcome, query.target, glibc), final=final)
     kept = _without(outcome.found, query.requirements, excluded)
     if any(is_cuda(found.name) for found in kept):
         cpu = _solve_for_cpu(query, glibc, excluded, kept)
@@ -208,8 +205,8 @@ def _check_hash(found: Found, requirements: Requirements) -> None:
         asked = canonicalize_name(Requirement(text).name)
         if asked == found.name and hashes and found.hash not in hashes:
             raise ConfigurationError(
-                f"{origin}: none of the {len(hashes)} hashes of {found.name} is that of {found.filename}, "
-                f"the wheel that fits (its hash is {found.hash})",
+                f"{origin}: none of the hashes of {found.name} is that of {found.filename}, the wheel that "
+                f"fits (its hash is {found.hash})",
                 hint="lock the requirements again for this target, or leave the hashes out",
             )
 

@@ -66,6 +66,9 @@ def describe_files(files: Sequence[File], target: Target, glibc: tuple[int, int]
         systems = sorted({_system(tag) for file in files for tag in file.tags} - {"Linux", "any system"})
         if systems:
             kinds[f"a wheel for {', '.join(systems)}"] = None
+    if files and not any(kind.startswith("a wheel") for kind in kinds) and any(file.tags for file in files):
+        others = sorted({tag.interpreter for file in files for tag in file.tags})
+        kinds[f"a wheel for {', '.join(others)}"] = None
     if kinds == {"an sdist": None}:
         return "only an sdist"
     return ", ".join(kinds) or "nothing else"

@@ -91,5 +91,5 @@ def files_of(repository: Any, name: str) -> Iterable[dict[str, Any]]:
 
 
 def failed(kind: str, pages: Pages, **facts: Any) -> dict[str, Any]:
-    """A failure of ``kind``: ``unsatisfiable``, ``network`` or ``pip``."""
+    """A failure of ``kind``: ``unsatisfiable``, ``network``, ``hash`` or ``pip``."""
     return {"event": "failed", "kind": kind, "unreachable": pages.unreachable, **facts}

@@ -57,7 +57,7 @@ def impersonate(glibc: str, machine: str) -> None:
 
 def resolve(request: dict[str, Any], answer: Callable[[dict[str, Any]], None]) -> None:
     """Resolve and answer ``solved`` or ``failed``."""
-    from pip._internal.exceptions import DistributionNotFound, PipError
+    from pip._internal.exceptions import DistributionNotFound, HashError, PipError, UnsupportedPythonVersion
     from pip._internal.index import collector
     from pip._internal.operations.prepare import RequirementPreparer
     from pip._vendor.packaging import _musllinux
@@ -77,8 +77,11 @@ def resolve(request: dict[str, Any], answer: Callable[[dict[str, Any]], None]) -
         for name in [root.name for root in roots if not root.constraint] + request["hints"]:
             pages.expect(name)
         answer(solved(repository, solve(repository, roots), pages))
-    except DistributionNotFound as error:
+    except (DistributionNotFound, UnsupportedPythonVersion) as error:
         answer(unsatisfiable(repository, roots, error, pages))
+    except HashError as error:
+        name = getattr(getattr(error, "req", None), "name", None) or "a package"
+        answer(failed("hash", pages, name=name, message=str(error)))
     except (PipError, RequestException, OSError) as error:
         network = isinstance(error, RequestException) or "Connection" in type(error).__name__
         answer(failed("network" if network else "pip", pages, message=str(error)))

@@ -1,0 +1,79 @@
+"""Small wheels and sdists, written from their description into a folder that pip can search."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import re
+import struct
+import tarfile
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+MACHINES = {"x86_64": 62, "aarch64": 183}
+
+
+def wheel(
+    folder: Path,
+    name: str,
+    version: str,
+    *,
+    needs: Sequence[str] = (),
+    tag: str = "py3-none-any",
+    files: Mapping[str, bytes] | None = None,
+    python: str | None = None,
+    entry_points: str | None = None,
+) -> Path:
+    """Write a wheel; without ``files`` it holds one module of its own name."""
+    plain = name.replace("-", "_")
+    info = f"{plain}-{version}.dist-info"
+    lines = [f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}"]
+    lines += [f"Requires-Dist: {need}" for need in needs]
+    lines += [f"Provides-Extra: {extra}" for extra in re.findall(r"extra == '(\w+)'", " ".join(needs))]
+    lines += [f"Requires-Python: {python}"] if python else []
+    purelib = "true" if tag.endswith("-any") else "false"
+    python_tags, abi, platforms = tag.split("-")
+    tags = [f"Tag: {p}-{abi}-{platform}" for p in python_tags.split(".") for platform in platforms.split(".")]
+    content = dict(files) if files is not None else {f"{plain}.py": b"VERSION = '%s'\n" % version.encode()}
+    content[f"{info}/METADATA"] = ("\n".join(lines) + "\n").encode()
+    head = f"Wheel-Version: 1.0\nRoot-Is-Purelib: {purelib}\n"
+    content[f"{info}/WHEEL"] = (head + "\n".join(tags) + "\n").encode()
+    if entry_points:
+        content[f"{info}/entry_points.txt"] = entry_points.encode()
+    content[f"{info}/RECORD"] = _record(content, f"{info}/RECORD")
+    path = folder / f"{plain}-{version}-{tag}.whl"
+    with zipfile.ZipFile(path, "w") as archive:
+        for member, data in content.items():
+            archive.writestr(member, data)
+    return path
+
+
+def sdist(folder: Path, name: str, version: str) -> Path:
+    """Write an sdist whose build would fail: it must never be tried."""
+    path = folder / f"{name}-{version}.tar.gz"
+    with tarfile.open(path, "w:gz") as archive:
+        for member, text in {
+            "PKG-INFO": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
+            "setup.py": "raise SystemExit('an sdist was built')\n",
+        }.items():
+            data = text.encode()
+            entry = tarfile.TarInfo(f"{name}-{version}/{member}")
+            entry.size = len(data)
+            archive.addfile(entry, io.BytesIO(data))
+    return path
+
+
+def elf(machine: str) -> bytes:
+    """The smallest sound shared object for ``machine``: a header and nothing else."""
+    ident = b"\x7fELF\x02\x01\x01" + bytes(9)
+    return ident + struct.pack("<HHIQQQIHHHHHH", 3, MACHINES[machine], 1, 0, 0, 0, 0, 64, 56, 0, 64, 0, 0)
+
+
+def _record(content: Mapping[str, bytes], itself: str) -> bytes:
+    rows = []
+    for member, data in content.items():
+        digest = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
+        rows.append(f"{member},sha256={digest},{len(data)}")
+    return "\n".join([*rows, f"{itself},,", ""]).encode()
