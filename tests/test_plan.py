@@ -160,6 +160,15 @@ def test_unzipped_says_what_it_would_be_without_lambdapack() -> None:
     )
 
 
+def test_a_pack_that_lambda_would_take_unpacked_is_said() -> None:
+    """Where a plain zip would do, the plan does not pretend otherwise."""
+    built = (Built("a", top_level=("a",), installed_bytes=1_000_000, slimmed_bytes=1),)
+    verdict = plan.assess(Facts(make_index([("a/x", "d", 1)], [1]), distributions=built, unzipped_bytes=0))
+    assert checks(verdict)["unzipped"].note == (
+        "without lambdapack it would be 1.0 MB, which Lambda takes as well"
+    )
+
+
 def test_tmp_counts_what_the_shim_counts_and_names_the_setting() -> None:
     """/tmp: the eager frames, a block a real file, and a 32nd for the file system; the fix is a setting."""
     size = 600 * limits.MIB

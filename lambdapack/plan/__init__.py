@@ -7,7 +7,7 @@ from typing import Any
 
 from lambdapack import limits
 from lambdapack.errors import CheckError
-from lambdapack.plan.arithmetic import assess
+from lambdapack.plan.arithmetic import amount, assess
 from lambdapack.plan.model import Budget, Check, Facts, Row, Sized, Verdict
 
 __all__ = [
@@ -43,5 +43,4 @@ def _amount(value: float, check: Check) -> str:
     if check.unit == "seconds":
         return f"{value:.1f} s"
     # Lambda counts /tmp in units of 2**20.
-    unit, name = (limits.MIB, "MiB") if check.name.endswith("tmp") else (limits.MB, "MB")
-    return f"{value / unit:,.1f} {name}"
+    return f"{value / limits.MIB:,.1f} MiB" if check.name.endswith("tmp") else amount(value)

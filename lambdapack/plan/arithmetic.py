@@ -11,7 +11,7 @@ from lambdapack.plan.model import Budget, Check, Facts, Row, Verdict
 from lambdapack.plan.shares import owners, stored_by_file
 from runtime_shim._index import ARENA
 
-__all__ = ["assess"]
+__all__ = ["amount", "assess"]
 
 _BLOCK = 4096
 """What a file of any size rounds up to in /tmp."""
@@ -111,7 +111,7 @@ def _limits(facts: Facts, seen: Verdict) -> Iterator[Check]:
     ok = seen.eager_seconds <= limits.INIT_TIMEOUT
     yield Check(
         "init", "limit", seen.eager_seconds, limits.INIT_TIMEOUT, "seconds", ok,
-        f"fetching {_mb(seen.eager)} at {_mb(limits.LINK_BYTES_PER_SECOND)}/s",
+        f"fetching {amount(seen.eager)} at {amount(limits.LINK_BYTES_PER_SECOND)}/s",
         None if ok else f"use provisioned concurrency, whose init may take 900 s, or drop {_largest(seen)}",
     )  # fmt: skip
 
@@ -120,9 +120,8 @@ def _without(seen: Verdict) -> str:
     if seen.without_lambdapack is None:
         return "the function's own code, with the shim"
     times = seen.without_lambdapack / limits.UNZIPPED
-    return (
-        f"without lambdapack it would be {_mb(seen.without_lambdapack)}, {times:.1f} times what Lambda takes"
-    )
+    compared = f"{times:.1f} times what Lambda takes" if times > 1 else "which Lambda takes as well"
+    return f"without lambdapack it would be {amount(seen.without_lambdapack)}, {compared}"
 
 
 def _tmp_check(name: str, kind: Literal["limit", "advice"], need: int, tmp_mb: int, note: str) -> Check:
@@ -148,9 +147,7 @@ def _budgets(facts: Facts, budget: Budget, seen: Verdict) -> Iterator[Check]:
         if measured is None or bound is None:
             continue
         ok = measured <= bound * unit
-        fix = (
-            _OWN_CODE if name == "zip" else f"{_largest(seen)} is the most: leave it out, or raise it"
-        )
+        fix = _OWN_CODE if name == "zip" else f"{_largest(seen)} is the most: leave it out, or raise it"
         yield Check(
             f"budget.{name}",
             "budget",
@@ -182,8 +179,11 @@ def _advice(facts: Facts, seen: Verdict) -> Iterator[Check]:
 def _largest(seen: Verdict) -> str:
     if not seen.rows:
         return "nothing"
-    return f"{seen.rows[0].name} ({_mb(seen.rows[0].stored)})"
+    return f"{seen.rows[0].name} ({amount(seen.rows[0].stored)})"
 
 
-def _mb(size: float) -> str:
+def amount(size: float) -> str:
+    """Bytes for people: ``5.0 MB`` (a megabyte is 1,000,000 bytes), ``28.6 kB``."""
+    if size < limits.MB / 10:
+        return f"{size / 1000:.1f} kB"
     return f"{size / limits.MB:,.1f} MB"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,9 +17,10 @@ class Clients:
     """One client a service, from one session.
 
     Args:
-        region: The region; by default the environment's or the profile's.
+        region: The region; by default ``AWS_REGION``, else what boto3 finds.
         profile: A profile of the AWS configuration; by default the environment's.
         arguments: Further arguments for every client, e.g. ``endpoint_url``.
+        environment: Instead of ``os.environ``, for the region.
     """
 
     def __init__(
@@ -27,7 +29,10 @@ class Clients:
         profile: str | None = None,
         *,
         arguments: Mapping[str, Any] | None = None,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
+        # boto3 reads AWS_DEFAULT_REGION alone (https://github.com/boto/boto3/issues/3620).
+        region = region or (os.environ if environment is None else environment).get("AWS_REGION") or None
         self._arguments = dict(arguments or {})
         self._made: dict[str, Any] = {}
         with explained("connecting to AWS"):
