@@ -24,7 +24,6 @@ from lambdapack.model import Distribution, Trace, Tree
 from lambdapack.pack.write import Pack, write
 from lambdapack.target import Target
 
-KEY = "team/packs/aa/pack.tar.zst"
 FILES = {
     "heavy/__init__.py": '''
         """A package."""
@@ -84,6 +83,17 @@ class World:
     endpoint: Endpoint
     keys: Credentials
     environment: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        """The pack's key in the bucket."""
+        location: dict[str, str] = json.loads((self.function / "runtime_shim/location.json").read_text())
+        return location["key"]
+
+    @property
+    def stored(self) -> Path:
+        """The pack's object, behind the endpoint."""
+        return self.function.parent / "s3" / "bucket" / self.key
 
     @property
     def site(self) -> Path:
@@ -153,18 +163,19 @@ def make_world(folder: Path, interpreter: Interpreter, cache: Path, endpoint: En
     """Build the pack, put it behind ``endpoint`` (whose root is ``folder / "s3"``), write the function."""
     tree, trace = make_tree(folder / "tree", interpreter)
     pack = write(tree, trace, "0" * 64, folder / "out", level=1)
-    stored = folder / "s3" / "bucket" / KEY
+    key = f"team/packs/{pack.id[:2]}/{pack.id}.tar.zst"
+    stored = folder / "s3" / "bucket" / key
     stored.parent.mkdir(parents=True)
     shutil.copy(pack.path, stored)
     function = folder / "function"
     shim = function / "runtime_shim"
     shutil.copytree(Path(runtime_shim.__file__).parent, shim, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(pack.index_path, shim / "index.json")
-    location = {"id": pack.id, "bucket": "bucket", "key": KEY, "region": "us-east-1"}
+    location = {"id": pack.id, "bucket": "bucket", "key": key, "region": "us-east-1"}
     (shim / "location.json").write_text(json.dumps(location))
     shutil.copy(decoder.extension(tree.target, cache), shim / "backend_c.so")
     keys = new_credentials()
-    endpoint.grant(keys, [f"bucket/{KEY}"])
+    endpoint.grant(keys, [f"bucket/{key}"])
     root = folder / "root"
     environment = {
         "PATH": os.environ["PATH"],

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from shim_world import BULK, KEY, World, make_world
+from shim_world import BULK, World, make_world
 
 from lambdapack import interpreter
 from lambdapack.local.endpoint import Endpoint
@@ -180,7 +180,7 @@ def test_a_flaky_link_costs_retries_and_nothing_else(world: World, fault: Fault)
 
 def test_a_pack_that_was_tampered_with_is_refused(world: World, tmp_path: Path) -> None:
     """A frame whose digest is wrong is never decompressed or journalled; the message names it."""
-    stored = world.function.parent / "s3" / "bucket" / KEY
+    stored = world.stored
     shutil.copy(stored, tmp_path / "sound")
     data = bytearray(stored.read_bytes())
     data[world.pack.index.frame_stored_start[2] + 10] ^= 1
@@ -197,7 +197,7 @@ def test_a_pack_that_was_tampered_with_is_refused(world: World, tmp_path: Path) 
 
 def test_a_truncated_pack_is_refused(world: World, tmp_path: Path) -> None:
     """An object that is too short fails at once, with both sizes, instead of retrying for ever."""
-    stored = world.function.parent / "s3" / "bucket" / KEY
+    stored = world.stored
     shutil.copy(stored, tmp_path / "sound")
     try:
         os.truncate(stored, 1_000_000)
@@ -226,13 +226,13 @@ def test_what_s3_refuses_is_told_in_one_message(world: World, change: dict[str, 
 
 def test_a_missing_pack_names_its_url_and_the_command(world: World) -> None:
     """404: which object, and how to get it there."""
-    stored = world.function.parent / "s3" / "bucket" / KEY
+    stored = world.stored
     stored.rename(stored.with_suffix(".away"))
     try:
         said = world.run(ANSWER, status=1).strip().splitlines()[-1]
     finally:
         stored.with_suffix(".away").rename(stored)
-    assert KEY in said
+    assert world.key in said
     assert "lambdapack push" in said or "s3:GetObject" in said
 
 
