@@ -56,8 +56,8 @@ class Session:
 
     @property
     def progress(self) -> Progress:
-        """Bars on a terminal, lines elsewhere, nothing for a machine."""
-        if self.quiet or self.as_json:
+        """On stderr: bars on a terminal, lines elsewhere, nothing with ``--quiet``."""
+        if self.quiet:
             return QUIET
         from lambdapack.report.live import LineProgress, TerminalProgress  # noqa: PLC0415 - rich is slow
 
