@@ -25,6 +25,7 @@ def wheel(
     files: Mapping[str, bytes] | None = None,
     python: str | None = None,
     entry_points: str | None = None,
+    metadata_first: bool = False,
 ) -> Path:
     """Write a wheel; without ``files`` it holds one module of its own name."""
     plain = name.replace("-", "_")
@@ -45,8 +46,8 @@ def wheel(
     content[f"{info}/RECORD"] = _record(content, f"{info}/RECORD")
     path = folder / f"{plain}-{version}-{tag}.whl"
     with zipfile.ZipFile(path, "w") as archive:
-        for member, data in content.items():
-            archive.writestr(member, data)
+        for member in sorted(content, key=lambda m: m.startswith(info), reverse=metadata_first):
+            archive.writestr(member, content[member])
     return path
 
 

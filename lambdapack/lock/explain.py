@@ -46,7 +46,7 @@ def explain(failure: Failure, target: Target, glibc: tuple[int, int]) -> Lambdap
         return pip.network_error(doing, pip.tail(str(facts.get("message", ""))) or unreachable)
     if failure.kind == "hash":
         return ConfigurationError(
-            f"none of the hashes of {facts['name']} in the requirements is that of the wheel that fits {target}",
+            f"none of the hashes of {facts['name']} in the requirements is that of the wheel for {target}",
             hint="lock the requirements again for this target, or leave the hashes out",
             detail=pip.tail(str(facts["message"])),
         )

@@ -108,7 +108,7 @@ def resolve_once(
         with (Path(folder) / "log").open("w+", errors="replace") as log:
             label = f"resolve for {query.target}, glibc {glibc[0]}.{glibc[1]}"
             with query.progress.step(label, unit="packages") as advance:
-                answer = _ask(query.interpreter, request, log, advance)
+                answer = _ask(query.interpreter, request, log, advance, Path(folder))
             log.seek(0)
             printed = log.read()
     if answer is None:
@@ -157,7 +157,7 @@ def _request(query: Query, glibc: tuple[int, int], extra: Sequence[str], folder:
 
 
 def _ask(
-    interpreter: Interpreter, request: dict[str, object], log: TextIO, advance: Advance
+    interpreter: Interpreter, request: dict[str, object], log: TextIO, advance: Advance, scratch: Path
 ) -> dict[str, Any] | None:
     """The driver's last answer, ``None`` where it died."""
     process = subprocess.Popen(
@@ -167,7 +167,8 @@ def _ask(
         stdout=subprocess.PIPE,
         stderr=log,
         text=True,
-        env=pip.environment(),
+        # What pip leaves there when it is interrupted goes with the folder.
+        env=pip.environment({"TMPDIR": str(scratch)}),
     )
     assert process.stdin is not None
     assert process.stdout is not None
