@@ -191,7 +191,12 @@ def _touched(traced: Iterable[str], kinds: Mapping[str, str], target: Target) ->
     A trace may have run before bytecode was compiled (it then names the source that Python read) or
     over bytecode that is gone. Source beside its bytecode is never hot: an import does not read it.
     """
-    sources = {bytecode_path(path, target): path for path in kinds if path.endswith(".py")}
+    sources = {
+        bytecode_path(path.removesuffix("c"), target): path
+        for path in kinds
+        # A tree without sources has its bytecode in their place.
+        if path.endswith(".py") or (path.endswith(".pyc") and "__pycache__/" not in path)
+    }
     for path in traced:
         if kinds.get(path) == _index.NATIVE_DATA:
             yield path

@@ -65,10 +65,9 @@ def account(
         old, new = before.get(path, 0), after.get(path, 0)
         totals[owner][0] += old
         totals[owner][1] += new
-        change = (path in before) - (path in after)
-        if old != new or change:
+        if old != new or (path in before) != (path in after):
             rule = _rule(path, selection, stripped)
-            files[rule, owner] += change or 1
+            files[rule, owner] += 1
             sizes[rule, owner] += old - new
     return SlimReport(
         installed_bytes=sum(before.values()),

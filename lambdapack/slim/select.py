@@ -6,7 +6,7 @@ import ast
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from lambdapack.imports import imports, module_name
 from lambdapack.slim.globs import matcher
@@ -35,16 +35,16 @@ class Selection:
 
 def cached_name(path: str, tag: str) -> str:
     """Where the bytecode of ``a/b.py`` is: ``a/__pycache__/b.<tag>.pyc``."""
-    file = PurePosixPath(path)
-    return str(file.parent / _CACHE / f"{file.stem}.{tag}.pyc")
+    folder, slash, name = path.rpartition("/")
+    return f"{folder}{slash}{_CACHE}/{name.removesuffix('.py')}.{tag}.pyc"
 
 
 def source_name(path: str) -> str | None:
     """The source of a file in ``__pycache__``; ``None`` for any other file."""
-    file = PurePosixPath(path)
-    if file.suffix != ".pyc" or file.parent.name != _CACHE:
+    folder, _, name = path.rpartition("/")
+    if not name.endswith(".pyc") or (folder != _CACHE and not folder.endswith(f"/{_CACHE}")):
         return None
-    return str(file.parent.parent / f"{file.name.split('.')[0]}.py")
+    return f"{folder.removesuffix(_CACHE)}{name.split('.')[0]}.py"
 
 
 def select(
@@ -186,8 +186,8 @@ def _imported(root: Path, path: str, folders: Set[str]) -> Iterator[str]:
     """Modules that a file imports, anywhere in it, where any of ``folders`` is named in doing so."""
     data = (root / path).read_bytes()
     inside = not folders.isdisjoint(path.split("/"))
-    words = [name.encode() for name in folders]
-    if not inside and not any(word in match[0] for match in _IMPORT.finditer(data) for word in words):
+    named = re.compile("|".join(sorted(folders)).encode())
+    if not inside and not any(named.search(match[0]) for match in _IMPORT.finditer(data)):
         return
     name = module_name(path)
     if name is None:
