@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import time
+from _thread import allocate_lock
 from hashlib import sha256
 
 from ._disk import PackError
@@ -25,6 +26,8 @@ CONNECTIONS = 4
 # there are few requests (S3 takes 5,500 GET/s a prefix from everybody together).
 FIRST_REQUEST = 1024 * 1024
 REQUEST = 8 * 1024 * 1024
+# Buffers to decompress into, shared by the connections: a core each, and a bound on memory.
+DECODERS = 2
 ATTEMPTS = 8
 FIRST_PAUSE = 0.05
 LONGEST_PAUSE = 2.0
@@ -41,6 +44,16 @@ class Stats:
         self.frames = 0
         self.requests = 0
         self.retries = 0
+
+
+class Slot:
+    """A buffer to decompress into, used again for each frame: fresh memory costs a fault a page."""
+
+    __slots__ = ("buffer", "lock")
+
+    def __init__(self, size: int) -> None:
+        self.buffer = memoryview(bytearray(size))
+        self.lock = allocate_lock()
 
 
 class Fetcher:
@@ -60,6 +73,7 @@ class Fetcher:
         self.alive = alive
         self.stats = Stats()
         self._failed: BaseException | None = None
+        self._slots: list[Slot] = []
 
     def run(self, frames: list[int], connections: int = CONNECTIONS, spawn: Any = None) -> None:
         """Fetch ``frames`` (ascending) over several connections; return when all are in place.
@@ -70,11 +84,12 @@ class Fetcher:
             PackError: Names what failed and what helps. Frames that are in place stay.
         """
         jobs = cut(frames, self.place.index.frame_stored, connections)
-        if len(jobs) <= 1 or connections <= 1:
-            for job in jobs:
-                self._job(Connection(self.source), job)
+        largest = max(self.place.index.frame_size[frame] for frame in frames)
+        self._slots = [Slot(largest) for _ in range(min(DECODERS, len(jobs)))]
+        if len(jobs) == 1:
+            self._job(Connection(self.source), jobs[0])
             return
-        from _thread import allocate_lock, start_new_thread
+        from _thread import start_new_thread
 
         pending = iter(jobs)
         done = allocate_lock()
@@ -140,9 +155,12 @@ class Fetcher:
                     % (frame, self.source.url),
                     code="CorruptFrame",
                 )
-            # The digest vouches for the bytes; the sizes in the index bound what they may become.
-            data = decompress(self.decoder, view, index.frame_size[frame])
-            self.place.put(frame, data)
+            slot = self._slots[frame % len(self._slots)]
+            with slot.lock:
+                # The digest vouches for the bytes; the sizes in the index bound what they may become.
+                data = slot.buffer[: index.frame_size[frame]]
+                decompress(self.decoder, view, data)
+                self.place.put(frame, data)
             self.stats.frames += 1
             del left[0]
 
@@ -151,19 +169,22 @@ class Fetcher:
         return "lambdapack: the pack could not be fetched%s: %s" % (tried, error)
 
 
-def decompress(decoder: Any, stored: memoryview, size: int) -> memoryview:
-    """One frame's content, exactly ``size`` bytes."""
-    data = memoryview(bytearray(size))
+def decompress(decoder: Any, stored: memoryview, data: memoryview) -> None:
+    """Fill ``data`` with one frame's content, which must be exactly as long.
+
+    One call with room for everything lets zstd write straight into ``data``, without a window of its own.
+    """
     reader = decoder.ZstdDecompressor().stream_reader(stored)
-    done = 0
-    while done < size:
+    done = reader.readinto(data)
+    while 0 < done < len(data):
         got = reader.readinto(data[done:])
         if not got:
             break
         done += got
-    if done != size or reader.read(1):
-        raise S3Error("a frame does not decompress to the %d bytes that the index gives" % size, retry=False)
-    return data
+    if done != len(data) or reader.read(1):
+        raise S3Error(
+            "a frame does not decompress to the %d bytes that the index gives" % len(data), retry=False
+        )
 
 
 def cut(frames: list[int], stored: list[int], connections: int) -> list[list[int]]:

@@ -165,8 +165,8 @@ class Pack:
                 )
             finally:
                 self.report = decode_report(encode_report(fetcher, began))
-                self._thread_lock = -1
                 os.close(lock)
+                self._thread_lock = -1
 
         spawn(run, ())
 
@@ -238,6 +238,8 @@ class Pack:
 
     def _reap(self) -> None:
         """Read what the child has to say and let the kernel forget it."""
+        while self._thread_lock >= 0:
+            time.sleep(POLL)  # all frames are in place; the thread is about to add up
         if not self._child:
             return
         said = b""
