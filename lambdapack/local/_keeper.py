@@ -51,7 +51,7 @@ def main() -> None:
     level = configuration["level"]
     try:
         if level != "none":
-            _enter_namespaces(level)
+            _enter_namespaces(level, configuration["cgroups"])
             _mount_all(configuration)
     except OSError as error:
         _say(event="failed", why=f"{error.filename or level}: {error.strerror}")
@@ -70,8 +70,11 @@ def _first_line() -> bytes:
     return line
 
 
-def _enter_namespaces(level: str) -> None:
-    """Return as PID 1 of a new PID namespace, in a new mount namespace."""
+def _enter_namespaces(level: str, cgroups: list[str]) -> None:
+    """Return as PID 1 of a new PID namespace, in a new mount namespace.
+
+    The process outside remains, to remove the control groups when all that was in them is gone.
+    """
     ids = os.getuid(), os.getgid()
     flags = _CLONE_NEWNS | _CLONE_NEWPID | (_CLONE_NEWUSER if level == "user" else 0)
     _call("unshare", ctypes.c_int(flags))
@@ -82,8 +85,21 @@ def _enter_namespaces(level: str) -> None:
     child = os.fork()
     if child:
         os.waitpid(child, 0)
+        for path in cgroups:
+            _remove_group(os.path.dirname(path))
         os._exit(0)
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
+def _remove_group(folder: str) -> None:
+    for _ in range(100):
+        try:
+            os.rmdir(folder)
+        except FileNotFoundError:
+            return
+        except OSError:
+            # The kernel lets go of a group a little after its last process.
+            time.sleep(0.02)
 
 
 def _mount_all(configuration: dict[str, Any]) -> None:
