@@ -76,18 +76,8 @@ RULES: Final = (
         globs=(
             *("*.c", "*.cc", "*.cpp", "*.cxx", "*.c++", "*.cu"),
             *("*.pyx", "*.pxd", "*.pxi", "*.pyx.in", "*.pxd.in", "*.pxi.in", "*.pyx.tp", "*.c.src"),
-            *(
-                "*.rs",
-                "Cargo.toml",
-                "Cargo.lock",
-                "*.f",
-                "*.f90",
-                "*.f95",
-                "*.for",
-                "*.pyf",
-                "*.asm",
-                "*.[sS]",
-            ),
+            *("*.rs", "Cargo.toml", "Cargo.lock", "*.f", "*.f90", "*.f95", "*.for", "*.pyf"),
+            *("*.asm", "*.s", "*.S"),
         ),
     ),
     Rule(
@@ -101,17 +91,8 @@ RULES: Final = (
         "files of build systems and linkers",
         globs=(
             *("CMakeLists.txt", "*.cmake", "*.cmake.in", "**/pkgconfig/*.pc", "lib/pkgconfig/**"),
-            *(
-                "meson.build",
-                "meson.options",
-                "Makefile",
-                "*.am",
-                "configure.ac",
-                "*.gypi",
-                "*.gyp",
-                "*.la",
-                "*.o",
-            ),
+            *("meson.build", "meson.options", "Makefile", "*.am", "configure.ac", "*.gypi", "*.gyp"),
+            *("*.la", "*.o"),
         ),
     ),
     Rule(

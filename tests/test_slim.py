@@ -1,0 +1,457 @@
+"""Slimming: rules, exemptions, the trace's veto, stripping, and a report that adds up."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib.metadata import distributions
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from zstandard import backend_c
+
+from lambdapack import elf, interpreter, trace
+from lambdapack.build import read_tree
+from lambdapack.bytecode import compile_tree
+from lambdapack.elf.strip import strip
+from lambdapack.errors import ConfigurationError
+from lambdapack.interpreter import Interpreter
+from lambdapack.model import SlimReport, Trace, Tree
+from lambdapack.progress import QUIET, Advance
+from lambdapack.slim import SlimOptions, rule_names, slim, stripping
+from lambdapack.slim.globs import matcher
+from lambdapack.target import Target
+
+OWN = ".".join(map(str, sys.version_info[:2]))
+TAG = Target(OWN).cache_tag
+Files = Mapping[str, str | bytes]
+
+
+def own() -> Interpreter:
+    return interpreter.find(OWN)
+
+
+def make_tree(root: Path, packages: Mapping[str, Files]) -> Tree:
+    """A tree with one distribution for each entry: name -> its files."""
+    for name, files in packages.items():
+        info = f"{name}-1.dist-info"
+        content = {**files, f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1\n"}
+        content[f"{info}/RECORD"] = "".join(f"{path},,\n" for path in [*content, f"{info}/RECORD"])
+        for path, data in content.items():
+            (root / path).parent.mkdir(parents=True, exist_ok=True)
+            (root / path).write_bytes(data.encode() if isinstance(data, str) else data)
+    return read_tree(root, Target(OWN))
+
+
+def touched(*files: str) -> Trace:
+    return Trace(files, frozenset(), "traced", "")
+
+
+def paths(root: Path) -> set[str]:
+    return {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()}
+
+
+def size(root: Path) -> int:
+    return sum(path.stat().st_size for path in root.rglob("*") if path.is_file())
+
+
+def check_sums(tree: Tree, slimmed: Tree, report: SlimReport) -> None:
+    """What every report must satisfy."""
+    assert report.installed_bytes == size(tree.root)
+    assert report.slimmed_bytes == size(slimmed.root)
+    assert report.installed_files == len(paths(tree.root))
+    assert report.slimmed_files == len(paths(slimmed.root))
+    assert sum(one.bytes for one in report.dropped) == report.installed_bytes - report.slimmed_bytes
+    assert sum(before for before, _ in report.sizes.values()) == report.installed_bytes
+    assert sum(after for _, after in report.sizes.values()) == report.slimmed_bytes
+
+
+def slim_it(tree: Tree, out: Path, *hot: str, **options: object) -> tuple[set[str], SlimReport]:
+    slimmed, report = slim(
+        tree,
+        out,
+        trace=touched(*hot),
+        interpreter=own(),
+        options=SlimOptions(**options),  # type: ignore[arg-type]
+    )
+    check_sums(tree, slimmed, report)
+    return {path for path in paths(out) if not path.endswith(".pyc")}, report
+
+
+BY_RULE = {
+    "tests": ["pkg/tests/__init__.py", "pkg/sub/test/data.bin", "pkg/conftest.py"],
+    "docs": ["pkg/docs/index.rst", "share/man/man1/pkg.1"],
+    "examples": ["pkg/examples/one.py", "pkg/benchmarks/b.py"],
+    "headers": ["pkg/include/a.h", "pkg/b.hpp"],
+    "native-sources": ["pkg/a.c", "pkg/a.pyx", "pkg/a.pxd", "pkg/lib.rs", "pkg/f.f90", "pkg/u.S"],
+    "static-libraries": ["pkg/lib.a"],
+    "build-files": ["pkg/CMakeLists.txt", "pkg/lib/pkgconfig/pkg.pc", "pkg/a.o"],
+    "stubs": ["pkg/a.pyi", "pkg/py.typed", "pkg-stubs/x.txt"],
+    "foreign-binaries": ["pkg/cli.exe", "pkg/x.dll"],
+    "installer": [
+        "pkg-1.dist-info/INSTALLER",
+        "pkg-1.dist-info/direct_url.json",
+        "pkg-1.dist-info/sboms/a.json",
+    ],
+    "scripts": ["bin/pkg"],
+    "caches": ["pkg/.DS_Store", "pkg/.mypy_cache/x.json"],
+}
+CONTENT: dict[str, str | bytes] = {"pkg/lib.a": b"!<arch>\n...", "bin/pkg": "#!/usr/bin/python\n"}
+STAYS = [
+    "pkg/__init__.py",
+    "pkg/data.json",
+    "pkg/testing/__init__.py",
+    "pkg/contest.py",
+    "pkg/bin/helper",
+    "pkg/README.md",
+    "pkg/notes.a",
+    "bin/native",
+    "pkg-1.dist-info/entry_points.txt",
+    "pkg-1.dist-info/top_level.txt",
+    "pkg-1.dist-info/licenses/LICENSE",
+    "pkg-1.dist-info/LICENSE.txt",
+    "pkg-1.dist-info/WHEEL",
+    "nspkg.pth",
+]
+
+
+def full_tree(root: Path) -> Tree:
+    names = [*STAYS, *(path for listed in BY_RULE.values() for path in listed)]
+    return make_tree(root, {"pkg": {path: CONTENT.get(path, "x = 1\n") for path in names}})
+
+
+def test_every_rule_is_covered_here() -> None:
+    """A new rule needs files in these tests."""
+    assert set(BY_RULE) == set(rule_names())
+
+
+def test_rules_drop_what_they_name_and_nothing_else(tmp_path: Path) -> None:
+    """Each rule takes its files; dist-info keeps METADATA, RECORD, entry points, licences and WHEEL."""
+    tree = full_tree(tmp_path / "tree")
+    kept, report = slim_it(tree, tmp_path / "out")
+    assert kept == {*STAYS, "pkg-1.dist-info/METADATA", "pkg-1.dist-info/RECORD"}
+    by_rule = {one.rule: one.files for one in report.dropped if one.bytes > 0 and one.rule in BY_RULE}
+    assert by_rule == {rule: len(listed) for rule, listed in BY_RULE.items()}
+
+
+@pytest.mark.parametrize("rule", sorted(BY_RULE))
+def test_a_rule_can_be_disabled(tmp_path: Path, rule: str) -> None:
+    """``disable`` keeps the files of that rule and of no other."""
+    kept, _ = slim_it(full_tree(tmp_path / "tree"), tmp_path / "out", disable=(rule,))
+    assert kept >= set(BY_RULE[rule])
+    others = {path for name, listed in BY_RULE.items() if name != rule for path in listed}
+    assert kept & others == set()
+
+
+def test_nothing_that_the_trace_touched_is_dropped(tmp_path: Path) -> None:
+    """Not by a rule, not by the user's own pattern; the report says what was spared."""
+    hot = [
+        "pkg/tests/__init__.py",
+        f"pkg/examples/__pycache__/one.{TAG}.pyc",
+        "pkg/a.c",
+        "pkg/data.json",
+    ]
+    kept, report = slim_it(full_tree(tmp_path / "tree"), tmp_path / "out", *hot, drop=("*.json",))
+    assert kept >= {"pkg/tests/__init__.py", "pkg/examples/one.py", "pkg/a.c", "pkg/data.json"}
+    assert report.kept == ("pkg/a.c", "pkg/data.json", "pkg/examples/one.py", "pkg/tests/__init__.py")
+
+
+def test_keep_and_drop(tmp_path: Path) -> None:
+    """``keep`` wins over rules and over ``drop``; ``drop`` takes what no rule would."""
+    kept, report = slim_it(
+        full_tree(tmp_path / "tree"),
+        tmp_path / "out",
+        keep=("pkg/tests/**", "*.pyx"),
+        drop=("*.json", "pkg/*.pyx"),
+    )
+    assert kept >= {"pkg/tests/__init__.py", "pkg/a.pyx"}
+    assert not kept & {"pkg/data.json", "pkg/a.c"}
+    assert any(one.rule == "drop" for one in report.dropped)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "from other.tests import helper",
+        "import other.tests.helper as h",
+        "from other import (\n    tests,\n)\nfrom other.tests.helper import x",
+        "def later():\n    from other.tests.helper import x",
+    ],
+)
+def test_a_test_module_that_kept_code_imports_stays(tmp_path: Path, statement: str) -> None:
+    """So do its packages and what it imports in turn, but not the rest of the folder."""
+    tree = make_tree(
+        tmp_path / "tree",
+        {
+            "one": {"one/__init__.py": statement + "\n"},
+            "other": {
+                "other/__init__.py": "",
+                "other/tests/__init__.py": "",
+                "other/tests/helper.py": "from . import deeper\n",
+                "other/tests/deeper.py": "",
+                "other/tests/test_it.py": "",
+            },
+        },
+    )
+    kept, _ = slim_it(tree, tmp_path / "out")
+    wanted = {f"other/tests/{name}.py" for name in ("__init__", "helper", "deeper")}
+    assert kept >= wanted
+    assert "other/tests/test_it.py" not in kept
+
+
+def test_an_imported_docs_package_stays_whole(tmp_path: Path) -> None:
+    """botocore.docs is code with data beside it; boto3.docs is imported relatively."""
+    tree = make_tree(
+        tmp_path / "tree",
+        {
+            "lib": {
+                "lib/__init__.py": "",
+                "lib/api/__init__.py": "from ..docs import make\n",
+                "lib/docs/__init__.py": "",
+                "lib/docs/make.py": "",
+                "lib/docs/templates/a.txt": "",
+                "lib/api/docs/page.rst": "",
+            }
+        },
+    )
+    kept, _ = slim_it(tree, tmp_path / "out")
+    assert kept >= {"lib/docs/__init__.py", "lib/docs/make.py", "lib/docs/templates/a.txt"}
+    assert "lib/api/docs/page.rst" not in kept
+
+
+def test_exemptions(tmp_path: Path) -> None:
+    """django.test is public; lazy_loader reads stubs, in the distributions that use it alone."""
+    tree = make_tree(
+        tmp_path / "tree",
+        {
+            "django": {"django/test/client.py": ""},
+            "lazy": {"lazy/__init__.py": "lazy.attach_stub(__name__, __file__)", "lazy/__init__.pyi": ""},
+            "eager": {"eager/__init__.py": "", "eager/__init__.pyi": ""},
+        },
+    )
+    kept, _ = slim_it(tree, tmp_path / "out")
+    assert kept >= {"django/test/client.py", "lazy/__init__.pyi"}
+    assert "eager/__init__.pyi" not in kept
+
+
+def test_bytecode_is_ours_and_of_this_version_alone(tmp_path: Path) -> None:
+    """pip's bytecode is compiled anew, other versions' and orphans go, ours is shared."""
+    tree = make_tree(tmp_path / "tree", {"pkg": {"pkg/__init__.py": "", "pkg/a.py": "x = 1\n"}})
+    cache = tree.root / "pkg/__pycache__"
+    compile_tree(tree.root, own())
+    ours = (cache / f"a.{TAG}.pyc").read_bytes()
+    pips = ours[:4] + bytes(4) + b"timesize" + ours[16:]
+    (cache / f"__init__.{TAG}.pyc").write_bytes(pips)
+    for name in ("a.cpython-27.pyc", f"a.{TAG}.opt-1.pyc", f"gone.{TAG}.pyc"):
+        (cache / name).write_bytes(ours)
+    _, report = slim_it(tree, tmp_path / "out")
+    out = tmp_path / "out/pkg/__pycache__"
+    assert sorted(path.name for path in out.iterdir()) == [f"__init__.{TAG}.pyc", f"a.{TAG}.pyc"]
+    assert all(path.read_bytes()[4:8] == b"\1\0\0\0" for path in out.iterdir())
+    assert (out / f"a.{TAG}.pyc").stat().st_ino == (cache / f"a.{TAG}.pyc").stat().st_ino
+    assert (cache / f"__init__.{TAG}.pyc").read_bytes() == pips
+    assert {one.rule: one.files for one in report.dropped if one.rule == "caches"} == {"caches": 3}
+
+
+def test_without_sources_modules_still_import(tmp_path: Path) -> None:
+    """Bytecode takes its source's place, where Python finds it; RECORD says so."""
+    tree = make_tree(
+        tmp_path / "tree", {"pkg": {"pkg/__init__.py": "from . import a\n", "pkg/a.py": "x = 1\n"}}
+    )
+    out = tmp_path / "out"
+    slimmed, report = slim(tree, out, trace=touched(), interpreter=own(), options=SlimOptions(sources=False))
+    check_sums(tree, slimmed, report)
+    assert not [path for path in paths(out) if path.endswith(".py") or "__pycache__" in path]
+    found = trace.run(slimmed, own(), "import pkg.a; assert pkg.a.x == 1")
+    assert found.files == ("pkg/__init__.pyc", "pkg/a.pyc")
+    assert "pkg/a.pyc" in slimmed.distributions[0].files
+
+
+def test_metadata_still_works(tmp_path: Path) -> None:
+    """importlib.metadata finds the distribution, its version, and the files that are there."""
+    tree = make_tree(
+        tmp_path / "tree", {"pkg": {"pkg/__init__.py": "", "pkg/tests/a.py": "", "pkg/a,b.txt": ""}}
+    )
+    out = tmp_path / "out"
+    slim_it(tree, out)
+    [found] = distributions(path=[str(out)])
+    assert (found.metadata["Name"], found.version) == ("pkg", "1")
+    assert found.files is not None
+    assert all((out / str(path)).is_file() for path in found.files)
+    assert "pkg/__init__.py" in map(str, found.files)
+
+
+def test_the_installed_tree_stays_as_it_is(tmp_path: Path) -> None:
+    """Unchanged files are hard links, and none is written through."""
+    tree = full_tree(tmp_path / "tree")
+    (tree.root / "pkg/lib.so").write_bytes(Path(backend_c.__file__).read_bytes())
+    before = {path: hashlib.sha256((tree.root / path).read_bytes()).digest() for path in paths(tree.root)}
+    slim_it(tree, tmp_path / "out")
+    slim_it(tree, tmp_path / "bare", sources=False)
+    after = {path: hashlib.sha256((tree.root / path).read_bytes()).digest() for path in paths(tree.root)}
+    assert before == after
+    assert (tmp_path / "out/pkg/data.json").stat().st_ino == (tree.root / "pkg/data.json").stat().st_ino
+
+
+def test_same_tree_twice(tmp_path: Path) -> None:
+    """Same tree, same options: the same files with the same bytes and the same report."""
+    first_tree, second_tree = full_tree(tmp_path / "a"), full_tree(tmp_path / "other/place")
+    _, first = slim_it(first_tree, tmp_path / "out1")
+    _, second = slim_it(second_tree, tmp_path / "out2")
+    assert first == second
+    assert paths(tmp_path / "out1") == paths(tmp_path / "out2")
+    for path in paths(tmp_path / "out1"):
+        assert (tmp_path / "out1" / path).read_bytes() == (tmp_path / "out2" / path).read_bytes()
+
+
+class Listening:
+    """Progress that remembers what was said."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    @contextmanager
+    def step(self, name: str, *, total: int | None = None, unit: str = "") -> Iterator[Advance]:
+        with QUIET.step(name) as advance:
+            yield advance
+
+    def note(self, message: str) -> None:
+        self.said.append(message)
+
+    def warn(self, message: str) -> None:
+        self.said.append(message)
+
+
+def debug_tree(root: Path) -> Tree:
+    """A tree with real libraries that have symbols to strip: those of this environment."""
+    site = Path(backend_c.__file__).parent.parent
+    found = [p for p in sorted(site.rglob("*.so")) if elf.is_elf(p) and strip(p.read_bytes())][:3]
+    assert found, "no shared object of this environment can be stripped"
+    return make_tree(root, {"libs": {f"libs/{n}/{p.name}": p.read_bytes() for n, p in enumerate(found)}})
+
+
+def test_stripped_objects_are_loaded(tmp_path: Path) -> None:
+    """Each is smaller, keeps its mode and loads; the report counts the bytes under ``strip``."""
+    tree = debug_tree(tmp_path / "tree")
+    objects = [path for path in paths(tree.root) if path.endswith(".so")]
+    (tree.root / objects[0]).chmod(0o755)
+    _, report = slim_it(tree, tmp_path / "out")
+    assert report.reverted == {}
+    saved = sum(one.bytes for one in report.dropped if one.rule == "strip")
+    assert saved == sum(
+        (tree.root / path).stat().st_size - (tmp_path / "out" / path).stat().st_size for path in objects
+    )
+    assert saved > 0
+    assert (tmp_path / "out" / objects[0]).stat().st_mode & 0o777 == 0o755
+
+
+def test_stripping_can_be_switched_off(tmp_path: Path) -> None:
+    """``strip=False`` leaves every shared object its bytes."""
+    tree = debug_tree(tmp_path / "tree")
+    _, report = slim_it(tree, tmp_path / "out", strip=False)
+    assert not [one for one in report.dropped if one.rule == "strip"]
+
+
+def test_an_object_that_no_longer_loads_is_reverted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only that one gets its original bytes back, and the report says why."""
+    tree = debug_tree(tmp_path / "tree")
+    objects = sorted(path for path in paths(tree.root) if path.endswith(".so"))
+    broken = (tree.root / objects[0]).read_bytes()
+
+    def cut_one(data: bytes) -> bytes | None:
+        return data[:4096] if data == broken else strip(data)
+
+    monkeypatch.setattr(stripping, "strip", cut_one)
+    said = Listening()
+    slimmed, report = slim(
+        tree,
+        tmp_path / "out",
+        trace=touched(),
+        interpreter=own(),
+        options=SlimOptions(),
+        progress=said,
+    )
+    check_sums(tree, slimmed, report)
+    assert list(report.reverted) == [objects[0]]
+    assert (tmp_path / "out" / objects[0]).read_bytes() == broken
+    assert any(objects[0] in line for line in said.said)
+
+
+def test_what_did_not_load_before_is_not_held_against_stripping(tmp_path: Path) -> None:
+    """A library that needs others to be loaded first fails both ways and stays stripped."""
+    tree = debug_tree(tmp_path / "tree")
+    [path] = sorted(path for path in paths(tree.root) if path.endswith(".so"))[:1]
+    data = (tree.root / path).read_bytes()
+    assert b"libc.so.6\0" in data
+    (tree.root / path).write_bytes(data.replace(b"libc.so.6\0", b"nolib.so6\0"))
+    _, report = slim_it(tree, tmp_path / "out")
+    assert report.reverted == {}
+    assert (tmp_path / "out" / path).stat().st_size < len(data)
+
+
+def test_a_target_that_cannot_run_here(tmp_path: Path) -> None:
+    """Without an interpreter nothing is loaded or compiled, and that is said."""
+    tree = debug_tree(tmp_path / "tree")
+    said = Listening()
+    slimmed, report = slim(
+        tree, tmp_path / "out", trace=touched(), interpreter=None, options=SlimOptions(), progress=said
+    )
+    check_sums(tree, slimmed, report)
+    assert report.reverted == {}
+    assert any("cannot run on this machine" in line for line in said.said)
+
+
+def test_bad_input(tmp_path: Path) -> None:
+    """An unknown rule and a destination with something in it are the user's to mend."""
+    tree = full_tree(tmp_path / "tree")
+    with pytest.raises(ConfigurationError, match="no slimming rule 'test'") as caught:
+        slim_it(tree, tmp_path / "out", disable=("test",))
+    assert caught.value.hint == "did you mean 'tests'?"
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full/x").write_text("")
+    with pytest.raises(ConfigurationError, match="not empty"):
+        slim_it(tree, tmp_path / "full")
+
+
+def test_a_failure_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Interrupted half way, there is neither a destination nor anything beside it."""
+
+    def interrupted(data: bytes) -> bytes | None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(stripping, "strip", interrupted)
+    tree = debug_tree(tmp_path / "tree")
+    with pytest.raises(KeyboardInterrupt):
+        slim_it(tree, tmp_path / "out")
+    assert [path.name for path in tmp_path.iterdir()] == ["tree"]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "matching", "other"),
+    [
+        ("*.pyx", ["a.pyx", "a/b/c.pyx"], ["a.py", "a.pyx/b"]),
+        ("a/*.txt", ["a/b.txt"], ["a/b/c.txt", "b/a/c.txt"]),
+        ("a/**", ["a/b", "a/b/c"], ["a", "b/a/c"]),
+        ("a/", ["a/b/c"], ["a"]),
+        ("**/tests/**", ["tests/a", "x/y/tests/a/b"], ["mytests/a", "x/tests"]),
+        ("**", ["a", "a/b/c"], []),
+        ("a?.py", ["ab.py"], ["a/.py", "abc.py"]),
+        ("a[1].txt", ["a[1].txt"], ["a1.txt"]),
+    ],
+)
+def test_patterns(pattern: str, matching: list[str], other: list[str]) -> None:
+    """``*`` stays in its folder, ``**`` does not, and a bare name is looked for everywhere."""
+    matches = matcher([pattern])
+    assert [path for path in matching + other if matches(path)] == matching
+
+
+@given(st.lists(st.text("ab*?/.[](+", min_size=1, max_size=8)), st.text("ab/.[](+", max_size=8))
+def test_any_pattern_is_a_pattern(patterns: list[str], path: str) -> None:
+    """No pattern is an error, and one without wildcards matches itself."""
+    matcher(patterns)(path)
+    if path and not path.startswith("/") and not path.endswith("/"):
+        assert matcher([path])(path)
