@@ -62,14 +62,18 @@ class Fetcher:
     Args:
         place: Where they go.
         source: Where they are.
-        decoder: The zstd decoder's module.
+        load_decoder: Loads the zstd decoder's module, while the first bytes are on their way.
         alive: Called between frames; raises to give up (the parent process is gone).
     """
 
-    def __init__(self, place: Place, source: Source, decoder: Any, alive: Callable[[], None]) -> None:
+    def __init__(
+        self, place: Place, source: Source, load_decoder: Callable[[], Any], alive: Callable[[], None]
+    ) -> None:
         self.place = place
         self.source = source
-        self.decoder = decoder
+        self._load_decoder = load_decoder
+        self._decoder: Any = None
+        self._decoder_lock = allocate_lock()
         self.alive = alive
         self.stats = Stats()
         self._failed: BaseException | None = None
@@ -114,6 +118,7 @@ class Fetcher:
 
         for _ in list(running):
             (spawn or start_new_thread)(work, ())
+        self._decompressor()
         done.acquire()
         if self._failed is not None:
             raise self._failed
@@ -159,10 +164,17 @@ class Fetcher:
             with slot.lock:
                 # The digest vouches for the bytes; the sizes in the index bound what they may become.
                 data = slot.buffer[: index.frame_size[frame]]
-                decompress(self.decoder, view, data)
+                decompress(self._decompressor(), view, data)
                 self.place.put(frame, data)
             self.stats.frames += 1
             del left[0]
+
+    def _decompressor(self) -> Any:
+        """The decoder's module; the first who asks loads it, the others wait."""
+        with self._decoder_lock:
+            if self._decoder is None:
+                self._decoder = self._load_decoder()
+            return self._decoder
 
     def _gave_up(self, error: S3Error, attempts: int) -> str:
         tried = " (%d attempts)" % attempts if attempts > 1 else ""

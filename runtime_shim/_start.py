@@ -11,14 +11,13 @@ import time
 from _thread import get_ident, start_new_thread
 
 from ._disk import PackError, Place
-from ._fetch import Fetcher
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable
 
+    from ._fetch import Fetcher
     from ._index import Index
-    from ._s3 import Source
 
 POLL = 0.0005
 # How often a waiting thread looks whether the fetching process is still there.
@@ -41,16 +40,17 @@ class Pack:
 
     Args:
         place: Where its frames go.
-        source: Where they come from.
-        load_decoder: Loads the zstd decoder; called only by who decompresses.
+        make_fetcher: Makes a fetcher for it, given what to call between frames. Called only by who
+            fetches: a warm start imports neither sockets nor hashes.
         eager: Number of frames to fetch at once, from the first; the rest are fetched on demand.
     """
 
-    def __init__(self, place: Place, source: Source, load_decoder: Callable[[], Any], eager: int) -> None:
+    def __init__(
+        self, place: Place, make_fetcher: Callable[[Place, Callable[[], None]], Fetcher], eager: int
+    ) -> None:
         self.place = place
         self.index: Index = place.index
-        self.source = source
-        self.load_decoder = load_decoder
+        self.make_fetcher = make_fetcher
         self.eager = eager
         self.began = time.time()
         self.waited = 0.0
@@ -120,7 +120,7 @@ class Pack:
                 if os.getppid() != parent:
                     raise ParentGone
 
-            fetcher = Fetcher(self.place, self.source, self.load_decoder(), alive)
+            fetcher = self.make_fetcher(self.place, alive)
             began = time.time()
             try:
                 fetcher.run(missing)
@@ -141,7 +141,7 @@ class Pack:
     def _in_threads(self, missing: list[int], lock: int) -> None:
         """The same in this process: it has threads already, so forking it is not safe."""
         self._thread_lock = lock
-        fetcher = Fetcher(self.place, self.source, self.load_decoder(), lambda: None)
+        fetcher = self.make_fetcher(self.place, lambda: None)
         began = time.time()
 
         def marked(work: Callable[[], None]) -> None:
@@ -232,7 +232,7 @@ class Pack:
         self.fetching_threads.add(ident)
         try:
             self.place.check_space([frame])
-            Fetcher(self.place, self.source, self.load_decoder(), lambda: None).run([frame])
+            self.make_fetcher(self.place, lambda: None).run([frame])
         finally:
             self.fetching_threads.discard(ident)
 

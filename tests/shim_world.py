@@ -101,12 +101,21 @@ class World:
         return self.root / self.pack.id[:16] / "site"
 
     def link(self, *, bandwidth_mbps: float | None = None, faults: Iterable[Fault] = ()) -> None:
-        """Set what the link does from now on; requests count from 1 again."""
-        self.endpoint.set_link(self.keys.access_key, bandwidth_mbps, None, faults)
+        """Begin anew with the endpoint: credentials, link and log of their own.
+
+        Requests count from 1, and what an earlier start is still being sent is in nobody's log.
+        """
+        self.keys = new_credentials()
+        self.endpoint.grant(self.keys, [f"bucket/{self.key}"], bandwidth_mbps=bandwidth_mbps, faults=faults)
+        self.environment.update(
+            AWS_ACCESS_KEY_ID=self.keys.access_key,
+            AWS_SECRET_ACCESS_KEY=self.keys.secret_key,
+            AWS_SESSION_TOKEN=self.keys.session_token,
+        )
 
     def log(self) -> list[Entry]:
-        """The requests since the last call."""
-        return self.endpoint.log(clear=True)
+        """The requests since the last call or ``link``."""
+        return [entry for entry in self.endpoint.log(clear=True) if entry.access_key == self.keys.access_key]
 
     def popen(self, code: str, **environment: str) -> subprocess.Popen[str]:
         """Start ``code`` in the function's folder as Lambda would start its handler's module."""
@@ -174,17 +183,14 @@ def make_world(folder: Path, interpreter: Interpreter, cache: Path, endpoint: En
     location = {"id": pack.id, "bucket": "bucket", "key": key, "region": "us-east-1"}
     (shim / "location.json").write_text(json.dumps(location))
     shutil.copy(decoder.extension(tree.target, cache), shim / "backend_c.so")
-    keys = new_credentials()
-    endpoint.grant(keys, [f"bucket/{key}"])
     root = folder / "root"
     environment = {
         "PATH": os.environ["PATH"],
         "AWS_ENDPOINT_URL_S3": endpoint.url,
         "AWS_REGION": "us-east-1",
-        "AWS_ACCESS_KEY_ID": keys.access_key,
-        "AWS_SECRET_ACCESS_KEY": keys.secret_key,
-        "AWS_SESSION_TOKEN": keys.session_token,
         "LAMBDAPACK_ROOT": str(root),
         "PYTHONDONTWRITEBYTECODE": "1",
     }
-    return World(interpreter, pack, function, root, endpoint, keys, environment)
+    world = World(interpreter, pack, function, root, endpoint, new_credentials(), environment)
+    world.link()
+    return world

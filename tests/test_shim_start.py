@@ -46,7 +46,6 @@ def world(tmp_path_factory: pytest.TempPathFactory, lambdapack_cache: Path) -> I
 def cold(world: World) -> None:
     world.forget()
     world.link()
-    world.log()
 
 
 def last_line(text: str) -> dict[str, object]:
@@ -89,9 +88,8 @@ def test_the_first_requests_are_for_the_first_frames(world: World) -> None:
 
 
 def test_imports_go_on_while_later_frames_are_still_on_their_way(world: World) -> None:
-    """A module waits for its own frames only: here the rest never comes, and the import returns."""
-    stalled = tuple(Fault(nth=n, kind="stall", seconds=4.0) for n in range(2, 30))
-    world.link(faults=stalled)
+    """A module waits for its own frames only: the import returns long before a slow link is done."""
+    world.link(bandwidth_mbps=8)  # 20 s for all of it
     code = """
         import runtime_shim, heavy
         from runtime_shim import _pack
@@ -164,8 +162,8 @@ def test_a_process_with_threads_fetches_without_forking(world: World) -> None:
         Fault(nth=1, kind="close"),
         Fault(nth=2, kind="reset", after=100),
         Fault(nth=3, kind="truncate", after=5),
-        Fault(nth=2, kind="corrupt", after=20_000),
-        Fault(nth=2, kind="stall", after=1_000, seconds=7.0),
+        Fault(nth=2, kind="corrupt", after=20),
+        Fault(nth=2, kind="stall", after=100, seconds=7.0),
     ],
     ids=lambda fault: f"{fault.kind}{fault.status if fault.kind == 'status' else ''}",
 )

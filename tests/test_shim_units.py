@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 import urllib.parse
 
@@ -12,7 +13,7 @@ from botocore.credentials import Credentials
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime_shim import _fetch, _s3
+from runtime_shim import _fetch, _index, _s3
 from runtime_shim._index import Index
 
 
@@ -108,3 +109,27 @@ def test_a_file_is_complete_after_exactly_the_frames_it_touches(sizes: list[int]
     for file, size in enumerate(sizes):
         touched = {(offsets[file] + byte) // frame for byte in range(max(size, 1))}
         assert set(index.frames_of(file)) == touched
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda children: st.lists(children) | st.dictionaries(st.text(), children),
+)
+
+
+@given(JSON)
+def test_the_scanner_reads_what_json_reads(document: object) -> None:
+    """Reading JSON without the json module gives what the json module gives."""
+    assert _index.loads(json.dumps(document).encode()) == document
+
+
+@given(st.binary(max_size=40))
+def test_what_is_not_json_is_a_value_error(data: bytes) -> None:
+    """Damaged bytes end in a ValueError, whichever way they are damaged, exactly when json says so."""
+    try:
+        expected = json.loads(data.decode("utf-8"))
+    except ValueError:
+        with pytest.raises(ValueError):  # which one does not matter
+            _index.loads(data)
+    else:
+        assert repr(_index.loads(data)) == repr(expected)
