@@ -14,6 +14,7 @@ import pytest
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
+_QUICK = "6"  # what is checked here does not depend on how hard the pack was compressed
 
 
 def _copy(name: str, tmp_path: Path) -> Path:
@@ -51,7 +52,7 @@ def test_spacy_finds_entities(run_lambdapack: Run, tmp_path: Path) -> None:
 def test_sklearn_and_pandas_predict(run_lambdapack: Run, tmp_path: Path) -> None:
     """A model trained in the handler predicts both classes; pandas gives their means."""
     folder = _copy("sklearn-pandas", tmp_path)
-    run_lambdapack("build", cwd=folder)
+    run_lambdapack("build", "--level", _QUICK, cwd=folder)
     run_lambdapack("deploy", cwd=folder)
     for one in _cold_and_warm(run_lambdapack, folder):
         assert one["payload"] == {
@@ -88,7 +89,7 @@ def test_torch_runs_with_the_default_tmp(
         assert "nvidia" in refused or "triton" in refused
         assert "CPU" in refused
         return
-    run_lambdapack("build", cwd=folder)
+    run_lambdapack("build", "--level", _QUICK, cwd=folder)
     run_lambdapack("deploy", cwd=folder)
     for one in _cold_and_warm(run_lambdapack, folder, "--tmp", "512"):
         assert one["payload"]["outputs"] == [0.0, 1.0, 1.0, 0.0]

@@ -7,6 +7,8 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from lambdapack import config
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -29,6 +31,7 @@ def test_it_overwrites_nothing(run_lambdapack: Run, tmp_path: Path) -> None:
     assert (tmp_path / "app.py").read_text() == "mine"
 
 
+@pytest.mark.slow
 def test_the_project_builds_deploys_and_answers(run_lambdapack: Run, tmp_path: Path) -> None:
     """init, build, deploy and invoke need no further argument; a second build and a status are free."""
     run_lambdapack("init", "hello", cwd=tmp_path)

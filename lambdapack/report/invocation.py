@@ -25,7 +25,7 @@ def _is_metric(line: str) -> bool:
     if not line.startswith("{") or '"_aws"' not in line:
         return False
     try:
-        return json.loads(line).get("lambdapack") == "cold_start"
+        return bool(json.loads(line).get("lambdapack") == "cold_start")
     except (ValueError, AttributeError):
         return False
 
