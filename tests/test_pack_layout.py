@@ -117,6 +117,15 @@ def test_traced_source_means_its_bytecode(tmp_path: Path) -> None:
     assert order(layout, Band.LAZY_SOURCE) == ["p/a.py", "q.py"]
 
 
+def test_source_that_was_read_beside_its_bytecode_is_hot(tmp_path: Path) -> None:
+    """An import reads the bytecode alone: a trace that names both saw something read the text as well."""
+    files = {"p/a.py": b"", "p/__pycache__/a.cpython-311.pyc": b"", "p/b.py": b""}
+    layout = arrange(
+        packing.tree(tmp_path, files), packing.trace("p/__pycache__/a.cpython-311.pyc", "p/a.py")
+    )
+    assert order(layout, Band.HOT) == ["p/__pycache__/a.cpython-311.pyc", "p/a.py"]
+
+
 def test_native_data_comes_before_any_code_of_its_distribution(tmp_path: Path) -> None:
     """Nothing can make a native open wait: the file is first, in its distribution, and grouped by the
     top-level name whose import waits for it, "*" where there is no such module."""

@@ -189,19 +189,24 @@ def _touched(traced: Iterable[str], kinds: Mapping[str, str], target: Target) ->
     """The traced files as they are in the tree now.
 
     A trace may have run before bytecode was compiled (it then names the source that Python read) or
-    over bytecode that is gone. Source beside its bytecode is never hot: an import does not read it.
+    over bytecode that is gone. An import does not read the source beside its bytecode: where the trace
+    names both, something else did (TorchScript compiles from source text), and the source is hot too.
     """
+    touched = dict.fromkeys(traced)
     sources = {
         bytecode_path(path.removesuffix("c"), target): path
         for path in kinds
         # A tree without sources has its bytecode in their place.
         if path.endswith(".py") or (path.endswith(".pyc") and "__pycache__/" not in path)
     }
-    for path in traced:
+    for path in touched:
         if kinds.get(path) == _index.NATIVE_DATA:
             yield path
             continue
         compiled = bytecode_path(path, target) if path.endswith(".py") else path
+        if compiled != path and compiled in touched and path in kinds:
+            yield path
+            continue
         present = compiled if compiled in kinds else sources.get(compiled, path)
         if present in kinds:
             yield present
