@@ -7,7 +7,7 @@ import secrets
 import subprocess
 import sys
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -30,22 +30,27 @@ def new_credentials(expires: float | None = None) -> Credentials:
     )
 
 
+_COMMAND = (sys.executable, "-m", "lambdapack.local.s3", "--control")
+
+
 class Endpoint:
     """Starts the endpoint's process and talks to it. Safe to use from several threads.
 
     Args:
         root: Folder of ``<bucket>/<key>``.
+        host: The address that it listens on.
+        prefix: What its command begins with, to run it somewhere else, in a network namespace say.
 
     Raises:
         ToolError: It does not start.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, host: str = "127.0.0.1", prefix: Sequence[str] = ()) -> None:
         root.mkdir(parents=True, exist_ok=True)
         self._lock = threading.Lock()
         # In a session of its own: Ctrl-C in a terminal is for us; the end of stdin is for it.
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "lambdapack.local.s3", "--control", "--root", str(root)],
+            [*prefix, *_COMMAND, "--root", str(root), "--host", host],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

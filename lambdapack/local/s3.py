@@ -65,16 +65,17 @@ class S3Server:
     Args:
         root: Folder of ``<bucket>/<key>``.
         grants: Who may do what.
-        port: On 127.0.0.1; 0 takes a free one.
+        port: 0 takes a free one.
+        host: The address to listen on.
     """
 
-    def __init__(self, root: Path, grants: Grants, *, port: int = 0) -> None:
+    def __init__(self, root: Path, grants: Grants, *, port: int = 0, host: str = "127.0.0.1") -> None:
         self.objects = Objects(root)
         self.grants = grants
         self.log = RequestLog()
         self._connections = itertools.count(1)
-        self._listener = socket.create_server(("127.0.0.1", port), backlog=128)
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self._listener = socket.create_server((host, port), backlog=128)
+        self.url = f"http://{host}:{self._listener.getsockname()[1]}"
 
     def serve(self) -> None:
         """Accept connections until ``close``."""

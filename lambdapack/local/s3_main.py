@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Serve; see the module's docstring."""
     options = _parser().parse_args(arguments)
     try:
-        server = S3Server(options.root, Grants(_grants(options)), port=options.port)
+        server = S3Server(options.root, Grants(_grants(options)), port=options.port, host=options.host)
     except (LambdapackError, OSError, ValueError) as error:
         print(f"lambdapack.local.s3: {error}", file=sys.stderr)
         raise SystemExit(2) from None
@@ -54,7 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m lambdapack.local.s3", description=S3Server.__doc__)
     parser.add_argument("--root", type=Path, required=True, help="folder of BUCKET/KEY")
-    parser.add_argument("--port", type=int, default=0, help="on 127.0.0.1; 0 takes a free one")
+    parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
     parser.add_argument("--control", action="store_true", help="take commands as JSON lines on stdin")
     parser.add_argument("--access-key", help="without it, only grants given by --control count")
     parser.add_argument("--secret-key", default="")
