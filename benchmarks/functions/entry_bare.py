@@ -1,0 +1,5 @@
+"""A function without dependencies."""
+
+
+def handler(event, context):
+    return None
