@@ -64,7 +64,10 @@ def locate(location: str, pack_id: str, region: str) -> Location:
     """Where a pack is, or will be, under ``s3://BUCKET/PREFIX``."""
     match = re.fullmatch(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/(.*))?", location)
     if match is None:
-        raise ConfigurationError(f"{location!r} is not a location like s3://BUCKET/PREFIX")
+        raise ConfigurationError(
+            f"{location!r} is not a location like s3://BUCKET/PREFIX (a bucket's name has 3 to 63 lower-case "
+            "letters, digits, dots and hyphens)"
+        )
     bucket, prefix = match.groups()
     return Location(bucket, store.key(prefix or "", pack_id), region)
 

@@ -278,6 +278,14 @@ def test_a_conflict_names_who_wants_what(world: World) -> None:
     assert "right 1 wants shared>=2" in message
 
 
+def test_a_conflict_is_one_even_where_a_version_has_no_wheel(world: World) -> None:
+    """Wishes that no version meets are a conflict, not a missing wheel of the version that one allows."""
+    wheel(world.folder, "shared", "2")
+    wheel(world.folder, "shared", "1", tag="cp27-cp27m-manylinux1_x86_64")
+    message = world.error("shared>=2", "shared<2").message
+    assert "no version of shared satisfies everybody" in message
+
+
 def test_a_conflict_with_a_constraint_names_it(world: World, tmp_path: Path) -> None:
     """A constraint that leaves nothing is named by its file and line; pip's own constraints count too."""
     wheel(world.folder, "app", "2")

@@ -59,7 +59,12 @@ def explain(failure: Failure, target: Target, glibc: tuple[int, int]) -> Lambdap
         there = files.get(want.name, ())
         if want.name and not any(file.fits for file in there) and unreachable:
             return pip.network_error(doing, unreachable)
-        error = _alone(want, there, target, glibc) or _limited(want, limits, there)
+        same = [other for other in wants if other.name == want.name]
+        error = (
+            (_conflict(same, limits, target, "") if _contradict(same, there) else None)
+            or _alone(want, there, target, glibc)
+            or _limited(want, limits, there)
+        )
         if error is not None:
             return error
     return _conflict(wants, limits, target, str(facts.get("message", "")))
@@ -114,6 +119,15 @@ def _alone(
         f"there is {describe_files(files, target, glibc)}",
         hint=ways_out(files, target, glibc),
     )
+
+
+def _contradict(wants: Sequence[_Want], there: Sequence[File]) -> bool:
+    """Whether each of ``wants`` has a version, wheel or not, and no version suits them all."""
+    if any(want.python for want in wants):
+        return False
+    versions = {file.version for file in there}
+    suits = [{v for v in versions if want.specifier.contains(v, prereleases=True)} for want in wants]
+    return all(suits) and not set.intersection(*suits)
 
 
 def _limited(want: _Want, limits: Sequence[_Want], there: Sequence[File]) -> LambdapackError | None:
