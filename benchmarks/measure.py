@@ -28,6 +28,8 @@ class Measurement:
         total_s: From the start of the process to the first answer; ``None`` where there was none.
         unpack_s: From the start of the process to the first line that imports a dependency.
         import_s: From there to the first answer.
+        cpu_s: CPU time of all its processes until then: it says what was computed, also where the machine
+            has other work.
         peak_bytes: Resident memory of all its processes, each at its own peak.
         child_peak_bytes: Of that, what was not the main process's.
         requests, fetched_bytes: What S3 answered.
@@ -48,6 +50,7 @@ class Measurement:
     total_s: float | None = None
     unpack_s: float | None = None
     import_s: float | None = None
+    cpu_s: float | None = None
     peak_bytes: int = 0
     child_peak_bytes: int = 0
     requests: int = 0
@@ -100,6 +103,7 @@ def _times(raw: Raw) -> dict[str, Any]:
     answered, ready = raw.document["answered"], raw.document["dependencies"]
     found = {
         "total_s": round(answered - raw.started, 4),
+        "cpu_s": round(raw.document["cpu"], 2),
         "warm_us": raw.document["warm_us"],
         "shim": raw.document["stats"],
     }

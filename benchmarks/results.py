@@ -16,7 +16,7 @@ from benchmarks.measure import Measurement
 from benchmarks.ways import FLOOR, OURS, S3_PEERS
 from lambdapack import atomic
 
-__all__ = ["Case", "Line", "document", "summarise", "write"]
+__all__ = ["Case", "Line", "document", "fastest_peer", "summarise", "write"]
 
 VERSION = 1
 
@@ -41,6 +41,7 @@ class Line:
         lowest_s, highest_s: Of the totals.
         ours: Median over the rounds of this way's total over lambdapack's: how many times faster that is.
         floor: Median over the rounds of this way's total over the plain directory's.
+        shim: Medians of the numbers of ``runtime_shim.stats()``.
     """
 
     case: Case
@@ -54,6 +55,7 @@ class Line:
     highest_s: float | None
     unpack_s: float | None
     import_s: float | None
+    cpu_s: float | None
     ours: float | None
     floor: float | None
     peak_bytes: int
@@ -62,6 +64,7 @@ class Line:
     written_bytes: int
     tmp_peak_bytes: int
     warm_us: float | None
+    shim: Mapping[str, float]
 
 
 def summarise(runs: Iterable[Measurement]) -> list[Line]:
@@ -98,6 +101,7 @@ def _line(
         highest_s=max(totals, default=None),
         unpack_s=_median(run.unpack_s for run in good),
         import_s=_median(run.import_s for run in good),
+        cpu_s=_median(run.cpu_s for run in good),
         ours=_ratio(good, groups.get((case, OURS), [])),
         floor=_ratio(good, groups.get((case, FLOOR), [])),
         peak_bytes=int(median(run.peak_bytes for run in shown)),
@@ -106,7 +110,17 @@ def _line(
         written_bytes=int(median(run.written_bytes for run in shown)),
         tmp_peak_bytes=int(median(run.tmp_peak_bytes for run in shown)),
         warm_us=_median(run.warm_us for run in good),
+        shim=_shim(good),
     )
+
+
+def _shim(runs: Sequence[Measurement]) -> dict[str, float]:
+    numbers: dict[str, list[float]] = {}
+    for run in runs:
+        for name, value in run.shim.items():
+            if isinstance(value, (int, float)):
+                numbers.setdefault(name, []).append(value)
+    return {name: median(values) for name, values in numbers.items()}
 
 
 def _median(values: Iterable[float | None]) -> float | None:

@@ -41,7 +41,7 @@ def _table(case: Case, lines: Sequence[Line]) -> Table:
     table = Table(title=title(case), title_justify="left")
     table.add_column("way")
     for name in (
-        "total s", "min - max", "until first import s", "import s", "x lambdapack", "x plain",
+        "total s", "min - max", "until first import s", "import s", "CPU s", "x lambdapack", "x plain",
         "memory MB", "S3 requests", "fetched MB", "written MB", "/tmp peak MB",
     ):  # fmt: skip
         table.add_column(name, justify="right")
@@ -52,11 +52,11 @@ def _table(case: Case, lines: Sequence[Line]) -> Table:
 
 def _row(line: Line) -> list[str]:
     if line.total_s is None:
-        times = [line.outcome, "", "", "", "", ""]
+        times = [line.outcome, "", "", "", "", "", ""]
     else:
         spread = f"{line.lowest_s:.2f} - {line.highest_s:.2f}"
         total = f"{line.total_s:.2f}" + ("" if line.ok == line.runs else f" ({line.ok} of {line.runs})")
-        times = [total, spread, _number(line.unpack_s), _number(line.import_s)]
+        times = [total, spread, _number(line.unpack_s), _number(line.import_s), _number(line.cpu_s)]
         times += [_number(line.ours), _number(line.floor)]
     sizes = [line.fetched_bytes, line.written_bytes, line.tmp_peak_bytes]
     return [
@@ -81,6 +81,11 @@ def _verdict(lines: Sequence[Line], peer: Line | None) -> str:
     if ours is not None and ours.floor is not None and floor is not None:
         more = (ours.peak_bytes - floor.peak_bytes) / _MB
         parts.append(f"{ours.floor:.2f} x the plain directory, {more:+.0f} MB of memory")
+    if ours is not None and ours.shim:
+        fetch, wait = ours.shim.get("fetch_ms", 0.0), ours.shim.get("wait_ms", 0.0)
+        parts.append(
+            f"its fetching took {fetch:.0f} ms beside the imports, which waited {wait:.0f} ms for it"
+        )
     for line in lines:
         if line.total_s is None:
             parts.append(f"{line.way}: {line.outcome} ({line.detail})")
