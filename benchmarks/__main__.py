@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import fcntl
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timezone
 from itertools import product
 from pathlib import Path
@@ -22,7 +24,7 @@ from benchmarks.show import show, show_limits, show_overheads
 from benchmarks.ways import FLOOR, OURS, WAYS, Way, prepare
 from benchmarks.workloads import WORKLOADS, Workload
 from lambdapack.cli.session import default_cache
-from lambdapack.errors import LambdapackError
+from lambdapack.errors import ConfigurationError, LambdapackError
 from lambdapack.report.live import LineProgress
 from lambdapack.target import Target
 
@@ -36,10 +38,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     console = Console(width=max(180, Console().width))
     try:
-        return run(options, WORKLOADS, console)
+        with _alone(options.cache):
+            return run(options, WORKLOADS, console)
     except LambdapackError as error:
         console.print(f"error: {error}", style="red", markup=False)
         return error.exit_status
+
+
+@contextmanager
+def _alone(cache: Path) -> Iterator[None]:
+    """Two runs at once would measure each other."""
+    place = cache / "bench" / "running"
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with place.open("w") as held:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise ConfigurationError(
+                f"another benchmark is running with the cache {cache}",
+                hint="wait for it, or name another folder with --cache",
+            ) from None
+        yield
 
 
 def run(options: argparse.Namespace, workloads: Sequence[Workload], console: Console) -> int:
@@ -67,7 +86,7 @@ def run(options: argparse.Namespace, workloads: Sequence[Workload], console: Con
         console.print("interrupted: what follows is what was measured until now", style="yellow")
     lines = results.summarise(runs)
     show_limits(console, limited)
-    show(console, lines)
+    show(console, lines, options.bandwidth)
     show_overheads(console, overheads)
     document = results.document(
         runs, overheads, limited=limited, packs=packs, python=kit.interpreter.version, mbit=options.bandwidth

@@ -30,6 +30,7 @@ class Measurement:
         import_s: From there to the first answer.
         cpu_s: CPU time of all its processes until then: it says what was computed, also where the machine
             has other work.
+        child_cpu_s: Of that, what the main process's children took, lambdapack's fetching child say.
         peak_bytes: Resident memory of all its processes, each at its own peak.
         child_peak_bytes: Of that, what was not the main process's.
         requests, fetched_bytes: What S3 answered.
@@ -51,6 +52,7 @@ class Measurement:
     unpack_s: float | None = None
     import_s: float | None = None
     cpu_s: float | None = None
+    child_cpu_s: float | None = None
     peak_bytes: int = 0
     child_peak_bytes: int = 0
     requests: int = 0
@@ -104,6 +106,7 @@ def _times(raw: Raw) -> dict[str, Any]:
     found = {
         "total_s": round(answered - raw.started, 4),
         "cpu_s": round(raw.document["cpu"], 2),
+        "child_cpu_s": round(raw.document["child_cpu"], 2),
         "warm_us": raw.document["warm_us"],
         "shim": raw.document["stats"],
     }

@@ -18,6 +18,7 @@ from lambdapack.errors import ToolError
 __all__ = ["Network"]
 
 _CLONE_NEWNET = 0x40000000  # include/uapi/linux/sched.h
+_NAME = "lambdapack-bench"
 _FAR, _NEAR = "10.83.7.1", "10.83.7.2"
 
 
@@ -42,11 +43,12 @@ class Network:
             raise ToolError("network namespaces need root")
         if missing := [name for name in ("ip", "tc", "nsenter") if not _program(name)]:
             raise ToolError(f"there is no {' and no '.join(missing)}")
-        self.far, self._near = f"lambdapack-s3-{os.getpid()}", f"lambdapack-fn-{os.getpid()}"
+        self.far, self._near = f"{_NAME}-s3-{os.getpid()}", f"{_NAME}-fn-{os.getpid()}"
         self._home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
         try:
+            _sweep()
             self._make(mbit)
-        except ToolError:
+        except BaseException:
             self.close()
             raise
 
@@ -89,6 +91,13 @@ class Network:
             _run("ip", "-n", name, "link", "set", "lo", "up")
         shape = ("tbf", "rate", f"{mbit:g}mbit", "burst", "256k", "latency", "50ms")
         _run("tc", "-n", far, "qdisc", "add", "dev", "s3", "root", *shape)
+
+
+def _sweep() -> None:
+    """Remove what runs that were killed left behind."""
+    for path in Path("/run/netns").glob(f"{_NAME}-*"):
+        if not Path("/proc", path.name.rpartition("-")[2]).exists():
+            _run("ip", "netns", "del", path.name)
 
 
 def _program(name: str) -> str:

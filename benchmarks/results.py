@@ -56,6 +56,7 @@ class Line:
     unpack_s: float | None
     import_s: float | None
     cpu_s: float | None
+    child_cpu_s: float | None
     ours: float | None
     floor: float | None
     peak_bytes: int
@@ -102,6 +103,7 @@ def _line(
         unpack_s=_median(run.unpack_s for run in good),
         import_s=_median(run.import_s for run in good),
         cpu_s=_median(run.cpu_s for run in good),
+        child_cpu_s=_median(run.child_cpu_s for run in good),
         ours=_ratio(good, groups.get((case, OURS), [])),
         floor=_ratio(good, groups.get((case, FLOOR), [])),
         peak_bytes=int(median(run.peak_bytes for run in shown)),

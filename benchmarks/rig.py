@@ -100,6 +100,7 @@ class Rig:
         with ExitStack() as stack:
             self.endpoint = self._connect(stack, s3, mbit)
             scratch.mkdir(parents=True, exist_ok=True)
+            _sweep(scratch)
             self._stack = stack.pop_all()
 
     def __enter__(self) -> Rig:
@@ -156,7 +157,7 @@ class Rig:
         _read_all(way.task)
         # A pipe of its own: what is printed is timed as it comes.
         reader, writer = os.pipe()
-        folder = Path(tempfile.mkdtemp(prefix="bench-", dir=self._scratch))
+        folder = Path(tempfile.mkdtemp(prefix=f"bench-{os.getpid()}-", dir=self._scratch))
         happenings: queue.Queue[Happening] = queue.Queue()
         held: Sandbox | None = None
         try:
@@ -237,7 +238,8 @@ class Box:
             variables |= {"TMPDIR": paths.tmp, "LAMBDAPACK_ROOT": f"{paths.tmp}/lambdapack"}
         argv = [f"{paths.lang}/{self._rig.runtime.executable}", f"{paths.client}/driver.py"]
         procs = [Path(name) for name in held.group.procs]
-        watch = Watch(procs[0] if procs else None, f"{paths.client}/driver.py")
+        # A /tmp that is not private is filled by others too.
+        watch = Watch(procs[0] if procs else None, f"{paths.client}/driver.py", tmp=paths.tmp == "/tmp")
         started = held.start(self._generation, argv, variables, paths.task)
         output, status = self._follow(started + _TIMEOUT, watch)
         document, log = _split(output)
@@ -294,6 +296,13 @@ def _read_all(folder: Path) -> None:
             with path.open("rb", buffering=0) as file:
                 while file.read(1 << 20):
                     pass
+
+
+def _sweep(scratch: Path) -> None:
+    """Remove what runs that were killed left behind."""
+    for path in scratch.glob("bench-*"):
+        if not Path("/proc", path.name.split("-")[1]).exists():
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def _present(names: Sequence[str]) -> list[Path]:

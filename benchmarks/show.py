@@ -22,12 +22,12 @@ def show_limits(console: Console, limited: Mapping[str, str]) -> None:
         console.print(f"[bold]{name}[/]: {how}", highlight=False)
 
 
-def show(console: Console, lines: Sequence[Line]) -> None:
-    """A table a case, and what it says in words."""
+def show(console: Console, lines: Sequence[Line], mbit: float) -> None:
+    """A table a case, and what it says in words. ``mbit``: the link's bandwidth, megabits a second."""
     for case in dict.fromkeys(line.case for line in lines):
         chosen = [line for line in lines if line.case == case]
         console.print(_table(case, chosen))
-        console.print(_verdict(chosen, fastest_peer(lines, case)), highlight=False)
+        console.print(_verdict(chosen, fastest_peer(lines, case), mbit), highlight=False)
         console.print()
 
 
@@ -72,7 +72,7 @@ def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.2f}"
 
 
-def _verdict(lines: Sequence[Line], peer: Line | None) -> str:
+def _verdict(lines: Sequence[Line], peer: Line | None, mbit: float) -> str:
     by_way = {line.way: line for line in lines}
     ours, floor = by_way.get(OURS), by_way.get(FLOOR)
     parts = []
@@ -81,15 +81,21 @@ def _verdict(lines: Sequence[Line], peer: Line | None) -> str:
     if ours is not None and ours.floor is not None and floor is not None:
         more = (ours.peak_bytes - floor.peak_bytes) / _MB
         parts.append(f"{ours.floor:.2f} x the plain directory, {more:+.0f} MB of memory")
-    if ours is not None and ours.shim:
-        fetch, wait = ours.shim.get("fetch_ms", 0.0), ours.shim.get("wait_ms", 0.0)
-        parts.append(
-            f"its fetching took {fetch:.0f} ms beside the imports, which waited {wait:.0f} ms for it"
-        )
+    if ours is not None and ours.total_s is not None:
+        parts += _where_time_goes(ours, mbit)
     for line in lines:
         if line.total_s is None:
             parts.append(f"{line.way}: {line.outcome} ({line.detail})")
     return "; ".join(parts)
+
+
+def _where_time_goes(ours: Line, mbit: float) -> list[str]:
+    link = max(ours.fetched_bytes, 1) * 8 / mbit / 1e6
+    fetch, wait = ours.shim.get("fetch_ms", 0.0), ours.shim.get("wait_ms", 0.0)
+    return [
+        f"{(ours.total_s or 0.0) / link:.2f} x the {link:.2f} s that its bytes alone take over the link",
+        f"its fetching took {fetch:.0f} ms ({(ours.child_cpu_s or 0.0) * 1000:.0f} ms of CPU) beside the imports, which waited {wait:.0f} ms for it",
+    ]
 
 
 def show_overheads(console: Console, overheads: Sequence[Mapping[str, Any]]) -> None:

@@ -18,10 +18,12 @@ class Watch:
     Args:
         members: A file that lists the processes (``cgroup.procs``); without it, descendants of this process.
         mark: What the command lines of processes that count contain.
+        tmp: Whether to look at their /tmp too.
     """
 
-    def __init__(self, members: Path | None, mark: str) -> None:
+    def __init__(self, members: Path | None, mark: str, *, tmp: bool) -> None:
         self._members = members
+        self._tmp = tmp
         self._mark = mark.encode()
         self._peaks: dict[int, int] = {}
         self._seen: dict[int, int] = {}
@@ -57,7 +59,7 @@ class Watch:
         self._look_at_tmp()
 
     def _look_at_tmp(self) -> None:
-        if not self._root:
+        if not self._root or not self._tmp:
             return
         with suppress(OSError):
             room = os.statvfs(self._root)

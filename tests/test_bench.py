@@ -6,6 +6,7 @@ import argparse
 import importlib.util
 import io
 import json
+import os
 import random
 import re
 import sys
@@ -16,12 +17,14 @@ import pytest
 from rich.console import Console
 from wheelhouse import wheel
 
+from benchmarks import rig as rig_module
 from benchmarks.__main__ import _parser, run
 from benchmarks.artifacts import SRP, Kit
 from benchmarks.measure import measure
 from benchmarks.rig import Rig, Setting
 from benchmarks.ways import FLOOR, OURS, PEERS, WAYS, prepare
 from benchmarks.workloads import Workload
+from lambdapack.local.sandbox import ISOLATIONS
 from lambdapack.progress import QUIET
 from lambdapack.target import Target
 
@@ -149,3 +152,25 @@ def test_a_way_that_runs_out_of_space_is_a_result(workload: Workload, cache: Pat
     assert re.search("space|too large", failed.detail)
     assert failed.total_s is None
     assert other.outcome == "ok"
+
+
+@pytest.mark.slow
+def test_without_privileges_it_measures_and_says_what_it_could_not_limit(
+    workload: Workload, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No namespaces, no control groups: the link is the endpoint's, /tmp is not capped, answers are right."""
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(rig_module, "ISOLATIONS", ISOLATIONS[-1:])
+    kit = Kit(cache, Target(f"3.{sys.version_info[1]}"), reuse=False, progress=QUIET)
+    s3 = cache / "bench" / "s3"
+    ways = [
+        prepare(name, kit, workload, folder=cache / "bench" / "ways", s3=s3)
+        for name in (OURS, "usual recipe")
+    ]
+    with Rig(kit.runtime(), s3, mbit=600, scratch=cache / "bench" / "scratch") as rig:
+        ours, recipe = (measure(rig, workload, way, Setting(1769, False, 512), 1) for way in ways)
+    assert (ours.outcome, recipe.outcome) == ("ok", "ok")
+    assert ours.fetched_bytes == ours.shim["bytes"]
+    assert not Path("/tmp/dependencies").exists()
+    assert "not by the kernel" in rig.limited["link"]
+    assert "CPU time is not limited" in rig.limited["environment"]

@@ -63,7 +63,7 @@ def test_the_table_says_what_failed_and_by_how_much_we_win() -> None:
         one("Zappa", 1, None, "no space"),
     ]
     screen = io.StringIO()
-    show(Console(file=screen, width=220), summarise(runs))
+    show(Console(file=screen, width=220), summarise(runs), 600.0)
     text = " ".join(screen.getvalue().split())
     assert "5.00 x faster than usual recipe" in text
     assert "1.20 x the plain directory, +0 MB of memory" in text
