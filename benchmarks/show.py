@@ -92,9 +92,11 @@ def _verdict(lines: Sequence[Line], peer: Line | None, mbit: float) -> str:
 def _where_time_goes(ours: Line, mbit: float) -> list[str]:
     link = max(ours.fetched_bytes, 1) * 8 / mbit / 1e6
     fetch, wait = ours.shim.get("fetch_ms", 0.0), ours.shim.get("wait_ms", 0.0)
+    cpu = (ours.child_cpu_s or 0.0) * 1000
     return [
         f"{(ours.total_s or 0.0) / link:.2f} x the {link:.2f} s that its bytes alone take over the link",
-        f"its fetching took {fetch:.0f} ms ({(ours.child_cpu_s or 0.0) * 1000:.0f} ms of CPU) beside the imports, which waited {wait:.0f} ms for it",
+        f"its fetching took {fetch:.0f} ms ({cpu:.0f} ms of CPU) beside the imports, "
+        f"which waited {wait:.0f} ms for it",
     ]
 
 
