@@ -16,7 +16,7 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, MutableMapping
     from typing import Any, Callable
 
     from ._disk import Place
@@ -94,7 +94,7 @@ METRICS = (
 )
 
 
-def _start(environ: Mapping[str, str]) -> None:
+def _start(environ: MutableMapping[str, str]) -> None:
     """Find the index beside this file and put its pack in place; nothing to do without one."""
     global _pack
     here = os.path.dirname(os.path.abspath(__file__))
@@ -119,7 +119,8 @@ def _start(environ: Mapping[str, str]) -> None:
         ) from error
     _check_target(index.target, PackError)
     disk = environ.get("LAMBDAPACK_MODE", "stream") == "disk"
-    root = environ.get("LAMBDAPACK_ROOT") or "/tmp/lambdapack"
+    # As it is without symbolic links: a path that a library has resolved must still be one of the pack's.
+    root = os.path.realpath(environ.get("LAMBDAPACK_ROOT") or "/tmp/lambdapack")
     place = Place(root, pack_id, index, disk)
 
     def make_fetcher(place: Place, alive: Callable[[], None]) -> Fetcher:
@@ -133,6 +134,7 @@ def _start(environ: Mapping[str, str]) -> None:
     pack.start()
     _pack = pack
     position = _position(environ)
+    _export(environ, place.site if disk else here + "/children")
     if disk:
         pack.wait_eager()
         sys.path.insert(position, place.site)
@@ -142,6 +144,14 @@ def _start(environ: Mapping[str, str]) -> None:
     from ._views import install as install_views
 
     install_views(Guard(install(pack, Contents(index), position)))
+
+
+def _export(environ: MutableMapping[str, str], folder: str) -> None:
+    """Let Python processes that the function starts find the pack as this one does."""
+    before = environ.get("PYTHONPATH", "")
+    if folder not in before.split(os.pathsep):
+        environ["PYTHONPATH"] = folder + os.pathsep + before if before else folder
+    environ["LAMBDAPACK_TAG"] = sys.implementation.cache_tag or ""
 
 
 def _check_target(target: str, error: type[Exception]) -> None:

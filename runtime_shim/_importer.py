@@ -16,14 +16,20 @@ _external: Any = sys.modules["_frozen_importlib_external"]
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from importlib.machinery import ExtensionFileLoader, ModuleSpec, SourceFileLoader, SourcelessFileLoader
+    from importlib.machinery import (
+        ExtensionFileLoader,
+        FileFinder,
+        ModuleSpec,
+        SourceFileLoader,
+        SourcelessFileLoader,
+    )
     from types import CodeType, ModuleType
     from typing import Any
 
     from ._contents import Contents
     from ._start import Pack
 else:
+    FileFinder = _external.FileFinder
     SourceFileLoader = _external.SourceFileLoader
     SourcelessFileLoader = _external.SourcelessFileLoader
     ExtensionFileLoader = _external.ExtensionFileLoader
@@ -44,7 +50,10 @@ class Importer:
         self.site = pack.place.site
         self.contents = contents
         self.files = contents.files
+        # Whether somebody has said that there may be modules that the index does not know.
+        self.changed = False
         self._native = dict(pack.index.native)
+        self._loaders: Any = _external._get_supported_file_loaders()
 
     def relative(self, path: str) -> str | None:
         """``path`` relative to the pack's root, or None if it is elsewhere."""
@@ -69,8 +78,10 @@ class Importer:
     def wait_native(self, top_level: str) -> None:
         """Wait for the files that the native code of ``top_level`` opens: nothing else can make it."""
         for name in ("*", top_level):
-            for file in self._native.pop(name, ()):
+            for file in self._native.get(name, ()):
                 self.pack.wait_file(file)
+            # Not before: another thread's import must not find it gone and go on.
+            self._native.pop(name, None)
 
 
 class PackLoader(SourceFileLoader):
@@ -113,6 +124,9 @@ class PackLoader(SourceFileLoader):
             return super().path_stats(path)
         return {"mtime": 0, "size": self._importer.pack.index.sizes[file]}
 
+    def __reduce__(self) -> Any:
+        return SourceFileLoader, (self.name, self.path)
+
     def set_data(self, path: Any, data: Any, *, _mode: int = 0o666) -> None:
         """Write nothing: the pack's bytecode is complete."""
 
@@ -130,6 +144,9 @@ class PackBytecodeLoader(SourcelessFileLoader):
         """The bytes of the module's file, or of any other."""
         return bytes(self._importer.read(self._file)) if path == self.path else super().get_data(path)
 
+    def __reduce__(self) -> Any:
+        return SourcelessFileLoader, (self.name, self.path)
+
 
 class PackExtensionLoader(ExtensionFileLoader):
     """Loads an extension module once it and its libraries are complete."""
@@ -145,17 +162,24 @@ class PackExtensionLoader(ExtensionFileLoader):
         self._importer.wait_library(self._file)
         return super().create_module(spec)
 
+    def __reduce__(self) -> Any:
+        return ExtensionFileLoader, (self.name, self.path)
 
-class PackFinder:
-    """Finds modules in one folder of a pack: what ``sys.path_hooks`` makes for a path entry."""
+
+class PackFinder(FileFinder):
+    """Finds modules in one folder of a pack: what ``sys.path_hooks`` makes for a path entry.
+
+    A FileFinder, because ``pkgutil`` and ``pkg_resources`` choose what they do by that class. ``pkgutil``
+    then lists the folder, which ``_views`` answers.
+    """
 
     def __init__(self, path: str, importer: Importer) -> None:
-        self.path = path
+        super().__init__(path, *importer._loaders)
         self._importer = importer
         relative = importer.relative(path)
         self._prefix = relative + "/" if relative else ""
 
-    def find_spec(self, fullname: str, target: object = None) -> ModuleSpec | None:
+    def find_spec(self, fullname: str, target: Any = None) -> ModuleSpec | None:
         """The module's spec, as a plain directory's finder gives it; None if it is not here."""
         importer = self._importer
         files = importer.files
@@ -183,7 +207,7 @@ class PackFinder:
             spec = ModuleSpec(fullname, None, is_package=True)
             spec.submodule_search_locations = [importer.site + "/" + base]
             return spec
-        return None
+        return super().find_spec(fullname, target) if importer.changed else None
 
     def _spec(self, fullname: str, path: str, loader: Any, package: bool) -> ModuleSpec:
         spec = ModuleSpec(fullname, loader, origin=path, is_package=package)
@@ -192,31 +216,10 @@ class PackFinder:
             spec.submodule_search_locations = [path.rpartition("/")[0]]
         return spec
 
-    def iter_modules(self, prefix: str = "") -> Iterator[tuple[str, bool]]:
-        """Names and whether they are packages, for ``pkgutil``."""
-        folders = self._importer.contents.children
-        here = folders.get(self._prefix[:-1], {})
-        for name in sorted(here):
-            if here[name] < 0:
-                inside = folders.get(self._prefix + name, {})
-                if "." not in name and "__init__" in map(module_name, inside):
-                    yield prefix + name, True
-                continue
-            stem = module_name(name)
-            if stem and stem != "__init__":
-                yield prefix + stem, False
-
     def invalidate_caches(self) -> None:
-        """Do nothing: a pack does not change."""
-
-
-def module_name(name: str) -> str:
-    """The module that a file of this name is, ``""`` if none."""
-    for suffix in (*EXTENSIONS, ".py", ".pyc"):
-        if name.endswith(suffix):
-            stem = name[: -len(suffix)]
-            return "" if "." in stem else stem
-    return ""
+        """From now on look for modules that were written at run time, too."""
+        self._importer.changed = True
+        super().invalidate_caches()
 
 
 def install(pack: Pack, contents: Contents, position: int) -> Importer:
@@ -225,9 +228,11 @@ def install(pack: Pack, contents: Contents, position: int) -> Importer:
     site = pack.place.site
 
     def hook(path: str) -> PackFinder:
-        if path == site or (isinstance(path, str) and path.startswith(site + "/")):
-            return PackFinder(path, importer)
-        raise ImportError("not in the pack")
+        relative = importer.relative(path + "/") if isinstance(path, str) else None
+        # Not of a file: Python asks before it runs a script by its path.
+        if relative is None or relative[:-1] in contents.files:
+            raise ImportError("not a folder of the pack")
+        return PackFinder(path, importer)
 
     sys.path_hooks.insert(0, hook)
     sys.path_importer_cache.pop(site, None)

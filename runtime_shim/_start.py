@@ -70,6 +70,7 @@ class Pack:
         Raises:
             PackError: No room for it.
         """
+        os.register_at_fork(after_in_child=self._forked)
         place = self.place
         if not place.missing(0, self.eager) and not place.check_files():
             self.resumed = self.eager
@@ -82,6 +83,15 @@ class Pack:
             self._fetch(lock)
         finally:
             os.close(lock)
+
+    def _forked(self) -> None:
+        """In a process that the function forks: the fetching child and thread are its parent's."""
+        if self._child:
+            os.close(self._pipe)
+        if self._thread_lock >= 0:
+            os.close(self._thread_lock)
+        self._child, self._pipe, self._thread_lock = 0, -1, -1
+        self.fetching_threads = set()
 
     def _fetch(self, lock: int) -> None:
         """Fetch as the holder of ``lock``: the caller closes its descriptor, the child keeps its own."""

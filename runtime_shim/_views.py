@@ -11,12 +11,17 @@ import os
 import stat as modes
 import sys
 
+from ._guard import MTIME
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
     from ._guard import Guard
+
+
+SCALES = (("", 1.0), ("_ns", 1000000000))
 
 
 class Entry:
@@ -97,10 +102,17 @@ class Views:
         self._listdir = os.listdir
         self._scandir = os.scandir
 
+    def __reduce__(self) -> Any:
+        # A method of this then pickles as "the function of this name in os".
+        return __import__, ("os",)
+
     def _answer(self, file: int) -> os.stat_result:
-        mode = modes.S_IFREG | 0o644
+        mode = modes.S_IFREG | self._guard.mode(file)
         size = self._guard.size(file)
-        return os.stat_result((mode, file + 1, 0, 1, os.getuid(), os.getgid(), size, 0, 0, 0))
+        times = (MTIME, MTIME, MTIME)
+        more = {"st_%stime%s" % (kind, end): MTIME * scale for kind in "amc" for end, scale in SCALES}
+        more.update(st_blksize=4096, st_blocks=-(-size // 4096) * 8, st_rdev=0)
+        return os.stat_result((mode, file + 1, 0, 1, os.getuid(), os.getgid(), size, *times), more)
 
     def _virtual(self, path: Any) -> int | None:
         relative = self._guard.relative(path)
@@ -120,13 +132,14 @@ class Views:
 
     def access(self, path: Any, mode: int, **kwargs: Any) -> bool:
         """``os.access``."""
-        if self._virtual(path) is None:
+        file = self._virtual(path)
+        if file is None:
             return self._access(path, mode, **kwargs)
-        return not mode & os.X_OK
+        return not mode & os.X_OK or bool(self._guard.mode(file) & 0o111)
 
     def listdir(self, path: Any = None) -> list[Any]:
         """``os.listdir``."""
-        relative = self._guard.relative(path)
+        relative = self._guard.relative("." if path is None else path)
         more = [] if relative is None else [name for name, _ in self._guard.list(relative)]
         names: list[Any] = self._listdir(path)
         known = set(map(os.fsdecode, names)) if more else ()
@@ -135,12 +148,12 @@ class Views:
 
     def scandir(self, path: Any = None) -> Any:
         """``os.scandir``."""
-        relative = self._guard.relative(path)
+        relative = self._guard.relative("." if path is None else path)
         more = [] if relative is None else list(self._guard.list(relative))
         if not more:
             return self._scandir(path)
         known = set(map(os.fsdecode, self._listdir(path)))
-        folder = os.fspath(path)
+        folder = "." if path is None else os.fspath(path)
         entries = [Entry(folder, name, self._answer(file)) for name, file in more if name not in known]
         return Listing(self._scandir(path), entries)
 

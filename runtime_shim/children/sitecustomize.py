@@ -1,0 +1,60 @@
+"""Runs at the start of every Python process that a function starts: it finds the pack as the function does.
+
+The shim puts this folder on ``PYTHONPATH``; the pack takes its place on ``sys.path``.
+"""
+
+import os
+import sys
+
+
+def start(here: str) -> None:
+    """Start the shim without the handler, its pack where ``here`` is on ``sys.path``."""
+    from importlib.util import module_from_spec, spec_from_file_location
+
+    if os.environ.get("LAMBDAPACK_TAG") != sys.implementation.cache_tag:
+        return  # another Python, for which the pack's bytecode and extensions are not
+    shim = os.path.dirname(here)
+    spec = spec_from_file_location("runtime_shim", shim + "/__init__.py")
+    if spec is None or spec.loader is None:
+        return
+    handler = os.environ.pop("LAMBDAPACK_HANDLER", None)
+    position = sys.path.index(here)
+    others = list(sys.path)
+    sys.modules["runtime_shim"] = module = module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules["runtime_shim"]
+        raise
+    finally:
+        if handler is not None:
+            os.environ["LAMBDAPACK_HANDLER"] = handler
+    site = [path for path in sys.path if path not in others]
+    sys.path[:] = others
+    sys.path[position:position] = site
+
+
+def chain(here: str) -> None:
+    """Run the ``sitecustomize`` that this one hides."""
+    from importlib.machinery import PathFinder
+    from importlib.util import module_from_spec
+
+    spec = PathFinder.find_spec(__name__, [path for path in sys.path if path != here])
+    if spec is not None and spec.loader is not None:
+        sys.modules[__name__] = module = module_from_spec(spec)
+        spec.loader.exec_module(module)
+
+
+def main() -> None:
+    """Start the shim, then step aside."""
+    here = os.path.dirname(os.path.abspath(__file__))
+    if here not in sys.path:
+        return
+    try:
+        start(here)
+        chain(here)
+    finally:
+        sys.path[:] = [path for path in sys.path if path != here]
+
+
+main()
