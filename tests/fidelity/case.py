@@ -1,0 +1,27 @@
+"""One distribution to compare in a plain directory and in a pack."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Case:
+    """A distribution and what is done with it.
+
+    Attributes:
+        requirement: As pip writes it, ``name==version``.
+        imports: Modules to import, the first of them the distribution's own.
+        use: Something real, small and repeatable; its result must be fit for JSON.
+    """
+
+    requirement: str
+    imports: tuple[str, ...]
+    use: Callable[[], Any]
+
+    @property
+    def distribution(self) -> str:
+        """The distribution's name."""
+        return self.requirement.partition("==")[0]
