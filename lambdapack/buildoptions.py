@@ -13,6 +13,7 @@ from typing import Any
 import zstandard
 
 import lambdapack
+from lambdapack.build import Limits
 from lambdapack.interpreter import Interpreter
 from lambdapack.model import Lock
 from lambdapack.slim import SlimOptions
@@ -54,6 +55,7 @@ class BuildOptions:
         output: Folder for the pack and build.json.
         builder: ``auto``, ``docker`` or ``local``.
         image: Image for the docker builder, instead of the target's own.
+        limits: What the docker builder may use.
         glibc: Newest C library that wheels may ask for; ``None`` for the target's own.
         exclude: Distributions to leave out.
         slim: What to drop.
@@ -67,6 +69,7 @@ class BuildOptions:
     output: Path
     builder: str = "auto"
     image: str | None = None
+    limits: Limits | None = None
     glibc: tuple[int, int] | None = None
     exclude: tuple[str, ...] = ()
     slim: SlimOptions = field(default_factory=SlimOptions)
@@ -100,8 +103,10 @@ def _source_digest(trace: TraceOptions) -> str | None:
     return digest.hexdigest()
 
 
-def digest(options: BuildOptions, lock: Lock, python: Interpreter) -> str:
-    """SHA-256 over everything that decides the bytes of a build."""
+def digest(
+    options: BuildOptions, lock: Lock, python: Interpreter, identity: Mapping[str, str] | None = None
+) -> str:
+    """SHA-256 over everything that decides the bytes of a build; ``identity`` is the builder's."""
     inputs = {
         "tool": _tool_digest(),
         "zstandard": zstandard.__version__,
@@ -109,7 +114,7 @@ def digest(options: BuildOptions, lock: Lock, python: Interpreter) -> str:
         "glibc": lock.glibc,
         "lock": lock.digest,
         "requested": lock.requested,
-        "builder": options.builder,
+        "builder": [options.builder, dict(identity or {})],
         "python": [python.version, python.machine],
         "options": describe(options),
     }

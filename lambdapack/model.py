@@ -49,6 +49,7 @@ class Lock:
         requested: Canonical names that the user asked for; the rest came as dependencies.
         sources: pip's options on where the files are, e.g. ``("--find-links", "/wheels")``; not part of
             ``text``: the hashes settle what is installed, and these may hold credentials.
+        built: Canonical names of which an sdist is locked, to be built in the target's image.
     """
 
     target: Target
@@ -56,6 +57,7 @@ class Lock:
     pins: tuple[Pin, ...]
     requested: tuple[str, ...]
     sources: tuple[str, ...] = field(default=(), repr=False)
+    built: tuple[str, ...] = ()
 
     @property
     def text(self) -> str:

@@ -9,7 +9,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -54,32 +54,40 @@ def build(
     """
     requirements = lock_stage.read_requirements(options.requirements, options.files)
     clock = _Clock()
-    python = interpreter.find(options.target.python)
-    with clock.stage("lock"):
-        lock = lock_stage.resolve(
-            requirements,
-            options.target,
-            python,
-            glibc=options.glibc,
-            exclude=options.exclude,
-            cache_dir=cache_dir,
+    builder, reason = build_stage.choose(
+        options.builder, options.target, image=options.image, limits=options.limits
+    )
+    progress.note(f"builder: {builder.name} ({reason})")
+    with builder.open(
+        options.target, sources=requirements.options, cache_dir=cache_dir, progress=progress
+    ) as workshop:
+        with clock.stage("lock"):
+            lock = lock_stage.resolve(
+                requirements,
+                options.target,
+                workshop.interpreter,
+                glibc=options.glibc,
+                exclude=options.exclude,
+                cache_dir=cache_dir,
+                place=workshop.place,
+                progress=progress,
+            )
+        inputs = digest(options, lock, workshop.interpreter, workshop.identity)
+        earlier = _earlier(options.output, inputs)
+        if earlier is not None:
+            progress.note(f"nothing changed since the last build in {options.output}: reused")
+            return Built(earlier, options.output, reused=True)
+        return _build(
+            options,
+            lines=requirements.lines,
+            lock=lock,
+            workshop=workshop,
+            builder={"name": builder.name, "reason": reason, **workshop.identity},
+            inputs=inputs,
+            clock=clock,
+            jobs=jobs,
             progress=progress,
         )
-    inputs = digest(options, lock, python)
-    earlier = _earlier(options.output, inputs)
-    if earlier is not None:
-        progress.note(f"nothing changed since the last build in {options.output}: reused")
-        return Built(earlier, options.output, reused=True)
-    return _build(
-        options,
-        lines=requirements.lines,
-        lock=lock,
-        python=python,
-        inputs=inputs,
-        clock=clock,
-        jobs=jobs,
-        progress=progress,
-    )
 
 
 def _build(
@@ -87,17 +95,17 @@ def _build(
     *,
     lines: tuple[str, ...],
     lock: Lock,
-    python: Interpreter,
+    workshop: build_stage.Workshop,
+    builder: Mapping[str, str],
     inputs: str,
     clock: _Clock,
     jobs: int | None,
     progress: Progress,
 ) -> Built:
-    builder, reason = build_stage.choose(options.builder, options.target)
-    progress.note(f"builder: {builder.name} ({reason})")
+    python = _python(workshop)
     with _workspace(options.output) as work:
         with clock.stage("install"):
-            tree = builder.install(lock, work / "tree", progress=progress)
+            tree = workshop.install(lock, work / "tree", progress=progress)
         with clock.stage("bytecode"):
             bytecode.compile_tree(tree.root, python, jobs=jobs, progress=progress)
         runner = _Runner(options, lock, python, work, progress)
@@ -122,7 +130,7 @@ def _build(
             inputs=inputs,
             target=str(options.target),
             glibc="{}.{}".format(*lock.glibc),
-            builder={"name": builder.name, "reason": reason},
+            builder=builder,
             requirements=lines,
             lock={"digest": lock.digest, "text": lock.text},
             options=describe(options),
@@ -140,6 +148,13 @@ def _build(
         )
         _publish(made, report, options.output)
     return Built(report, options.output, reused=False)
+
+
+def _python(workshop: build_stage.Workshop) -> Interpreter:
+    """The Python of the target's version for bytecode and trace: this machine's, where it has one."""
+    if workshop.place is None:
+        return workshop.interpreter
+    return interpreter.find(workshop.interpreter.python)
 
 
 class _Clock:

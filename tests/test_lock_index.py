@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 from wheelhouse import wheel
 
-from lambdapack import interpreter
+from lambdapack import interpreter, toolchain
 from lambdapack.errors import ToolError
-from lambdapack.lock import read_requirements, resolve, toolchain
+from lambdapack.lock import read_requirements, resolve
 from lambdapack.model import Lock
 from lambdapack.target import Target
 

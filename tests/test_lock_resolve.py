@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from wheelhouse import sdist, wheel
 
-from lambdapack import interpreter, wheel_tags
+from lambdapack import interpreter, toolchain, wheel_tags
 from lambdapack.errors import ConfigurationError, LambdapackError, ToolError
-from lambdapack.lock import read_requirements, resolve, toolchain
+from lambdapack.lock import read_requirements, resolve
 from lambdapack.model import Lock
 from lambdapack.progress import QUIET, Advance
 from lambdapack.target import Target

@@ -2,42 +2,82 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
 
+from lambdapack import interpreter
+from lambdapack.build.docker import DockerBuilder, Limits, engine
 from lambdapack.build.local import LocalBuilder
 from lambdapack.build.records import read_tree
 from lambdapack.errors import ConfigurationError
+from lambdapack.interpreter import Interpreter
+from lambdapack.lockdriver import Place
 from lambdapack.model import Lock, Tree
 from lambdapack.progress import QUIET, Progress
 from lambdapack.target import Target
 
-__all__ = ["Builder", "LocalBuilder", "choose", "read_tree"]
+__all__ = ["Builder", "DockerBuilder", "Limits", "LocalBuilder", "Workshop", "choose", "read_tree"]
+
+_NAMES = ("auto", "docker", "local")
 
 
-class Builder(Protocol):
-    """Installs a lock."""
+class Workshop(Protocol):
+    """A builder at work for one target."""
 
-    name: str
+    @property
+    def interpreter(self) -> Interpreter:
+        """The target's Python: this machine's, or the image's."""
+
+    @property
+    def place(self) -> Place | None:
+        """Where the resolver runs; ``None`` for this machine."""
+
+    @property
+    def identity(self) -> Mapping[str, str]:
+        """What built things depend on besides their inputs, e.g. an image's id."""
 
     def install(self, lock: Lock, destination: Path, *, progress: Progress = QUIET) -> Tree:
         """Install ``lock`` into the new folder ``destination``, whole or not at all."""
 
 
-def choose(name: str, target: Target) -> tuple[Builder, str]:
+class Builder(Protocol):
+    """Installs locks."""
+
+    name: str
+
+    def open(
+        self, target: Target, *, sources: Sequence[str] = (), cache_dir: Path, progress: Progress = QUIET
+    ) -> AbstractContextManager[Workshop]:
+        """Get ready to build for ``target``; ``sources`` are pip's options of the requirements."""
+
+
+def choose(
+    name: str, target: Target, *, image: str | None = None, limits: Limits | None = None
+) -> tuple[Builder, str]:
     """The builder called ``name`` (``auto``, ``local``, ``docker``) and the reason, for people.
 
+    ``auto`` is the local builder where the target's Python is on this machine and no image was named, the
+    docker builder where it is not and an engine answers.
+
     Raises:
-        ConfigurationError: There is no such builder.
+        ConfigurationError: There is no such builder; or ``auto`` finds neither Python nor engine.
     """
+    if name not in _NAMES:
+        raise ConfigurationError(
+            f"there is no builder {name!r} (there are: {', '.join(_NAMES)})", hint="use --builder auto"
+        )
     if name == "local":
         return LocalBuilder(), f"asked for: wheels for {target}, no Docker"
-    if name == "auto":
-        return LocalBuilder(), f"wheels for {target} need no Docker"
     if name == "docker":
-        raise ConfigurationError(
-            "this version builds from wheels only, without Docker", hint="use --builder local (or auto)"
-        )
-    raise ConfigurationError(
-        f"there is no builder {name!r} (there are: auto, local)", hint="use --builder local"
-    )
+        return DockerBuilder(image, limits), "asked for"
+    if image is not None:
+        return DockerBuilder(image, limits), f"the image {image} was named"
+    try:
+        interpreter.find(target.python)
+    except ConfigurationError:
+        if not engine.answers():
+            raise
+        return DockerBuilder(image, limits), f"no Python {target.python} on this machine, and Docker answers"
+    return LocalBuilder(), f"wheels for {target} need no Docker"

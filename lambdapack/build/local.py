@@ -4,25 +4,57 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 from lambdapack import atomic, pip, wheel_tags
 from lambdapack.build.check import check
 from lambdapack.build.records import read_tree
 from lambdapack.errors import ConfigurationError
+from lambdapack.interpreter import Interpreter, find
+from lambdapack.lockdriver import Place
 from lambdapack.model import Lock, Tree
 from lambdapack.progress import QUIET, Progress
+from lambdapack.target import Target
 
 __all__ = ["LocalBuilder"]
 
 
 class LocalBuilder:
-    """Installs wheels for the target's platform tags with pip; nothing of them is run."""
+    """Installs wheels for the target's platform tags with pip; nothing of them is run.
+
+    Attributes:
+        place: The resolver runs on this machine.
+        identity: Nothing of this machine is in what it installs.
+    """
 
     name = "local"
+    place: Place | None = None
+    identity: Mapping[str, str] = MappingProxyType({})
+
+    def __init__(self, interpreter: Interpreter | None = None) -> None:
+        self._interpreter = interpreter
+
+    @property
+    def interpreter(self) -> Interpreter:
+        """The target's Python on this machine."""
+        if self._interpreter is None:
+            raise ConfigurationError("the local builder was not opened for a target")
+        return self._interpreter
+
+    @contextmanager
+    def open(
+        self, target: Target, *, sources: Sequence[str] = (), cache_dir: Path, progress: Progress = QUIET
+    ) -> Iterator[LocalBuilder]:
+        """Find the target's Python.
+
+        Raises:
+            ConfigurationError: There is none on this machine.
+        """
+        yield LocalBuilder(find(target.python))
 
     def install(self, lock: Lock, destination: Path, *, progress: Progress = QUIET) -> Tree:
         """Install ``lock`` into ``destination``, which must not exist or be empty.

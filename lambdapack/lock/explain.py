@@ -17,7 +17,7 @@ from lambdapack.lock.process import Failure, Found
 from lambdapack.lock.wheels import File, describe_files, ways_out
 from lambdapack.target import Target
 
-__all__ = ["cuda_error", "explain"]
+__all__ = ["cuda_error", "explain", "only_sdists"]
 
 _NEAREST = 3
 _WANTS_SHOWN = 8
@@ -68,6 +68,21 @@ def explain(failure: Failure, target: Target, glibc: tuple[int, int]) -> Lambdap
         if error is not None:
             return error
     return _conflict(wants, limits, target, str(facts.get("message", "")))
+
+
+def only_sdists(failure: Failure) -> set[str]:
+    """Names of packages that somebody wants, of which no wheel fits and there is an sdist."""
+    if failure.kind != "unsatisfiable":
+        return set()
+    files = {str(canonicalize_name(name)): _files(found) for name, found in failure.facts["files"].items()}
+    found = set()
+    for want in _wants(failure.facts):
+        if not want.name or want.python:
+            continue
+        there = [f for f in files.get(want.name, ()) if want.specifier.contains(f.version, prereleases=True)]
+        if not any(file.fits for file in there) and any(not file.tags for file in there):
+            found.add(want.name)
+    return found
 
 
 def _wants(facts: Mapping[str, Any]) -> list[_Want]:

@@ -6,12 +6,12 @@ import hashlib
 import json
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
-from lambdapack import atomic, pip
+from lambdapack import atomic, lockdriver, pip
 from lambdapack.errors import ToolError
 from lambdapack.interpreter import Interpreter
 from lambdapack.lock.requirements import Requirements
@@ -20,10 +20,6 @@ from lambdapack.target import Target
 
 __all__ = ["Failure", "Found", "Query", "Solution", "resolve_once"]
 
-# The driver's package is found beside this file, and nothing else of lambdapack is.
-_RUN_DRIVER = (
-    "import sys; sys.path.insert(0, sys.argv[1]); from driver.main import main; del sys.path[0]; main()"
-)
 _PIP_ARGUMENTS = ("--only-binary=:all:",)
 
 
@@ -37,6 +33,7 @@ class Query:
         cache_dir: Where pip-tools may keep files.
         progress: Told each package that is looked up.
         leaf_prefixes, leaf_names: Packages of which nothing is asked but their names.
+        place: Where the driver runs, and sdists can be built; ``None`` for this machine, wheels only.
     """
 
     requirements: Requirements
@@ -47,6 +44,7 @@ class Query:
     progress: Progress
     leaf_prefixes: tuple[str, ...] = ()
     leaf_names: tuple[str, ...] = ()
+    place: lockdriver.Place | None = None
 
 
 @dataclass(frozen=True)
@@ -96,19 +94,29 @@ class Failure:
 
 
 def resolve_once(
-    query: Query, glibc: tuple[int, int], extra_constraints: Sequence[str] = ()
+    query: Query,
+    glibc: tuple[int, int],
+    extra_constraints: Sequence[str] = (),
+    built: Collection[str] = (),
 ) -> Solution | Failure:
     """Resolve for C library ``glibc``, with ``extra_constraints`` besides the user's own.
+
+    Of the packages ``built``, sdists are taken, and of all others wheels.
 
     Raises:
         ToolError: The process died without an answer.
     """
     with tempfile.TemporaryDirectory(prefix="lambdapack-lock-") as folder:
-        request = _request(query, glibc, extra_constraints, Path(folder))
+        request = _request(query, glibc, extra_constraints, built)
+        texts = {
+            "requirements": "\n".join(query.requirements.lines) + "\n",
+            "constraints": "\n".join((*query.requirements.constraints, *extra_constraints)) + "\n",
+        }
+        place = query.place or _Here(query, Path(folder))
         with (Path(folder) / "log").open("w+", errors="replace") as log:
             label = f"resolve for {query.target}, glibc {glibc[0]}.{glibc[1]}"
             with query.progress.step(label, unit="packages") as advance:
-                answer = _ask(query.interpreter, request, log, advance, Path(folder))
+                answer = place.ask(request, texts, query.tools, log, advance)
             log.seek(0)
             printed = log.read()
     if answer is None:
@@ -136,59 +144,67 @@ def _hints(query: Query) -> list[str]:
         return []
 
 
-def _request(query: Query, glibc: tuple[int, int], extra: Sequence[str], folder: Path) -> dict[str, object]:
-    wanted, limits = folder / "requirements.in", folder / "constraints.txt"
-    wanted.write_text("\n".join(query.requirements.lines) + "\n")
-    limits.write_text("\n".join((*query.requirements.constraints, *extra)) + "\n")
+def _request(
+    query: Query, glibc: tuple[int, int], extra: Sequence[str], built: Collection[str]
+) -> dict[str, object]:
+    # For pip a package that is to be built is one whose wheels are not to be taken.
+    formats = (*_PIP_ARGUMENTS, *(f"--no-binary={name}" for name in sorted(built)))
     return {
         "glibc": f"{glibc[0]}.{glibc[1]}",
         "machine": query.target.machine,
-        "tools": str(query.tools),
-        "cache": str(query.cache_dir / "metadata"),
         "leaf_prefixes": list(query.leaf_prefixes),
         "leaf_names": list(query.leaf_names),
         "hints": _hints(query),
-        "pip_args": [*_PIP_ARGUMENTS, *query.requirements.options],
-        "requirements": str(wanted),
-        "constraints": str(limits),
+        "pip_args": [*formats, *query.requirements.options],
         "origins": list(query.requirements.origins),
         "constraint_origins": [*query.requirements.constraint_origins, *("lambdapack" for _ in extra)],
     }
 
 
-def _ask(
-    interpreter: Interpreter, request: dict[str, object], log: TextIO, advance: Advance, scratch: Path
-) -> dict[str, Any] | None:
-    """The driver's last answer, ``None`` where it died."""
-    process = subprocess.Popen(
-        # -I: neither the user's site-packages nor PYTHONPATH may change what is resolved.
-        [str(interpreter.path), "-I", "-B", "-c", _RUN_DRIVER, str(Path(__file__).parent)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=log,
-        text=True,
-        # What pip leaves there when it is interrupted goes with the folder.
-        env=pip.environment({"TMPDIR": str(scratch)}),
-    )
-    assert process.stdin is not None
-    assert process.stdout is not None
-    answer: dict[str, Any] | None = None
-    try:
-        with process.stdin as stdin:
-            json.dump(request, stdin)
-        for line in process.stdout:
-            event = json.loads(line)
-            if event["event"] == "package":
-                advance(1, note=event["name"])
-            else:
-                answer = event
-        return answer if process.wait() == 0 else None
-    except (BrokenPipeError, ValueError):
-        return None
-    finally:
-        process.kill()
-        process.wait()
-        process.stdout.close()
+class _Here:
+    """Runs the driver on this machine."""
+
+    def __init__(self, query: Query, folder: Path) -> None:
+        self._interpreter = query.interpreter
+        self._cache = query.cache_dir / "metadata"
+        self._folder = folder
+
+    def ask(
+        self, request: Mapping[str, Any], texts: Mapping[str, str], tools: Path, log: TextIO, advance: Advance
+    ) -> dict[str, Any] | None:
+        full = {**request, "tools": str(tools), "cache": str(self._cache)}
+        for name, text in texts.items():
+            path = self._folder / f"{name}.txt"
+            path.write_text(text)
+            full[name] = str(path)
+        return self._run(full, log, lockdriver.Answers(advance))
+
+    def _run(
+        self, request: Mapping[str, Any], log: TextIO, answers: lockdriver.Answers
+    ) -> dict[str, Any] | None:
+        process = subprocess.Popen(
+            # -I: neither the user's site-packages nor PYTHONPATH may change what is resolved.
+            [str(self._interpreter.path), "-I", "-B", "-c", lockdriver.CODE, str(lockdriver.FOLDER.parent)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            # What pip leaves there when it is interrupted goes with the folder.
+            env=pip.environment({"TMPDIR": str(self._folder)}),
+        )
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            with process.stdin as stdin:
+                stdin.write(json.dumps(request).encode())
+            for line in process.stdout:
+                answers.feed(line)
+            return answers.last if process.wait() == 0 else None
+        except (BrokenPipeError, ValueError):
+            return None
+        finally:
+            process.kill()
+            process.wait()
+            process.stdout.close()
 
 
 def _read(answer: Mapping[str, Any]) -> Solution | Failure:

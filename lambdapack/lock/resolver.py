@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from lambdapack import wheel_tags
+from lambdapack import toolchain, wheel_tags
 from lambdapack.errors import ConfigurationError, LambdapackError, ToolError
 from lambdapack.interpreter import Interpreter
-from lambdapack.lock import toolchain
-from lambdapack.lock.explain import cuda_error, explain
+from lambdapack.lock.explain import cuda_error, explain, only_sdists
 from lambdapack.lock.process import Failure, Found, Query, Solution, resolve_once
 from lambdapack.lock.requirements import Requirements
+from lambdapack.lockdriver import Place
 from lambdapack.model import Lock, Pin
 from lambdapack.progress import QUIET, Progress
 from lambdapack.target import Target
@@ -39,9 +39,12 @@ def resolve(
     glibc: tuple[int, int] | None = None,
     exclude: Collection[str] = (),
     cache_dir: Path,
+    place: Place | None = None,
     progress: Progress = QUIET,
 ) -> Lock:
-    """Pin and hash everything that ``requirements`` need on ``target``, wheels only.
+    """Pin and hash everything that ``requirements`` need on ``target``.
+
+    Wheels only; where ``place`` can build, sdists too, of those packages of which no wheel fits.
 
     Args:
         requirements: What ``read_requirements`` read.
@@ -51,6 +54,7 @@ def resolve(
             that has no solution, for Amazon Linux 2023's, with a warning.
         exclude: Names to leave out, with what only they need.
         cache_dir: Where pip-tools is kept.
+        place: Where the target's Python is, if not here: ``interpreter`` then says which it is.
         progress: Told what is looked up, and of every choice made for the user.
 
     Raises:
@@ -66,7 +70,10 @@ def resolve(
     tools = toolchain.ensure(interpreter, cache_dir, progress)
     excluded = frozenset(canonicalize_name(name) for name in exclude)
     query = Query(
-        requirements, target, interpreter, tools, cache_dir, progress, _CUDA_PREFIXES, tuple(sorted(excluded))
+        *(requirements, target, interpreter, tools, cache_dir, progress),
+        leaf_prefixes=_CUDA_PREFIXES,
+        leaf_names=tuple(sorted(excluded)),
+        place=place,
     )
     first = _solve(query, glibc or target.glibc, excluded)
     if isinstance(first, Lock):
@@ -80,6 +87,20 @@ def resolve(
     raise first.error
 
 
+def _resolve(query: Query, glibc: tuple[int, int], constraints: Sequence[str] = ()) -> Solution | Failure:
+    """Resolve with wheels; as long as that fails for want of one, with an sdist in its place."""
+    built: set[str] = set()
+    while True:
+        outcome = resolve_once(query, glibc, constraints, built)
+        if query.place is None or not isinstance(outcome, Failure):
+            return outcome
+        more = only_sdists(outcome) - built
+        if not more:
+            return outcome
+        query.progress.note(f"no wheel fits: building {', '.join(sorted(more))} from its sdist")
+        built |= more
+
+
 class _Refused:
     """Why one C library gave no lock."""
 
@@ -91,7 +112,7 @@ class _Refused:
 
 def _solve(query: Query, glibc: tuple[int, int], excluded: frozenset[str]) -> Lock | _Refused:
     """A lock for this C library, without CUDA."""
-    outcome = resolve_once(query, glibc)
+    outcome = _resolve(query, glibc)
     if isinstance(outcome, Failure):
         final = outcome.kind in _FINAL_KINDS or not all(outcome.facts["files"].values())
         return _Refused(explain(outcome, query.target, glibc), final=final)
@@ -113,7 +134,7 @@ def _solve_for_cpu(
 ) -> tuple[Solution, tuple[Found, ...]] | None:
     """The same again with builds for the CPU in place of those for CUDA, if there are any that fit."""
     for constraints in _cpu_constraints(query.requirements, kept):
-        outcome = resolve_once(query, glibc, constraints)
+        outcome = _resolve(query, glibc, constraints)
         if isinstance(outcome, Failure):
             continue
         found = _without(outcome.found, query.requirements, excluded)
@@ -189,14 +210,15 @@ def _lock(query: Query, glibc: tuple[int, int], kept: tuple[Found, ...]) -> Lock
             f"that does not hold there",
             hint="look at --exclude and at the markers after ';' in the requirements",
         )
+    built = tuple(sorted(found.name for found in kept if not found.filename.endswith(".whl")))
     for found in kept:
-        if not wheel_tags.fits(found.filename, query.target, glibc):
+        if found.name not in built and not wheel_tags.fits(found.filename, query.target, glibc):
             raise ToolError(f"resolving chose {found.filename}, which does not fit {query.target}")
         _check_hash(found, query.requirements)
     pins = tuple(sorted(Pin(found.name, found.version, (found.hash,)) for found in kept))
     names = {pin.name for pin in pins}
     requested = tuple(name for name in query.requirements.names if name in names)
-    return Lock(query.target, glibc, pins, requested, query.requirements.options)
+    return Lock(query.target, glibc, pins, requested, query.requirements.options, built)
 
 
 def _check_hash(found: Found, requirements: Requirements) -> None:

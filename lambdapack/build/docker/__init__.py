@@ -1,0 +1,110 @@
+"""The builder that uses the target's own image: its Python resolves the lock and compiles sdists."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from lambdapack import toolchain
+from lambdapack.build.docker import container, engine, images, settings
+from lambdapack.build.docker.container import Limits
+from lambdapack.build.docker.python import ImagePython
+from lambdapack.build.local import LocalBuilder
+from lambdapack.errors import ToolError
+from lambdapack.interpreter import Interpreter
+from lambdapack.lockdriver import Place
+from lambdapack.model import Lock, Tree
+from lambdapack.progress import QUIET, Progress
+from lambdapack.target import Target
+
+__all__ = ["DockerBuilder", "Limits", "engine", "images"]
+
+
+class DockerBuilder:
+    """Builds in a container of an image with the target's Python, by default AWS's build image.
+
+    What has to be run is run there: the resolver, and the builds of sdists, whose wheels come back and are
+    kept. Wheels are unpacked by this machine's pip, which runs nothing of them and so gives the very tree
+    that the local builder gives.
+
+    Args:
+        image: Name of the image, instead of the target's.
+        limits: What a build may use.
+    """
+
+    name = "docker"
+
+    def __init__(self, image: str | None = None, limits: Limits | None = None) -> None:
+        self._image = image
+        self._limits = limits or Limits()
+
+    @contextmanager
+    def open(
+        self, target: Target, *, sources: Sequence[str] = (), cache_dir: Path, progress: Progress = QUIET
+    ) -> Iterator[DockerWorkshop]:
+        """Start a container, which is removed at the end.
+
+        Args:
+            target: What will be built.
+            sources: pip's options of the requirements.
+            cache_dir: Where tools and built wheels are kept.
+            progress: Told what is done.
+
+        Raises:
+            ToolError: No engine, no image, or the image is not for ``target``.
+        """
+        told = settings.read(sources)
+        with engine.connect() as client:
+            image = images.find(client, target, self._image, progress)
+            with container.start(client, image, target, self._limits, told.folders) as running:
+                python = ImagePython(running, image, told, sources, cache_dir)
+                if python.interpreter.python != target.python:
+                    raise ToolError(f"the image {image.name} has Python {python.interpreter.version}")
+                progress.note(f"image: {image.name} ({image.id[7:19]}), Python {python.interpreter.version}")
+                yield DockerWorkshop(image, python, cache_dir)
+
+    def install(self, lock: Lock, destination: Path, *, cache_dir: Path, progress: Progress = QUIET) -> Tree:
+        """Install ``lock`` into the new folder ``destination`` with a container of its own."""
+        with self.open(lock.target, sources=lock.sources, cache_dir=cache_dir, progress=progress) as shop:
+            return shop.install(lock, destination, progress=progress)
+
+
+class DockerWorkshop:
+    """A container that is ready to build.
+
+    Attributes:
+        interpreter: The image's Python; it cannot be run on this machine.
+        place: Where the resolver runs.
+        identity: What built things depend on besides their inputs: name, id and digest of the image.
+    """
+
+    def __init__(self, image: images.Image, python: ImagePython, cache_dir: Path) -> None:
+        self.interpreter: Interpreter = python.interpreter
+        self.place: Place | None = python
+        self.identity: Mapping[str, str] = {"image": image.name, "id": image.id, "digest": image.digest}
+        self._python = python
+        self._cache_dir = cache_dir
+
+    def install(self, lock: Lock, destination: Path, *, progress: Progress = QUIET) -> Tree:
+        """Install ``lock`` into the new folder ``destination``, sdists built before.
+
+        Raises:
+            ToolError: An sdist cannot be built, or pip failed.
+        """
+        if not lock.built:
+            return LocalBuilder().install(lock, destination, progress=progress)
+        tools = toolchain.ensure(self.interpreter, self._cache_dir, progress)
+        with TemporaryDirectory(prefix="lambdapack-wheels-") as folder:
+            built = self._python.wheels(lock, tools, Path(folder), progress)
+            names = {pin.name for pin in built}
+            pins = (*(pin for pin in lock.pins if pin.name not in names), *built)
+            ready = replace(
+                lock,
+                pins=tuple(sorted(pins)),
+                sources=(*lock.sources, "--find-links", folder),
+                built=(),
+            )
+            return LocalBuilder().install(ready, destination, progress=progress)

@@ -1,0 +1,255 @@
+"""pip's own configuration, made to mean the same in a container, and kept out of sight.
+
+pip reads configuration files, ``PIP_*`` variables, the usual variables for proxies and certificates, and
+netrc. All of it goes to the container's memory; files that it names go along; folders and ``file:``
+indexes of this machine are served by the relay. Nothing of it is on a command line or in the container's
+configuration.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import ssl
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+from urllib.request import url2pathname
+
+from lambdapack import pip
+from lambdapack.build.docker.relay import Relay
+
+__all__ = ["Settings", "masked", "read"]
+
+# Addresses, of which pip takes several at once.
+_ADDRESSES = frozenset(("index-url", "extra-index-url", "find-links", "pypi-url"))
+_INDEXES = frozenset(("index-url", "extra-index-url", "pypi-url"))
+_FILES = frozenset(("cert", "client-cert", "constraint", "build-constraint"))
+# About this machine and its user, or about something other than where packages come from.
+_LOCAL = frozenset(
+    (
+        "cache-dir",
+        "dry-run",
+        "ignore-installed",
+        "keyring-provider",
+        "log",
+        "log-file",
+        "no-color",
+        "no-input",
+        "platform",
+        "prefix",
+        "progress-bar",
+        "python",
+        "quiet",
+        "report",
+        "require-virtualenv",
+        "requirement",
+        "root",
+        "src",
+        "target",
+        "user",
+        "verbose",
+        "only-binary",
+        "no-binary",
+        "abi",
+        "implementation",
+        "python-version",
+        "root-user-action",
+        "disable-pip-version-check",
+        "no-deps",
+        "upgrade",
+        "require-hashes",
+        "editable",
+        "config-settings",
+    )
+)
+_BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
+_PROXIES = ("http_proxy", "https_proxy", "no_proxy", "all_proxy")
+_MASK = "****"
+_FROM_ENVIRONMENT = ":env:"
+
+
+@dataclass
+class Settings:
+    """What pip is told here.
+
+    Attributes:
+        values: ``(section, key)`` -> value, as pip's configuration files have it; section ``global`` for
+            those of the environment, which win.
+        variables: Other environment variables that count.
+        files: Variables that name a file.
+        folders: Local folders that are named; ``True`` for one that is an index.
+    """
+
+    values: dict[tuple[str, str], str] = field(default_factory=dict)
+    variables: dict[str, str] = field(default_factory=dict)
+    files: dict[str, Path] = field(default_factory=dict)
+    folders: dict[Path, bool] = field(default_factory=dict)
+
+    def add_options(self, options: Sequence[str]) -> None:
+        """Take note of the local folders in a requirements file's own options."""
+        for option, value in _pairs(options):
+            if option.lstrip("-") in _ADDRESSES:
+                self._note(option.lstrip("-"), value)
+
+    def _note(self, key: str, value: str) -> None:
+        for address in value.split():
+            path = _local(address)
+            if path is not None and path.exists():
+                self.folders[path] = key in _INDEXES
+
+    def hand_in(self, relay: Relay, base: Mapping[str, str]) -> dict[str, str]:
+        """Write everything to the container's memory; returns the environment variables that name it.
+
+        Args:
+            relay: The container's.
+            base: Variables to return besides.
+        """
+        lines: list[str] = []
+        for number, ((section, key), value) in enumerate(sorted(self.values.items())):
+            lines += [f"[{section}]", f"{key} = {self._meant(relay, key, value, number)}"]
+        environment = {**base, **self.variables, "PIP_CONFIG_FILE": relay.keep("pip.conf", _merged(lines))}
+        for number, (name, path) in enumerate(sorted(self.files.items())):
+            environment[name] = relay.keep(f"file-{number}", path.read_bytes())
+        return environment
+
+    def options(self, relay: Relay, options: Sequence[str]) -> list[str]:
+        """A requirements file's options, as they are to be written in the container."""
+        found: list[str] = []
+        for option, value in _pairs(options):
+            key = option.lstrip("-")
+            found.append(option)
+            if value:
+                found.append(_addresses(relay, value) if key in _ADDRESSES else value)
+        return found
+
+    def secrets(self, options: Sequence[str] = ()) -> tuple[str, ...]:
+        """What must not be shown: the user's part of every address, names of users alone excepted."""
+        found: set[str] = set()
+        texts = [*self.values.values(), *self.variables.values(), *options]
+        for text in texts:
+            for user in re.findall(r"://([^/@\s]+)@", text):
+                name, _, password = user.partition(":")
+                found.update((password, unquote(password)) if password else (name, unquote(name)))
+        return tuple(sorted((one for one in found if one), key=len, reverse=True))
+
+    def _meant(self, relay: Relay, key: str, value: str, number: int) -> str:
+        if key in _ADDRESSES:
+            return _addresses(relay, value)
+        if key in _FILES:
+            kept = []
+            for position, name in enumerate(value.split() if key.endswith("constraint") else [value]):
+                path = Path(name).expanduser()
+                kept.append(
+                    relay.keep(f"setting-{number}-{position}", path.read_bytes()) if path.is_file() else name
+                )
+            return "\n    ".join(kept)
+        return value.replace("\n", "\n    ")
+
+
+def read(options: Sequence[str] = (), environment: Mapping[str, str] = os.environ) -> Settings:
+    """What pip is told on this machine: its files, its variables and what else it looks at.
+
+    Args:
+        options: A requirements file's own, which may name local folders too.
+        environment: This process's.
+
+    Raises:
+        ToolError: pip cannot read its own configuration.
+    """
+    settings = Settings()
+    winning: set[str] = set()
+    for section, key, value in _configured():
+        if key in _LOCAL or key in winning:
+            continue
+        if section == _FROM_ENVIRONMENT:
+            winning.add(key)
+        settings.values["global" if section == _FROM_ENVIRONMENT else section, key] = value
+        if key in _ADDRESSES:
+            settings._note(key, value)
+    settings.add_options(options)
+    for name in _PROXIES:
+        for variable in (name, name.upper()):
+            if environment.get(variable):
+                settings.variables[variable] = environment[variable]
+    _add_files(settings, environment)
+    return settings
+
+
+def masked(text: str, secrets: Iterable[str]) -> str:
+    """``text`` without the ``secrets``."""
+    for secret in secrets:
+        text = text.replace(secret, _MASK)
+    return text
+
+
+def _configured() -> Iterator[tuple[str, str, str]]:
+    """pip's settings, those of the environment first; pip itself merges its files."""
+    found = []
+    for line in pip.run(["config", "list"], doing="reading pip's configuration").splitlines():
+        name, equals, value = line.partition("=")
+        section, _, key = name.rpartition(".")
+        if not equals or not section:
+            continue
+        try:
+            text = ast.literal_eval(value)
+        except (ValueError, SyntaxError):
+            continue
+        found.append((section, key.replace("_", "-"), str(text).strip()))
+    return iter(sorted(found, key=lambda one: one[0] != _FROM_ENVIRONMENT))
+
+
+def _add_files(settings: Settings, environment: Mapping[str, str]) -> None:
+    for name in _BUNDLES:
+        path = Path(environment.get(name) or "-")
+        if path.is_file():
+            settings.files[name] = path
+    if not settings.files:
+        # A company's own certificate authority is in the machine's bundle and not in the image's.
+        default = ssl.get_default_verify_paths().cafile
+        if default and Path(default).is_file():
+            settings.files["SSL_CERT_FILE"] = Path(default)
+    netrc = Path(environment.get("NETRC") or "~/.netrc").expanduser()
+    if netrc.is_file():
+        settings.files["NETRC"] = netrc
+
+
+def _pairs(options: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """``("--pre", "--index-url", "x")`` -> ``("--pre", ""), ("--index-url", "x")``."""
+    waiting = ""
+    for word in options:
+        if word.startswith("--") and not waiting:
+            waiting = word
+        elif word.startswith("--"):
+            yield waiting, ""
+            waiting = word
+        else:
+            yield waiting, word
+            waiting = ""
+    if waiting:
+        yield waiting, ""
+
+
+def _local(address: str) -> Path | None:
+    if address.startswith("file:"):
+        return Path(url2pathname(urlsplit(address).path))
+    return None if "://" in address else Path(address).expanduser()
+
+
+def _addresses(relay: Relay, value: str) -> str:
+    meant = []
+    for address in value.split():
+        path = _local(address)
+        meant.append(relay.url(path) if path is not None and path.exists() else address)
+    return "\n    ".join(meant)
+
+
+def _merged(lines: Sequence[str]) -> bytes:
+    """Configuration lines with each section once."""
+    sections: dict[str, list[str]] = {}
+    for head, line in zip(lines[::2], lines[1::2], strict=True):
+        sections.setdefault(head, []).append(line)
+    text = "\n".join("\n".join([head, *body]) for head, body in sections.items())
+    return text.encode() + b"\n"

@@ -1,0 +1,61 @@
+"""How to run the resolver's driver, wherever the target's Python is: on this machine or in an image."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol, TextIO
+
+from lambdapack.progress import Advance
+
+__all__ = ["CODE", "FOLDER", "Answers", "Place"]
+
+FOLDER = Path(__file__).parent / "lock" / "driver"
+"""The driver's package, which the target's Python imports; nothing else of lambdapack is there."""
+CODE = "import sys; sys.path.insert(0, sys.argv[1]); from driver.main import main; del sys.path[0]; main()"
+"""What ``python -c`` runs, with the folder that ``driver`` is in as its argument."""
+
+
+class Place(Protocol):
+    """Where the driver runs."""
+
+    def ask(
+        self, request: Mapping[str, Any], texts: Mapping[str, str], tools: Path, log: TextIO, advance: Advance
+    ) -> dict[str, Any] | None:
+        """The driver's last answer to ``request``, ``None`` where it died.
+
+        Args:
+            request: Everything but the paths of files.
+            texts: Files to write; the request names each by its key.
+            tools: The folder with pip-tools.
+            log: Gets what pip prints.
+            advance: Told each package that is looked up.
+        """
+
+
+class Answers:
+    """Reads the driver's output as it comes.
+
+    Attributes:
+        last: The last event that was no progress.
+    """
+
+    def __init__(self, advance: Advance) -> None:
+        self.last: dict[str, Any] | None = None
+        self._advance = advance
+        self._pending = b""
+
+    def feed(self, data: bytes) -> None:
+        """Take a piece of it.
+
+        Raises:
+            ValueError: It is not what the driver writes.
+        """
+        *lines, self._pending = (self._pending + data).split(b"\n")
+        for line in lines:
+            event = json.loads(line)
+            if event["event"] == "package":
+                self._advance(1, note=event["name"])
+            else:
+                self.last = event

@@ -1,0 +1,135 @@
+"""A Docker engine to test with, and a stand-in for AWS's build image made of this machine's own files."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from lambdapack import interpreter
+from lambdapack.build.docker import engine
+
+BASE = "lambdapack-test/base-python{}:latest"
+_SECONDS_TO_START = 60
+_ARGUMENTS = ("--iptables=false", "--ip6tables=false", "--bridge=none")
+# Of a Debian: what a compiler, a linker and a Python need.
+_PARTS = ("usr/bin", "usr/lib", "usr/lib64", "usr/include", "usr/libexec", "etc/alternatives", "etc/ssl")
+_FILES = ("etc/passwd", "etc/group", "etc/nsswitch.conf", "etc/ld.so.conf", "etc/ld.so.cache")
+_LINKS = {"bin": "usr/bin", "lib": "usr/lib", "lib64": "usr/lib64", "sbin": "usr/bin"}
+# Big, and of no use to a build.
+_LEFT_OUT = (
+    "python3", "jvm", "llvm-", "go-", "node_modules", "gcc-cross", "firmware", "modules", "rustlib",
+    "git-core", "systemd", "ruby", "libreoffice", "chromium", "mono", "dotnet", "erlang", "ghc",
+)  # fmt: skip
+_BIG = 60_000_000
+
+
+@contextmanager
+def running_engine() -> Iterator[None]:
+    """An engine that answers: the one that is there, else one started here, which only root may."""
+    if engine.answers():
+        yield
+        return
+    if os.geteuid() or shutil.which("dockerd") is None:
+        raise AssertionError("no Docker engine answers, and none can be started: docker.io as root is needed")
+    with TemporaryDirectory(prefix="lambdapack-dockerd-") as folder:
+        log = Path(folder, "log")
+        socket = f"unix://{folder}/docker.sock"
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                ["dockerd", *_ARGUMENTS, "--data-root", f"{folder}/data", "--exec-root", f"{folder}/exec",
+                 "--pidfile", f"{folder}/pid", "--host", socket],
+                stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
+            )  # fmt: skip
+        before = os.environ.get("DOCKER_HOST")
+        os.environ["DOCKER_HOST"] = socket
+        try:
+            deadline = time.monotonic() + _SECONDS_TO_START
+            while not engine.answers():
+                if process.poll() is not None or time.monotonic() > deadline:
+                    raise AssertionError(f"dockerd does not start: {log.read_text()[-3000:]}")
+                time.sleep(0.2)
+            yield
+        finally:
+            if before is None:
+                del os.environ["DOCKER_HOST"]
+            else:
+                os.environ["DOCKER_HOST"] = before
+            process.terminate()
+            process.wait(60)
+
+
+def base_image(client: Any, python: str) -> str:
+    """Import a base with this machine's Python ``python`` and compiler, and nothing of lambdapack's."""
+    import docker.errors  # noqa: PLC0415
+
+    name = BASE.format(python)
+    try:
+        client.images.get(name)
+    except docker.errors.ImageNotFound:
+        with TemporaryDirectory(prefix="lambdapack-base-") as folder:
+            path = Path(folder, "base.tar")
+            with tarfile.open(path, "w") as archive:
+                _add_root(archive, python)
+            with path.open("rb") as file:
+                client.api.import_image_from_data(
+                    file, repository=name.partition(":")[0], tag="latest",
+                    changes=["ENV PATH=/var/lang/bin:/usr/bin:/bin"],
+                )  # fmt: skip
+    return name
+
+
+def _add_root(archive: tarfile.TarFile, python: str) -> None:
+    for folder in ("tmp", "run", "proc", "sys", "dev", "root", "var", "usr", "etc"):
+        entry = tarfile.TarInfo(folder)
+        entry.type, entry.mode = tarfile.DIRTYPE, 0o1777 if folder == "tmp" else 0o755
+        archive.addfile(entry)
+    for name, target in _LINKS.items():
+        entry = tarfile.TarInfo(name)
+        entry.type, entry.linkname = tarfile.SYMTYPE, target
+        archive.addfile(entry)
+    for part in _PARTS:
+        archive.add(f"/{part}", part, filter=_wanted)
+    for part in _FILES:
+        if Path("/", part).exists():
+            archive.add(f"/{part}", part)
+    _add_python(archive, python)
+
+
+def _wanted(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:
+    parts = entry.name.split("/")
+    if entry.isfile() and entry.size > _BIG:
+        return None
+    return None if any(part.startswith(_LEFT_OUT) for part in parts[2:]) else entry
+
+
+def _add_python(archive: tarfile.TarFile, python: str) -> None:
+    """The interpreter where Lambda's images have theirs, without what is installed in it."""
+    found = interpreter.find(python)
+    prefix = found.path.resolve().parent.parent
+    skipped = ("site-packages", "test", "__pycache__", "idlelib", "tkinter")
+
+    def wanted(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:
+        parts = entry.name.split("/")
+        return None if any(part in skipped for part in parts) else entry
+
+    # Python finds its library by a path that is written into it.
+    home = str(prefix).lstrip("/")
+    for part in ("bin", "lib", "include"):
+        archive.add(prefix / part, f"{home}/{part}", filter=wanted)
+    entry = tarfile.TarInfo("var/lang")
+    entry.type, entry.linkname = tarfile.SYMTYPE, str(prefix)
+    archive.addfile(entry)
+
+
+if __name__ == "__main__":
+    with running_engine(), engine.connect() as client:
+        print(base_image(client, sys.argv[1]))
