@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ._index import Index
 
 BLOCK = 4096
+LET_GO = 2 * 1024 * 1024
 
 
 class PackError(RuntimeError):
@@ -57,7 +58,9 @@ class Place:
             self._arena_fd = os.open(self.base + "/arena", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             if os.fstat(self._arena_fd).st_size < index.frame_start[-1]:
                 os.ftruncate(self._arena_fd, index.frame_start[-1])
-            self.arena = memoryview(mmap.mmap(self._arena_fd, index.frame_start[-1], prot=mmap.PROT_READ))
+            self._map_of_arena = mmap.mmap(self._arena_fd, index.frame_start[-1], prot=mmap.PROT_READ)
+            self._arena = memoryview(self._map_of_arena)
+            self._mapped = 0
         except OSError as error:
             raise self.failure(error) from error
 
@@ -197,13 +200,24 @@ class Place:
         finally:
             os.close(fd)
 
+    def read(self, file: int) -> memoryview:
+        """The bytes of a file in the arena, whose frames are in place.
+
+        Mapped pages count as the process's memory until they are let go of; they stay in the page cache.
+        """
+        offset, size = self.index.offsets[file], self.index.sizes[file]
+        self._mapped += size
+        if self._mapped > LET_GO and hasattr(mmap, "MADV_DONTNEED"):
+            self._mapped = size
+            self._map_of_arena.madvise(mmap.MADV_DONTNEED)
+        return self._arena[offset : offset + size]
+
     def materialise(self, file: int) -> None:
         """Make a real file of one that is in the arena, for whatever opens it by its path.
 
         Not renamed into place: whoever looks at it through the guard writes the same bytes first.
         """
-        offset = self.index.offsets[file]
-        self._put_file(file, self.arena[offset : offset + self.index.sizes[file]], 0)
+        self._put_file(file, self.read(file), 0)
 
 
 def write(fd: int, data: memoryview, offset: int) -> None:

@@ -21,14 +21,18 @@ if TYPE_CHECKING:
     from ._disk import Place
     from ._s3 import Source
 
-CONNECTIONS = 4
-# A request's bytes: the first ones small so that the first imports start early, later ones large so that
-# there are few requests (S3 takes 5,500 GET/s a prefix from everybody together).
+CONNECTIONS = 3
+# A request's bytes: the first small so that the first imports start early, each later one larger so that
+# there are few (S3 takes 5,500 GET/s a prefix from everybody together: docs/scale.md).
 FIRST_REQUEST = 1024 * 1024
-REQUEST = 8 * 1024 * 1024
+GROWTH = 4
+REQUEST = 24 * 1024 * 1024
 # Buffers to decompress into, shared by the connections: a core each, and a bound on memory.
 DECODERS = 2
 ATTEMPTS = 8
+# Seconds for which a request that S3 answers with SlowDown is repeated, however often: many starts at once
+# are waited for longer than a broken network, and failing would only bring the same requests again.
+PATIENCE = 60.0
 FIRST_PAUSE = 0.05
 LONGEST_PAUSE = 2.0
 
@@ -87,7 +91,7 @@ class Fetcher:
         Raises:
             PackError: Names what failed and what helps. Frames that are in place stay.
         """
-        jobs = cut(frames, self.place.index.frame_stored, connections)
+        jobs = cut(frames, self.place.index.frame_stored)
         largest = max(self.place.index.frame_size[frame] for frame in frames)
         self._slots = [Slot(largest) for _ in range(min(DECODERS, len(jobs)))]
         if len(jobs) == 1:
@@ -127,13 +131,15 @@ class Fetcher:
         """Fetch one run of neighbouring frames, resuming after each failure at the first one missing."""
         left = list(job)
         attempt = 0
+        patient = time.time() + PATIENCE
         while left:
             try:
                 self._frames(connection, left)
             except S3Error as error:
                 attempt += 1
                 connection.close()
-                if not error.retry or attempt >= ATTEMPTS:
+                slow_down = error.status in (429, 503) and time.time() < patient
+                if not error.retry or (attempt >= ATTEMPTS and not slow_down):
                     raise PackError(self._gave_up(error, attempt)) from error
                 self.stats.retries += 1
                 self.source.forget_signature()
@@ -199,19 +205,18 @@ def decompress(decoder: Any, stored: memoryview, data: memoryview) -> None:
         )
 
 
-def cut(frames: list[int], stored: list[int], connections: int) -> list[list[int]]:
-    """Runs of neighbouring frames, one a request, in order.
-
-    The first request of each connection is small; then they grow.
-    """
+def cut(frames: list[int], stored: list[int]) -> list[list[int]]:
+    """Runs of neighbouring frames, one a request, in order; each may be larger than the one before."""
     jobs: list[list[int]] = []
     size = 0
+    limit = FIRST_REQUEST
     for frame in frames:
-        limit = FIRST_REQUEST if len(jobs) <= connections else REQUEST
         if jobs and jobs[-1][-1] + 1 == frame and size + stored[frame] <= limit:
             jobs[-1].append(frame)
             size += stored[frame]
         else:
+            if jobs:
+                limit = min(REQUEST, limit * GROWTH)
             jobs.append([frame])
             size = stored[frame]
     return jobs
@@ -219,6 +224,6 @@ def cut(frames: list[int], stored: list[int], connections: int) -> list[list[int
 
 def pause(attempt: int) -> None:
     """Wait before the next attempt: exponential, with full jitter so that a thousand starts spread out."""
-    longest = min(LONGEST_PAUSE, FIRST_PAUSE * 2**attempt)
+    longest = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(attempt, 10))
     share = int.from_bytes(os.urandom(2), "big") / 65535
     time.sleep(longest * (0.25 + 0.75 * share))

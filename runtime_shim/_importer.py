@@ -65,9 +65,7 @@ class Importer:
     def read(self, file: int) -> memoryview:
         """The bytes of a file that lives in the arena."""
         self.pack.wait_file(file)
-        place = self.pack.place
-        offset = place.index.offsets[file]
-        return place.arena[offset : offset + place.index.sizes[file]]
+        return self.pack.place.read(file)
 
     def wait_library(self, file: int) -> None:
         """Wait for a shared object and all those that the dynamic linker will map for it."""

@@ -135,7 +135,7 @@ def loads(data: bytes) -> Any:
 
         options: Any = _Scanning()
         document, end = make_scanner(options)(text, 0)
-        if text[end:].strip():
+        if text[end:].strip(" \t\n\r"):
             raise ValueError("extra data after the JSON document")
         return document
     except (ImportError, StopIteration, AttributeError, TypeError):

@@ -171,4 +171,4 @@ def test_the_zip_holds_what_the_format_says(task: Path, world: World) -> None:
         "id": world.pack.id, "bucket": "bucket", "key": world.key, "region": "us-east-1",
     }  # fmt: skip
     assert (shim / "backend_c.so").stat().st_size < 1_500_000
-    assert {p.name for p in shim.iterdir() if p.is_dir()} == {"__pycache__"}
+    assert {p.name for p in shim.iterdir() if p.is_dir()} == {"__pycache__", "children"}

@@ -19,7 +19,7 @@ from shim_world import BULK, World, make_world
 from lambdapack import interpreter
 from lambdapack.local.endpoint import Endpoint
 from lambdapack.local.link import Fault
-from runtime_shim._fetch import CONNECTIONS, cut
+from runtime_shim._fetch import cut
 
 RUNNING = interpreter.find("{}.{}".format(*sys.version_info))
 ANSWER = """
@@ -82,7 +82,7 @@ def test_the_first_requests_are_for_the_first_frames(world: World) -> None:
     """Frames are asked for in order of first use, in few requests."""
     world.run(ANSWER)
     starts = [int(entry.range.partition("=")[2].partition("-")[0]) for entry in world.log()]
-    expected = cut(list(range(world.pack.index.eager)), world.pack.index.frame_stored, CONNECTIONS)
+    expected = cut(list(range(world.pack.index.eager)), world.pack.index.frame_stored)
     assert sorted(starts) == [world.pack.index.frame_stored_start[job[0]] for job in expected]
     assert len(starts) < world.pack.index.eager
 

@@ -79,14 +79,11 @@ def test_where_an_object_is(bucket: str, region: str, host: str, path: str) -> N
 @given(
     stored=st.lists(st.integers(1, 5_000_000), min_size=1, max_size=60),
     missing=st.sets(st.integers(0, 59)),
-    connections=st.integers(1, 8),
 )
-def test_jobs_cover_the_missing_frames_once_and_in_order(
-    stored: list[int], missing: set[int], connections: int
-) -> None:
+def test_jobs_cover_the_missing_frames_once_and_in_order(stored: list[int], missing: set[int]) -> None:
     """Each missing frame is in exactly one request, requests are consecutive runs within their bound."""
     frames = sorted(frame for frame in missing if frame < len(stored))
-    jobs = _fetch.cut(frames, stored, connections)
+    jobs = _fetch.cut(frames, stored)
     assert [frame for job in jobs for frame in job] == frames
     for job in jobs:
         assert job == list(range(job[0], job[-1] + 1))
