@@ -33,6 +33,7 @@ def run_lambdapack(lambdapack_cache: Path) -> Run:
         status: int | None = 0,
         environment: Sequence[tuple[str, str]] = (),
         unset: Sequence[str] = (),
+        umask: int = -1,
     ) -> subprocess.CompletedProcess[str]:
         inherited = {name: value for name, value in os.environ.items() if name not in unset}
         done = subprocess.run(
@@ -43,6 +44,7 @@ def run_lambdapack(lambdapack_cache: Path) -> Run:
             text=True,
             timeout=570,
             check=False,
+            umask=umask,
         )
         if status is not None:
             assert done.returncode == status, f"{done.stdout}\n{done.stderr}"
