@@ -70,7 +70,7 @@ class Pack:
         Raises:
             PackError: No room for it.
         """
-        os.register_at_fork(after_in_child=self._forked)
+        os.register_at_fork(before=self._fork, after_in_child=self._forked)
         place = self.place
         if not place.missing(0, self.eager) and not place.check_files():
             self.resumed = self.eager
@@ -84,13 +84,16 @@ class Pack:
         finally:
             os.close(lock)
 
+    def _fork(self) -> None:
+        """Before the function forks: a lock that our thread holds then would stay locked in the child."""
+        while self._thread_lock >= 0 and get_ident() not in self.fetching_threads:
+            time.sleep(POLL)
+
     def _forked(self) -> None:
-        """In a process that the function forks: the fetching child and thread are its parent's."""
+        """In a process that the function forks: the fetching child is its parent's."""
         if self._child:
             os.close(self._pipe)
-        if self._thread_lock >= 0:
-            os.close(self._thread_lock)
-        self._child, self._pipe, self._thread_lock = 0, -1, -1
+        self._child, self._pipe = 0, -1
         self.fetching_threads = set()
 
     def _fetch(self, lock: int) -> None:
