@@ -38,7 +38,8 @@ def plot(lines: Sequence[Line], path: Path) -> bool:
     for axis, case, row in zip(axes[:, 0], cases, rows, strict=True):
         _bars(axis, case, row)
     axes[-1, 0].set_xlabel("seconds from the start of the process to the first answer (median)")
-    axes[0, 0].legend(loc="lower right", fontsize=8)
+    handles, names = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside upper right", ncols=2, fontsize=8)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=130)
     pyplot.close(figure)

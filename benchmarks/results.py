@@ -13,7 +13,7 @@ from typing import Any
 
 import lambdapack
 from benchmarks.measure import Measurement
-from benchmarks.ways import FLOOR, OURS, S3_PEERS
+from benchmarks.ways import FLOOR, OURS, S3_PEERS, WAYS
 from lambdapack import atomic
 
 __all__ = ["Case", "Line", "document", "fastest_peer", "summarise", "write"]
@@ -69,12 +69,15 @@ class Line:
 
 
 def summarise(runs: Iterable[Measurement]) -> list[Line]:
-    """A line for each case and way, in the order in which they were first measured."""
+    """A line for each case, in the order in which they were first measured, and way."""
     groups: dict[tuple[Case, str], list[Measurement]] = {}
     for run in runs:
         case = Case(run.workload, run.tmp_mb, run.memory_mb, run.boost)
         groups.setdefault((case, run.way), []).append(run)
-    return [_line(case, way, group, groups) for (case, way), group in groups.items()]
+    cases = dict.fromkeys(case for case, _ in groups)
+    return [
+        _line(case, way, groups[case, way], groups) for case in cases for way in WAYS if (case, way) in groups
+    ]
 
 
 def fastest_peer(lines: Sequence[Line], case: Case) -> Line | None:

@@ -39,7 +39,7 @@ def title(case: Case) -> str:
 
 def _table(case: Case, lines: Sequence[Line]) -> Table:
     table = Table(title=title(case), title_justify="left")
-    table.add_column("way")
+    table.add_column("way", no_wrap=True)
     for name in (
         "total s", "min - max", "until first import s", "import s", "CPU s", "x lambdapack", "x plain",
         "memory MB", "S3 requests", "fetched MB", "written MB", "/tmp peak MB",
