@@ -82,7 +82,7 @@ def sentencepiece() -> Any:
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(["hello world", "hello there", "word of the world"] * 20),
         model_writer=model,
-        vocab_size=25,
+        vocab_size=15,
         minloglevel=2,
     )
     return [
@@ -93,7 +93,6 @@ def sentencepiece() -> Any:
 
 def gensim() -> Any:
     from gensim import corpora, models
-    from gensim.test.utils import datapath
     from gensim.utils import simple_preprocess
 
     texts = [["a", "b"], ["b", "c"], ["c", "a"]]
@@ -104,7 +103,6 @@ def gensim() -> Any:
         simple_preprocess("Hello, World"),
         vectors.wv["a"].shape,
         models.word2vec.FAST_VERSION,
-        datapath("x"),
         models.TfidfModel([dictionary.doc2bow(text) for text in texts])[[(0, 1)]],
     ]
 

@@ -84,17 +84,16 @@ def pillow() -> Any:
 def sqlalchemy() -> Any:
     import sqlalchemy as sa
     from sqlalchemy.dialects import registry
-    from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+    from sqlalchemy.orm import DeclarativeBase, Session, mapped_column
 
     class Base(DeclarativeBase):
         pass
 
     class Row(Base):
         __tablename__ = "rows"
-        id: Mapped[int] = mapped_column(primary_key=True)
-        name: Mapped[str]
+        id = mapped_column(sa.Integer, primary_key=True)
+        name = mapped_column(sa.String)
 
-    Row.__annotations__.update(id=Mapped[int], name=Mapped[str])
     engine = sa.create_engine("sqlite://")
     Base.metadata.create_all(engine)
     with Session(engine) as session:
