@@ -19,8 +19,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks.workloads import Workload
-from lambdapack import build as build_stage
 from lambdapack import bytecode, interpreter, lock, pack, pip, pipeline
+from lambdapack.build import LocalBuilder
 from lambdapack.buildoptions import BuildOptions, TraceOptions
 from lambdapack.errors import ToolError
 from lambdapack.local import runtime as local_runtime
@@ -153,6 +153,7 @@ class Kit:
             files=(),
             target=self.target,
             output=output,
+            builder="local",
             glibc=workload.glibc,
             trace=TraceOptions(code=trace_code(workload)),
         )
@@ -173,8 +174,7 @@ class Kit:
         if not resolved.digest.startswith(digest):
             resolved = _same_lock(resolved, document["lock"]["text"])
         shutil.rmtree(folder, ignore_errors=True)
-        builder, _ = build_stage.choose("local", self.target)
-        builder.install(resolved, folder, progress=self.progress)
+        LocalBuilder().install(resolved, folder, progress=self.progress)
         return folder
 
     def _pip(self, folder: Path, *requirements: str) -> None:
