@@ -59,7 +59,7 @@ class Guard:
             if not isinstance(path, bytes) and not hasattr(type(path), "__fspath__"):
                 return None
             path = os.fsdecode(path)
-        if self._inside and not path.startswith("/"):
+        if self._inside and path and not path.startswith("/"):
             path = os.path.join(os.getcwd(), path)
         if not path.startswith(self._site) or get_ident() in self._pack.fetching_threads:
             # A thread that fetches must never wait for itself.
@@ -83,12 +83,12 @@ class Guard:
         if positions is not None:
             for position in positions:
                 path = args[position]
-                relative = self.relative(path) if path else None
+                relative = self.relative(path) if path is not None else None
                 if relative is not None:
                     self.open(relative)
                     if event == "os.chdir":
                         self._inside = True
-                    elif event == "open" and relative in self._importer.contents.children:
+                    elif event == "open" and relative not in self._files:
                         # What is opened through a folder's descriptor has no path to be seen by.
                         self.fill(relative)
         elif event in PROGRAMS:
@@ -107,10 +107,10 @@ class Guard:
             ends = [len(text)] + [at for at in map(text.find, " \t\n\"';:,|&<>)?") if at >= 0]
             for end in (ends[0], min(ends)):
                 relative = self.relative(text[:end])
-                if relative in self._importer.contents.children:
-                    self.fill(relative)
-                elif relative in self._files:
+                if relative in self._files:
                     self.open(relative)
+                elif relative is not None:
+                    self.fill(relative)
             text = text[len(self._site) :]
 
     def open(self, relative: str) -> None:
@@ -149,9 +149,12 @@ class Guard:
             self._pack.fetching_threads.discard(ident)
 
     def fill(self, relative: str) -> None:
-        """Put a folder on disk with everything in it."""
+        """Put a folder on disk with everything in it; nothing if it is none."""
+        inside = self._importer.contents.children.get(relative)
+        if inside is None:
+            return
         self.folder(relative)
-        for name, file in self._importer.contents.children[relative].items():
+        for name, file in inside.items():
             path = relative + "/" + name if relative else name
             if file < 0:
                 self.fill(path)

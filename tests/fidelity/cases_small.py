@@ -157,7 +157,42 @@ def jsonschema() -> Any:
     ]
 
 
+def _by_value(pickler: Any) -> Any:
+    import yaml
+    from click.testing import CliRunner
+
+    def both(text: str) -> Any:
+        return yaml.safe_load(text), CliRunner().charset
+
+    return [pickle.loads(pickler(both))("[1]"), len(pickler(yaml.safe_load)) > 20]
+
+
+def cloudpickle() -> Any:
+    import cloudpickle
+    import yaml
+
+    by_reference = _by_value(cloudpickle.dumps)
+    cloudpickle.register_pickle_by_value(yaml)
+    by_value = cloudpickle.dumps(yaml.safe_load)
+    return [
+        by_reference,
+        pickle.loads(by_value)("{a: 1}"),
+        len(by_value) > 1000,
+    ]
+
+
+def dill() -> Any:
+    import dill
+    import dill.source
+    import yaml
+
+    settings = dill.dumps(yaml.safe_load, byref=False, recurse=True)
+    return [_by_value(dill.dumps), dill.loads(settings)("[2]"), dill.source.getsource(yaml.safe_load)[:60]]
+
+
 CASES = (
+    Case("cloudpickle==3.1.2", ("cloudpickle", "cloudpickle.cloudpickle_fast"), cloudpickle),
+    Case("dill==0.4.1", ("dill", "dill.source", "dill.detect"), dill),
     Case("jinja2==3.1.6", ("jinja2", "jinja2.sandbox", "jinja2.ext", "jinja2.nativetypes"), jinja2),
     Case("click==8.5.1", ("click", "click.testing", "click.shell_completion"), click),
     Case(
