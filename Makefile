@@ -2,21 +2,27 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-STAMP := $(VENV)/.installed
+# What the command line needs, and what the tests need beside it.
+BASE := $(VENV)/.installed
+STAMP := $(VENV)/.installed-dev
 
 .PHONY: help demo test test-slow test-all lint format bench clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
-$(STAMP): pyproject.toml
+$(BASE): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("lambdapack needs Python 3.10 or later: make PYTHON=python3.12" if sys.version_info < (3, 10) else 0)'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable .
+	@touch $@
+
+$(STAMP): $(BASE)
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	@touch $@
 
-demo: $(STAMP)  ## Build, deploy and invoke spaCy in the local cloud
+demo: $(BASE)  ## Build, deploy and invoke spaCy in the local cloud
 	$(BIN)/python examples/demo.py
 
 test: $(STAMP)  ## Run the tests that take seconds
