@@ -14,11 +14,11 @@ from lambdapack.errors import ToolError
 from lambdapack.interpreter import Interpreter
 from lambdapack.progress import QUIET, Progress
 
-__all__ = ["compile_tree"]
+__all__ = ["ENVIRONMENT", "WORKER", "compile_tree"]
 
-_WORKER = Path(__file__).with_name("bytecode_worker.py")
+WORKER = Path(__file__).with_name("bytecode_worker.py")
 # Everything that the bytes could depend on; the worker says how.
-_ENVIRONMENT = {"PYTHONHASHSEED": "0", "PYTHONUTF8": "1", "LC_ALL": "C.UTF-8", "TZ": "UTC"}
+ENVIRONMENT = {"PYTHONHASHSEED": "0", "PYTHONUTF8": "1", "LC_ALL": "C.UTF-8", "TZ": "UTC"}
 _NOT_WRITTEN = b"! "
 
 
@@ -71,11 +71,11 @@ def _sources(root: Path) -> Iterator[str]:
 @contextmanager
 def _workers(root: Path, interpreter: Interpreter, shares: Sequence[Sequence[str]]) -> Iterator[IO[bytes]]:
     """Start a worker for each share; yield their answers, one line a file, as one stream."""
-    environment = dict(_ENVIRONMENT)
+    environment = dict(ENVIRONMENT)
     if "LD_LIBRARY_PATH" in os.environ:
         # Some builds of Python find their own libpython by it.
         environment["LD_LIBRARY_PATH"] = os.environ["LD_LIBRARY_PATH"]
-    command = [str(interpreter.path), "-S", "-s", "-B", str(_WORKER), str(root.resolve())]
+    command = [str(interpreter.path), "-S", "-s", "-B", str(WORKER), str(root.resolve())]
     ours, theirs = os.pipe()
     workers: list[subprocess.Popen[bytes]] = []
     with os.fdopen(ours, "rb") as answers, tempfile.TemporaryFile() as complaints:

@@ -89,7 +89,8 @@ class Build(_Section):
     arch: Literal["x86_64", "arm64"] = _field("x86_64", "The processor.", '"x86_64" or "arm64"')
     builder: Literal["auto", "docker", "local"] = _field(
         "auto",
-        "Where wheels are installed: in a container, or by pip on this machine (wheels only).",
+        "Where requirements are resolved and sdists built: in the target's image, or on this machine, wheels "
+        "only. auto: on this machine where it has that Python and no image is named.",
         '"auto", "docker" or "local"',
     )
     glibc: str | None = _field(
@@ -100,6 +101,15 @@ class Build(_Section):
     )
     image: _Text | None = _field(
         None, "Image for the docker builder, instead of the one for the target.", "an image name"
+    )
+    image_timeout: float = _field(
+        3600.0, "Seconds that a build in a container may take.", "a number above 0", gt=0, strict=False
+    )
+    image_memory: int | None = _field(
+        None,
+        "Memory in MB that a build in a container may use. Left out: what the engine has.",
+        "an integer from 64",
+        ge=64,
     )
     exclude: list[_Text] = _field(
         [],

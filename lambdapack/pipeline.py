@@ -19,14 +19,13 @@ from typing import Any
 import lambdapack
 import runtime_shim
 from lambdapack import build as build_stage
-from lambdapack import buildreport, bytecode, interpreter, pack
+from lambdapack import buildreport, pack
 from lambdapack import lock as lock_stage
 from lambdapack import slim as slim_stage
 from lambdapack import trace as trace_stage
 from lambdapack.buildoptions import BuildOptions, TraceOptions, describe, digest
 from lambdapack.buildreport import BuildReport, BuiltDistribution, PackFacts
 from lambdapack.errors import ConfigurationError, LambdapackError
-from lambdapack.interpreter import Interpreter
 from lambdapack.model import Lock, SlimReport, Trace, Tree
 from lambdapack.progress import QUIET, Progress
 from lambdapack.slim import SlimOptions
@@ -102,13 +101,12 @@ def _build(
     jobs: int | None,
     progress: Progress,
 ) -> Built:
-    python = _python(workshop)
     with _workspace(options.output) as work:
         with clock.stage("install"):
             tree = workshop.install(lock, work / "tree", progress=progress)
         with clock.stage("bytecode"):
-            bytecode.compile_tree(tree.root, python, jobs=jobs, progress=progress)
-        runner = _Runner(options, lock, python, work, progress)
+            workshop.compile_tree(tree.root, jobs=jobs, progress=progress)
+        runner = _Runner(options, lock, workshop, work, progress)
         with clock.stage("trace"):
             trace = runner.trace(tree)
         with clock.stage("slim"):
@@ -150,13 +148,6 @@ def _build(
     return Built(report, options.output, reused=False)
 
 
-def _python(workshop: build_stage.Workshop) -> Interpreter:
-    """The Python of the target's version for bytecode and trace: this machine's, where it has one."""
-    if workshop.place is None:
-        return workshop.interpreter
-    return interpreter.find(workshop.interpreter.python)
-
-
 class _Clock:
     """Seconds by stage."""
 
@@ -174,10 +165,18 @@ class _Runner:
     """Runs the traced code on a tree, where the target's Python can run here."""
 
     def __init__(
-        self, options: BuildOptions, lock: Lock, python: Interpreter, work: Path, progress: Progress
+        self,
+        options: BuildOptions,
+        lock: Lock,
+        workshop: build_stage.Workshop,
+        work: Path,
+        progress: Progress,
     ) -> None:
-        self.native = python.machine == options.target.machine
-        self.python = python
+        self.python = workshop.interpreter
+        self.native = self.python.machine == options.target.machine
+        # Loading needs the stripped files and the Python in one place.
+        self.loads = self.python if self.native and workshop.runs_here else None
+        self._elsewhere = workshop.trace_elsewhere
         self._options = options.trace
         self._requested = lock.requested
         self._work = work
@@ -200,6 +199,7 @@ class _Runner:
             search=self._search(),
             environment=self._options.environment,
             timeout=self._options.timeout,
+            elsewhere=self._elsewhere,
             progress=self._progress,
         )
 
@@ -249,7 +249,7 @@ def _slim(
             tree,
             work / f"slim{number}",
             trace=trace,
-            interpreter=runner.python if runner.native else None,
+            interpreter=runner.loads,
             options=attempt,
             progress=progress,
         )

@@ -21,15 +21,20 @@ BASE = "lambdapack-test/base-python{}:latest"
 _SECONDS_TO_START = 60
 _ARGUMENTS = ("--iptables=false", "--ip6tables=false", "--bridge=none")
 # Of a Debian: what a compiler, a linker and a Python need.
-_PARTS = ("usr/bin", "usr/lib", "usr/lib64", "usr/include", "usr/libexec", "etc/alternatives", "etc/ssl")
+_PARTS = (
+    "usr/bin",
+    "usr/lib/gcc",
+    "usr/lib64",
+    "usr/include",
+    "usr/libexec/gcc",
+    "etc/alternatives",
+    "etc/ssl",
+)
 _FILES = ("etc/passwd", "etc/group", "etc/nsswitch.conf", "etc/ld.so.conf", "etc/ld.so.cache")
 _LINKS = {"bin": "usr/bin", "lib": "usr/lib", "lib64": "usr/lib64", "sbin": "usr/bin"}
 # Big, and of no use to a build.
-_LEFT_OUT = (
-    "python3", "jvm", "llvm-", "go-", "node_modules", "gcc-cross", "firmware", "modules", "rustlib",
-    "git-core", "systemd", "ruby", "libreoffice", "chromium", "mono", "dotnet", "erlang", "ghc",
-)  # fmt: skip
-_BIG = 60_000_000
+_LEFT_OUT = ("perl", "dri", "valgrind", "node_modules", "llvm-", "postgresql")
+_BIG = 35_000_000
 
 
 @contextmanager
@@ -96,8 +101,10 @@ def _add_root(archive: tarfile.TarFile, python: str) -> None:
         entry = tarfile.TarInfo(name)
         entry.type, entry.linkname = tarfile.SYMTYPE, target
         archive.addfile(entry)
-    for part in _PARTS:
-        archive.add(f"/{part}", part, filter=_wanted)
+    libraries = [str(path).lstrip("/") for path in Path("/usr/lib").glob("*-linux-gnu")]
+    for part in (*_PARTS, *libraries):
+        if Path("/", part).exists():
+            archive.add(f"/{part}", part, filter=_wanted)
     for part in _FILES:
         if Path("/", part).exists():
             archive.add(f"/{part}", part)
@@ -112,19 +119,19 @@ def _wanted(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:
 
 
 def _add_python(archive: tarfile.TarFile, python: str) -> None:
-    """The interpreter where Lambda's images have theirs, without what is installed in it."""
-    found = interpreter.find(python)
-    prefix = found.path.resolve().parent.parent
-    skipped = ("site-packages", "test", "__pycache__", "idlelib", "tkinter")
+    """The interpreter, found where Lambda's images have theirs, without what is installed in it."""
+    prefix = interpreter.find(python).path.resolve().parent.parent
+    skipped = ("site-packages", "dist-packages", "test", "__pycache__", "idlelib", "tkinter")
 
     def wanted(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:
         parts = entry.name.split("/")
-        return None if any(part in skipped for part in parts) else entry
+        useless = entry.name.endswith(".a") or any(part in skipped for part in parts)
+        return None if useless else entry
 
-    # Python finds its library by a path that is written into it.
-    home = str(prefix).lstrip("/")
-    for part in ("bin", "lib", "include"):
-        archive.add(prefix / part, f"{home}/{part}", filter=wanted)
+    patterns = (f"bin/python{python}", "lib/libpython3*", f"lib/python{python}", f"include/python{python}")
+    for path in (path for pattern in patterns for path in prefix.glob(pattern)):
+        # At its own place: the interpreter finds its library by a path that is written into it.
+        archive.add(path, str(path).lstrip("/"), filter=wanted)
     entry = tarfile.TarInfo("var/lang")
     entry.type, entry.linkname = tarfile.SYMTYPE, str(prefix)
     archive.addfile(entry)

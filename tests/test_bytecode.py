@@ -150,7 +150,7 @@ def test_a_crash_of_the_compiler_costs_one_file(tmp_path: Path, monkeypatch: pyt
     text = Path(bytecode_worker.__file__).read_text()
     crash = '    if b"CRASH" in source:\n        os.abort()\n    code = compile('
     worker.write_text(text.replace("    code = compile(", crash))
-    monkeypatch.setattr(bytecode, "_WORKER", worker)
+    monkeypatch.setattr(bytecode, "WORKER", worker)
     root = make_tree(tmp_path / "tree")
     (root / "crash.py").write_text("# CRASH\n" * 10)
     compile_tree(root, own(), jobs=1)

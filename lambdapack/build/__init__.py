@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from lambdapack import interpreter
 from lambdapack.build.docker import DockerBuilder, Limits, engine
@@ -23,6 +23,10 @@ __all__ = ["Builder", "DockerBuilder", "Limits", "LocalBuilder", "Workshop", "ch
 _NAMES = ("auto", "docker", "local")
 
 
+TraceWorker = Callable[[Mapping[str, Any], Path, Path, Mapping[str, str]], dict[str, Any]]
+"""Request, folder for the results, the worker's file, environment -> the worker's result."""
+
+
 class Workshop(Protocol):
     """A builder at work for one target."""
 
@@ -37,6 +41,17 @@ class Workshop(Protocol):
     @property
     def identity(self) -> Mapping[str, str]:
         """What built things depend on besides their inputs, e.g. an image's id."""
+
+    @property
+    def runs_here(self) -> bool:
+        """Whether ``interpreter`` is a Python of this machine."""
+
+    def compile_tree(self, root: Path, *, jobs: int | None = None, progress: Progress = QUIET) -> None:
+        """Compile every module under ``root`` to bytecode."""
+
+    @property
+    def trace_elsewhere(self) -> TraceWorker | None:
+        """Runs the tracer where ``interpreter`` is; ``None`` for this machine."""
 
     def install(self, lock: Lock, destination: Path, *, progress: Progress = QUIET) -> Tree:
         """Install ``lock`` into the new folder ``destination``, whole or not at all."""

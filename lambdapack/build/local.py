@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
-from lambdapack import atomic, pip, wheel_tags
+from lambdapack import atomic, bytecode, pip, wheel_tags
 from lambdapack.build.check import check
 from lambdapack.build.records import read_tree
 from lambdapack.errors import ConfigurationError
@@ -27,11 +27,14 @@ class LocalBuilder:
     """Installs wheels for the target's platform tags with pip; nothing of them is run.
 
     Attributes:
+        runs_here: ``interpreter`` is this machine's.
         place: The resolver runs on this machine.
         identity: Nothing of this machine is in what it installs.
     """
 
     name = "local"
+    runs_here = True
+    trace_elsewhere = None
     place: Place | None = None
     identity: Mapping[str, str] = MappingProxyType({})
 
@@ -55,6 +58,10 @@ class LocalBuilder:
             ConfigurationError: There is none on this machine.
         """
         yield LocalBuilder(find(target.python))
+
+    def compile_tree(self, root: Path, *, jobs: int | None = None, progress: Progress = QUIET) -> None:
+        """Compile every module under ``root`` to bytecode."""
+        bytecode.compile_tree(root, self.interpreter, jobs=jobs, progress=progress)
 
     def install(self, lock: Lock, destination: Path, *, progress: Progress = QUIET) -> Tree:
         """Install ``lock`` into ``destination``, which must not exist or be empty.

@@ -79,6 +79,7 @@ def command(requirements: tuple[str, ...], jobs: int | None, **given: Any) -> No
 
 def build_options(session: Session, requirements: tuple[str, ...], given: dict[str, Any]) -> BuildOptions:
     """The command line over the configuration over the defaults."""
+    from lambdapack.build import Limits  # noqa: PLC0415 - a stage
     from lambdapack.pipeline import BuildOptions  # noqa: PLC0415 - brings every stage along
     from lambdapack.target import Target  # noqa: PLC0415
 
@@ -88,10 +89,11 @@ def build_options(session: Session, requirements: tuple[str, ...], given: dict[s
     return BuildOptions(
         requirements=tuple(requirements if named else config.requirements),
         files=tuple(files),
-        target=Target(given["python"] or config.python or _default_python(), given["arch"] or config.arch),
+        target=Target(given["python"] or config.python or default_python(), given["arch"] or config.arch),
         output=given["output"] or session.build_directory,
         builder=given["builder"] or config.builder,
         image=given["image"] or config.image,
+        limits=Limits(config.image_timeout, config.image_memory),
         glibc=glibc_version(given["glibc"] or config.glibc),
         exclude=tuple(given["exclude"] or config.exclude),
         slim=_slim_options(session, given),
@@ -100,7 +102,8 @@ def build_options(session: Session, requirements: tuple[str, ...], given: dict[s
     )
 
 
-def _default_python() -> str:
+def default_python() -> str:
+    """The running Python, where Lambda has it."""
     running = ".".join(map(str, sys.version_info[:2]))
     if running not in limits.PYTHONS:
         raise ConfigurationError(

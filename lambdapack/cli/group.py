@@ -34,6 +34,7 @@ COMMANDS = {
     "inspect": "List what is in a pack.",
     "verify": "Check every digest of a pack.",
     "local": "Keep the embedded cloud running.",
+    "images": "Build or list the images of the docker builder.",
     "doctor": "Say what this machine has and lacks.",
     "cache": "Show or empty the cache.",
 }

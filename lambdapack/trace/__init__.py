@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,15 @@ __all__ = ["default_code", "heuristic", "run"]
 _WORKER = Path(__file__).with_name("worker.py")
 _GRACE_SECONDS = 60
 _DETAIL_LINES = 20
+_SETTLED = {
+    "LANG": "C.UTF-8",
+    "LC_ALL": "C.UTF-8",
+    "TZ": "UTC",
+    # The order of imports that follows a set's order would differ from run to run.
+    "PYTHONHASHSEED": "0",
+    "PYTHONDONTWRITEBYTECODE": "1",
+}
+Worker = Callable[[Mapping[str, Any], Path, Path, Mapping[str, str]], dict[str, Any]]
 _PYTHON_SUFFIXES = (".py", ".pyc")
 
 
@@ -36,6 +45,7 @@ def run(
     search: Sequence[Path] = (),
     environment: Mapping[str, str] | None = None,
     timeout: float = 300,
+    elsewhere: Worker | None = None,
     progress: Progress = QUIET,
 ) -> Trace:
     """Run ``code`` on the tree and record every file of the tree that it opens.
@@ -51,6 +61,7 @@ def run(
         search: Further folders to import from, e.g. the handler's.
         environment: Variables that the code sees.
         timeout: Seconds until the code is ended.
+        elsewhere: Runs the worker where ``interpreter`` is, if that is not this machine.
         progress: Told when only part of the truth could be recorded.
 
     Returns:
@@ -71,7 +82,10 @@ def run(
             "log": str(work / "log"),
             "timeout": timeout,
         }
-        result = _ask_worker(interpreter, request, work, dict(environment or {}))
+        if elsewhere is None:
+            result = _ask_worker(interpreter, request, work, dict(environment or {}))
+        else:
+            result = elsewhere(request, work, _WORKER, {**_SETTLED, **(environment or {})})
         _check(result, work / "log", code, timeout)
     if result["problem"]:
         progress.warn(
@@ -136,12 +150,7 @@ def _environment(work: Path) -> dict[str, str]:
         "XDG_CACHE_HOME": str(home / ".cache"),
         "MPLCONFIGDIR": str(temporary),
         "PATH": os.environ.get("PATH", os.defpath),
-        "LANG": "C.UTF-8",
-        "LC_ALL": "C.UTF-8",
-        "TZ": "UTC",
-        # The order of imports that follows a set's order would differ from run to run.
-        "PYTHONHASHSEED": "0",
-        "PYTHONDONTWRITEBYTECODE": "1",
+        **_SETTLED,
     }
     if "LD_LIBRARY_PATH" in os.environ:
         # Some builds of Python find their own libpython by it.

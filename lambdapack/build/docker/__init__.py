@@ -85,8 +85,14 @@ class DockerWorkshop:
         self.interpreter: Interpreter = python.interpreter
         self.place: Place | None = python
         self.identity: Mapping[str, str] = {"image": image.name, "id": image.id, "digest": image.digest}
+        self.runs_here = False
+        self.trace_elsewhere = python.trace
         self._python = python
         self._cache_dir = cache_dir
+
+    def compile_tree(self, root: Path, *, jobs: int | None = None, progress: Progress = QUIET) -> None:
+        """Compile every module under ``root`` to bytecode, in the image; ``jobs`` are the local builder's."""
+        self._python.compile_tree(root, progress)
 
     def install(self, lock: Lock, destination: Path, *, progress: Progress = QUIET) -> Tree:
         """Install ``lock`` into the new folder ``destination``, sdists built before.

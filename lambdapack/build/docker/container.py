@@ -19,8 +19,10 @@ from lambdapack.build.docker.relay import Relay
 from lambdapack.errors import ToolError
 from lambdapack.target import Target
 
-__all__ = ["LABEL", "SECRETS", "WORK", "Container", "Limits", "start"]
+__all__ = ["LABEL", "SECRETS", "WORK", "Container", "Limits", "Member", "start"]
 
+Member = tuple[str, Path | bytes | None]
+"""A name below ``WORK``, and the file or the bytes to write there; ``None`` for a folder."""
 LABEL = "org.lambdapack.build"
 WORK = "/lambdapack"
 """The container's folder for this build, on its own layer."""
@@ -95,7 +97,7 @@ class Container:
         job = {"command": list(command), "environment": dict(environment), "input": stdin, "folder": folder}
         path = self.relay.keep_json(f"job-{self._jobs}.json", job)
         launcher = [self.relay.python, "-I", f"{WORK}/lib/launch_worker.py", path]
-        with explained(doing):
+        with self._explained(doing):
             ident = self._client.api.exec_create(self.id, launcher, stdout=True, stderr=True)["Id"]
             for out, err in self._client.api.exec_start(ident, stream=True, demux=True):
                 if out:
@@ -112,19 +114,28 @@ class Container:
             )
         return int(status)
 
-    def put(self, members: Iterator[tuple[str, Path | bytes]], *, doing: str) -> None:
+    def put(self, members: Iterator[Member], *, doing: str) -> None:
         """Write files, each below ``WORK``, for the user of the container."""
-        _put(self._client, self.id, members, doing)
+        with self._explained(doing):
+            _put(self._client, self.id, members, doing)
 
-    def get(self, path: str, destination: Path, *, doing: str) -> list[Path]:
+    def get(
+        self, path: str, destination: Path, *, doing: str, wanted: Callable[[str], bool] = bool
+    ) -> list[Path]:
         """Copy the regular files below the container's folder ``path`` into ``destination``.
+
+        Args:
+            path: A folder of the container's own layer.
+            destination: Where they go.
+            doing: For messages.
+            wanted: Whether a file of that name is.
 
         Returns:
             The files, in the archive's order. A name that leads elsewhere is refused.
         """
         found = []
         with TemporaryFile() as file:
-            with explained(doing):
+            with self._explained(doing):
                 chunks, _ = self._client.api.get_archive(self.id, path)
                 for chunk in chunks:
                     file.write(chunk)
@@ -132,20 +143,33 @@ class Container:
             with tarfile.open(fileobj=file) as archive:
                 for member in archive:
                     inside = PurePosixPath(*PurePosixPath(member.name).parts[1:])
-                    if not member.isreg():
+                    if not member.isreg() or not wanted(member.name):
                         continue
                     if inside.is_absolute() or ".." in inside.parts or not inside.parts:
                         raise ToolError(f"{doing} failed: the container answered with {member.name!r}")
                     found.append(_unpack(archive, member, destination / inside))
         return found
 
+    @contextmanager
+    def _explained(self, doing: str) -> Iterator[None]:
+        """Say of what fails because the container has gone that it has, and why."""
+        try:
+            with explained(doing):
+                yield
+        except ToolError:
+            if self._lives():
+                raise
+            raise self._gone(doing) from None
+
     def _lives(self) -> bool:
+        """Whether the container runs, as far as the engine says."""
         import docker.errors  # noqa: PLC0415 - an extra, and slow
 
         try:
-            return bool(self._client.api.inspect_container(self.id)["State"]["Running"])
-        except docker.errors.NotFound:
-            return False
+            with explained("asking for the container"):
+                return bool(self._client.api.inspect_container(self.id)["State"]["Running"])
+        except ToolError as error:
+            return not isinstance(error.__cause__, docker.errors.NotFound)
 
     def _gone(self, doing: str) -> ToolError:
         if time.monotonic() >= self._end:
@@ -241,12 +265,12 @@ def _no_python(image: Image, target: Target, relay: Relay) -> ToolError:
     )
 
 
-def _outfit() -> Iterator[tuple[str, Path | bytes]]:
+def _outfit() -> Iterator[Member]:
     for name in ("relay_worker.py", "launch_worker.py"):
         yield f"lib/{name}", _HERE / name
 
 
-def _put(client: Any, ident: str, members: Iterator[tuple[str, Path | bytes]], doing: str) -> None:
+def _put(client: Any, ident: str, members: Iterator[Member], doing: str) -> None:
     """Send a tar of ``members``, with the folders that they need, to be unpacked at the root."""
     root = WORK.lstrip("/")
     with TemporaryFile() as file:
@@ -258,7 +282,10 @@ def _put(client: Any, ident: str, members: Iterator[tuple[str, Path | bytes]], d
                 path = PurePosixPath(root, name)
                 for parent in reversed(path.parents[:-2]):
                     _folder(archive, str(parent), made)
-                _file(archive, str(path), content)
+                if content is None:
+                    _folder(archive, str(path), made)
+                else:
+                    _file(archive, str(path), content)
         file.seek(0)
         with explained(doing):
             client.api.put_archive(ident, "/", file)

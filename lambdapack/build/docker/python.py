@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,8 +12,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TextIO
 
-from lambdapack import atomic, lockdriver, pip
-from lambdapack.build.docker.container import WORK, Container
+from lambdapack import atomic, bytecode, lockdriver, pip
+from lambdapack.build.docker.container import WORK, Container, Member
 from lambdapack.build.docker.images import Image
 from lambdapack.build.docker.settings import Settings, masked
 from lambdapack.errors import LambdapackError, ToolError
@@ -42,7 +43,12 @@ _ENVIRONMENT = {
     "SOURCE_DATE_EPOCH": "315532800",
     "PYTHONHASHSEED": "0",
 }
+# What the bytecode and the trace see of the image is its Python.
+_PLACES = {"HOME": f"{WORK}/home", "TMPDIR": f"{WORK}/tmp"}
+_PLAIN = ("-S", "-s", "-B")
 _LINES_OF_DETAIL = 12
+_CHARACTERS = 2000
+_SUBPROCESS = "error: subprocess-exited-with-error"
 _MISSING_HEADER = re.compile(r"fatal error: (\S+): No such file or directory")
 _MISSING_LIBRARY = re.compile(r"cannot find -l(\S+)")
 _MISSING_TOOL = re.compile(
@@ -72,6 +78,7 @@ class ImagePython:
         self._cache_dir = cache_dir
         self._secrets = settings.secrets(sources)
         self._tools: Path | None = None
+        self._folders = 0
         self._environment = settings.hand_in(container.relay, _ENVIRONMENT)
         relay = container.relay
         self.interpreter = Interpreter(Path(relay.python), relay.version, relay.machine)
@@ -88,17 +95,28 @@ class ImagePython:
             full[name] = relay.keep(f"{name}.txt", text.encode())
         reader = lockdriver.Answers(advance)
         path = relay.keep_json("request.json", full)
+        printed = bytearray()
+
+        def complain(data: bytes) -> None:
+            printed.extend(data)
+            log.write(self._shown(data.decode(errors="replace")))
+
         status = self._container.run(
             [relay.python, "-I", "-B", "-c", lockdriver.CODE, f"{WORK}/lib"],
             environment=self._environment,
             output=reader.feed,
-            errors=lambda data: self._log(data, log),
+            errors=complain,
             stdin=path,
             doing="resolving the requirements in the image",
         )
         if reader.last is None or status:
             return None
         cleaned: dict[str, Any] = json.loads(self._shown(json.dumps(reader.last)))
+        text = self._shown(printed.decode(errors="replace"))
+        if cleaned.get("kind") == "pip" and _SUBPROCESS in text:
+            about = str(cleaned.get("about") or "an sdist").split(" from ", maxsplit=1)[0]
+            doing = f"building {about} from its sdist in {self._image.name}, to learn what it needs,"
+            raise self._explained(text[text.rindex(_SUBPROCESS) :], doing, 1)
         return cleaned
 
     def wheels(self, lock: Lock, tools: Path, destination: Path, progress: Progress) -> tuple[Pin, ...]:
@@ -188,11 +206,106 @@ class ImagePython:
     def _shown(self, text: str) -> str:
         return masked(self._container.relay.unmasked(text), self._secrets)
 
-    def _log(self, data: bytes, log: TextIO) -> None:
-        log.write(self._shown(data.decode(errors="replace")))
+    def compile_tree(self, root: Path, progress: Progress) -> None:
+        """As ``bytecode.compile_tree``, in the image.
+
+        Raises:
+            ToolError: The image's Python failed.
+        """
+        folder = self._folder()
+        names = [path.relative_to(root).as_posix() for path in sorted(root.rglob("*.py")) if path.is_file()]
+        if not names:
+            return
+        self._container.put(self._sources(root, names, folder), doing="bringing the sources into the image")
+        pending = bytearray()
+        with progress.step("compile in the image", total=len(names), unit="files") as advance:
+
+            def heard(data: bytes) -> None:
+                pending.extend(data)
+                advance(data.count(b"\n"))
+
+            status = self._container.run(
+                [str(self.interpreter.path), *_PLAIN, f"{WORK}/lib/{bytecode.WORKER.name}", f"{folder}/tree"],
+                environment={**bytecode.ENVIRONMENT, **_PLACES},
+                output=heard,
+                errors=pending.extend,
+                stdin=f"{folder}/names",
+                doing="compiling to bytecode",
+            )
+        wrong = [line for line in pending.split(b"\n") if line.startswith(b"! ")]
+        if status or wrong:
+            text = (wrong[0] if wrong else bytes(pending)).decode(errors="replace")
+            raise ToolError("compiling to bytecode failed in the image", detail=text[-_CHARACTERS:])
+        self._container.get(
+            f"{folder}/tree", root, doing="fetching the bytecode", wanted=lambda name: name.endswith(".pyc")
+        )
+
+    def trace(
+        self, request: Mapping[str, Any], work: Path, worker: Path, environment: Mapping[str, str]
+    ) -> dict[str, Any]:
+        """Run the tracer's ``worker`` in the image, on a copy of the tree; see ``trace.run``.
+
+        Raises:
+            ToolError: It gave no result.
+        """
+        folder = self._folder()
+        search = [f"{folder}/search{number}" for number, _ in enumerate(request["search"])]
+        moved = {
+            **request,
+            "root": f"{folder}/tree",
+            "search": search,
+            "cwd": f"{folder}/cwd",
+            "log": f"{folder}/result/log",
+        }
+        places = {
+            f"{folder}/tree": Path(request["root"]),
+            **dict(zip(search, map(Path, request["search"]), strict=True)),
+        }
+        members = self._traced(folder, moved, places, worker)
+        self._container.put(members, doing="bringing the tree into the image")
+        printed = bytearray()
+        status = self._container.run(
+            [str(self.interpreter.path), *_PLAIN, f"{WORK}/lib/trace_{worker.name}",
+             f"{folder}/request.json", f"{folder}/result/result.json"],
+            environment={**environment, **_PLACES}, output=printed.extend, errors=printed.extend,
+            doing="tracing in the image",
+        )  # fmt: skip
+        self._container.get(f"{folder}/result", work, doing="fetching the trace")
+        try:
+            result: dict[str, Any] = json.loads((work / "result.json").read_text())
+        except (OSError, ValueError) as error:
+            text = printed.decode(errors="replace")[-_CHARACTERS:]
+            raise ToolError(f"tracing failed in the image with status {status}", detail=text) from error
+        return result
+
+    def _folder(self) -> str:
+        """A new folder of the container."""
+        self._folders += 1
+        return f"{WORK}/work{self._folders}"
+
+    def _sources(self, root: Path, names: list[str], folder: str) -> Iterator[Member]:
+        below = folder.removeprefix(f"{WORK}/")
+        yield f"lib/{bytecode.WORKER.name}", bytecode.WORKER
+        yield f"{below}/names", b"".join(os.fsencode(name) + b"\0" for name in names)
+        for name in names:
+            yield f"{below}/tree/{name}", root / name
+
+    def _traced(
+        self, folder: str, request: Mapping[str, Any], places: Mapping[str, Path], worker: Path
+    ) -> Iterator[Member]:
+        below = folder.removeprefix(f"{WORK}/")
+        yield f"lib/trace_{worker.name}", worker
+        yield f"{below}/request.json", json.dumps(request).encode()
+        yield f"{below}/cwd", None
+        yield f"{below}/result", None
+        for place, source in places.items():
+            for path in sorted(source.rglob("*")):
+                if path.is_file():
+                    relative = path.relative_to(source).as_posix()
+                    yield f"{place.removeprefix(f'{WORK}/')}/{relative}", path
 
 
-def _outfit(tools: Path) -> Iterator[tuple[str, Path | bytes]]:
+def _outfit(tools: Path) -> Iterator[Member]:
     for path in sorted(tools.rglob("*")):
         if path.is_file() and "__pycache__" not in path.parts:
             yield f"tools/{path.relative_to(tools).as_posix()}", path

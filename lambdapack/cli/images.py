@@ -1,0 +1,71 @@
+"""``lambdapack images``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from lambdapack.cli.session import Session, common
+from lambdapack.target import Target
+
+
+@click.group("images", short_help="Build or list the images to build in.")
+def command() -> None:
+    """Build or list the images that packs are built in, with --builder docker.
+
+    Without an image of its own a target is built in AWS's build image, which is pulled.
+
+    \b
+    Examples:
+      lambdapack images list
+      lambdapack images build --python 3.12 --arch arm64
+      lambdapack images build --python 3.11 --base registry.example.com/python-with-libpq
+    """
+
+
+@command.command("build")
+@click.option("--python", metavar="X.Y", help="Lambda's Python.  [default: the configuration's]")
+@click.option("--arch", type=click.Choice(["x86_64", "arm64"]), help="The processor.  [default: x86_64]")
+@click.option("--base", metavar="IMAGE", help="Image to build on.  [default: AWS's build image]")
+@click.option("--tag", metavar="NAME", help="Name of the result.  [default: lambdapack/build:pythonX.Y-ARCH]")
+@common
+def build(python: str | None, arch: str | None, base: str | None, tag: str | None, **given: Any) -> None:
+    """Build the image for one target: its base, checked for Python, headers and a compiler."""
+    session = Session.open(given["config"], as_json=given["as_json"], quiet=given["quiet"])
+    from lambdapack.build.docker import engine, images  # noqa: PLC0415 - a stage
+    from lambdapack.cli.build import default_python  # noqa: PLC0415
+
+    config = session.config.build
+    target = Target(python or config.python or default_python(), arch or config.arch)
+    with engine.connect() as client:
+        made = images.build(client, target, on=base, tag=tag, progress=session.progress)
+    if session.as_json:
+        session.emit("images", {"images": [{"target": str(target), "name": made.name, "id": made.id}]})
+        return
+    if session.quiet:
+        click.echo(made.name)
+    session.say(f"{made.name} ({made.id[7:19]}) builds {target}; it is used from now on")
+
+
+@command.command("list")
+@common
+def show(**given: Any) -> None:
+    """List the targets, the image that each is built in, and whether it is on the engine."""
+    session = Session.open(given["config"], as_json=given["as_json"], quiet=given["quiet"])
+    from lambdapack.build.docker import engine, images  # noqa: PLC0415 - a stage
+    from lambdapack.report.units import megabytes  # noqa: PLC0415 - kept beside its use
+
+    with engine.connect() as client:
+        found = list(images.listed(client))
+    if session.as_json:
+        rows = [
+            {"target": str(t), "name": name, "base": base, "id": image.id if image else None,
+             "bytes": image.size if image else None}
+            for t, name, base, image in found
+        ]  # fmt: skip
+        session.emit("images", {"images": rows})
+        return
+    for target, name, base, image in found:
+        state = f"{name}, {image.id[7:19]}, {megabytes(image.size)}" if image else f"not built; {base}"
+        click.echo(f"{target!s:<18} {state}")

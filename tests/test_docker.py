@@ -1,0 +1,405 @@
+"""The docker builder on a real engine: the same packs, sdists compiled, secrets kept, nothing left."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import tarfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import docker_world
+import pytest
+from wheelhouse import wheel
+
+from lambdapack import interpreter, toolchain
+from lambdapack.build.docker import DockerBuilder, engine, images
+from lambdapack.build.docker.container import LABEL
+from lambdapack.errors import ToolError
+from lambdapack.lock import read_requirements, resolve
+from lambdapack.target import Target
+
+pytestmark = pytest.mark.slow
+
+PYTHON = ".".join(map(str, sys.version_info[:2]))
+TARGET = Target(PYTHON)
+BUILT = "lambdapack-test/build:python" + PYTHON
+SECRET = "s3cr3t+token/with=signs"
+NO_CONFIGURATION = (("PIP_CONFIG_FILE", os.devnull),)
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+# A build backend of its own: needs a compiler and no other package.
+BACKEND = """
+import os, subprocess, sysconfig, zipfile
+
+def build_wheel(folder, settings=None, metadata=None):
+    suffix = sysconfig.get_config_var("EXT_SUFFIX")
+    subprocess.run(["cc", *os.environ.get("CFLAGS", "").split(), "-O1", "-g0", "-shared", "-fPIC",
+                    "-I", sysconfig.get_paths()["include"], "rough.c", "-o", "rough" + suffix], check=True)
+    python = "cp" + sysconfig.get_config_var("py_version_nodot")
+    tag = python + "-" + python + "-" + sysconfig.get_platform().replace("-", "_").replace(".", "_")
+    name = "rough-1.0-" + tag + ".whl"
+    info = "rough-1.0.dist-info/"
+    with zipfile.ZipFile(os.path.join(folder, name), "w") as wheel:
+        wheel.write("rough" + suffix)
+        wheel.writestr(info + "METADATA", "Metadata-Version: 2.1\\nName: rough\\nVersion: 1.0\\n")
+        wheel.writestr(info + "WHEEL", "Wheel-Version: 1.0\\nRoot-Is-Purelib: false\\nTag: " + tag + "\\n")
+        wheel.writestr(info + "RECORD", "rough" + suffix + ",,\\n" + info + "METADATA,,\\n" + info
+                       + "WHEEL,,\\n" + info + "RECORD,,\\n")
+    return name
+"""
+SOURCE = """
+#include <Python.h>
+%s
+static PyObject *answer(PyObject *self, PyObject *none) { return PyLong_FromLong(42); }
+static PyMethodDef methods[] = {{"answer", answer, METH_NOARGS, ""}, {NULL, NULL, 0, NULL}};
+static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "rough", "", -1, methods};
+PyMODINIT_FUNC PyInit_rough(void) { return PyModule_Create(&module); }
+"""
+PROJECT = '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
+
+
+def c_sdist(folder: Path, extra: str = "") -> Path:
+    """An sdist of ``rough``, whose one module is in C."""
+    path = folder / "rough-1.0.tar.gz"
+    files = {
+        "PKG-INFO": "Metadata-Version: 2.1\nName: rough\nVersion: 1.0\n",
+        "pyproject.toml": PROJECT,
+        "backend.py": BACKEND,
+        "rough.c": SOURCE % extra,
+    }
+    with tarfile.open(path, "w:gz") as archive:
+        for name, text in files.items():
+            entry = tarfile.TarInfo(f"rough-1.0/{name}")
+            entry.size = len(text.encode())
+            archive.addfile(entry, io.BytesIO(text.encode()))
+    return path
+
+
+@pytest.fixture(scope="module")
+def world(lambdapack_cache: Path) -> Iterator[Any]:
+    """An engine with an image built on the stand-in base, by the command that users have."""
+    with docker_world.running_engine(), engine.connect() as client:
+        base = docker_world.base_image(client, PYTHON)
+        images.build(client, TARGET, on=base, tag=BUILT)
+        toolchain.ensure(interpreter.find(PYTHON), lambdapack_cache)
+        yield client
+        client.images.remove(BUILT, force=True)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_left(world: Any) -> Iterator[None]:
+    yield
+    assert containers(world) == []
+
+
+def containers(client: Any) -> list[Any]:
+    """Containers of builds; one that is on its way out gets a moment."""
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        found = client.api.containers(all=True, filters={"label": LABEL})
+        if not found:
+            return []
+        time.sleep(0.2)
+    return list(found)
+
+
+def build(run: Run, folder: Path, output: str, *arguments: str, **options: Any) -> dict[str, Any]:
+    """Build for the running Python, in the test's image unless told; returns what --json printed."""
+    where = () if "--builder" in arguments else ("--builder", "docker", "--image", BUILT)
+    done = run(
+        "build", *arguments, *where, "--python", PYTHON, "--output", output, "--level", "3", "--json",
+        cwd=folder, **options,
+    )  # fmt: skip
+    document: dict[str, Any] = json.loads(done.stdout)
+    return document
+
+
+def test_wheels_alone_give_the_local_builders_pack(world: Any, run_lambdapack: Run, tmp_path: Path) -> None:
+    """The same id from both builders, in two folders, with wheels from a folder that only the client has."""
+    house = tmp_path / "house"
+    house.mkdir()
+    wheel(house, "app", "1", needs=["part>=2"])
+    wheel(house, "part", "2")
+    environment = (*NO_CONFIGURATION, ("PIP_NO_INDEX", "1"), ("PIP_FIND_LINKS", str(house)))
+    here = build(run_lambdapack, tmp_path, "a", "app", "--builder", "local", environment=environment)
+    there = build(run_lambdapack, tmp_path, "b", "app", environment=environment)
+    assert there["id"] == here["id"]
+    assert there["lock"] == here["lock"]
+    assert there["builder"]["name"] == "docker"
+    assert there["builder"]["id"] == world.images.get(BUILT).id
+
+
+def test_an_index_of_local_files_is_reached(world: Any, run_lambdapack: Run, tmp_path: Path) -> None:
+    """A file: index that links to files beside it works, and what it does not name stays out of reach."""
+    files, page = tmp_path / "files", tmp_path / "simple" / "rough"
+    files.mkdir()
+    page.mkdir(parents=True)
+    path = c_sdist(files)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    (page / "index.html").write_text(f'<a href="../../files/{path.name}#sha256={digest}">{path.name}</a>')
+    environment = (*NO_CONFIGURATION, ("PIP_INDEX_URL", f"file://{tmp_path}/simple"))
+    made = build(run_lambdapack, tmp_path, "out", "rough", environment=environment)
+    assert digest in made["lock"]["text"]
+    assert [one["name"] for one in made["distributions"]] == ["rough"]
+
+
+def test_an_sdist_is_compiled_once_and_answers(world: Any, run_lambdapack: Run, tmp_path: Path) -> None:
+    """C code is compiled in the image and called in the local cloud; a second build takes the kept wheel,
+    and one that compiles again, in another folder, gives the same bytes."""
+    c_sdist(tmp_path)
+    environment = (*NO_CONFIGURATION, ("PIP_NO_INDEX", "1"), ("PIP_FIND_LINKS", str(tmp_path)))
+    (tmp_path / "app.py").write_text(
+        "import runtime_shim\nimport rough\ndef handler(event, context): return rough.answer()\n"
+    )
+    (tmp_path / "lambdapack.toml").write_text(f'[build]\npython = "{PYTHON}"\n[function]\nsource = "."\n')
+    first = build(run_lambdapack, tmp_path, ".lambdapack/build", "rough", environment=environment)
+    again = build(run_lambdapack, tmp_path, "second", "rough", environment=environment)
+    other = (*environment, ("LAMBDAPACK_CACHE", str(tmp_path / "cache")))
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / "tools").symlink_to(_tools(run_lambdapack))
+    compiled = build(run_lambdapack, tmp_path, "third", "rough", environment=other)
+    assert first["id"] == again["id"] == compiled["id"]
+    run_lambdapack("deploy", cwd=tmp_path)
+    invoked = json.loads(run_lambdapack("invoke", "--json", cwd=tmp_path).stdout)
+    run_lambdapack("destroy", "--yes", cwd=tmp_path, status=None)
+    assert invoked["invocations"][0]["payload"] == 42
+
+
+def _tools(run: Run) -> Path:
+    document = json.loads(run("cache", "show", "--json", cwd=Path.cwd()).stdout)
+    return Path(document["path"]) / "tools"
+
+
+def test_three_real_sdists_with_c_code(world: Any, run_lambdapack: Run, tmp_path: Path) -> None:
+    """Packages without a wheel for this Python are compiled with setuptools, isolated, and answer."""
+    (tmp_path / "app.py").write_text(
+        "import runtime_shim\nimport cdifflib, pycosat\nfrom crcmod import _crcfunext\n"
+        "def handler(event, context):\n"
+        "    ratio = cdifflib.CSequenceMatcher(None, 'abcd', 'bcde').ratio()\n"
+        "    return [pycosat.solve([[1, -2], [2]]), ratio, hasattr(_crcfunext, '_crc32')]\n"
+    )
+    (tmp_path / "lambdapack.toml").write_text(f'[build]\npython = "{PYTHON}"\n[function]\nsource = "."\n')
+    names = ("cdifflib", "crcmod", "pycosat")
+    made = build(run_lambdapack, tmp_path, ".lambdapack/build", *names)
+    assert {one["name"] for one in made["distributions"]} == set(names)
+    run_lambdapack("deploy", cwd=tmp_path)
+    invoked = json.loads(run_lambdapack("invoke", "--json", cwd=tmp_path).stdout)
+    run_lambdapack("destroy", "--yes", cwd=tmp_path, status=None)
+    assert invoked["invocations"][0]["payload"] == [[1, 2], 0.75, True]
+
+
+def test_what_a_build_lacks_is_named(world: Any, run_lambdapack: Run, tmp_path: Path) -> None:
+    """A header that the image does not have: which one, for what, and that an image with it helps."""
+    c_sdist(tmp_path, "#include <no/such/header.h>")
+    done = run_lambdapack(
+        "build", "rough", "--builder", "docker", "--image", BUILT, "--python", PYTHON, "--output", "out",
+        cwd=tmp_path, status=3,
+        environment=(*NO_CONFIGURATION, ("PIP_NO_INDEX", "1"), ("PIP_FIND_LINKS", str(tmp_path))),
+    )  # fmt: skip
+    assert "building rough 1.0 from its sdist" in done.stderr
+    assert "the header no/such/header.h" in done.stderr
+    assert "--image" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_image_that_cannot_be_had(world: Any, run_lambdapack: Run, tmp_path: Path) -> None:
+    """It is named, with the reason and the ways out, and the exit status is 3."""
+    done = run_lambdapack(
+        "build", "six", "--builder", "docker", "--image", "lambdapack-test/never:made", "--python", PYTHON,
+        "--output", "out", cwd=tmp_path, status=3,
+    )  # fmt: skip
+    assert "lambdapack-test/never:made" in done.stderr
+    assert "images build" in done.stderr
+
+
+def test_a_base_without_the_python_is_refused(world: Any) -> None:
+    """An image is checked when it is built, not in the middle of somebody's build."""
+    other = "3.14" if PYTHON != "3.14" else "3.12"
+    with pytest.raises(ToolError, match="building the image") as caught:
+        images.build(world, Target(other), on=docker_world.BASE.format(PYTHON), tag="lambdapack-test/no")
+    assert "not found" in str(caught.value.detail)
+
+
+def test_an_image_for_another_architecture_is_refused(world: Any) -> None:
+    """The image's architecture is compared with the target's before anything runs."""
+    with pytest.raises(ToolError, match=r"is for a\w\w64"):
+        images.find(world, Target(PYTHON, _other_arch()), BUILT)
+
+
+def _other_arch() -> str:
+    return "x86_64" if os.uname().machine == "aarch64" else "arm64"
+
+
+def test_time_is_limited(world: Any, lambdapack_cache: Path) -> None:
+    """A build that outlives its limit is ended by the container itself, and the message says the limit."""
+    limits = docker_limits(4)
+    with pytest.raises(ToolError, match="longer than the 4 s"):
+        builder = DockerBuilder(BUILT, limits)
+        with builder.open(TARGET, cache_dir=lambdapack_cache) as shop:
+            time.sleep(5)
+            wanted = read_requirements(["six"], [])
+            resolve(wanted, TARGET, shop.interpreter, cache_dir=lambdapack_cache, place=shop.place)
+
+
+def docker_limits(seconds: float) -> Any:
+    """Limits of so many seconds."""
+    from lambdapack.build import Limits  # noqa: PLC0415
+
+    return Limits(seconds=seconds)
+
+
+class SecretIndex:
+    """An index on the loopback address that wants a token, and looks at the engine while it is asked.
+
+    Args:
+        client: Of the engine.
+        folder: With the files of the packages.
+    """
+
+    def __init__(self, client: Any, folder: Path) -> None:
+        self.inspected: list[str] = []
+        self.asked = threading.Event()
+        self.go = threading.Event()
+        self.go.set()
+        index = self
+        user = base64.b64encode(f"user:{SECRET}".encode()).decode()
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                if self.headers.get("Authorization") != f"Basic {user}":
+                    self.send_response(401)
+                    self.send_header("WWW-Authenticate", 'Basic realm="index"')
+                    self.end_headers()
+                    return
+                index.look(client)
+                self.answer()
+
+            def answer(self) -> None:
+                name = self.path.rstrip("/").rpartition("/")[2]
+                path = folder / name
+                body = path.read_bytes() if path.is_file() else index.page(folder, name)
+                self.send_response(200)
+                self.send_header("Content-Type", "text/html" if not path.is_file() else "application/gzip")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, format: str, *args: Any) -> None:
+                return None
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://user:{quote(SECRET, safe='')}@127.0.0.1:{self.server.server_port}/simple"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def page(self, folder: Path, name: str) -> bytes:
+        """Links to the files of package ``name``."""
+        found = [path.name for path in folder.glob(f"{name}-*")]
+        return "".join(f'<a href="/files/{one}">{one}</a>' for one in found).encode()
+
+    def look(self, client: Any) -> None:
+        """Keep what the engine says of the containers of builds, and what is in them."""
+        self.asked.set()
+        self.go.wait(60)
+        for one in client.api.containers(filters={"label": LABEL}):
+            ident = one["Id"]
+            self.inspected.append(json.dumps(client.api.inspect_container(ident)))
+            self.inspected.append(json.dumps(client.api.diff(ident)))
+            for run in client.api.inspect_container(ident)["ExecIDs"] or ():
+                self.inspected.append(json.dumps(client.api.exec_inspect(run)))
+            chunks, _ = client.api.get_archive(ident, "/lambdapack")
+            self.inspected.append(b"".join(chunks).decode("latin-1"))
+
+
+@pytest.fixture
+def index(world: Any, tmp_path: Path) -> Iterator[SecretIndex]:
+    folder = tmp_path / "served"
+    folder.mkdir()
+    c_sdist(folder)
+    made = SecretIndex(world, folder)
+    yield made
+    made.go.set()
+    made.server.shutdown()
+    made.server.server_close()
+
+
+def test_a_secret_is_found_nowhere(
+    world: Any, index: SecretIndex, run_lambdapack: Run, tmp_path: Path
+) -> None:
+    """A token in an index's address opens the index, and is in no configuration, file, image, log or pack."""
+    before = {one.id for one in world.images.list(all=True)}
+    done = run_lambdapack(
+        "build", "rough", "--builder", "docker", "--image", BUILT, "--python", PYTHON, "--output", "out",
+        cwd=tmp_path, environment=(*NO_CONFIGURATION, ("PIP_INDEX_URL", index.url)),
+    )  # fmt: skip
+    assert {one.id for one in world.images.list(all=True)} == before
+    told = [done.stdout, done.stderr, *index.inspected]
+    told += [json.dumps(world.api.history(BUILT)), json.dumps(world.api.inspect_image(BUILT))]
+    told += [path.read_bytes().decode("latin-1") for path in (tmp_path / "out").iterdir()]
+    told += _unpacked(tmp_path / "out")
+    assert len(index.inspected) > 3
+    assert any(LABEL in text for text in index.inspected)
+    for text in told:
+        for form in (SECRET, quote(SECRET, safe=""), SECRET[:12]):
+            assert form not in text
+
+
+def _unpacked(folder: Path) -> list[str]:
+    import zstandard  # noqa: PLC0415
+
+    path = next(folder.glob("*.tar.zst"))
+    with path.open("rb") as file:
+        reader = zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True)
+        return [reader.read().decode("latin-1")]
+
+
+def test_a_refused_secret_is_not_shown(
+    world: Any, index: SecretIndex, run_lambdapack: Run, tmp_path: Path
+) -> None:
+    """An index that turns a wrong token away: the message does not repeat it."""
+    wrong = index.url.replace("user:", "user:wr0ng")
+    done = run_lambdapack(
+        "build", "rough", "--builder", "docker", "--image", BUILT, "--python", PYTHON, "--output", "out",
+        cwd=tmp_path, status=None, environment=(*NO_CONFIGURATION, ("PIP_INDEX_URL", wrong)),
+    )  # fmt: skip
+    assert done.returncode != 0
+    assert "wr0ng" not in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_an_interrupted_build_leaves_no_container(
+    world: Any, index: SecretIndex, lambdapack_cache: Path, tmp_path: Path, how: signal.Signals
+) -> None:
+    """Ctrl-C removes the container, and so does an end that leaves no time to."""
+    index.go.clear()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "lambdapack", "build", "rough", "--builder", "docker", "--image", BUILT,
+         "--python", PYTHON, "--output", "out"],
+        cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+        env={**os.environ, "LAMBDAPACK_CACHE": str(lambdapack_cache), "PIP_INDEX_URL": index.url,
+             **dict(NO_CONFIGURATION)},
+    )  # fmt: skip
+    try:
+        assert index.asked.wait(120)
+        assert len(world.api.containers(filters={"label": LABEL})) == 1
+        process.send_signal(how)
+        _, said = process.communicate(timeout=60)
+    finally:
+        process.kill()
+        process.wait()
+    assert containers(world) == []
+    assert b"Traceback" not in said
+    assert process.returncode == (130 if how is signal.SIGINT else -signal.SIGKILL)
+    assert not list((tmp_path / "out").glob("*.tar.zst"))
