@@ -37,13 +37,18 @@ _LEFT_OUT = ("perl", "dri", "valgrind", "node_modules", "llvm-", "postgresql")
 _BIG = 35_000_000
 
 
+def startable() -> bool:
+    """Whether an engine answers, or one can be started."""
+    return engine.answers() or (os.geteuid() == 0 and shutil.which("dockerd") is not None)
+
+
 @contextmanager
 def running_engine() -> Iterator[None]:
     """An engine that answers: the one that is there, else one started here, which only root may."""
     if engine.answers():
         yield
         return
-    if os.geteuid() or shutil.which("dockerd") is None:
+    if not startable():
         raise AssertionError("no Docker engine answers, and none can be started: docker.io as root is needed")
     with TemporaryDirectory(prefix="lambdapack-dockerd-") as folder:
         log = Path(folder, "log")

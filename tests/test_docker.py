@@ -89,7 +89,15 @@ def c_sdist(folder: Path, extra: str = "") -> Path:
 
 @pytest.fixture(scope="module")
 def world(lambdapack_cache: Path) -> Iterator[Any]:
-    """An engine with an image built on the stand-in base, by the command that users have."""
+    """An engine with an image built on the stand-in base, as ``lambdapack images build`` does.
+
+    Where none answers and none can be started, which CI takes for a failure, the error is looked at instead.
+    """
+    if not docker_world.startable() and not os.environ.get("CI"):
+        with pytest.raises(ToolError) as caught, engine.connect():
+            pass
+        assert "DOCKER_HOST" in str(caught.value)
+        pytest.skip("no Docker engine answers, and only root can start one (apt install docker.io)")
     with docker_world.running_engine(), engine.connect() as client:
         base = docker_world.base_image(client, PYTHON)
         images.build(client, TARGET, on=base, tag=BUILT)
@@ -208,7 +216,7 @@ def test_what_a_build_lacks_is_named(world: Any, run_lambdapack: Run, tmp_path: 
         cwd=tmp_path, status=3,
         environment=(*NO_CONFIGURATION, ("PIP_NO_INDEX", "1"), ("PIP_FIND_LINKS", str(tmp_path))),
     )  # fmt: skip
-    assert "building rough 1.0 from its sdist" in done.stderr
+    assert "building rough from its sdist" in done.stderr
     assert "the header no/such/header.h" in done.stderr
     assert "--image" in done.stderr
     assert "Traceback" not in done.stderr

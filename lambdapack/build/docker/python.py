@@ -115,7 +115,7 @@ class ImagePython:
         text = self._shown(printed.decode(errors="replace"))
         if cleaned.get("kind") == "pip" and _SUBPROCESS in text:
             about = str(cleaned.get("about") or "an sdist").split(" from ", maxsplit=1)[0]
-            doing = f"building {about} from its sdist in {self._image.name}, to learn what it needs,"
+            doing = f"building {about.replace('==', ' ')} from its sdist in {self._image.name}"
             raise self._explained(text[text.rindex(_SUBPROCESS) :], doing, 1)
         return cleaned
 
@@ -181,9 +181,13 @@ class ImagePython:
             part.rename(kept)
 
     def _explained(self, text: str, doing: str, status: int) -> LambdapackError:
-        detail = "\n".join(_telling(text)[-_LINES_OF_DETAIL:])
-        lacking = _lacking(text)
-        if lacking:
+        lines = _telling(text)
+        detail = "\n".join(lines[-_LINES_OF_DETAIL:])
+        for number, line in enumerate(lines):
+            lacking = _lacking(line)
+            if lacking is None:
+                continue
+            detail = "\n".join(lines[max(0, number - 2) : number + 3])
             return ToolError(
                 f"{doing} failed: it needs {lacking}, which the image does not have",
                 hint=f"make an image that has it (FROM {self._image.name}, then install it) and name it with "

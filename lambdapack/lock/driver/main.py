@@ -84,7 +84,7 @@ def resolve(request: dict[str, Any], answer: Callable[[dict[str, Any]], None]) -
         answer(failed("hash", pages, name=name, message=str(error)))
     except (PipError, RequestException, OSError) as error:
         network = isinstance(error, RequestException) or "Connection" in type(error).__name__
-        about = getattr(error, "package_details", None) or ""
+        about = getattr(error, "context", None) or ""
         answer(failed("network" if network else "pip", pages, message=str(error), about=str(about)))
 
 
