@@ -75,6 +75,14 @@ def running_engine() -> Iterator[None]:
                 os.environ["DOCKER_HOST"] = before
             process.terminate()
             process.wait(60)
+            _unmount(folder)
+
+
+def _unmount(folder: str) -> None:
+    """Let go of what an engine leaves mounted below its folder: its network's name, for one."""
+    mounted = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
+    for point in sorted((one for one in mounted if one.startswith(f"{folder}/")), reverse=True):
+        subprocess.run(["umount", "--lazy", point], check=False)
 
 
 def base_image(client: Any, python: str) -> str:
