@@ -266,7 +266,7 @@ def test_racing_pushes_agree(client, endpoint: str, monkeypatch: pytest.MonkeyPa
     for thread in threads:
         thread.join()
     assert set(outcomes) <= {True, False}
-    assert True in outcomes
+    assert any(outcomes), "every push found the object there already: nobody uploaded it"
     assert client.get_object(Bucket=BUCKET, Key=KEY)["Body"].read() == path.read_bytes()
 
 
