@@ -8,7 +8,8 @@ import random
 import shutil
 import subprocess
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -166,6 +167,16 @@ def compiled(path: str, tag: str) -> str:
         return path
     folder, slash, name = path.rpartition("/")
     return f"{folder}{slash}__pycache__/{name[:-3]}.{tag}.pyc"
+
+
+@contextmanager
+def running_world(folder: Path, interpreter: Interpreter, cache: Path) -> Iterator[World]:
+    """``make_world`` with an endpoint of its own, which ends with it."""
+    endpoint = Endpoint(folder / "s3")
+    try:
+        yield make_world(folder, interpreter, cache, endpoint)
+    finally:
+        endpoint.close()
 
 
 def make_world(folder: Path, interpreter: Interpreter, cache: Path, endpoint: Endpoint) -> World:

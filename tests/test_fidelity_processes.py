@@ -7,10 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from shim_world import World, make_world
+from shim_world import World, running_world
 
 from lambdapack import interpreter
-from lambdapack.local.endpoint import Endpoint
 
 VERSIONS = [found.python for found in interpreter.installed()]
 
@@ -19,12 +18,12 @@ VERSIONS = [found.python for found in interpreter.installed()]
 def world(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, lambdapack_cache: Path
 ) -> Iterator[World]:
-    folder = tmp_path_factory.mktemp("processes" + request.param)
-    endpoint = Endpoint(folder / "s3")
-    try:
-        yield make_world(folder, interpreter.find(request.param), lambdapack_cache, endpoint)
-    finally:
-        endpoint.close()
+    with running_world(
+        tmp_path_factory.mktemp("processes" + request.param),
+        interpreter.find(request.param),
+        lambdapack_cache,
+    ) as world:
+        yield world
 
 
 RUN = """

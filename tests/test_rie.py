@@ -16,12 +16,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from shim_world import World, make_world
+from shim_world import World, running_world
 
 from lambdapack import interpreter
 from lambdapack.deploy.bundle import make_zip
 from lambdapack.local import runtime
-from lambdapack.local.endpoint import Endpoint
 from lambdapack.model import Location
 from lambdapack.target import Target
 
@@ -61,12 +60,8 @@ def emulator(lambdapack_cache: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory, lambdapack_cache: Path) -> Iterator[World]:
-    folder = tmp_path_factory.mktemp("rie")
-    endpoint = Endpoint(folder / "s3")
-    try:
-        yield make_world(folder, RUNNING, lambdapack_cache, endpoint)
-    finally:
-        endpoint.close()
+    with running_world(tmp_path_factory.mktemp("rie"), RUNNING, lambdapack_cache) as world:
+        yield world
 
 
 @pytest.fixture(scope="module")

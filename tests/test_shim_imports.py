@@ -9,11 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from shim_world import World, make_world
+from shim_world import World, running_world
 
 import runtime_shim
 from lambdapack import interpreter
-from lambdapack.local.endpoint import Endpoint
 
 PROBE = r"""
     import sys, json, os
@@ -98,12 +97,10 @@ def test_the_running_python_is_among_those_tested() -> None:
 def world(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, lambdapack_cache: Path
 ) -> Iterator[World]:
-    folder = tmp_path_factory.mktemp("world" + request.param)
-    endpoint = Endpoint(folder / "s3")
-    try:
-        yield make_world(folder, interpreter.find(request.param), lambdapack_cache, endpoint)
-    finally:
-        endpoint.close()
+    with running_world(
+        tmp_path_factory.mktemp("world" + request.param), interpreter.find(request.param), lambdapack_cache
+    ) as world:
+        yield world
 
 
 def test_a_pack_cannot_be_told_from_a_plain_directory(world: World) -> None:

@@ -14,10 +14,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from shim_world import BULK, World, make_world
+from shim_world import BULK, World, running_world
 
 from lambdapack import interpreter
-from lambdapack.local.endpoint import Endpoint
 from lambdapack.local.link import Fault
 from runtime_shim._fetch import cut
 
@@ -34,12 +33,8 @@ ANSWER = """
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory, lambdapack_cache: Path) -> Iterator[World]:
-    folder = tmp_path_factory.mktemp("world")
-    endpoint = Endpoint(folder / "s3")
-    try:
-        yield make_world(folder, RUNNING, lambdapack_cache, endpoint)
-    finally:
-        endpoint.close()
+    with running_world(tmp_path_factory.mktemp("world"), RUNNING, lambdapack_cache) as world:
+        yield world
 
 
 @pytest.fixture(autouse=True)
