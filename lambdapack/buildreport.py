@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from lambdapack.errors import ConfigurationError
-from lambdapack.model import Dropped, SlimReport
+from lambdapack.model import Dropped, ImportCheck, SlimReport
 
 __all__ = ["FILE_NAME", "VERSION", "BuildReport", "BuiltDistribution", "PackFacts", "read", "write"]
 
@@ -83,6 +83,7 @@ class BuildReport:
         distributions: By name.
         slim: What slimming did.
         restored: Why slimming was taken back in part, for people; empty where it was not.
+        imports: What was imported to find that out.
         trace: ``how``, ``code``, ``files`` in order of first use, ``native``.
         pack: The pack.
         seconds: Stage -> seconds.
@@ -99,6 +100,7 @@ class BuildReport:
     distributions: tuple[BuiltDistribution, ...]
     slim: SlimReport
     restored: tuple[str, ...]
+    imports: ImportCheck
     trace: Mapping[str, Any]
     pack: PackFacts
     seconds: Mapping[str, float]
@@ -155,6 +157,7 @@ def _parse(document: Mapping[str, Any]) -> BuildReport:
             **fields,
             "requirements": tuple(fields["requirements"]),
             "restored": tuple(fields["restored"]),
+            "imports": ImportCheck(**fields["imports"]),
             "distributions": tuple(
                 BuiltDistribution(**{**one, "top_level": tuple(one["top_level"])})
                 for one in fields["distributions"]

@@ -14,6 +14,7 @@ __all__ = [
     "Distribution",
     "Dropped",
     "FunctionSpec",
+    "ImportCheck",
     "Location",
     "Lock",
     "Pin",
@@ -155,6 +156,22 @@ class SlimReport:
     reverted: Mapping[str, str]
     kept: tuple[str, ...]
     sizes: Mapping[str, tuple[int, int]]
+
+
+@dataclass(frozen=True)
+class ImportCheck:
+    """What was imported before and after slimming, to compare.
+
+    Attributes:
+        how: What was done, or why nothing was.
+        modules: How many modules were imported.
+        skipped: Module -> why it could not be compared: it did not import before slimming either, or
+            differs whatever is restored.
+    """
+
+    how: str
+    modules: int
+    skipped: Mapping[str, str]
 
 
 @dataclass(frozen=True)

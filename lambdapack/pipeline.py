@@ -105,12 +105,10 @@ def _build(
         with clock.stage("trace"):
             trace = runner.trace(tree)
         with clock.stage("slim"):
-            slimmed, slim_report, restored = slim(
-                tree, trace, options.slim, runner=runner, work=work, progress=progress
-            )
+            slimmed = slim(tree, trace, options.slim, runner=runner, work=work, progress=progress)
         with clock.stage("pack"):
             made = pack.write(
-                slimmed,
+                slimmed.tree,
                 trace,
                 lock.digest,
                 work / "pack",
@@ -127,9 +125,10 @@ def _build(
             requirements=lines,
             lock={"digest": lock.digest, "text": lock.text},
             options=describe(options),
-            distributions=_distributions(tree, lock, slim_report),
-            slim=slim_report,
-            restored=tuple(restored),
+            distributions=_distributions(tree, lock, slimmed.report),
+            slim=slimmed.report,
+            restored=slimmed.restored,
+            imports=slimmed.imports,
             trace={
                 "how": trace.how,
                 "code": trace.code,

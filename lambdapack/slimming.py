@@ -1,10 +1,12 @@
-"""Slim a tree, and run the traced code before and after: what it needs stays."""
+"""Slim a tree and prove on it that what worked before still works; what broke it is restored by rule."""
 
 from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import replace
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +16,18 @@ from lambdapack import slim as slim_stage
 from lambdapack import trace as trace_stage
 from lambdapack.buildoptions import BuildOptions
 from lambdapack.errors import LambdapackError
-from lambdapack.model import Lock, SlimReport, Trace, Tree
+from lambdapack.imports import module_name
+from lambdapack.model import Distribution, ImportCheck, Lock, SlimReport, Trace, Tree
 from lambdapack.progress import Progress
-from lambdapack.slim import SlimOptions
+from lambdapack.slim import Cut, SlimOptions
+from lambdapack.slim.importing import Outcome, difference, import_modules
+from lambdapack.slim.restoring import Group, Probe, necessary, suspects
+from lambdapack.trace.modules import public_modules
 
-__all__ = ["Runner", "slim"]
+__all__ = ["Runner", "Slimmed", "slim"]
+
+_IMPORT_SECONDS = 120.0
+_ROUNDS = 4
 
 
 class Runner:
@@ -63,6 +72,17 @@ class Runner:
             progress=self._progress,
         )
 
+    def imports(self, root: Path, modules: Sequence[Sequence[str]]) -> dict[str, Outcome]:
+        """How the modules of a tree import, where the target's Python can run."""
+        return import_modules(
+            root,
+            modules,
+            self.python,
+            timeout=_IMPORT_SECONDS,
+            elsewhere=self._elsewhere,
+            progress=self._progress,
+        )
+
     def _what(self, tree: Tree) -> str:
         if self._options.handler:
             return _call(self._options.handler, self._options.event)
@@ -94,35 +114,214 @@ getattr(importlib.import_module({module!r}), {function!r})(event, context)
 """
 
 
+@dataclass(frozen=True)
+class Slimmed:
+    """A slimmed tree that was proved.
+
+    Attributes:
+        tree: It.
+        report: What slimming did.
+        restored: What was taken back, and why, for people.
+        imports: What was imported to prove it.
+    """
+
+    tree: Tree
+    report: SlimReport
+    restored: tuple[str, ...]
+    imports: ImportCheck
+
+
 def slim(
     tree: Tree, trace: Trace, options: SlimOptions, *, runner: Runner, work: Path, progress: Progress
-) -> tuple[Tree, SlimReport, list[str]]:
-    """Slim, then run the traced code again; a step that broke it is taken back, and said."""
-    attempts = [
-        (options, "stripping"),
-        (replace(options, strip=False), "dropping files"),
-        (replace(options, strip=False, keep=("**", "**/*", "*"), drop=()), ""),
-    ]
-    restored: list[str] = []
-    for number, (attempt, suspect) in enumerate(attempts):
-        slimmed, report = slim_stage.slim(
-            tree,
-            work / f"slim{number}",
-            trace=trace,
-            interpreter=runner.loads,
-            options=attempt,
-            progress=progress,
+) -> Slimmed:
+    """Slim, then import every distribution and run the traced code again, as before slimming.
+
+    A rule without which that fails does not apply to the distribution that needs it.
+
+    Raises:
+        LambdapackError: A tool failed; or the traced code fails even with everything restored.
+    """
+    proof = _Proof(tree, trace, options, runner=runner, work=work, progress=progress)
+    if not runner.native:
+        progress.note(f"no module was imported to check slimming: {tree.target.arch} does not run here")
+        return proof.result(ImportCheck("not done: the target does not run on this machine", 0, {}))
+    imports = proof.check_imports()
+    proof.check_trace()
+    return proof.result(imports)
+
+
+class _Proof:
+    """Cuts a tree until what it is checked for works."""
+
+    def __init__(
+        self,
+        tree: Tree,
+        trace: Trace,
+        options: SlimOptions,
+        *,
+        runner: Runner,
+        work: Path,
+        progress: Progress,
+    ) -> None:
+        self._tree, self._trace, self._options = tree, trace, options
+        self._runner, self._work, self._progress = runner, work, progress
+        self._reasons: dict[Group, str] = {}
+        self._first = self._made = self._cut()
+
+    def _cut(self) -> Cut:
+        return slim_stage.cut(
+            self._tree,
+            self._work / f"slim{len(self._reasons)}",
+            trace=self._trace,
+            interpreter=self._runner.loads,
+            options=self._options,
+            restore=frozenset(self._reasons),
+            progress=self._progress,
         )
+
+    def result(self, imports: ImportCheck) -> Slimmed:
+        """What came out."""
+        lines = tuple(self._told(group) for group in sorted(self._reasons))
+        return Slimmed(self._made.tree, self._made.report, lines, imports)
+
+    def _told(self, group: Group) -> str:
+        rule, name = group
+        paths = self._first.changes[group]
+        return f"{rule!r} is not applied to {name} ({len(paths):,} files): {self._reasons[group]}"
+
+    def _restore(self, groups: Collection[Group], reason: str) -> None:
+        new = sorted(set(groups) - set(self._reasons))
+        for group in new:
+            self._reasons[group] = reason
+            self._progress.warn(self._told(group))
+
+    def check_imports(self) -> ImportCheck:
+        """Import the modules of both trees; restore what those need that do not import as before."""
+        modules = _modules(self._tree, self._made)
+        before = self._runner.imports(self._tree.root, list(modules.values()))
+        skipped = {name: outcome.what for name, outcome in before.items() if outcome.kind != "imported"}
+        for _ in range(_ROUNDS):
+            after = self._runner.imports(self._made.tree.root, list(modules.values()))
+            broken = [name for name in before if name not in skipped or before[name].kind == "raised"]
+            broken = [name for name in broken if name in after and difference(before[name], after[name])]
+            known = len(self._reasons)
+            if broken:
+                skipped.update(self._mend(broken, before, after, modules))
+            if len(self._reasons) == known:
+                break
+            self._made = self._cut()
+        self._progress.note(
+            f"{len(before) - len(skipped)} modules import as before slimming"
+            + (f"; {len(skipped)} could not be compared (build.json says why)" if skipped else "")
+        )
+        return ImportCheck("imported before and after slimming", len(before), dict(sorted(skipped.items())))
+
+    def _mend(
+        self,
+        broken: Collection[str],
+        before: Mapping[str, Outcome],
+        after: Mapping[str, Outcome],
+        modules: Mapping[str, Sequence[str]],
+    ) -> dict[str, str]:
+        """Find what each broken module needs; those that nothing helps, and why."""
+        helpless = {}
+        with self._probe() as probe:
+            for name in broken:
+                owner = next(owner for owner, names in modules.items() if name in names)
+                names = modules[owner][: modules[owner].index(name) + 1]
+                search = _Search(self._runner, probe, self._made, names, before[name])
+                found = search.causes(after[name], owner, frozenset(self._reasons))
+                lost = difference(before[name], after[name]) or ""
+                if found is None:
+                    helpless[name] = f"imports otherwise now, whatever is restored: {lost}"
+                else:
+                    self._restore(found, f"without it, of `import {name}`: {lost}")
+        return helpless
+
+    @contextmanager
+    def _probe(self) -> Iterator[Probe]:
+        probe = Probe(self._tree.root, self._made.tree.root, self._made.changes, self._work / "probe")
         try:
-            if runner.native:
-                runner.trace(slimmed)
+            yield probe
+        finally:
+            probe.close()
+
+    def check_trace(self) -> None:
+        """Run the traced code on the slimmed tree; restore what it needs."""
+        try:
+            self._runner.trace(self._made.tree)
+            return
         except LambdapackError as error:
-            if not suspect:
-                raise
-            restored.append(f"{suspect} was taken back: {error.message}")
-            progress.warn(
-                f"the traced code fails on the slimmed tree; without {suspect} then: {error.message}"
-            )
-        else:
-            break
-    return slimmed, report, restored
+            reason = error.message
+        with self._probe() as probe:
+
+            def works(groups: frozenset[Group]) -> bool:
+                with probe.with_restored(groups) as root:
+                    try:
+                        self._runner.trace(replace(self._made.tree, root=root))
+                    except LambdapackError:
+                        return False
+                    return True
+
+            found = necessary(sorted(self._made.changes), works)
+        if found:
+            self._restore(found, f"without it, {reason}")
+            self._made = self._cut()
+        # Nothing to restore: it failed by chance, or it fails now for good, with its own message.
+        self._runner.trace(self._made.tree)
+
+
+class _Search:
+    """Looks for what one module needs."""
+
+    def __init__(
+        self, runner: Runner, probe: Probe, made: Cut, names: Sequence[str], before: Outcome
+    ) -> None:
+        self._runner, self._probe, self._made = runner, probe, made
+        self._names, self._before = names, before
+
+    def causes(self, after: Outcome, owner: str, known: frozenset[Group]) -> frozenset[Group] | None:
+        """The groups that it needs, ``known`` ones included; ``None`` where nothing helps."""
+        groups = sorted(self._made.changes, key=lambda group: (group[1] != owner, group))
+        fixed = known & frozenset(groups)
+        outcome = after
+        while new := suspects(outcome.wanted, self._made.changes) - fixed:
+            fixed |= new
+            outcome = self._import(fixed)
+            if difference(self._before, outcome) is None:
+                return fixed
+        return necessary(groups, self._works, known & frozenset(groups))
+
+    def _works(self, groups: frozenset[Group]) -> bool:
+        return difference(self._before, self._import(groups)) is None
+
+    def _import(self, groups: frozenset[Group]) -> Outcome:
+        with self._probe.with_restored(groups) as root:
+            return self._runner.imports(root, [self._names])[self._names[-1]]
+
+
+def _modules(tree: Tree, made: Cut) -> dict[str, list[str]]:
+    """Distribution -> what to import of it: its public modules and the packages right below them.
+
+    A module that a rule took, its tests say, is not missed for itself.
+    """
+    gone = {
+        module_name(path)
+        for (rule, _), paths in made.changes.items()
+        if rule not in _ALTERING
+        for path in paths
+    }
+    found = {}
+    for one in tree.distributions:
+        names = dict.fromkeys([*public_modules(one), *one.top_level, *_below(one)])
+        found[one.name] = [name for name in names if name not in gone]
+    return {owner: names for owner, names in found.items() if names}
+
+
+def _below(distribution: Distribution) -> list[str]:
+    packages = {module_name(path) for path in distribution.files if path.endswith("/__init__.py")}
+    found = {name for name in packages if name and name.count(".") == 1 and "._" not in name}
+    return sorted(name for name in found if name.partition(".")[0] in packages)
+
+
+_ALTERING = frozenset(("strip", "sources"))

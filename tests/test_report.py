@@ -17,7 +17,7 @@ from lambdapack import buildreport
 from lambdapack.buildreport import BuildReport, BuiltDistribution, PackFacts
 from lambdapack.errors import ConfigurationError
 from lambdapack.local import Invocation
-from lambdapack.model import Dropped, SlimReport
+from lambdapack.model import Dropped, ImportCheck, SlimReport
 from lambdapack.report.invocation import log_lines, timing
 from lambdapack.report.live import LineProgress, TerminalProgress
 from lambdapack.report.tables import build_table
@@ -44,6 +44,7 @@ def _report(**changes: Any) -> BuildReport:
             {"thing": (3_000_000, 1_000_000)},
         ),
         restored=("stripping was taken back: it failed",),
+        imports=ImportCheck("imported", 3, {"thing.late": "took too long"}),
         trace={"how": "traced", "code": "import thing", "files": ["thing.py"], "native": []},
         pack=PackFacts(
             ID, f"{ID}.tar.zst", f"{ID}.index.json",

@@ -6,22 +6,23 @@ import difflib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from lambdapack.bytecode import compile_tree
 from lambdapack.errors import ConfigurationError
 from lambdapack.interpreter import Interpreter
-from lambdapack.model import Distribution, SlimReport, Trace, Tree
+from lambdapack.model import SlimReport, Trace, Tree
 from lambdapack.progress import QUIET, Progress
-from lambdapack.slim.accounts import account, owners_of
+from lambdapack.slim.accounts import SOURCES, STRIP, account, changes, owners_of
 from lambdapack.slim.records import write_records
+from lambdapack.slim.restoring import Changes, Group
 from lambdapack.slim.rules import RULES
 from lambdapack.slim.select import cached_name, select, source_name
 from lambdapack.slim.stripping import Stripped, check_loads, strip_tree
 
-__all__ = ["SlimOptions", "rule_names", "slim"]
+__all__ = ["Cut", "SlimOptions", "cut", "rule_names", "slim"]
 
 _UNCHECKED_HASH = b"\1\0\0\0"
 
@@ -51,6 +52,21 @@ def rule_names() -> tuple[str, ...]:
     return tuple(rule.name for rule in RULES)
 
 
+@dataclass(frozen=True)
+class Cut:
+    """A slimmed tree and how it came about.
+
+    Attributes:
+        tree: It.
+        report: What was done; ``dropped`` adds up to what is missing.
+        changes: By rule and distribution, the files of the installed tree that are gone or altered.
+    """
+
+    tree: Tree
+    report: SlimReport
+    changes: Changes = field(repr=False)
+
+
 def slim(
     tree: Tree,
     destination: Path,
@@ -60,6 +76,21 @@ def slim(
     options: SlimOptions,
     progress: Progress = QUIET,
 ) -> tuple[Tree, SlimReport]:
+    """The tree and the report of ``cut``, with nothing restored."""
+    made = cut(tree, destination, trace=trace, interpreter=interpreter, options=options, progress=progress)
+    return made.tree, made.report
+
+
+def cut(
+    tree: Tree,
+    destination: Path,
+    *,
+    trace: Trace,
+    interpreter: Interpreter | None,
+    options: SlimOptions,
+    restore: Collection[Group] = (),
+    progress: Progress = QUIET,
+) -> Cut:
     """Make a slimmed copy of a tree: rules, stripping, bytecode.
 
     Nothing that the trace touched is dropped, whatever matches it. Files that do not change are hard links
@@ -73,10 +104,8 @@ def slim(
         interpreter: The target's Python, where the target can run on this machine. Without it nothing is
             loaded, and bytecode that is missing stays missing.
         options: The user's wishes.
+        restore: Rules and the distributions in which they do not apply.
         progress: Told about each step.
-
-    Returns:
-        The slimmed tree and the report. The report's ``dropped`` adds up to what is missing.
 
     Raises:
         ConfigurationError: ``destination`` is not empty; ``options`` name an unknown rule.
@@ -88,13 +117,13 @@ def slim(
     try:
         part = work / "tree"
         part.mkdir(mode=0o755)
-        slimmed, report = _slim(
-            tree, part, trace, interpreter=interpreter, options=options, progress=progress
+        made = _cut(
+            tree, part, trace, interpreter=interpreter, options=options, restore=restore, progress=progress
         )
         part.replace(destination)
     finally:
         shutil.rmtree(work, ignore_errors=True)
-    return Tree(destination, tree.target, slimmed), report
+    return replace(made, tree=replace(made.tree, root=destination))
 
 
 def _check_options(destination: Path, options: SlimOptions) -> None:
@@ -112,15 +141,16 @@ def _check_options(destination: Path, options: SlimOptions) -> None:
         )
 
 
-def _slim(
+def _cut(
     tree: Tree,
     part: Path,
     trace: Trace,
     *,
     interpreter: Interpreter | None,
     options: SlimOptions,
+    restore: Collection[Group],
     progress: Progress,
-) -> tuple[tuple[Distribution, ...], SlimReport]:
+) -> Cut:
     root, tag = tree.root, tree.target.cache_tag
     paths = sorted(_files(root))
     owners = owners_of(tree, paths)
@@ -133,18 +163,26 @@ def _slim(
         keep=options.keep,
         drop=options.drop,
         disable=options.disable,
+        restore=restore,
     )
     kept = [path for path in paths if path not in selection.dropped]
-    stripped = strip_tree(root, part, kept, progress) if options.strip else Stripped()
+    stripped = Stripped()
+    if options.strip:
+        wanted = [path for path in kept if (STRIP, owners[path]) not in restore]
+        stripped = strip_tree(root, part, wanted, progress)
     stale = {path for path in kept if source_name(path) is not None and not _is_unchecked(root / path)}
     _link(root, part, [path for path in kept if path not in stripped.saved and path not in stale])
     if stripped.saved:
         _check_stripped(root, part, stripped, interpreter, progress)
     _compile(part, kept, tag, interpreter, progress)
     if not options.sources:
-        _drop_sources(part, tag)
+        _drop_sources(part, tag, {path for path in kept if (SOURCES, owners[path]) in restore})
     slimmed = write_records(tree, part)
-    return slimmed, account(tree, part, owners, selection=selection, stripped=stripped)
+    return Cut(
+        Tree(part, tree.target, slimmed),
+        account(tree, part, owners, selection=selection, stripped=stripped),
+        changes(tree, part, owners, selection=selection, stripped=stripped),
+    )
 
 
 def _files(root: Path) -> Iterator[str]:
@@ -198,11 +236,11 @@ def _compile(
         compile_tree(part, interpreter, only=missing, progress=progress)
 
 
-def _drop_sources(part: Path, tag: str) -> None:
+def _drop_sources(part: Path, tag: str, keep: Collection[str]) -> None:
     """Put bytecode in its source's place, where an import takes it without one."""
     for path in sorted(_files(part)):
         cached = part / cached_name(path, tag)
-        if path.endswith(".py") and cached.exists():
+        if path.endswith(".py") and path not in keep and cached.exists():
             cached.replace((part / path).with_suffix(".pyc"))
             (part / path).unlink()
             if not any(cached.parent.iterdir()):

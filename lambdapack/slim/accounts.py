@@ -11,13 +11,13 @@ from lambdapack.model import Dropped, SlimReport, Tree
 from lambdapack.slim.select import Selection, source_name
 from lambdapack.slim.stripping import Stripped
 
-__all__ = ["UNOWNED", "account", "owners_of"]
+__all__ = ["SOURCES", "STRIP", "UNOWNED", "account", "changes", "owners_of"]
 
 UNOWNED = "(no distribution)"
-_STRIP = "strip"
+STRIP = "strip"
 _BYTECODE = "bytecode"
 _RECORD = "record"
-_SOURCES = "sources"
+SOURCES = "sources"
 
 
 def owners_of(tree: Tree, paths: Sequence[str]) -> dict[str, str]:
@@ -83,15 +83,32 @@ def account(
     )
 
 
+def changes(
+    tree: Tree, part: Path, owners: Mapping[str, str], *, selection: Selection, stripped: Stripped
+) -> dict[tuple[str, str], list[str]]:
+    """By rule and distribution: the files of ``tree`` that are not in ``part`` or are other ones there.
+
+    Only what can be undone: bytecode follows its source, and a RECORD says what is there.
+    """
+    found: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for path in sorted(owners):
+        place = part / path
+        if path in stripped.saved or not place.exists():
+            rule = _rule(path, selection, stripped)
+            if rule not in (_RECORD, _BYTECODE):
+                found[rule, owners[path]].append(path)
+    return dict(found)
+
+
 def _rule(path: str, selection: Selection, stripped: Stripped) -> str:
     if path in selection.dropped:
         return selection.dropped[path]
     if path in stripped.saved:
-        return _STRIP
+        return STRIP
     if path.endswith(".dist-info/RECORD"):
         return _RECORD
     if path.endswith(".py"):
-        return _SOURCES
+        return SOURCES
     return _BYTECODE
 
 

@@ -57,6 +57,7 @@ def select(
     keep: Iterable[str] = (),
     drop: Iterable[str] = (),
     disable: Collection[str] = (),
+    restore: Collection[tuple[str, str]] = (),
 ) -> Selection:
     """Decide for every file.
 
@@ -72,6 +73,7 @@ def select(
         tag: The target's ``cache_tag``.
         keep, drop: Patterns (``slim.globs``).
         disable: Names of rules that do not apply.
+        restore: Names of rules and the distributions in which they do not apply.
     """
     rules = [rule for rule in RULES if rule.name not in disable]
     user = matcher(drop)
@@ -83,14 +85,20 @@ def select(
     sources = [path for path in paths if source_name(path) is None]
     for path in sources:
         name = USER_RULE if user(path) else _rule_for(root, path, find)
-        if name is None or kept(path) or (exempt(path) and name != USER_RULE):
+        if (
+            name is None
+            or (name, owners[path]) in restore
+            or kept(path)
+            or (exempt(path) and name != USER_RULE)
+        ):
             continue
         if path in hot:
             spared.append(path)
         else:
             taken[path] = name
     _give_back_imported(root, sources, taken, {rule.name: rule for rule in rules})
-    _add_bytecode(paths, taken, tag, cache_rule="caches" not in disable)
+    caches = [path for path in paths if "caches" not in disable and ("caches", owners[path]) not in restore]
+    _add_bytecode(paths, taken, tag, caches=frozenset(caches))
     return Selection(taken, tuple(spared))
 
 
@@ -200,8 +208,8 @@ def _imported(root: Path, path: str, folders: Set[str]) -> Iterator[str]:
     yield from imports(module, package, functions=True)
 
 
-def _add_bytecode(paths: Sequence[str], taken: dict[str, str], tag: str, *, cache_rule: bool) -> None:
-    """Bytecode goes with its source, or for being that of another version or of no source."""
+def _add_bytecode(paths: Sequence[str], taken: dict[str, str], tag: str, *, caches: Set[str]) -> None:
+    """Bytecode goes with its source, or, of ``caches``, for being that of another version or of no source."""
     there = set(paths)
     for path in paths:
         source = source_name(path)
@@ -209,5 +217,5 @@ def _add_bytecode(paths: Sequence[str], taken: dict[str, str], tag: str, *, cach
             continue
         if source in taken:
             taken[path] = taken[source]
-        elif cache_rule and (source not in there or path != cached_name(source, tag)):
+        elif path in caches and (source not in there or path != cached_name(source, tag)):
             taken[path] = "caches"

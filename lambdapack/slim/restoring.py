@@ -1,0 +1,123 @@
+"""Which rule took what an import misses, and trees in which that is tried."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from lambdapack.imports import module_name
+
+__all__ = ["Changes", "Group", "Probe", "necessary", "suspects"]
+
+Group = tuple[str, str]
+"""A rule and the distribution that it took something from: what is restored, is restored whole."""
+Changes = Mapping[Group, Sequence[str]]
+"""Group -> the files of the installed tree that it removed or altered."""
+
+
+def suspects(wanted: Collection[str], changes: Changes) -> set[Group]:
+    """The groups that took what an error names.
+
+    A name may be a path, a folder, a library's bare name, or a module; where a file has just that name,
+    files below or beside it are not suspected.
+    """
+    exact: set[Group] = set()
+    near: set[Group] = set()
+    for group, paths in changes.items():
+        for path in paths:
+            module = module_name(path)
+            for name in wanted:
+                if name in (path, module) or (".so" in name and path.endswith(f"/{name}")):
+                    exact.add(group)
+                elif path.startswith(f"{name.rstrip('/')}/") or (module and module.startswith(f"{name}.")):
+                    near.add(group)
+    return exact or near
+
+
+def necessary(
+    groups: Sequence[Group], works: Callable[[frozenset[Group]], bool], known: Collection[Group] = ()
+) -> frozenset[Group] | None:
+    """Groups that must be restored for something to work again; ``None`` where all of them do not help.
+
+    Restoring more never breaks what works, so that each of them is found by bisection.
+
+    Args:
+        groups: All that may be restored, the likeliest first.
+        works: Whether it works with these restored.
+        known: Restored in any case.
+    """
+    rest = [group for group in groups if group not in known]
+    fixed = frozenset(known)
+    if works(fixed):
+        return fixed
+    if not works(fixed.union(rest)):
+        return None
+    while not works(fixed):
+        low, high = 0, len(rest)
+        while high - low > 1:
+            middle = (low + high) // 2
+            if works(fixed.union(rest[:middle])):
+                high = middle
+            else:
+                low = middle
+        fixed |= {rest[high - 1]}
+        rest = rest[: high - 1]
+    return fixed
+
+
+class Probe:
+    """A copy of a slimmed tree, by hard links, in which groups are put back and taken away again.
+
+    Args:
+        installed: The tree before slimming.
+        slimmed: The tree after it.
+        changes: What is different.
+        place: The folder to make; ``close`` removes it.
+    """
+
+    def __init__(self, installed: Path, slimmed: Path, changes: Changes, place: Path) -> None:
+        self.root = place
+        self._installed = installed
+        self._slimmed = slimmed
+        self._changes = changes
+        shutil.copytree(slimmed, place, copy_function=_link)
+
+    def close(self) -> None:
+        """Remove it."""
+        shutil.rmtree(self.root, ignore_errors=True)
+
+    @contextmanager
+    def with_restored(self, groups: Collection[Group]) -> Iterator[Path]:
+        """The tree as it would be with ``groups`` restored."""
+        paths = [path for group in groups for path in self._changes[group]]
+        try:
+            for path in paths:
+                self._put(self._installed / path, path)
+            yield self.root
+        finally:
+            for path in paths:
+                self._put(self._slimmed / path, path)
+
+    def _put(self, source: Path, path: str) -> None:
+        place = self.root / path
+        place.unlink(missing_ok=True)
+        if source.exists():
+            place.parent.mkdir(parents=True, exist_ok=True)
+            _link(source, place)
+            return
+        # An empty folder would be a namespace package.
+        for folder in place.relative_to(self.root).parents[:-1]:
+            if not (self.root / folder).is_dir() or any((self.root / folder).iterdir()):
+                break
+            (self.root / folder).rmdir()
+
+
+def _link(source: str | Path, place: str | Path) -> None:
+    try:
+        os.link(source, place)
+    except OSError:
+        # Another disk, or one that has no hard links.
+        shutil.copy2(source, place)
