@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from lambdapack.errors import ConfigurationError
-from lambdapack.model import Dropped, ImportCheck, SlimReport
+from lambdapack.model import Dropped, ImportCheck, Lacking, SlimReport, SystemLibrary
 
 __all__ = ["FILE_NAME", "VERSION", "BuildReport", "BuiltDistribution", "PackFacts", "read", "write"]
 
@@ -87,6 +87,8 @@ class BuildReport:
         trace: ``how``, ``code``, ``files`` in order of first use, ``native``.
         pack: The pack.
         seconds: Stage -> seconds.
+        libraries: Shared libraries of the build image that the pack carries because Lambda lacks them.
+        lacking: Shared libraries that its files ask for and that nobody has.
     """
 
     tool: str
@@ -104,6 +106,8 @@ class BuildReport:
     trace: Mapping[str, Any]
     pack: PackFacts
     seconds: Mapping[str, float]
+    libraries: tuple[SystemLibrary, ...] = ()
+    lacking: tuple[Lacking, ...] = ()
 
 
 def to_json(report: BuildReport) -> dict[str, Any]:
@@ -171,5 +175,12 @@ def _parse(document: Mapping[str, Any]) -> BuildReport:
                 }
             ),
             "pack": PackFacts(**fields["pack"]),
+            "libraries": tuple(
+                SystemLibrary(**{**one, "needed_by": tuple(one["needed_by"])})
+                for one in fields.get("libraries", ())
+            ),
+            "lacking": tuple(
+                Lacking(**{**one, "needed_by": tuple(one["needed_by"])}) for one in fields.get("lacking", ())
+            ),
         }
     )

@@ -15,10 +15,12 @@ __all__ = [
     "Dropped",
     "FunctionSpec",
     "ImportCheck",
+    "Lacking",
     "Location",
     "Lock",
     "Pin",
     "SlimReport",
+    "SystemLibrary",
     "Trace",
     "Tree",
 ]
@@ -93,6 +95,44 @@ class Distribution:
 
 
 @dataclass(frozen=True)
+class SystemLibrary:
+    """A shared library of the build image that the pack carries because Lambda lacks it.
+
+    Attributes:
+        name: The name that it is asked for by, e.g. ``libgomp.so.1``.
+        path: Where it is in the tree.
+        origin: Where it was in the image.
+        package: The image's package that it belongs to, with its version; empty where nobody knows.
+        bytes: Its size.
+        sha256: Of its bytes, hex, before slimming.
+        needed_by: Paths of the tree that ask for it.
+    """
+
+    name: str
+    path: str
+    origin: str
+    package: str
+    bytes: int
+    sha256: str
+    needed_by: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Lacking:
+    """A shared library that neither the tree nor Lambda has.
+
+    Attributes:
+        name: The name that it is asked for by.
+        needed_by: Paths of the tree that ask for it.
+        reason: Why it was not bundled, where there is more to say than that the image has none.
+    """
+
+    name: str
+    needed_by: tuple[str, ...]
+    reason: str = ""
+
+
+@dataclass(frozen=True)
 class Tree:
     """An installed site-packages for one target.
 
@@ -100,11 +140,15 @@ class Tree:
         root: The folder.
         target: What it is for.
         distributions: By name.
+        libraries: What it carries of the image it was built in.
+        lacking: What it needs and nobody has.
     """
 
     root: Path
     target: Target
     distributions: tuple[Distribution, ...]
+    libraries: tuple[SystemLibrary, ...] = ()
+    lacking: tuple[Lacking, ...] = ()
 
 
 @dataclass(frozen=True)

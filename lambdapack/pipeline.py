@@ -16,7 +16,7 @@ from tempfile import mkdtemp
 
 import lambdapack
 from lambdapack import build as build_stage
-from lambdapack import buildreport, pack
+from lambdapack import buildreport, pack, syslibs
 from lambdapack import lock as lock_stage
 from lambdapack.buildoptions import BuildOptions, TraceOptions, describe, digest
 from lambdapack.buildreport import BuildReport, BuiltDistribution, PackFacts
@@ -102,8 +102,10 @@ def _build(
         with clock.stage("bytecode"):
             workshop.compile_tree(tree.root, jobs=jobs, progress=progress)
         runner = Runner(options, lock, workshop, work, progress)
-        with clock.stage("trace"):
+        has, searched = syslibs.provided(options.target), builder["name"] == "docker"
+        with clock.stage("trace"), syslibs.explained(tree.lacking, has, image=searched):
             trace = runner.trace(tree)
+        syslibs.tell(tree.lacking, has, trace.files, progress, image=searched)
         with clock.stage("slim"):
             slimmed = slim(tree, trace, options.slim, runner=runner, work=work, progress=progress)
         with clock.stage("pack"):
@@ -129,6 +131,8 @@ def _build(
             slim=slimmed.report,
             restored=slimmed.restored,
             imports=slimmed.imports,
+            libraries=tree.libraries,
+            lacking=tree.lacking,
             trace={
                 "how": trace.how,
                 "code": trace.code,

@@ -105,7 +105,7 @@ def _start(environ: MutableMapping[str, str]) -> None:
         return
     from ._contents import Contents
     from ._disk import PackError, Place  # above for types alone
-    from ._index import IndexFormatError, decode, loads
+    from ._index import LIBRARIES, IndexFormatError, decode, loads
     from ._start import Pack
 
     try:
@@ -135,15 +135,26 @@ def _start(environ: MutableMapping[str, str]) -> None:
     _pack = pack
     position = _position(environ)
     _export(environ, place.site if disk else here + "/children")
+    bundled: Any = None
+    # Cheaper than a look at every path.
+    if b'"' + LIBRARIES.encode() in data:
+        from . import _libraries as bundled
+
+        bundled.export(environ, place.site)
     if disk:
         pack.wait_eager()
+        if bundled:
+            bundled.Libraries(place.site, index).load_all()
         sys.path.insert(position, place.site)
         return
     from ._guard import Guard
     from ._importer import install
     from ._views import install as install_views
 
-    install_views(Guard(install(pack, Contents(index), position)))
+    importer = install(pack, Contents(index), position)
+    if bundled:
+        bundled.attach(importer)
+    install_views(Guard(importer))
 
 
 def _export(environ: MutableMapping[str, str], folder: str) -> None:

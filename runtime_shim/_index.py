@@ -37,6 +37,9 @@ CLASS_NAMES = {
 # What lives in the arena (one mapped file) and what becomes a file of its own.
 ARENA = frozenset((CODE, SOURCE, METADATA))
 
+# Libraries of the build image that Lambda lacks; _libraries maps them before what needs them.
+LIBRARIES = "lambdapack.libs/"
+
 INDEX_NAME = "index.json"  # beside the shim: the exact bytes whose SHA-256 is the id
 LOCATION_NAME = "location.json"  # beside the shim: {"id", "bucket", "key", "region"}
 

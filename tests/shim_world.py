@@ -170,18 +170,29 @@ def compiled(path: str, tag: str) -> str:
 
 
 @contextmanager
-def running_world(folder: Path, interpreter: Interpreter, cache: Path) -> Iterator[World]:
+def running_world(
+    folder: Path, interpreter: Interpreter, cache: Path, made: tuple[Tree, Trace] | None = None
+) -> Iterator[World]:
     """``make_world`` with an endpoint of its own, which ends with it."""
     endpoint = Endpoint(folder / "s3")
     try:
-        yield make_world(folder, interpreter, cache, endpoint)
+        yield make_world(folder, interpreter, cache, endpoint, made)
     finally:
         endpoint.close()
 
 
-def make_world(folder: Path, interpreter: Interpreter, cache: Path, endpoint: Endpoint) -> World:
-    """Build the pack, put it behind ``endpoint`` (whose root is ``folder / "s3"``), write the function."""
-    tree, trace = make_tree(folder / "tree", interpreter)
+def make_world(
+    folder: Path,
+    interpreter: Interpreter,
+    cache: Path,
+    endpoint: Endpoint,
+    made: tuple[Tree, Trace] | None = None,
+) -> World:
+    """Build the pack, put it behind ``endpoint`` (whose root is ``folder / "s3"``), write the function.
+
+    ``made`` is what to pack, instead of ``FILES``.
+    """
+    tree, trace = made or make_tree(folder / "tree", interpreter)
     pack = write(tree, trace, "0" * 64, folder / "out", level=1)
     key = f"team/packs/{pack.id[:2]}/{pack.id}.tar.zst"
     stored = folder / "s3" / "bucket" / key

@@ -13,7 +13,7 @@ import sys
 import tarfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -22,6 +22,7 @@ from urllib.parse import quote
 
 import docker_world
 import pytest
+from system_libraries import libraries
 from wheelhouse import wheel
 
 from lambdapack import interpreter, toolchain
@@ -47,7 +48,8 @@ import os, subprocess, sysconfig, zipfile
 def build_wheel(folder, settings=None, metadata=None):
     suffix = sysconfig.get_config_var("EXT_SUFFIX")
     subprocess.run(["cc", *os.environ.get("CFLAGS", "").split(), "-O1", "-g0", "-shared", "-fPIC",
-                    "-I", sysconfig.get_paths()["include"], "rough.c", "-o", "rough" + suffix], check=True)
+                    "-I", sysconfig.get_paths()["include"], "rough.c", "-o", "rough" + suffix, *LINK],
+                   check=True)
     python = "cp" + sysconfig.get_config_var("py_version_nodot")
     tag = python + "-" + python + "-" + sysconfig.get_platform().replace("-", "_").replace(".", "_")
     name = "rough-1.0-" + tag + ".whl"
@@ -71,13 +73,13 @@ PyMODINIT_FUNC PyInit_rough(void) { return PyModule_Create(&module); }
 PROJECT = '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
 
 
-def c_sdist(folder: Path, extra: str = "") -> Path:
+def c_sdist(folder: Path, extra: str = "", link: Sequence[str] = ()) -> Path:
     """An sdist of ``rough``, whose one module is in C."""
     path = folder / "rough-1.0.tar.gz"
     files = {
         "PKG-INFO": "Metadata-Version: 2.1\nName: rough\nVersion: 1.0\n",
         "pyproject.toml": PROJECT,
-        "backend.py": BACKEND,
+        "backend.py": f"LINK = {list(link)!r}\n{BACKEND}",
         "rough.c": SOURCE % extra,
     }
     with tarfile.open(path, "w:gz") as archive:
@@ -207,6 +209,65 @@ def test_three_real_sdists_with_c_code(world: Any, run_lambdapack: Run, tmp_path
     invoked = json.loads(run_lambdapack("invoke", "--json", cwd=tmp_path).stdout)
     run_lambdapack("destroy", "--yes", cwd=tmp_path, status=None)
     assert invoked["invocations"][0]["payload"] == [[1, 2], 0.75, True]
+
+
+def test_the_libraries_of_an_image_are_listed(world: Any, run_lambdapack: Run, tmp_path: Path) -> None:
+    """With path and package, against what Lambda is taken to have: what the stand-in lacks is named."""
+    done = run_lambdapack(
+        "images", "libraries", BUILT, "--python", PYTHON, "--json", cwd=tmp_path, status=None
+    )
+    document = json.loads(done.stdout)
+    assert document["libraries"]["libc.so.6"]["path"].endswith("libc.so.6")
+    assert "libc.so.6" not in document["wanting"]
+    assert done.returncode == (1 if document["wanting"] else 0)
+    assert all(name in done.stderr for name in document["wanting"])
+
+
+def image_with(client: Any, tag: str, files: Mapping[str, Path | bytes]) -> str:
+    """An image like the test's with more files in it; ``bytes`` are a link's target."""
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as archive:
+        for name, content in files.items():
+            if isinstance(content, Path):
+                archive.add(content, name)
+            else:
+                entry = tarfile.TarInfo(name)
+                entry.type, entry.linkname = tarfile.SYMTYPE, content.decode()
+                archive.addfile(entry)
+    made = client.containers.create(BUILT, "true")
+    try:
+        made.put_archive("/", stream.getvalue())
+        made.commit(tag.partition(":")[0], tag.partition(":")[2])
+    finally:
+        made.remove(force=True)
+    return tag
+
+
+def test_a_library_that_lambda_lacks_goes_along(world: Any, run_lambdapack: Run, tmp_path: Path) -> None:
+    """What a compiled package links to on the image, and what that needs, is in the pack and is found by the
+    function, on a machine that has neither; build.json says where it came from."""
+    libraries(tmp_path / "lib")
+    files: dict[str, Path | bytes] = {f"usr/lib/{one.name}": one for one in (tmp_path / "lib").iterdir()}
+    image = image_with(world, "lambdapack-test/odd:1", {**files, "usr/lib/libodd.so": b"libodd.so.1"})
+    c_sdist(tmp_path, "int odd(void); int (*use)(void) = odd;", ["-lodd"])
+    (tmp_path / "app.py").write_text(
+        "import runtime_shim\nimport rough\ndef handler(event, context): return rough.answer()\n"
+    )
+    (tmp_path / "lambdapack.toml").write_text(f'[build]\npython = "{PYTHON}"\n[function]\nsource = "."\n')
+    made = build(
+        run_lambdapack, tmp_path, ".lambdapack/build", "rough", "--builder", "docker", "--image", image,
+        environment=(*NO_CONFIGURATION, ("PIP_NO_INDEX", "1"), ("PIP_FIND_LINKS", str(tmp_path))),
+    )  # fmt: skip
+    assert {one["name"]: one["origin"] for one in made["libraries"]} == {
+        "libeven.so.2": "/usr/lib/libeven.so.2",
+        "libodd.so.1": "/usr/lib/libodd.so.1",
+    }
+    assert made["lacking"] == []
+    run_lambdapack("deploy", cwd=tmp_path)
+    invoked = json.loads(run_lambdapack("invoke", "--json", cwd=tmp_path).stdout)
+    run_lambdapack("destroy", "--yes", cwd=tmp_path, status=None)
+    assert invoked["invocations"][0]["payload"] == 42
+    world.images.remove(image, force=True)
 
 
 def test_what_a_build_lacks_is_named(world: Any, run_lambdapack: Run, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
-from lambdapack import atomic, bytecode, pip, wheel_tags
+from lambdapack import atomic, bytecode, pip, syslibs, wheel_tags
 from lambdapack.build.check import check
 from lambdapack.build.records import read_tree
 from lambdapack.errors import ConfigurationError
@@ -65,6 +65,20 @@ class LocalBuilder:
 
     def install(self, lock: Lock, destination: Path, *, progress: Progress = QUIET) -> Tree:
         """Install ``lock`` into ``destination``, which must not exist or be empty.
+
+        Nothing of this machine goes along: the tree says which shared libraries it and Lambda lack.
+
+        Raises:
+            ConfigurationError: ``destination`` has something in it.
+            ToolError: pip failed, a hash did not match, or a file is not for the target.
+        """
+        tree = self.unpack(lock, destination, progress=progress)
+        has = syslibs.provided(lock.target)
+        missing = tuple(one for one in syslibs.lacking(tree, has) if one.name not in has.image)
+        return replace(tree, lacking=missing)
+
+    def unpack(self, lock: Lock, destination: Path, *, progress: Progress = QUIET) -> Tree:
+        """Unpack the wheels of ``lock`` into ``destination``, without a look at what they link to.
 
         Raises:
             ConfigurationError: ``destination`` has something in it.

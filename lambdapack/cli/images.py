@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from lambdapack.cli.session import Session, common
+from lambdapack.errors import CheckError
 from lambdapack.target import Target
 
 
@@ -21,6 +22,7 @@ def command() -> None:
       lambdapack images list
       lambdapack images build --python 3.12 --arch arm64
       lambdapack images build --python 3.11 --base registry.example.com/python-with-libpq
+      lambdapack images libraries public.ecr.aws/lambda/python:3.12 --python 3.12
     """
 
 
@@ -46,6 +48,40 @@ def build(python: str | None, arch: str | None, base: str | None, tag: str | Non
     if session.quiet:
         click.echo(made.name)
     session.say(f"{made.name} ({made.id[7:19]}) builds {target}; it is used from now on")
+
+
+@command.command("libraries")
+@click.argument("image")
+@click.option("--python", metavar="X.Y", help="The image's Python.  [default: the configuration's]")
+@click.option("--arch", type=click.Choice(["x86_64", "arm64"]), help="The processor.  [default: x86_64]")
+@common
+def libraries(image: str, python: str | None, arch: str | None, **given: Any) -> None:
+    """List the shared libraries of IMAGE, and compare with what Lambda is taken to have.
+
+    Exit status 1 where the image lacks one that packs rely on.
+    """
+    session = Session.open(given["config"], as_json=given["as_json"], quiet=given["quiet"])
+    from lambdapack import syslibs  # noqa: PLC0415 - a stage
+    from lambdapack.build.docker import DockerBuilder  # noqa: PLC0415
+    from lambdapack.cli.build import default_python  # noqa: PLC0415
+
+    config = session.config.build
+    target = Target(python or config.python or default_python(), arch or config.arch)
+    found, used = DockerBuilder(image).libraries(target, progress=session.progress)
+    has = syslibs.provided(target)
+    wanting = sorted(has.certain - found.keys())
+    if session.as_json:
+        rows = {name: {"path": path, "package": package} for name, (path, package) in sorted(found.items())}
+        document = {"image": used.name, "id": used.id, "digest": used.digest, "libraries": rows}
+        session.emit("libraries", {**document, "wanting": wanting})
+    else:
+        for name, (path, package) in sorted(found.items()):
+            click.echo(f"{name:<32} {path}  {package}".rstrip())
+    if wanting:
+        raise CheckError(
+            f"{image} lacks what Lambda is taken to have for {target}: {', '.join(wanting)}",
+            hint="if it is Lambda's own image, lambdapack's list of it is wrong: please report it",
+        )
 
 
 @command.command("list")

@@ -8,9 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from lambdapack import toolchain
+from lambdapack import syslibs, toolchain
 from lambdapack.build.docker import container, engine, images, settings
 from lambdapack.build.docker.container import Limits
+from lambdapack.build.docker.libraries import ImageLibraries
 from lambdapack.build.docker.python import ImagePython
 from lambdapack.build.local import LocalBuilder
 from lambdapack.errors import ToolError
@@ -64,7 +65,16 @@ class DockerBuilder:
                 if python.interpreter.python != target.python:
                     raise ToolError(f"the image {image.name} has Python {python.interpreter.version}")
                 progress.note(f"image: {image.name} ({image.id[7:19]}), Python {python.interpreter.version}")
-                yield DockerWorkshop(image, python, cache_dir)
+                yield DockerWorkshop(image, python, ImageLibraries(running), cache_dir)
+
+    def libraries(
+        self, target: Target, *, progress: Progress = QUIET
+    ) -> tuple[dict[str, tuple[str, str]], images.Image]:
+        """Name -> path and package of every shared library of the image, and the image."""
+        with engine.connect() as client:
+            image = images.find(client, target, self._image, progress)
+            with container.start(client, image, target, self._limits, {}) as running:
+                return ImageLibraries(running).listed(), image
 
     def install(self, lock: Lock, destination: Path, *, cache_dir: Path, progress: Progress = QUIET) -> Tree:
         """Install ``lock`` into the new folder ``destination`` with a container of its own."""
@@ -81,13 +91,16 @@ class DockerWorkshop:
         identity: What built things depend on besides their inputs: name, id and digest of the image.
     """
 
-    def __init__(self, image: images.Image, python: ImagePython, cache_dir: Path) -> None:
+    def __init__(
+        self, image: images.Image, python: ImagePython, libraries: ImageLibraries, cache_dir: Path
+    ) -> None:
         self.interpreter: Interpreter = python.interpreter
         self.place: Place | None = python
         self.identity: Mapping[str, str] = {"image": image.name, "id": image.id, "digest": image.digest}
         self.runs_here = False
         self.trace_elsewhere = python.trace
         self._python = python
+        self._libraries = libraries
         self._cache_dir = cache_dir
 
     def compile_tree(self, root: Path, *, jobs: int | None = None, progress: Progress = QUIET) -> None:
@@ -97,11 +110,18 @@ class DockerWorkshop:
     def install(self, lock: Lock, destination: Path, *, progress: Progress = QUIET) -> Tree:
         """Install ``lock`` into the new folder ``destination``, sdists built before.
 
+        Shared libraries that the tree needs, Lambda lacks and the image has are copied into it.
+
         Raises:
             ToolError: An sdist cannot be built, or pip failed.
         """
+        tree = self._unpack(lock, destination, progress)
+        has = syslibs.provided(lock.target)
+        return syslibs.bundle(tree, has, self._libraries, progress, glibc=lock.glibc)
+
+    def _unpack(self, lock: Lock, destination: Path, progress: Progress) -> Tree:
         if not lock.built:
-            return LocalBuilder().install(lock, destination, progress=progress)
+            return LocalBuilder().unpack(lock, destination, progress=progress)
         tools = toolchain.ensure(self.interpreter, self._cache_dir, progress)
         with TemporaryDirectory(prefix="lambdapack-wheels-") as folder:
             built = self._python.wheels(lock, tools, Path(folder), progress)
@@ -113,4 +133,4 @@ class DockerWorkshop:
                 sources=(*lock.sources, "--find-links", folder),
                 built=(),
             )
-            return LocalBuilder().install(ready, destination, progress=progress)
+            return LocalBuilder().unpack(ready, destination, progress=progress)

@@ -150,6 +150,20 @@ class Container:
                     found.append(_unpack(archive, member, destination / inside))
         return found
 
+    def read(self, path: str, destination: Path, *, doing: str) -> None:
+        """Copy the container's regular file ``path`` to the file ``destination``."""
+        with TemporaryFile() as file:
+            with self._explained(doing):
+                chunks, _ = self._client.api.get_archive(self.id, path)
+                for chunk in chunks:
+                    file.write(chunk)
+            file.seek(0)
+            with tarfile.open(fileobj=file) as archive:
+                member = archive.next()
+                if member is None or not member.isreg():
+                    raise ToolError(f"{doing} failed: {path} is not a regular file of the image")
+                _unpack(archive, member, destination)
+
     @contextmanager
     def _explained(self, doing: str) -> Iterator[None]:
         """Say of what fails because the container has gone that it has, and why."""

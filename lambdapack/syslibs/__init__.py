@@ -1,0 +1,13 @@
+"""Shared libraries that a tree needs and Lambda lacks: which, who needs them, and where they come from.
+
+What Lambda has is data, with its sources, in ``images/*.json``.
+"""
+
+from __future__ import annotations
+
+from lambdapack.syslibs.bundle import Source, Wanted, bundle
+from lambdapack.syslibs.find import lacking
+from lambdapack.syslibs.provided import Provided, provided
+from lambdapack.syslibs.tell import explained, tell
+
+__all__ = ["Provided", "Source", "Wanted", "bundle", "explained", "lacking", "provided", "tell"]

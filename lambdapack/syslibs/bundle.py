@@ -1,0 +1,201 @@
+"""Bring libraries that Lambda lacks into a tree, from the image that it was built in.
+
+They go to one folder of the tree, under the names that are asked for, with the bytes that the image has:
+no header is rewritten. The shim maps them before what needs them, and the dynamic linker takes a library
+that is mapped already for any that asks for its soname (``dl_open_worker`` and ``_dl_map_object`` of glibc).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import posixpath
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Protocol
+
+from lambdapack import elf
+from lambdapack.elf import Elf
+from lambdapack.model import Lacking, SystemLibrary, Tree
+from lambdapack.progress import Progress
+from lambdapack.syslibs.find import lacking, names_of, objects_of
+from lambdapack.syslibs.provided import Provided
+from runtime_shim._index import LIBRARIES
+
+__all__ = ["Source", "Wanted", "bundle"]
+
+FOLDER = LIBRARIES.rstrip("/")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A library to look for.
+
+    Attributes:
+        name: Its soname.
+        folders: Where the file that needs it wants it searched first, absolute.
+    """
+
+    name: str
+    folders: tuple[str, ...]
+
+
+class Source(Protocol):
+    """Where libraries come from."""
+
+    def fetch(self, wanted: Sequence[Wanted], destination: Path) -> Mapping[str, tuple[str, str]]:
+        """Copy what is there into ``destination``, each under its name.
+
+        Returns:
+            Name -> where it was found and the package that it belongs to, if that is known.
+        """
+
+
+def bundle(tree: Tree, has: Provided, source: Source, progress: Progress, *, glibc: tuple[int, int]) -> Tree:
+    """Copy what ``tree`` lacks, and what that lacks in turn, into it.
+
+    Args:
+        tree: An installed tree; files are added to it.
+        has: What Lambda has.
+        source: The image.
+        progress: Told what cannot be used.
+        glibc: The newest C library that the pack may ask for.
+
+    Returns:
+        The tree, with what was brought and what is still missing.
+    """
+    objects = objects_of(tree)
+    missing = lacking(tree, has, objects)
+    if not missing:
+        return tree
+    with TemporaryDirectory(prefix="lambdapack-libraries-") as folder:
+        search = _Search(tree, has, source, Path(folder), objects)
+        with progress.step("bundle system libraries", total=len(missing)) as advance:
+            for name in search.closure(missing):
+                advance(1, note=name)
+        for name, headers in search.found.items():
+            if headers.glibc is not None and headers.glibc > glibc:
+                progress.warn(
+                    f"{name} from the image asks for glibc {'.'.join(map(str, headers.glibc))}, and the lock "
+                    f"allows {'.'.join(map(str, glibc))}"
+                )
+        kept = _keep(tree, search)
+    left = [one for one in missing if one.name not in search.found]
+    left += [Lacking(name, (f"{FOLDER}/{by}",)) for name, by in sorted(search.failed.items())]
+    return replace(tree, libraries=kept, lacking=_merged(left, search.reasons, has))
+
+
+class _Search:
+    """Follows what is needed until nothing more is."""
+
+    def __init__(
+        self, tree: Tree, has: Provided, source: Source, folder: Path, objects: Mapping[str, Elf]
+    ) -> None:
+        self.found: dict[str, Elf] = {}
+        self.origins: dict[str, tuple[str, str]] = {}
+        self.needed_by: dict[str, list[str]] = {}
+        self.failed: dict[str, str] = {}
+        self.reasons: dict[str, str] = {}
+        self.folder = folder
+        self._tree, self._has, self._source = tree, has, source
+        self._objects = objects
+        self._own = names_of(objects)
+
+    def closure(self, missing: Sequence[Lacking]) -> Sequence[str]:
+        """Find the missing ones and all that they need; their names."""
+        wanted = {}
+        for one in missing:
+            self.needed_by[one.name] = list(one.needed_by)
+            if self._may(one.name):
+                wanted[one.name] = Wanted(one.name, self._folders(one))
+        while wanted:
+            wanted = self._round(wanted)
+        return sorted(self.found)
+
+    def _may(self, name: str) -> bool:
+        if self._has.is_glibc(name):
+            self.reasons[name] = "a part of the C library, which must be Lambda's own"
+            return False
+        return True
+
+    def _folders(self, one: Lacking) -> tuple[str, ...]:
+        entries = (entry for path in one.needed_by for entry in self._objects[path].runpath)
+        return tuple(dict.fromkeys(entry for entry in entries if entry.startswith("/")))
+
+    def _round(self, wanted: Mapping[str, Wanted]) -> dict[str, Wanted]:
+        more: dict[str, Wanted] = {}
+        fetched = self._source.fetch(list(wanted.values()), self.folder)
+        for name in wanted:
+            headers = self._sound(name) if name in fetched else None
+            if headers is None:
+                self._fail(name)
+                continue
+            self.found[name], self.origins[name] = headers, fetched[name]
+            here = posixpath.dirname(fetched[name][0])
+            folders = tuple(_expanded(entry, here) for entry in headers.runpath)
+            for needed in map(posixpath.basename, headers.needed):
+                if needed in self._has.certain or needed in self._own:
+                    continue
+                self.needed_by.setdefault(needed, []).append(f"{FOLDER}/{name}")
+                if needed not in self.found and needed not in wanted and self._may(needed):
+                    more[needed] = Wanted(needed, folders)
+        return more
+
+    def _fail(self, name: str) -> None:
+        by = [path for path in self.needed_by[name] if path.startswith(LIBRARIES)]
+        if len(by) == len(self.needed_by[name]):
+            self.failed[name] = by[0].removeprefix(LIBRARIES)
+
+    def _sound(self, name: str) -> Elf | None:
+        """The headers of a fetched library, if the dynamic linker would take it for ``name``."""
+        try:
+            headers = elf.read(self.folder / name)
+        except (elf.ElfError, OSError) as error:
+            self.reasons[name] = f"what the image has is not a library: {error}"
+            return None
+        if headers.machine != self._tree.target.machine:
+            self.reasons[name] = f"what the image has is for {headers.machine}"
+        elif headers.soname != name:
+            self.reasons[name] = f"what the image has calls itself {headers.soname or 'nothing'}"
+        else:
+            return headers
+        return None
+
+
+def _expanded(entry: str, folder: str) -> str:
+    for token in ("${ORIGIN}", "$ORIGIN"):
+        entry = entry.replace(token, folder)
+    return posixpath.normpath(entry)
+
+
+def _keep(tree: Tree, search: _Search) -> tuple[SystemLibrary, ...]:
+    kept = []
+    for name in sorted(search.found):
+        path = tree.root / FOLDER / name
+        path.parent.mkdir(exist_ok=True)
+        shutil.copyfile(search.folder / name, path)
+        data = path.read_bytes()
+        where, package = search.origins[name]
+        kept.append(
+            SystemLibrary(
+                name=name,
+                path=f"{FOLDER}/{name}",
+                origin=where,
+                package=package,
+                bytes=len(data),
+                sha256=hashlib.sha256(data).hexdigest(),
+                needed_by=tuple(sorted(search.needed_by[name])),
+            )
+        )
+    return tuple(kept)
+
+
+def _merged(left: Sequence[Lacking], reasons: Mapping[str, str], has: Provided) -> tuple[Lacking, ...]:
+    """What is still missing, each once, with the reason; what the runtime's image has is not missed."""
+    by_name: dict[str, tuple[str, ...]] = {}
+    for one in left:
+        if one.name not in has.image:
+            by_name[one.name] = tuple(dict.fromkeys((*by_name.get(one.name, ()), *one.needed_by)))
+    return tuple(Lacking(name, by, reasons.get(name, "")) for name, by in sorted(by_name.items()))

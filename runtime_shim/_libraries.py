@@ -1,0 +1,89 @@
+"""Libraries of the build image that Lambda lacks: mapped before what needs them.
+
+The dynamic linker takes a library that is mapped already for any that asks for its soname, so what needs one
+of these needs no search path. Imported only by packs that have such libraries.
+"""
+
+from __future__ import annotations
+
+from _thread import get_ident
+
+from ._index import LIBRARIES
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, MutableMapping
+
+    from ._importer import Importer
+    from ._index import Index
+
+RTLD_NOW = 2
+
+
+class Libraries:
+    """The bundled libraries of one pack.
+
+    Args:
+        site: The pack's root on disk.
+        index: Its index.
+    """
+
+    def __init__(self, site: str, index: Index) -> None:
+        self._site = site
+        self._index = index
+        self._left = {file for file, path in enumerate(index.paths) if path.startswith(LIBRARIES)}
+        self._busy: set[tuple[int, int]] = set()
+
+    def load(self, files: Iterable[int]) -> None:
+        """Map those of ``files`` that are bundled and not mapped yet; their frames are in place."""
+        for file in self._ordered(files):
+            # Loading one asks, through the audit hook, for those that it needs.
+            key = (get_ident(), file)
+            if key in self._busy:
+                continue
+            self._busy.add(key)
+            try:
+                self._map(file)
+            finally:
+                self._busy.discard(key)
+
+    def load_all(self) -> None:
+        """Map all of them."""
+        self.load(self._left)
+
+    def _ordered(self, files: Iterable[int]) -> list[int]:
+        """What is needed before what needs it: its own needs are fewer, since they are all listed."""
+        needs = self._index.needs
+        wanted = self._left.intersection(files)
+        return sorted(wanted, key=lambda file: (len(needs.get(file, ())), file))
+
+    def _map(self, file: int) -> None:
+        from _ctypes import dlopen  # ctypes itself costs 10 ms
+
+        try:
+            dlopen(self._site + "/" + self._index.paths[file], RTLD_NOW)
+        except OSError:
+            # Whatever needs it fails to load now, and says so in its own words.
+            pass
+        self._left.discard(file)
+
+
+def attach(importer: Importer) -> None:
+    """Have ``importer`` map bundled libraries once they are in place and before what waits for them."""
+    libraries = Libraries(importer.site, importer.pack.index)
+    needs = importer.pack.index.needs
+    wait = importer.wait_library
+
+    def wait_and_load(file: int) -> None:
+        wait(file)
+        libraries.load(needs.get(file, ()))
+
+    importer.wait_library = wait_and_load  # type: ignore[method-assign]
+
+
+def export(environ: MutableMapping[str, str], site: str) -> None:
+    """Let programs that the function starts find them, behind everything that Lambda has."""
+    folder = site + "/" + LIBRARIES.rstrip("/")
+    before = environ.get("LD_LIBRARY_PATH", "")
+    if folder not in before.split(":"):
+        environ["LD_LIBRARY_PATH"] = before + ":" + folder if before else folder

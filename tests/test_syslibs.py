@@ -1,0 +1,253 @@
+"""Libraries that Lambda lacks: found, brought along, mapped before what needs them, and said where not."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from shim_world import World, running_world
+from system_libraries import Folder, compile_c, libraries, package
+
+from lambdapack import interpreter, limits, syslibs
+from lambdapack.errors import CheckError
+from lambdapack.model import Lacking, Trace, Tree
+from lambdapack.progress import QUIET, Progress, Quiet
+from lambdapack.target import Target
+
+PYTHON = ".".join(map(str, sys.version_info[:2]))
+TARGETS = [
+    Target(python, arch)
+    for python in limits.PYTHONS_ARCHIVED + limits.PYTHONS
+    for arch in limits.ARCHITECTURES
+]
+
+
+class Heard(Quiet):
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+        self.warnings: list[str] = []
+
+    def note(self, message: str) -> None:
+        self.notes.append(message)
+
+    def warn(self, message: str) -> None:
+        self.warnings.append(message)
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the libraries, which no search path of this machine has."""
+    folder = tmp_path_factory.mktemp("image")
+    libraries(folder)
+    return folder
+
+
+@pytest.fixture
+def tree(images: Path, tmp_path: Path) -> Tree:
+    return package(tmp_path / "tree", images, PYTHON)
+
+
+def bundled(tree: Tree, images: Path, progress: Progress = QUIET) -> Tree:
+    has = syslibs.provided(tree.target)
+    return syslibs.bundle(tree, has, Folder(images), progress, glibc=(2, 99))
+
+
+def test_what_neither_pack_nor_lambda_has_is_found(tree: Tree) -> None:
+    """Each missing name once, with every file that asks for it; libc and the like are not missing."""
+    found = syslibs.lacking(tree, syslibs.provided(tree.target))
+    assert [one.name for one in found] == ["libodd.so.1"]
+    assert len(found[0].needed_by) == 3
+    assert "oddlib/libtwice.so" in found[0].needed_by
+
+
+def test_what_is_missing_is_bundled_with_what_it_needs(tree: Tree, images: Path) -> None:
+    """Transitively, byte for byte as the image has it, under the name that is asked for."""
+    result = bundled(tree, images)
+    assert [one.name for one in result.libraries] == ["libeven.so.2", "libodd.so.1"]
+    assert result.lacking == ()
+    for one in result.libraries:
+        assert (tree.root / one.path).read_bytes() == (images / one.name).read_bytes()
+        assert one.package == "odd-1"
+    even = next(one for one in result.libraries if one.name == "libeven.so.2")
+    assert even.needed_by == ("lambdapack.libs/libodd.so.1",)
+    assert syslibs.lacking(result, syslibs.provided(tree.target)) == ()
+
+
+def test_what_the_pack_has_itself_is_not_looked_for(tree: Tree, images: Path) -> None:
+    """A library anywhere in the tree counts: packages load such by their path."""
+    (tree.root / "oddlib" / "libodd.so.1").write_bytes((images / "libodd.so.1").read_bytes())
+    (tree.root / "oddlib" / "libeven.so.2").write_bytes((images / "libeven.so.2").read_bytes())
+    source = Folder(images)
+    result = syslibs.bundle(tree, syslibs.provided(tree.target), source, QUIET, glibc=(2, 99))
+    assert source.asked == []
+    assert not (tree.root / "lambdapack.libs").exists()
+    assert result == tree
+
+
+def test_what_the_image_lacks_too_stays_missing(tree: Tree, images: Path, tmp_path: Path) -> None:
+    """A part of the chain that nobody has is named with the library that asks for it."""
+    part = tmp_path / "part"
+    part.mkdir()
+    (part / "libodd.so.1").write_bytes((images / "libodd.so.1").read_bytes())
+    result = bundled(tree, part)
+    assert [(one.name, one.needed_by) for one in result.lacking] == [
+        ("libeven.so.2", ("lambdapack.libs/libodd.so.1",))
+    ]
+
+
+def test_a_library_of_another_soname_is_refused(tree: Tree, images: Path, tmp_path: Path) -> None:
+    """The linker goes by the soname: what calls itself otherwise could never be taken for it."""
+    wrong = tmp_path / "wrong"
+    compile_c(
+        "int odd(void) { return 1; }", wrong / "libodd.so.1", "-shared", "-fPIC", "-Wl,-soname,libodd.so.9"
+    )
+    (missing,) = bundled(tree, wrong).lacking
+    assert "libodd.so.9" in missing.reason
+    assert not (tree.root / "lambdapack.libs").exists()
+
+
+def test_the_c_librarys_own_parts_are_never_bundled(tree: Tree, images: Path, tmp_path: Path) -> None:
+    """A part of glibc from elsewhere beside Lambda's own would crash: it stays missing, with the reason."""
+    source = "int odd(void); int nsl(void) { return odd(); }"
+    folder = tmp_path / "glibc"
+    libraries(folder)
+    fake = compile_c(
+        "int nsl_(void) { return 1; }", folder / "libnsl.so.1", "-shared", "-fPIC", "-Wl,-soname,libnsl.so.1"
+    )
+    compile_c(
+        source, tree.root / "oddlib" / "libnisuser.so", "-shared", "-fPIC",
+        "-Wl,--no-as-needed", "-Xlinker", str(fake),
+    )  # fmt: skip
+    has = replace(syslibs.provided(tree.target), certain=frozenset(("libc.so.6",)))
+    result = syslibs.bundle(tree, has, Folder(folder), QUIET, glibc=(2, 99))
+    (missing,) = result.lacking
+    assert missing.name == "libnsl.so.1"
+    assert "C library" in missing.reason
+
+
+def test_a_bundled_library_that_wants_a_newer_glibc_is_warned_of(tree: Tree, images: Path) -> None:
+    """What the lock allows counts for libraries of the image, too."""
+    heard = Heard()
+    has = syslibs.provided(tree.target)
+    odd = images / "libodd.so.1"
+    asks = compile_c(
+        "#include <stdlib.h>\nint odd(void) { return atoi(getenv(\"X\")); }", odd.parent / "new" / odd.name,
+        "-shared", "-fPIC", "-Wl,-soname,libodd.so.1",
+    )  # fmt: skip
+    syslibs.bundle(tree, has, Folder(asks.parent), heard, glibc=(2, 0))
+    assert any("libodd.so.1" in one and "glibc" in one for one in heard.warnings)
+
+
+@pytest.fixture(scope="module")
+def world(images: Path, tmp_path_factory: pytest.TempPathFactory, lambdapack_cache: Path) -> Iterator[World]:
+    folder = tmp_path_factory.mktemp("bundled")
+    made = bundled(package(folder / "tree", images, PYTHON), images)
+    trace = Trace(("oddlib/libtwice.so",), frozenset(), "traced", "import oddly")
+    with running_world(folder, interpreter.find(PYTHON), lambdapack_cache, (made, trace)) as running:
+        yield running
+
+
+PROBES = {
+    "import": "import runtime_shim\nimport oddly\nprint(oddly.answer())",
+    "ctypes": "import runtime_shim\nimport ctypes, oddlib, os\n"
+    "path = os.path.join(os.path.dirname(oddlib.__file__), 'libtwice.so')\n"
+    "print(ctypes.CDLL(path).twice() // 2)",
+    "python": "import runtime_shim\nimport subprocess, sys\n"
+    "print(subprocess.run([sys.executable, '-c', 'import oddly; print(oddly.answer())'], check=True,"
+    " capture_output=True, text=True).stdout)",
+    "program": "import runtime_shim\nimport oddlib, os, subprocess\n"
+    "path = os.path.join(os.path.dirname(oddlib.__file__), 'program')\n"
+    "print(subprocess.run([path], check=True, capture_output=True, text=True).stdout)",
+    "threads": "import runtime_shim\nimport threading\nfound = []\n"
+    "def run():\n    import oddly\n    found.append(oddly.answer())\n"
+    "threads = [threading.Thread(target=run) for _ in range(8)]\n"
+    "[t.start() for t in threads]; [t.join() for t in threads]\nprint(set(found).pop(), len(found))",
+}
+
+
+@pytest.mark.parametrize("mode", ["stream", "disk"])
+@pytest.mark.parametrize("probe", list(PROBES))
+def test_bundled_libraries_are_mapped(world: World, probe: str, mode: str) -> None:
+    """By an import, by ctypes, in a Python and in a program that the function starts, by many threads."""
+    world.forget()
+    out = world.run(PROBES[probe], LAMBDAPACK_MODE=mode)
+    assert out.split()[0] == "42"
+
+
+def test_without_the_shim_it_would_not_load(world: World, images: Path) -> None:
+    """The test's library is on no search path: what the others prove is the shim's doing."""
+    world.forget()
+    world.run(PROBES["import"])
+    code = f"import sys; sys.path.insert(0, {str(world.site)!r})\nimport oddly"
+    assert "libodd.so.1" in world.run(code, status=1)
+
+
+def test_a_pack_without_them_does_not_pay(world: World) -> None:
+    """The module that maps them is imported only where the index names such libraries."""
+    world.forget()
+    out = world.run(PROBES["import"] + "\nimport sys; print('runtime_shim._libraries' in sys.modules)")
+    assert out.split() == ["42", "True"]
+    data = (world.function / "runtime_shim" / "index.json").read_bytes()
+    assert data.count(b'"lambdapack.libs/') == 2
+
+
+@pytest.mark.parametrize("target", TARGETS, ids=str)
+def test_the_lists_are_sound(target: Target) -> None:
+    """Nothing is certain and absent at once, the C library and Python are certain, libgomp is absent."""
+    has = syslibs.provided(target)
+    assert {"libc.so.6", "libm.so.6", "libstdc++.so.6", "libgcc_s.so.1", "libz.so.1"} <= has.certain
+    assert f"libpython{target.python}.so.1.0" in has.certain
+    assert ("ld-linux-aarch64.so.1" in has.certain) == (target.arch == "arm64")
+    assert has.certain.isdisjoint(has.image)
+    assert (has.certain | has.image).isdisjoint(has.absent)
+    assert {"libgomp.so.1", "libGL.so.1", "libX11.so.6"} <= has.absent.keys()
+
+
+@given(st.text("abcdefglnmprstu-_+.", max_size=14), st.integers(0, 99))
+def test_only_the_c_librarys_names_are_its_own(stem: str, number: int) -> None:
+    """Whatever else a library is called, it may be bundled."""
+    name = f"{stem}.so.{number}"
+    known = ("libc", "libm", "libresolv", "libutil", "libpthread", "libdl", "librt", "libanl", "libnsl")
+    if stem not in (*known, "libmvec", "libcidn") and not stem.startswith(("ld-linux", "libnss_")):
+        assert not syslibs.Provided.is_glibc(name)
+
+
+def missing(*paths: str, reason: str = "") -> Any:
+    return [Lacking("libgomp.so.1", paths, reason)]
+
+
+def test_a_missing_library_is_told_where_it_matters() -> None:
+    """A warning with name, user and way out where the trace used it; a note where it did not."""
+    has = syslibs.provided(Target("3.12"))
+    heard = Heard()
+    syslibs.tell(missing("a.so", "b.so"), has, ["b.so"], heard, image=False)
+    assert heard.notes == []
+    (said,) = heard.warnings
+    assert all(word in said for word in ("b.so needs libgomp.so.1", "Amazon Linux 2023", "--builder docker"))
+    heard = Heard()
+    syslibs.tell(missing("a.so"), has, [], heard, image=True)
+    assert heard.warnings == []
+    assert "libgomp.so.1" in heard.notes[0]
+    heard = Heard()
+    syslibs.tell(missing("a.so"), has, ["a.so"], heard, image=True)
+    assert "--system-package" in heard.warnings[0]
+
+
+def test_a_trace_that_fails_for_want_of_one_says_so() -> None:
+    """The linker's words in the traced program's output become the name, and what helps."""
+    has = syslibs.provided(Target("3.12"))
+    detail = "ImportError: libgomp.so.1: cannot open shared object file: No such file or directory"
+    with pytest.raises(CheckError) as caught, syslibs.explained(missing("a.so"), has, image=False):
+        raise CheckError("the traced code ended with status 1: import a", detail=detail)
+    assert "libgomp.so.1" in caught.value.message
+    assert "--builder docker" in str(caught.value.hint)
+    with pytest.raises(CheckError, match="ended with status 1"), syslibs.explained([], has, image=False):
+        raise CheckError("the traced code ended with status 1: import a", detail=detail)
