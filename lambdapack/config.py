@@ -11,12 +11,19 @@ import re
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, ValidationError
+from pydantic import BaseModel, Field, StrictBool, ValidationError
 from pydantic.fields import FieldInfo
 
-from lambdapack import limits
+from lambdapack import configassets, limits
+from lambdapack.configassets import Assets
+from lambdapack.configfields import Section as _Section
+from lambdapack.configfields import Text as _Text
+from lambdapack.configfields import expected as _expected
+from lambdapack.configfields import field as _field
+from lambdapack.configfields import one_of as _one_of
+from lambdapack.configfields import toml as _toml
 from lambdapack.errors import ConfigurationError
 
 if sys.version_info >= (3, 11):
@@ -27,47 +34,10 @@ else:
 __all__ = ["FILE_NAME", "Config", "discover", "document", "load", "parse"]
 
 FILE_NAME = "lambdapack.toml"
-_Value = TypeVar("_Value")
-
-
-def _field(default: _Value, description: str, expected: str, **constraints: Any) -> Any:
-    """A field whose ``expected`` is the sentence that mistakes and the documentation use."""
-    extra: dict[str, Any] = {"expected": expected}
-    if isinstance(default, (list, dict)):
-        kind = type(default)
-        return Field(
-            default_factory=lambda: kind(default),
-            description=description,
-            json_schema_extra=extra,
-            **constraints,
-        )
-    return Field(default=default, description=description, json_schema_extra=extra, **constraints)
-
-
-def _one_of(*allowed: str) -> AfterValidator:
-    def check(value: str) -> str:
-        if value not in allowed:
-            raise ValueError(value)
-        return value
-
-    return AfterValidator(check)
-
-
-def _not_empty(value: str) -> str:
-    if not value.strip():
-        raise ValueError(value)
-    return value
-
-
-_Text = Annotated[str, AfterValidator(_not_empty)]
 _HANDLER = r"^[A-Za-z_][\w./]*\.[A-Za-z_]\w*$"
 _NAME = r"^[A-Za-z0-9-_]{1,64}$"
 _PYTHONS = limits.PYTHONS_ARCHIVED + limits.PYTHONS
 _MEGABYTES = "megabytes (1,000,000 bytes), a number above 0"
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class Build(_Section):
@@ -229,6 +199,7 @@ class Budget(_Section):
         None, "Most of /tmp, in MB as Lambda counts them.", "a number above 0", gt=0, strict=False
     )
     zip: float | None = _field(None, "Largest function zip.", _MEGABYTES, gt=0, strict=False)
+    assets: float | None = _field(None, "Largest sum of the assets' packs.", _MEGABYTES, gt=0, strict=False)
 
 
 class Local(_Section):
@@ -251,6 +222,7 @@ class Config(_Section):
     store: Store = Field(default_factory=Store)
     budget: Budget = Field(default_factory=Budget)
     local: Local = Field(default_factory=Local)
+    assets: Assets = Field(default_factory=dict)
 
 
 def discover(start: Path) -> Path | None:
@@ -314,6 +286,8 @@ def _read(path: Path) -> str:
 
 def _explain(kind: str, location: tuple[int | str, ...], found: object, prefix: tuple[str, ...]) -> str:
     names = [part for part in location if isinstance(part, str)]
+    if names[:1] == ["assets"]:
+        return f"{_name(location[:1], prefix)} {configassets.explain(kind, names[1:], found)}"
     section = Config.model_fields.get(names[0]) if names else None
     if kind == "extra_forbidden":
         known = list(Config.model_fields if len(location) == 1 else _fields_of(section))
@@ -352,11 +326,6 @@ def _fields_of(section: FieldInfo | None) -> dict[str, FieldInfo]:
     return model.model_fields if isinstance(model, type) and issubclass(model, BaseModel) else {}
 
 
-def _expected(field: FieldInfo) -> str:
-    extra = field.json_schema_extra
-    return str(extra["expected"]) if isinstance(extra, dict) else ""
-
-
 def document() -> str:
     """The text of ``docs/configuration.md``."""
     return "\n".join(_document()) + "\n"
@@ -371,6 +340,9 @@ def _document() -> Iterator[str]:
     yield ""
     yield "This page is made from the models in `lambdapack/config.py` by `python -m lambdapack.config`."
     for name, section in Config.model_fields.items():
+        if name == "assets":
+            yield from configassets.describe()
+            continue
         model = section.annotation
         yield from ("", f"## `[{name}]`", "", (model.__doc__ or "") if model else "", "")
         yield from ("| key | meaning | expects | default |", "| --- | --- | --- | --- |")
@@ -378,12 +350,6 @@ def _document() -> Iterator[str]:
             default = field.get_default(call_default_factory=True)
             shown = "" if default is None else f"`{_toml(default)}`"
             yield f"| `{key}` | {field.description} | {_expected(field)} | {shown} |"
-
-
-def _toml(value: object) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    return f'"{value}"' if isinstance(value, str) else f"{value}"
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lambdapack import config
+from lambdapack.configassets import AssetTable
 from lambdapack.errors import ConfigurationError
 
 ROOT = Path(__file__).parent.parent
@@ -54,6 +55,12 @@ def test_every_mistake_is_reported_at_once(tmp_path: Path) -> None:
         ('[trace]\nevent = "e.json"', "[trace] event: expected a handler to call with it"),
         ("[function.environment]\nA = 1", "[function] environment: expected a table of texts, not 1"),
         ("[slim]\nstrip = 1", "[slim] strip: expected true or false, not 1"),
+        ('[assets]\n"a b" = "x"', "[assets] a b: expected a name of 1 to 64 letters"),
+        ("[assets]\nmodel = 3", "[assets] model: expected a path, or a table with a path, not 3"),
+        ('[assets.model]\nfetch = "use"', "[assets] model: expected a path in the table"),
+        ('[assets.model]\npath = "x"\nfetc = "use"', "[assets] model.fetc: unknown key; did you mean fetch?"),
+        ('[assets.model]\npath = "x"\nfetch = "now"', '[assets] model.fetch: expected "start" or "use"'),
+        ("assets = 3", "[assets] expected a table of names and paths, not 3"),
         ('[store]\nlocation = "bucket"', '[store] location: expected "s3://BUCKET/PREFIX"'),
     ],
 )
@@ -109,7 +116,9 @@ _JSON = st.recursive(
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
     max_leaves=8,
 )
-_KEYS = sorted({key for section in ("build", "trace", "function", "pack", "local") for key in (section,)})
+_KEYS = sorted(
+    {key for section in ("build", "trace", "function", "pack", "local", "assets") for key in (section,)}
+)
 
 
 @given(st.dictionaries(st.sampled_from(_KEYS) | st.text(), _JSON | st.dictionaries(st.text(), _JSON)))
@@ -123,8 +132,10 @@ def test_any_table_is_read_or_refused_with_a_message(table: dict[str, object]) -
 
 def test_every_field_is_documented() -> None:
     """Every key has a meaning and says what it expects."""
-    for name, section in config.Config.model_fields.items():
-        for key, field in section.annotation.model_fields.items():  # type: ignore[union-attr]
+    sections = {name: section.annotation for name, section in config.Config.model_fields.items()}
+    sections["assets"] = AssetTable
+    for name, section in sections.items():
+        for key, field in section.model_fields.items():  # type: ignore[union-attr]
             assert field.description, f"[{name}] {key}"
             assert field.json_schema_extra["expected"], f"[{name}] {key}"  # type: ignore[index]
 

@@ -1,0 +1,66 @@
+"""How a field of the configuration is declared: with the words that its documentation and mistakes use."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic.fields import FieldInfo
+
+__all__ = ["Section", "Text", "expected", "field", "one_of", "toml"]
+
+_Value = TypeVar("_Value")
+
+
+class Section(BaseModel):
+    """A table of the configuration."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+def field(default: _Value, description: str, expected: str, **constraints: Any) -> Any:
+    """A field whose ``expected`` is the sentence that mistakes and the documentation use."""
+    extra: dict[str, Any] = {"expected": expected}
+    if isinstance(default, (list, dict)):
+        kind = type(default)
+        return Field(
+            default_factory=lambda: kind(default),
+            description=description,
+            json_schema_extra=extra,
+            **constraints,
+        )
+    return Field(default=default, description=description, json_schema_extra=extra, **constraints)
+
+
+def expected(field: FieldInfo) -> str:
+    """What a field may hold, in words."""
+    extra = field.json_schema_extra
+    return str(extra["expected"]) if isinstance(extra, dict) else ""
+
+
+def one_of(*allowed: str) -> AfterValidator:
+    """Refuses everything else."""
+
+    def check(value: str) -> str:
+        if value not in allowed:
+            raise ValueError(value)
+        return value
+
+    return AfterValidator(check)
+
+
+def _not_empty(value: str) -> str:
+    if not value.strip():
+        raise ValueError(value)
+    return value
+
+
+Text = Annotated[str, AfterValidator(_not_empty)]
+"""A text that says something."""
+
+
+def toml(value: object) -> str:
+    """A default as it stands in a file."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f'"{value}"' if isinstance(value, str) else f"{value}"
