@@ -13,6 +13,7 @@ from lambdapack.target import Target
 __all__ = [
     "Distribution",
     "Dropped",
+    "FunctionAsset",
     "FunctionSpec",
     "ImportCheck",
     "Lacking",
@@ -234,6 +235,28 @@ class Location:
 
 
 @dataclass(frozen=True)
+class FunctionAsset:
+    """An asset that a function has.
+
+    Attributes:
+        name: What ``runtime_shim.path`` takes.
+        pack_id: Its pack.
+        pack, index: That pack's two files on this machine.
+        location: Where the pack is in S3, if that is known.
+        file: The file's name; ``""`` for a folder.
+        fetch: ``start``: in the background of a cold start; ``use``: when it is first asked for.
+    """
+
+    name: str
+    pack_id: str
+    pack: Path
+    index: Path
+    location: Location | None
+    file: str = ""
+    fetch: Literal["start", "use"] = "start"
+
+
+@dataclass(frozen=True)
 class FunctionSpec:
     """A function as it should be, whichever cloud it goes to.
 
@@ -247,6 +270,7 @@ class FunctionSpec:
         memory_mb, tmp_mb, timeout: Lambda's settings; ``timeout`` in seconds.
         environment: Environment variables.
         role: ARN of an existing role, or ``None`` to have one made.
+        assets: Its assets, each with a location.
     """
 
     name: str
@@ -260,3 +284,4 @@ class FunctionSpec:
     timeout: int = 30
     environment: Mapping[str, str] = field(default_factory=dict)
     role: str | None = None
+    assets: tuple[FunctionAsset, ...] = ()

@@ -42,6 +42,8 @@ LIBRARIES = "lambdapack.libs/"
 
 INDEX_NAME = "index.json"  # beside the shim: the exact bytes whose SHA-256 is the id
 LOCATION_NAME = "location.json"  # beside the shim: {"id", "bucket", "key", "region"}
+ASSETS_FOLDER = "assets"  # beside the shim: a folder for each asset, with an index and a location of its own
+ANY_TARGET = "any"  # of a pack of data, which every Python on every processor reads
 
 
 class IndexFormatError(ValueError):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from pathlib import Path
 
 from lambdapack.errors import ConfigurationError
+from lambdapack.ignore import is_ignored
 
 __all__ = ["DEFAULT_IGNORE", "SourceFile", "collect"]
 
@@ -46,7 +46,7 @@ def collect(
         source: The handler's folder. Symbolic links in it are followed.
         ignore: Patterns as in ``.gitignore``: a name, ``folder/``, ``a/path`` from the root, ``!`` to take
             one back; the last that matches wins. They come after ``DEFAULT_IGNORE``.
-        leave_out: Further paths to leave out, e.g. the zip that is being written.
+        leave_out: Further files and folders to leave out, e.g. the zip that is being written.
 
     Raises:
         ConfigurationError: Not a folder, a link that leads nowhere or in a circle, an unreadable file.
@@ -58,7 +58,11 @@ def collect(
         )
     patterns = (*DEFAULT_IGNORE, *ignore)
     outside = {path.resolve() for path in leave_out}
-    found = [file for file in _walk(source, "", patterns, ()) if file.path.resolve() not in outside]
+    found = [
+        file
+        for file in _walk(source, "", patterns, ())
+        if outside.isdisjoint((path := file.path.resolve(), *path.parents))
+    ]
     return tuple(sorted(found))
 
 
@@ -102,17 +106,3 @@ def _file(path: Path, name: str) -> SourceFile:
             hint="remove it, or name it under ignore",
         )
     return SourceFile(name, path, bool(path.stat().st_mode & 0o100))
-
-
-def is_ignored(name: str, is_folder: bool, patterns: Sequence[str]) -> bool:
-    """Whether the last of ``patterns`` that matches ``name`` leaves it out."""
-    ignored = False
-    for pattern in patterns:
-        wanted = pattern.removeprefix("!")
-        if wanted.endswith("/") and not is_folder:
-            continue
-        bare = wanted.strip("/")
-        anchored = "/" in wanted.rstrip("/")
-        if fnmatchcase(name if anchored else name.rpartition("/")[2], bare):
-            ignored = not pattern.startswith("!")
-    return ignored

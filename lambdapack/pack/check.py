@@ -125,10 +125,13 @@ def _columns(
 
 
 def _scalars(document: Mapping[str, Any]) -> Iterator[str]:
-    try:
-        Target.parse(document["target"])
-    except ConfigurationError as error:
-        yield f"target: {error.message}"
+    if document["target"] != _index.ANY_TARGET:
+        try:
+            Target.parse(document["target"])
+        except ConfigurationError as error:
+            yield f"target: {error.message}"
+    elif document["files"]["class"].strip(_index.DATA):
+        yield "target: a pack for any target holds files of class data alone"
     if not _DIGEST.match(document["lock"]):
         yield "lock is not a SHA-256 in hex"
     if not _TOOL.match(document["tool"]):
