@@ -6,7 +6,8 @@ unit test unchanged.
 
 Environment: ``LAMBDAPACK_ROOT`` (default ``/tmp/lambdapack``), ``LAMBDAPACK_MODE`` (``stream`` or
 ``disk``), ``LAMBDAPACK_HANDLER`` (the real handler where the function's handler is
-``runtime_shim.handler``), ``AWS_ENDPOINT_URL_S3``.
+``runtime_shim.handler``), ``LAMBDAPACK_ASSETS`` (where assets are in development),
+``AWS_ENDPOINT_URL_S3``.
 """
 
 from __future__ import annotations
@@ -19,13 +20,15 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping
     from typing import Any, Callable
 
+    from ._assets import Assets
     from ._disk import Place
     from ._fetch import Fetcher
     from ._start import Pack
 
-__all__ = ["PackError", "handler", "ready", "stats"]
+__all__ = ["PackError", "handler", "path", "ready", "stats"]
 
 _pack: Pack | None = None
+_function_assets: Assets | None = None
 _emitted = False
 
 
@@ -45,9 +48,33 @@ def __getattr__(name: str) -> Any:
 def stats() -> dict[str, Any]:
     """What this process's start did: bytes, requests, retries, frames, resumed frames, milliseconds.
 
-    Empty without a pack.
+    Empty without a pack. ``assets`` has the same of each asset that was begun or asked for, by name.
     """
-    return _pack.stats() if _pack is not None else {}
+    found = _pack.stats() if _pack is not None else {}
+    if _function_assets is not None:
+        found["assets"] = _function_assets.stats()
+    return found
+
+
+def path(name: str) -> str:
+    """The real path of the asset ``name``, a file or a folder, once every byte of it is in place.
+
+    It is read-only by agreement: what is written there is gone with the environment.
+
+    Raises:
+        PackError: There is no such asset, no room for it, or it cannot be fetched.
+    """
+    return _open_assets(os.environ).path(name)
+
+
+def _open_assets(environ: Mapping[str, str]) -> Assets:
+    global _function_assets
+    if _function_assets is None:
+        from ._assets import Assets
+
+        here = os.path.dirname(os.path.abspath(__file__))
+        _function_assets = Assets(here, environ, lambda: _decoder(here), _pack)
+    return _function_assets
 
 
 def ready() -> None:
@@ -133,6 +160,8 @@ def _start(environ: MutableMapping[str, str]) -> None:
     # Forks before anything below is set up: the child needs none of it.
     pack.start()
     _pack = pack
+    if "assets" in location:
+        _open_assets(environ).begin(location["assets"])
     position = _position(environ)
     _export(environ, place.site if disk else here + "/children")
     bundled: Any = None

@@ -1,0 +1,318 @@
+"""Models and data beside the code: each asset is a pack of its own, fetched behind the main one.
+
+::
+
+    <shim>/assets/<name>/index.json      its pack's index, as the main pack's beside the shim
+    <shim>/assets/<name>/location.json   {"id", "bucket", "key", "region", "file", "fetch"}
+    <root>/assets/<id>/site/...          its files
+
+Imported by a start only where ``location.json`` beside the shim names assets to begin with, else by the
+first ``runtime_shim.path()``.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from _thread import allocate_lock
+
+from ._disk import PackError, Place, make_folder
+from ._index import ASSETS_FOLDER, IndexFormatError, decode, loads
+from ._start import LOOK, Everyone, Pack
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any, Callable
+
+    from ._fetch import Fetcher
+    from ._index import Index
+
+DEVELOPMENT = "LAMBDAPACK_ASSETS"
+# How often a fetch that has been put back looks whether its turn has come.
+TURN = 0.002
+# Imports come first where there is one processor for both.
+NICE = 10
+
+
+class AssetPlace(Place):
+    """Where the frames of an asset go: real files, no arena.
+
+    The journal has one byte more than there are frames: 1 once somebody waits for the asset.
+
+    Args:
+        root: Folder for all packs.
+        pack_id: The asset's id.
+        index: Its index.
+        name: Its name, for messages.
+        others: What else is being fetched into the same folder.
+    """
+
+    def __init__(self, root: str, pack_id: str, index: Index, name: str, others: list[Pack]) -> None:
+        import mmap
+
+        self.index = index
+        self.name = name
+        self.others = others
+        self.base = "%s/%s/%s" % (root, ASSETS_FOLDER, pack_id[:16])
+        self.site = self.base + "/site"
+        self.in_arena = frozenset()
+        self.frames = len(index.frame_size)
+        try:
+            make_folder(self.site)
+            self.journal = self._map("journal", self.frames + 1, mmap.PROT_READ | mmap.PROT_WRITE)
+        except OSError as error:
+            raise self.failure(error) from error
+
+    @property
+    def wanted(self) -> bool:
+        """Whether somebody waits for it, in whichever process."""
+        return bool(self.journal[self.frames])
+
+    def want(self) -> None:
+        """Say that somebody waits for it."""
+        self.journal[self.frames] = 1
+
+    def check_space(self, frames: list[int]) -> None:
+        """Fail before anything is written if ``frames``, and all that is on its way beside, do not fit."""
+        need = self._bytes_on_disk(frames)
+        for other in self.others:
+            need += other.place._bytes_on_disk(other.place.missing(0, other.eager))
+        room = os.statvfs(self.base)
+        free = room.f_bavail * room.f_frsize
+        if need > free:
+            raise PackError(self._no_space(need, free, room.f_blocks * room.f_frsize))
+
+    def _no_space(self, need: int, free: int, total: int) -> str:
+        beside = " (with what else is on its way)" if self.others else ""
+        said = super()._no_space(need, free, total)
+        return said.replace("the pack needs", "the asset %s%s needs" % (self.name, beside), 1)
+
+
+class Asset:
+    """One asset of the function.
+
+    Args:
+        name: Its name.
+        folder: Of its index and location.
+        root: Folder for all packs.
+        environ: For its source.
+        load_decoder: Loads the zstd decoder's module.
+        before: The packs that are fetched before it, the function's own first.
+
+    Raises:
+        PackError: The function's zip is damaged, or its folder cannot be made.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        folder: str,
+        *,
+        root: str,
+        environ: Mapping[str, str],
+        load_decoder: Callable[[], Any],
+        before: list[Pack],
+    ) -> None:
+        try:
+            with open(folder + "/index.json", "rb") as file:
+                index = decode(file.read())
+            with open(folder + "/location.json", "rb") as file:
+                location = loads(file.read())
+            pack_id, only = location["id"], location["file"]
+            self._where = (location["bucket"], location["key"], location.get("region", ""))
+        except (OSError, ValueError, KeyError, IndexFormatError) as error:
+            raise PackError(
+                "lambdapack: the function's zip is damaged, build it again with lambdapack package: "
+                "asset %s: %s" % (name, error)
+            ) from error
+        self.name = name
+        self.place = AssetPlace(root, pack_id, index, name, list(before))
+        self.path = self.place.site + "/" + only if only else self.place.site
+        self._environ = environ
+        self._load_decoder = load_decoder
+        self._ready = False
+        self._renew()
+        os.register_at_fork(after_in_child=self._renew)
+        self._new_pack()
+
+    def _renew(self) -> None:
+        # In a child whose parent has a thread in here the lock would stay locked.
+        self._lock = allocate_lock()
+
+    def _new_pack(self) -> None:
+        self.pack = Pack(self.place, self._make_fetcher, self.place.frames)
+        self._started = False
+
+    def _make_fetcher(self, place: Place, alive: Callable[[], None]) -> Fetcher:
+        from ._fetch import Fetcher
+        from ._s3 import Source
+
+        asset = self
+
+        class Patient(Fetcher):
+            """Waits for its turn before it asks for anything; a process of its own gives way to imports."""
+
+            def run(self, frames: list[int], *args: Any, **kwargs: Any) -> None:
+                if isinstance(asset.pack.fetching_threads, Everyone):
+                    os.nice(NICE)
+                asset.wait_turn(alive)
+                super().run(frames, *args, **kwargs)
+
+        return Patient(place, Source(*self._where, self._environ), self._load_decoder, alive)
+
+    def wait_turn(self, alive: Callable[[], None]) -> None:
+        """Return once the link is free for this asset.
+
+        That is when everything before it has arrived; for one that is waited for, when the frames have
+        that imports wait for.
+        """
+        before = self.place.others
+        look = 0.0
+        while True:
+            short = self.place.wanted
+            left = before[:1] if short else before
+            if all(complete(p.place, p.index.hot if short else p.eager) for p in left):
+                return
+            if time.time() > look:
+                look = time.time() + LOOK
+                # Whoever fetched it has failed or was killed: waiting for it would be for ever.
+                if any(abandoned(p.place) for p in left if not complete(p.place, p.eager)):
+                    return
+            alive()
+            time.sleep(TURN)
+
+    def begin(self) -> None:
+        """Begin to fetch it in the background; nothing to do where it is in place already.
+
+        Raises:
+            PackError: No room for it.
+        """
+        if self.place.missing(0, self.place.frames):
+            self._start()
+
+    def _start(self) -> None:
+        self._started = True
+        self.pack.start()
+
+    def wait(self) -> str:
+        """Its path, once every byte of it is in place.
+
+        Raises:
+            PackError: It cannot be had; the next call tries again.
+        """
+        if self._ready:
+            return self.path
+        with self._lock:
+            if self._ready:
+                return self.path
+            self.place.want()
+            try:
+                if not self._started:
+                    self._start()
+                self.pack.wait_eager()
+            except PackError:
+                self._new_pack()
+                raise
+            self._ready = True
+        if self.pack.role != "warm":
+            self._tell()
+        return self.path
+
+    def _tell(self) -> None:
+        """One line for the log."""
+        stats = self.pack.stats()
+        fields = ", ".join('"%s": %s' % (key, stats[key]) for key in TOLD)
+        print('{"lambdapack": "asset", "asset": "%s", %s}' % (self.name, fields), flush=True)
+
+
+TOLD = ("bytes", "requests", "retries", "frames", "resumed", "fetch_ms", "wait_ms")
+
+
+def complete(place: Place, frames: int) -> bool:
+    """Whether the first ``frames`` frames are in place."""
+    return place.journal[:frames].count(b"\1") == frames
+
+
+def abandoned(place: Place) -> bool:
+    """Whether nobody fetches this any more."""
+    lock = place.lock()
+    if lock is None:
+        return False
+    os.close(lock)
+    return True
+
+
+class Assets:
+    """The assets of a function.
+
+    Args:
+        here: The shim's folder.
+        environ: Environment variables.
+        load_decoder: Loads the zstd decoder's module.
+        main: The function's own pack, if it has one.
+    """
+
+    def __init__(
+        self, here: str, environ: Mapping[str, str], load_decoder: Callable[[], Any], main: Pack | None
+    ) -> None:
+        self._folder = here + "/" + ASSETS_FOLDER
+        self._environ = environ
+        self._root = os.path.realpath(environ.get("LAMBDAPACK_ROOT") or "/tmp/lambdapack")
+        self._load_decoder = load_decoder
+        self._main = main
+        self._before = [main] if main is not None else []
+        self._opened: dict[str, Asset] = {}
+
+    def begin(self, names: list[str]) -> None:
+        """Begin to fetch ``names``, one after the other, behind the function's own pack."""
+        for name in names:
+            asset = self._open(name)
+            asset.begin()
+            self._before.append(asset.pack)
+
+    def _open(self, name: str) -> Asset:
+        asset = self._opened[name] = Asset(
+            name,
+            self._folder + "/" + name,
+            root=self._root,
+            environ=self._environ,
+            load_decoder=self._load_decoder,
+            before=self._before,
+        )
+        return asset
+
+    def path(self, name: str) -> str:
+        """The path of one; see ``runtime_shim.path``."""
+        asset = self._opened.get(name)
+        if asset is None:
+            if not os.path.isfile("%s/%s/location.json" % (self._folder, name)):
+                return self._elsewhere(name)
+            asset = self._open(name)
+        return asset.wait()
+
+    def _elsewhere(self, name: str) -> str:
+        """Where an asset is that the function's zip does not have: in development."""
+        if self._main is None:
+            for pair in self._environ.get(DEVELOPMENT, "").split(os.pathsep):
+                key, equals, path = pair.partition("=")
+                if key == name and equals:
+                    if not os.path.exists(path):
+                        raise PackError("lambdapack: asset %s: %s names %s, which does not exist"
+                                        % (name, DEVELOPMENT, path))  # fmt: skip
+                    return os.path.abspath(path)
+            raise PackError(
+                "lambdapack: asset %s: there is no pack beside the shim, so this is not a deployed function; "
+                "set %s=%s=PATH to say where the asset is (several: joined by %r). pytest does so by itself "
+                "below a lambdapack.toml whose [assets] name it" % (name, DEVELOPMENT, name, os.pathsep)
+            )
+        known = sorted(os.listdir(self._folder)) if os.path.isdir(self._folder) else []
+        raise PackError(
+            "lambdapack: this function has no asset %s (it has: %s): name it under [assets] in "
+            "lambdapack.toml, then lambdapack build and lambdapack deploy"
+            % (name, ", ".join(known) or "none")
+        )
+
+    def stats(self) -> dict[str, Any]:
+        """What fetching each of them did, by name."""
+        return {name: asset.pack.stats() for name, asset in self._opened.items()}
