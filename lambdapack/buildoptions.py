@@ -34,6 +34,7 @@ class TraceOptions:
         source: Folder that the handler is imported from.
         environment: Environment variables of the function.
         timeout: Seconds.
+        assets: Name -> file or folder; no input of a build: what is in them is not in the pack.
     """
 
     code: str | None = None
@@ -42,6 +43,7 @@ class TraceOptions:
     source: Path | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
     timeout: float = 300.0
+    assets: Mapping[str, Path] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,7 @@ def describe(options: BuildOptions) -> dict[str, Any]:
     """What was asked of the stages, as build.json shows it. No path: a folder changes no byte."""
     trace = asdict(options.trace)
     trace["source"] = _source_digest(options.trace)
+    del trace["assets"]
     return {
         "exclude": list(options.exclude),
         "slim": asdict(options.slim),
@@ -133,4 +136,6 @@ def _tool_digest() -> str:
     return digest.hexdigest()
 
 
-_NOT_IN_A_PACK = frozenset(("cli", "deploy", "local", "plan", "report", "store", "config.py", "release.py"))
+_NOT_IN_A_PACK = frozenset(
+    ("assets", "cli", "deploy", "local", "plan", "report", "store", "config.py", "release.py")
+)

@@ -34,6 +34,10 @@ PROCESSES: Final = 1_024
 ENVIRONMENT_VARIABLES: Final = 4 * 1024
 """All environment variables of a function together."""
 
+ASSETS: Final = 20
+"""Of one function. Each is named in the role's inline policy, of 10,240 characters
+(https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html)."""
+
 LINK_BYTES_PER_SECOND: Final = 75 * MB
 """Sustained download rate, 600 Mbit/s, measured from 128 to 3,008 MB of memory
 (https://github.com/sjakthol/aws-network-benchmark)."""

@@ -12,9 +12,10 @@ from pathlib import Path
 
 from lambdapack import interpreter, pack, store
 from lambdapack.deploy.bundle import Bundle, make_zip
+from lambdapack.deploy.recorded import variables
 from lambdapack.errors import ConfigurationError
 from lambdapack.interpreter import Interpreter
-from lambdapack.model import FunctionSpec, Location
+from lambdapack.model import FunctionAsset, FunctionSpec, Location
 from lambdapack.progress import QUIET, Progress
 from lambdapack.target import Target
 
@@ -37,6 +38,7 @@ class FunctionOptions:
         environment: Environment variables.
         role: ARN of an existing role, or ``None``.
         ignore: Files of ``source`` to leave out.
+        leave_out: Files and folders to leave out: assets go into packs of their own.
     """
 
     name: str
@@ -49,6 +51,7 @@ class FunctionOptions:
     environment: Mapping[str, str] = field(default_factory=dict)
     role: str | None = None
     ignore: tuple[str, ...] = ()
+    leave_out: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,7 @@ def bundle(
     made: pack.Pack | None,
     location: Location | None,
     *,
+    assets: tuple[FunctionAsset, ...] = (),
     output: Path,
     cache_dir: Path,
     progress: Progress = QUIET,
@@ -88,11 +92,13 @@ def bundle(
         pack=made.index_path if made else None,
         pack_id=made.id if made else None,
         location=location,
+        assets=assets,
         target=function.target,
         interpreter=_interpreter(function.target),
         output=output,
         cache_dir=cache_dir,
         ignore=function.ignore,
+        leave_out=function.leave_out,
         environment=function.environment,
         progress=progress,
     )
@@ -103,12 +109,15 @@ def prepare(
     made: pack.Pack,
     where: Location,
     *,
+    assets: tuple[FunctionAsset, ...] = (),
     output: Path,
     cache_dir: Path,
     progress: Progress = QUIET,
 ) -> Release:
     """The zip, written to ``output``, and the specification of ``function`` with its pack at ``where``."""
-    zipped = bundle(function, made, where, output=output, cache_dir=cache_dir, progress=progress)
+    zipped = bundle(
+        function, made, where, assets=assets, output=output, cache_dir=cache_dir, progress=progress
+    )
     spec = FunctionSpec(
         name=function.name,
         handler=function.handler,
@@ -119,8 +128,9 @@ def prepare(
         memory_mb=function.memory_mb,
         tmp_mb=function.tmp_mb,
         timeout=function.timeout,
-        environment=function.environment,
+        environment={**function.environment, **variables(assets)},
         role=function.role,
+        assets=assets,
     )
     return Release(spec, zipped, made)
 

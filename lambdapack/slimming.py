@@ -66,6 +66,7 @@ class Runner:
             self.python,
             self._code,
             search=self._search(),
+            assets=self._options.assets,
             environment=self._options.environment,
             timeout=self._options.timeout,
             elsewhere=self._elsewhere,

@@ -16,10 +16,11 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from lambdapack.deploy import aws
-from lambdapack.deploy.aws import planner
+from lambdapack.deploy.aws import naming, planner
 from lambdapack.deploy.aws.executor import execute
+from lambdapack.deploy.recorded import variables
 from lambdapack.errors import CheckError, ConfigurationError, ToolError
-from lambdapack.model import FunctionSpec, Location
+from lambdapack.model import FunctionAsset, FunctionSpec, Location
 from lambdapack.progress import Quiet
 from lambdapack.target import Target
 from runtime_shim._index import Index, encode
@@ -488,3 +489,59 @@ def test_invoke_calls_the_live_version(answering: aws.Clients, tmp_path: Path) -
     answer = aws.invoke("demo", b'{"a": 1}', clients=answering)
     assert not answer.error
     assert answer.payload
+
+
+def with_assets(spec: FunctionSpec, folder: Path, clients: aws.Clients, **ids: str) -> FunctionSpec:
+    """The function with assets of those ids, which are pushed; its code differs with them."""
+    assets = []
+    for name, pack_id in ids.items():
+        location = Location(BUCKET, f"team/packs/{pack_id[:2]}/{pack_id}.tar.zst", REGION)
+        clients["s3"].put_object(Bucket=BUCKET, Key=location.key, Body=b"asset")
+        assets.append(FunctionAsset(name, pack_id, folder, folder, location))
+    return replace(spec, assets=tuple(assets), environment={**spec.environment, **variables(assets)})
+
+
+def test_the_role_reads_exactly_the_assets_of_its_versions(cloud: aws.Clients, tmp_path: Path) -> None:
+    """A new model is readable beside the old one, which an earlier version needs; nothing else is."""
+    old = with_assets(make_spec(tmp_path, cloud), tmp_path, cloud, model="a" * 64, words="b" * 64)
+    new = with_assets(make_spec(tmp_path, cloud, salt="2"), tmp_path, cloud, model="c" * 64, words="b" * 64)
+    keys_of_old, keys_of_new = ({a.location.key for a in spec.assets} for spec in (old, new))
+    aws.deploy(old, clients=cloud)
+    assert readable(cloud) == {old.location.key, *keys_of_old}
+    assert aws.deploy(old, clients=cloud).calls == ()
+    aws.deploy(new, clients=cloud)
+    assert readable(cloud) == {old.location.key, new.location.key, *keys_of_old, *keys_of_new}
+    first, second = aws.status("demo", clients=cloud).versions
+    assert {location.key for location in first.assets.values()} == keys_of_old
+    assert {location.key for location in second.assets.values()} == keys_of_new
+    cloud["lambda"].delete_function(FunctionName="demo", Qualifier="1")
+    aws.deploy(new, clients=cloud)
+    assert readable(cloud) == {new.location.key, *keys_of_new}
+
+
+def test_rollback_brings_the_assets_back(cloud: aws.Clients, tmp_path: Path) -> None:
+    """A permission that was lost is given again; a version whose asset is gone is refused."""
+    old = with_assets(make_spec(tmp_path, cloud), tmp_path, cloud, model="a" * 64)
+    new = make_spec(tmp_path, cloud, salt="2")
+    aws.deploy(old, clients=cloud)
+    aws.deploy(new, clients=cloud)
+    policy = naming.policy(aws.status("demo", clients=cloud).account, "demo", [old.location, new.location])
+    cloud["iam"].put_role_policy(
+        RoleName=f"lambdapack-demo-{REGION}", PolicyName="lambdapack", PolicyDocument=json.dumps(policy)
+    )
+    assert operations(aws.rollback("demo", clients=cloud).calls) == ["put_role_policy", "update_alias"]
+    key = old.assets[0].location.key
+    assert key in readable(cloud)
+    aws.deploy(new, clients=cloud)
+    cloud["s3"].delete_object(Bucket=BUCKET, Key=key)
+    with pytest.raises(ConfigurationError, match="the asset model is not at"):
+        aws.rollback("demo", clients=cloud)
+    with pytest.raises(ConfigurationError, match="the asset model is not at"):
+        aws.deploy(old, clients=cloud)
+
+
+def test_more_assets_than_a_policy_holds_are_refused(cloud: aws.Clients, tmp_path: Path) -> None:
+    """Before anything is called."""
+    ids = {f"a{number}": f"{number:064x}" for number in range(21)}
+    with pytest.raises(ConfigurationError, match="21 assets, more than 20"):
+        aws.deploy(with_assets(make_spec(tmp_path, cloud), tmp_path, cloud, **ids), clients=cloud)

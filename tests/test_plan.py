@@ -272,6 +272,8 @@ def test_document_is_versioned_json() -> None:
             "tmp_mb",
             "memory_mb",
             "mode",
+            "assets",
+            "assets_seconds",
         ]
     )
     assert found["rows"] == [

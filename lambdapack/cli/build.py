@@ -14,6 +14,7 @@ from lambdapack.cli.session import Session, common, glibc_version
 from lambdapack.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from lambdapack.assets import Asset
     from lambdapack.pipeline import BuildOptions, TraceOptions
     from lambdapack.slim import SlimOptions
 
@@ -44,7 +45,8 @@ def command(requirements: tuple[str, ...], jobs: int | None, **given: Any) -> No
     """Build a pack from requirements: lock, install, trace, slim, compress.
 
     Requirements come from the command line or, where it names none, from the configuration. Writes
-    ID.tar.zst, ID.index.json and build.json; the same inputs give the same id, on any machine.
+    ID.tar.zst, ID.index.json and build.json, and a pack for each of the configuration's assets; the same
+    inputs give the same id, on any machine.
 
     \b
     Examples:
@@ -54,10 +56,11 @@ def command(requirements: tuple[str, ...], jobs: int | None, **given: Any) -> No
       id=$(lambdapack build scikit-learn --quiet)
     """
     session = Session.open(given["config"], as_json=given["as_json"], quiet=given["quiet"])
-    from lambdapack import buildreport, pipeline  # noqa: PLC0415 - brings every stage along
+    from lambdapack import assets, buildreport, pipeline  # noqa: PLC0415 - brings every stage along
 
     options = build_options(session, requirements, given)
     built = pipeline.build(options, cache_dir=session.cache, jobs=jobs, progress=session.progress)
+    beside = assets.build(_assets(session), built.directory, jobs=jobs, progress=session.progress)
     if session.as_json:
         click.echo(
             json.dumps(
@@ -65,6 +68,7 @@ def command(requirements: tuple[str, ...], jobs: int | None, **given: Any) -> No
                     **buildreport.to_json(built.report),
                     "directory": str(built.directory),
                     "reused": built.reused,
+                    "assets": assets.document(beside)["assets"],
                 },
                 indent=2,
             )
@@ -74,7 +78,23 @@ def command(requirements: tuple[str, ...], jobs: int | None, **given: Any) -> No
     else:
         from lambdapack.report.tables import build_table  # noqa: PLC0415 - rich is slow
 
-        session.show(build_table(built.report, built.directory))
+        session.show(build_table(built.report, built.directory, beside))
+
+
+def _assets(session: Session) -> list[Asset]:
+    """The assets that the configuration names."""
+    from lambdapack.assets import Asset  # noqa: PLC0415 - a stage
+
+    return [
+        Asset(
+            name,
+            session.root / one.path,
+            one.fetch,
+            tuple(one.ignore),
+            one.level or session.config.pack.level,
+        )
+        for name, one in session.config.assets.items()
+    ]
 
 
 def build_options(session: Session, requirements: tuple[str, ...], given: dict[str, Any]) -> BuildOptions:
@@ -131,7 +151,7 @@ def _trace_options(session: Session, code: str | None) -> TraceOptions:
 
     config = session.config.trace
     if code is not None or config.handler is None:
-        return TraceOptions(code=code or config.code, timeout=config.timeout)
+        return TraceOptions(code=code or config.code, timeout=config.timeout, assets=session.assets)
     source = session.root / session.config.function.source
     return TraceOptions(
         handler=config.handler,
@@ -139,6 +159,7 @@ def _trace_options(session: Session, code: str | None) -> TraceOptions:
         source=source,
         environment=session.config.function.environment,
         timeout=config.timeout,
+        assets=session.assets,
     )
 
 

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lambdapack.cli.deployment import clients, cloud_option, function_options, location_for, region_of
+from lambdapack.cli.deployment import (
+    clients,
+    cloud_option,
+    function_assets,
+    function_options,
+    location_for,
+    region_of,
+)
 from lambdapack.cli.session import Session, common
 
 if TYPE_CHECKING:
@@ -59,10 +66,11 @@ def command(
     if cloud == "aws":
         _to_aws(session, function, made, where, region=region, dry_run=dry_run)
         return
-    place = release.locate(where, made.id, region_of(session, region))
+    bucket_region = region_of(session, region)
+    assets = function_assets(session, made, lambda pack_id: release.locate(where, pack_id, bucket_region))
     ready = release.prepare(
-        function, made, place, output=session.zip_path(function.name), cache_dir=session.cache,
-        progress=session.progress,
+        function, made, release.locate(where, made.id, bucket_region), assets=assets,
+        output=session.zip_path(function.name), cache_dir=session.cache, progress=session.progress,
     )  # fmt: skip
     if not dry_run:
         _to_local(session, ready)
@@ -83,19 +91,23 @@ def _to_aws(
     from lambdapack.deploy import aws  # noqa: PLC0415
 
     kept = store.open_store(where, region=region or session.config.store.region)
+    assets = function_assets(session, made, kept.location)
     ready = release.prepare(
-        function, made, kept.location(made.id), output=session.zip_path(function.name),
+        function, made, kept.location(made.id), assets=assets, output=session.zip_path(function.name),
         cache_dir=session.cache, progress=session.progress,
     )  # fmt: skip
     called = clients(session, region)
-    if dry_run and not kept.exists(made.id):
+    packs = {"the pack": (made.id, made.path)}
+    packs.update((f"the asset {one.name}", (one.pack_id, one.pack)) for one in assets)
+    if dry_run and (absent := [what for what, (pack_id, _) in packs.items() if not kept.exists(pack_id)]):
         observed = aws.observe(ready.spec.name, called, progress=session.progress)
         calls: Sequence[ApiCall] = aws.plan(ready.spec, observed, aws.Options())
-        session.say(f"would upload the pack to {where}")
+        session.say(f"would upload {', '.join(absent)} to {where}")
         _show(session, ready, cloud="aws", dry_run=True, calls=calls)
         return
     if not dry_run:
-        kept.push(made.path, made.id, progress=session.progress)
+        for pack_id, path in packs.values():
+            kept.push(path, pack_id, progress=session.progress)
     done = aws.deploy(ready.spec, dry_run=dry_run, pack=made.path, clients=called, progress=session.progress)
     _show(session, ready, cloud="aws", dry_run=dry_run, arn=done.arn, calls=done.calls, version=done.version)
 
@@ -121,6 +133,7 @@ def _show(
                 "arn": arn,
                 "function_version": version,
                 "pack": spec.pack_id,
+                "assets": {one.name: one.pack_id for one in spec.assets},
                 "zip": {"path": str(spec.zip_path), "size": ready.bundle.size},
                 "calls": [
                     {"service": call.service, "operation": call.operation, "why": call.why} for call in calls
@@ -139,6 +152,7 @@ def _show(
     session.say(
         f"{done} {spec.name} to {'AWS' if cloud == 'aws' else 'the local cloud'}: "
         f"{megabytes(ready.bundle.size)} zip, pack {(spec.pack_id or '')[:12]}, "
+        f"{''.join(f'asset {one.name} {one.pack_id[:12]}, ' for one in spec.assets)}"
         f"{spec.memory_mb} MB memory, {spec.tmp_mb} MB /tmp"
     )
     if arn:

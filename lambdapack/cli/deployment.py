@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +14,11 @@ from lambdapack.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from lambdapack.deploy.aws import Clients
+    from lambdapack.model import FunctionAsset, Location
+    from lambdapack.pack import Pack
     from lambdapack.release import FunctionOptions
 
-__all__ = ["clients", "cloud_option", "function_options", "location_for", "region_of"]
+__all__ = ["clients", "cloud_option", "function_assets", "function_options", "location_for", "region_of"]
 
 _DEFAULT_REGION = "us-east-1"
 
@@ -41,7 +44,18 @@ def function_options(session: Session, target: str, given: dict[str, Any]) -> Fu
         environment=config.environment,
         role=chosen("role", config.role),
         ignore=tuple(config.ignore),
+        leave_out=tuple(session.assets.values()),
     )
+
+
+def function_assets(
+    session: Session, made: Pack, locate: Callable[[str], Location | None]
+) -> tuple[FunctionAsset, ...]:
+    """The assets that were built beside the pack ``made``, each where ``locate`` says for its id."""
+    from lambdapack import assets  # noqa: PLC0415 - a stage
+
+    wanted = session.assets if session.file is not None else None
+    return assets.placed(made.path.parent, locate, wanted)
 
 
 def region_of(session: Session, given: str | None) -> str:

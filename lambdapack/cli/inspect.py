@@ -23,17 +23,22 @@ def command(pack_path: Path | None, files: bool, **given: Any) -> None:
       lambdapack inspect .lambdapack/build --files | grep numpy
     """
     session = Session.open(given["config"], as_json=given["as_json"], quiet=given["quiet"])
-    from lambdapack import pack  # noqa: PLC0415 - a stage
+    from lambdapack import assets, pack  # noqa: PLC0415 - stages
     from lambdapack.report import contents  # noqa: PLC0415 - rich is slow
 
     path = session.pack_file(pack_path)
     pack_id, index = pack.read_index(path)
+    # The packs of assets lie one folder below the one that lists them, and have none of their own.
+    beside = assets.read(path.parent)
     if session.as_json:
-        session.emit("inspect", contents.document(pack_id, path, index))
+        session.emit(
+            "inspect",
+            {**contents.document(pack_id, path, index), "assets": assets.document(beside)["assets"]},
+        )
     elif session.quiet:
         click.echo(pack_id)
     else:
-        session.show(contents.summary(pack_id, path, index))
+        session.show(contents.summary(pack_id, path, index, beside))
         if files:
             for line in contents.listing(index):
                 click.echo(line)

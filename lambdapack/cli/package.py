@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from lambdapack.cli.deployment import function_options, region_of
+from lambdapack.cli.deployment import function_assets, function_options, region_of
 from lambdapack.cli.session import Session, common
+
+if TYPE_CHECKING:
+    from lambdapack.model import Location
 
 
 @click.command("package", short_help="Write a function's zip.")
@@ -42,16 +45,29 @@ def command(
     made = pack.load(pack_directory or session.build_directory)
     function = function_options(session, made.index.target, {**given, "source": source})
     location = location or session.config.store.location
-    where = release.locate(location, made.id, region_of(session, given["region"])) if location else None
+    region = region_of(session, given["region"])
+
+    def locate(pack_id: str) -> Location | None:
+        return release.locate(location, pack_id, region) if location else None
+
+    where = locate(made.id)
+    assets = function_assets(session, made, locate)
     if where is None:
         session.progress.warn("no --location: the zip holds no address of its pack and must be given one")
     done = release.bundle(
-        function, made, where, output=output, cache_dir=session.cache, progress=session.progress
-    )
+        function, made, where, assets=assets, output=output, cache_dir=session.cache,
+        progress=session.progress,
+    )  # fmt: skip
     if session.as_json:
         session.emit(
             "package",
-            {"zip": str(done.path), "size": done.size, "unzipped": done.unzipped, "pack": made.id},
+            {
+                "zip": str(done.path),
+                "size": done.size,
+                "unzipped": done.unzipped,
+                "pack": made.id,
+                "assets": {asset.name: asset.pack_id for asset in assets},
+            },
         )
     elif session.quiet:
         click.echo(str(done.path))

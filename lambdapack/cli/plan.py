@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lambdapack.cli.deployment import function_options, location_for, region_of
+from lambdapack.cli.deployment import function_assets, function_options, location_for, region_of
 from lambdapack.cli.session import Session, common
 from lambdapack.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from lambdapack.model import Location
     from lambdapack.pack import Pack
-    from lambdapack.plan import Budget, Facts
+    from lambdapack.plan import AssetFacts, Budget, Facts
     from lambdapack.release import FunctionOptions
 
 
@@ -69,17 +70,38 @@ def _facts(session: Session, made: Pack, function: FunctionOptions) -> Facts:
         tmp_mb=function.tmp_mb,
         memory_mb=function.memory_mb,
         mode="disk" if function.environment.get("LAMBDAPACK_MODE") == "disk" else "stream",
+        assets=_assets(session, made),
     )
+
+
+def _assets(session: Session, made: Pack) -> tuple[AssetFacts, ...]:
+    from lambdapack import pack  # noqa: PLC0415 - stages
+    from lambdapack.plan import AssetFacts  # noqa: PLC0415
+
+    found = []
+    for one in function_assets(session, made, lambda _: None):
+        index = pack.read_index(one.pack)[1]
+        found.append(
+            AssetFacts(
+                one.name, one.fetch, sum(index.frame_stored), index.frame_start[-1], sum(index.sizes),
+                len(index.sizes),
+            )
+        )  # fmt: skip
+    return tuple(found)
 
 
 def _zip(session: Session, made: Pack, function: FunctionOptions) -> tuple[int, int]:
     """Sizes of the function's zip, packed and unpacked: what a deployment would send."""
     from lambdapack import release  # noqa: PLC0415 - brings stages along
 
-    place = release.locate(location_for(session, None, "local"), made.id, region_of(session, None))
+    location, region = location_for(session, None, "local"), region_of(session, None)
+
+    def locate(pack_id: str) -> Location:
+        return release.locate(location, pack_id, region)
+
     done = release.bundle(
-        function, made, place, output=session.zip_path(function.name), cache_dir=session.cache,
-        progress=session.progress,
+        function, made, locate(made.id), assets=function_assets(session, made, locate),
+        output=session.zip_path(function.name), cache_dir=session.cache, progress=session.progress,
     )  # fmt: skip
     return done.size, done.unzipped
 
@@ -88,4 +110,7 @@ def _budget(session: Session) -> Budget:
     from lambdapack.plan import Budget  # noqa: PLC0415 - a stage
 
     own = session.config.budget
-    return Budget(pack_mb=own.pack, hot_mb=own.hot, slimmed_mb=own.slimmed, tmp_mb=own.tmp, zip_mb=own.zip)
+    return Budget(
+        pack_mb=own.pack, hot_mb=own.hot, slimmed_mb=own.slimmed, tmp_mb=own.tmp, zip_mb=own.zip,
+        assets_mb=own.assets,
+    )  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 
@@ -17,7 +17,9 @@ from lambdapack.errors import ConfigurationError
 @click.option("--region", metavar="NAME", help="The bucket's region.")
 @common
 def command(directory: Path | None, location: str | None, region: str | None, **given: Any) -> None:
-    """Upload the pack in DIR under its own digest; a pack that is there already is not sent again.
+    """Upload the pack in DIR and its assets' packs, each under its own digest.
+
+    A pack that is there already is not sent again.
 
     LOCATION may also be a folder.
 
@@ -27,7 +29,7 @@ def command(directory: Path | None, location: str | None, region: str | None, **
       lambdapack push                     # with [store] location in lambdapack.toml
     """
     session = Session.open(given["config"], as_json=given["as_json"], quiet=given["quiet"])
-    from lambdapack import pack, store  # noqa: PLC0415 - stages
+    from lambdapack import assets, pack, store  # noqa: PLC0415 - stages
 
     location = location or session.config.store.location
     if location is None:
@@ -36,14 +38,35 @@ def command(directory: Path | None, location: str | None, region: str | None, **
         )
     made = pack.load(directory or session.build_directory)
     kept = store.open_store(location, region=region or session.config.store.region)
-    sent = kept.push(made.path, made.id, progress=session.progress)
-    size = made.path.stat().st_size
+    with_assets = [] if directory and directory.is_file() else assets.placed(made.path.parent, lambda _: None)
+    packs = [("", made.id, made.path), *((one.name, one.pack_id, one.pack) for one in with_assets)]
+    done = [
+        _Sent(name, pack_id, kept.push(path, pack_id, progress=session.progress), path.stat().st_size)
+        for name, pack_id, path in packs
+    ]
     if session.as_json:
-        session.emit("push", {"id": made.id, "location": location, "sent": sent, "size": size})
+        first, *others = [one._asdict() for one in done]
+        del first["name"]
+        session.emit("push", {**first, "location": location, "assets": others})
     elif session.quiet:
         click.echo(made.id)
     else:
-        from lambdapack.report.units import megabytes  # noqa: PLC0415 - kept beside its use
+        for one in done:
+            session.say(f"{_title(one)} in {location}: {_what(one)}")
 
-        what = f"sent {megabytes(size)}" if sent else "there already, nothing sent"
-        session.say(f"{made.id} in {location}: {what}")
+
+class _Sent(NamedTuple):
+    name: str
+    id: str
+    sent: bool
+    size: int
+
+
+def _title(one: _Sent) -> str:
+    return f"asset {one.name} {one.id}" if one.name else one.id
+
+
+def _what(one: _Sent) -> str:
+    from lambdapack.report.units import megabytes  # noqa: PLC0415 - kept beside its use
+
+    return f"sent {megabytes(one.size)}" if one.sent else "there already, nothing sent"

@@ -78,6 +78,11 @@ class Session:
         """Where the pack and build.json are, unless an option says otherwise."""
         return self.root / self.config.build.output
 
+    @property
+    def assets(self) -> dict[str, Path]:
+        """Name -> file or folder of the assets in the configuration."""
+        return {name: self.root / one.path for name, one in self.config.assets.items()}
+
     def zip_path(self, name: str) -> Path:
         """Where the zip of the function ``name`` goes."""
         return self.root / ".lambdapack" / f"{name}.zip"

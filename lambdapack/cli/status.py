@@ -10,7 +10,7 @@ from lambdapack.cli.deployment import clients, cloud_option
 from lambdapack.cli.session import Session, common
 
 if TYPE_CHECKING:
-    from lambdapack.deploy.aws import Observed
+    from lambdapack.deploy.aws.models import Observed, VersionState
 
 
 @click.command("status", short_help="Show what is deployed.")
@@ -45,9 +45,11 @@ def _local(session: Session, name: str | None) -> None:
         if session.quiet:
             click.echo(one["name"])
             continue
+        assets = "".join(f"asset {name} {asset['id'][:12]}, " for name, asset in one["assets"].items())
         session.say(
             f"{one['name']}: {one['handler']} on {one['target']}, {one['memory_mb']} MB memory, "
             f"{one['tmp_mb']} MB /tmp, pack {(one['pack_id'] or 'none')[:12]}, "
+            f"{assets}"
             f"{len(one['environments'])} warm"
         )
     if not functions:
@@ -68,7 +70,8 @@ def _aws(session: Session, name: str, region: str | None) -> None:
         session.say(f"{name} in {found.account.region}: {found.arn}")
         for version in found.versions:
             live = "  <- live" if version.number == found.alias else ""
-            session.say(f"  version {version.number}: pack {(version.pack_id or 'none')[:12]}{live}")
+            assets = "".join(f", asset {name} {id_[:12]}" for name, id_ in _assets(version).items())
+            session.say(f"  version {version.number}: pack {(version.pack_id or 'none')[:12]}{assets}{live}")
 
 
 def _document(found: Observed) -> dict[str, Any]:
@@ -77,5 +80,15 @@ def _document(found: Observed) -> dict[str, Any]:
         "deployed": found.function is not None,
         "arn": found.arn,
         "live": found.alias,
-        "versions": [{"number": one.number, "pack": one.pack_id} for one in found.versions],
+        "versions": [
+            {"number": one.number, "pack": one.pack_id, "assets": _assets(one)} for one in found.versions
+        ],
+    }
+
+
+def _assets(version: VersionState) -> dict[str, str]:
+    """Name -> id."""
+    return {
+        name: location.key.rpartition("/")[2].removesuffix(".tar.zst")
+        for name, location in version.assets.items()
     }

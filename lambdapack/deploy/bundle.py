@@ -10,7 +10,7 @@ import json
 import stat
 import tempfile
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -22,10 +22,11 @@ from lambdapack.deploy.sources import SourceFile, collect
 from lambdapack.elf.strip import strip
 from lambdapack.errors import CheckError, ConfigurationError
 from lambdapack.interpreter import Interpreter
-from lambdapack.model import Location
+from lambdapack.model import FunctionAsset, Location
 from lambdapack.progress import QUIET, Progress
 from lambdapack.target import Target
 from runtime_shim._index import (
+    ASSETS_FOLDER,
     CODE,
     EXTENSION,
     INDEX_NAME,
@@ -71,11 +72,13 @@ def make_zip(
     pack: Path | None = None,
     pack_id: str | None = None,
     location: Location | None = None,
+    assets: Sequence[FunctionAsset] = (),
     target: Target,
     interpreter: Interpreter | None = None,
     output: Path,
     cache_dir: Path,
     ignore: Sequence[str] = (),
+    leave_out: Sequence[Path] = (),
     environment: Mapping[str, str] | None = None,
     progress: Progress = QUIET,
 ) -> Bundle:
@@ -87,11 +90,13 @@ def make_zip(
         pack: The pack's index file (``<id>.index.json``); ``None`` for a function without a pack.
         pack_id: Its id, checked against the file.
         location: Where the pack is in S3.
+        assets: The function's assets; those to be fetched at the start in that order.
         target: The function's Python and architecture.
         interpreter: The target's Python, to compile bytecode with; ``None`` leaves the bytecode out.
         output: The zip; replaced at once when it is complete.
         cache_dir: Where the decoder is kept between runs.
         ignore: Further patterns of files to leave out (``sources.collect``).
+        leave_out: Files and folders to leave out: the assets' own.
         environment: The function's variables, where they are known: says which handler
             ``runtime_shim.handler`` wraps.
         progress: Where to report to.
@@ -103,12 +108,15 @@ def make_zip(
         ToolError: The decoder could not be fetched.
     """
     index = None if pack is None else _read_index(pack, pack_id, target)
-    files = collect(source, ignore, leave_out=[output])
+    files = collect(source, ignore, leave_out=[output, *leave_out])
     _check_shadowing(files)
     _check_handler(handler, files, index, target, environment=environment, progress=progress)
     entries = _compiled(files, interpreter, target, progress)
     if index is not None and pack is not None:
-        entries += _pack_entries(pack, location, target, cache_dir=cache_dir, progress=progress)
+        begun = [asset.name for asset in assets if asset.fetch == "start"]
+        entries += _pack_entries(pack, location, begun, target, cache_dir=cache_dir, progress=progress)
+        for asset in assets:
+            entries += _asset_entries(asset)
     unzipped = sum(len(entry.data) for entry in entries)
     _check_unzipped(unzipped, entries)
     with progress.step("zip the function", total=len(entries), unit="files") as advance:
@@ -131,11 +139,7 @@ def _read_index(path: Path, pack_id: str | None, target: Target) -> Index:
             hint="lambdapack build writes it beside the pack",
         ) from error
     found = hashlib.sha256(data).hexdigest()
-    if pack_id is not None and found != pack_id:
-        raise CheckError(
-            f"packaging: {path} is not the index of pack {pack_id}: its digest is {found}",
-            hint="build the pack again: lambdapack build",
-        )
+    _check_id(path, found, pack_id)
     try:
         index = decode(data)
     except IndexFormatError as error:
@@ -148,6 +152,14 @@ def _read_index(path: Path, pack_id: str | None, target: Target) -> Index:
             hint=f"build the pack with --python {target.python} --arch {target.arch}, or change the function",
         )
     return index
+
+
+def _check_id(path: Path, found: str, wanted: str | None) -> None:
+    if wanted is not None and found != wanted:
+        raise CheckError(
+            f"packaging: {path} is not the index of pack {wanted}: its digest is {found}",
+            hint="build the pack again: lambdapack build",
+        )
 
 
 def _check_shadowing(files: Iterable[SourceFile]) -> None:
@@ -248,7 +260,13 @@ def _read(path: Path) -> bytes:
 
 
 def _pack_entries(
-    pack: Path, location: Location | None, target: Target, *, cache_dir: Path, progress: Progress
+    pack: Path,
+    location: Location | None,
+    begun: Sequence[str],
+    target: Target,
+    *,
+    cache_dir: Path,
+    progress: Progress,
 ) -> list[_Entry]:
     data = pack.read_bytes()
     pack_id = hashlib.sha256(data).hexdigest()
@@ -258,14 +276,30 @@ def _pack_entries(
         _Entry(f"{handlers.SHIM}/{decoder.NAME}", strip(extension) or extension, executable=True),
     ]
     if location is not None:
-        if not location.key.endswith(f"{pack_id}.tar.zst"):
-            raise ConfigurationError(
-                f"packaging: s3://{location.bucket}/{location.key} is not where pack {pack_id} is kept",
-                hint="push this pack (lambdapack push) and package with the same --location",
-            )
-        document = json.dumps({"id": pack_id, **asdict(location)}, sort_keys=True, separators=(",", ":"))
-        entries.append(_Entry(f"{handlers.SHIM}/{LOCATION_NAME}", document.encode()))
+        more = {"assets": begun} if begun else {}
+        entries.append(_location(handlers.SHIM, pack_id, location, more))
     return entries
+
+
+def _location(folder: str, pack_id: str, location: Location, more: Mapping[str, object]) -> _Entry:
+    if not location.key.endswith(f"{pack_id}.tar.zst"):
+        raise ConfigurationError(
+            f"packaging: s3://{location.bucket}/{location.key} is not where pack {pack_id} is kept",
+            hint="push this pack (lambdapack push) and package with the same --location",
+        )
+    document = {"id": pack_id, **asdict(location), **more}
+    return _Entry(
+        f"{folder}/{LOCATION_NAME}", json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
+    )
+
+
+def _asset_entries(asset: FunctionAsset) -> Iterator[_Entry]:
+    folder = f"{handlers.SHIM}/{ASSETS_FOLDER}/{asset.name}"
+    data = _read(asset.index)
+    _check_id(asset.index, hashlib.sha256(data).hexdigest(), asset.pack_id)
+    yield _Entry(f"{folder}/{INDEX_NAME}", data)
+    if asset.location is not None:
+        yield _location(folder, asset.pack_id, asset.location, {"file": asset.file})
 
 
 def _check_unzipped(unzipped: int, entries: Iterable[_Entry]) -> None:

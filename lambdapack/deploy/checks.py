@@ -56,6 +56,13 @@ def check_spec(spec: FunctionSpec) -> None:
         problems.append(f"there is no zip at {spec.zip_path}")
     if spec.pack_id is not None and (spec.location is None or not spec.location.bucket):
         problems.append(f"pack {spec.pack_id} has no place in S3 (lambdapack push gives it one)")
+    for asset in spec.assets:
+        if asset.location is None:
+            problems.append(f"the asset {asset.name} has no place in S3 (lambdapack push gives it one)")
+    if len(spec.assets) > limits.ASSETS:
+        problems.append(
+            f"it has {len(spec.assets)} assets, more than {limits.ASSETS}: join some into folders"
+        )
     if problems:
         raise ConfigurationError(f"deploying {spec.name}: " + "; ".join(problems))
 

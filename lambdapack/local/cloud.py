@@ -88,7 +88,7 @@ class LocalCloud:
         self.close()
 
     def deploy(self, spec: FunctionSpec, pack: Path | None) -> None:
-        """Create or replace a function; its zip and pack are copied into the state folder.
+        """Create or replace a function; its zip, pack and assets are copied into the state folder.
 
         Raises:
             ConfigurationError: A setting that Lambda would refuse, a missing or broken file, or a
@@ -251,8 +251,7 @@ class LocalCloud:
         runtime = install(function.target, self._cache_dir, progress=self._progress)
         endpoint = self._start_endpoint()
         credentials = new_credentials()
-        location = function.location
-        endpoint.grant(credentials, [f"{location.bucket}/{location.key}"] if location else [])
+        endpoint.grant(credentials, [f"{place.bucket}/{place.key}" for place in function.locations])
         failures = []
         for isolation in self._isolations:
             if isolation.level != "none" and runtime.interpreter.path.resolve().is_relative_to("/tmp"):

@@ -13,13 +13,13 @@ import stat
 import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from lambdapack import limits
 from lambdapack.errors import CheckError, ConfigurationError
-from lambdapack.model import FunctionSpec, Location
+from lambdapack.model import FunctionAsset, FunctionSpec, Location
 from lambdapack.target import Target
 
 __all__ = ["Function", "Functions", "check_settings"]
@@ -57,6 +57,7 @@ class Function:
         name, handler, target, memory_mb, tmp_mb, timeout, environment: As in ``FunctionSpec``.
         code: SHA-256 of the zip, and the name of the folder that it was unpacked to.
         pack_id, location: The pack, or ``None``.
+        assets: Name -> id and location of its assets.
     """
 
     name: str
@@ -69,6 +70,13 @@ class Function:
     tmp_mb: int
     timeout: int
     environment: Mapping[str, str]
+    assets: Mapping[str, tuple[str, Location]] = field(default_factory=dict)
+
+    @property
+    def locations(self) -> list[Location]:
+        """All that it may read: its pack and its assets."""
+        own = [self.location] if self.location else []
+        return [*own, *(location for _, location in self.assets.values())]
 
     @property
     def region(self) -> str:
@@ -90,9 +98,11 @@ class Function:
             "target": str(self.target),
             "code": self.code,
             "pack_id": self.pack_id,
-            "location": {"bucket": location.bucket, "key": location.key, "region": location.region}
-            if location
-            else None,
+            "location": asdict(location) if location else None,
+            "assets": {
+                name: {"id": pack_id, "location": asdict(place)}
+                for name, (pack_id, place) in self.assets.items()
+            },
             "memory_mb": self.memory_mb,
             "tmp_mb": self.tmp_mb,
             "timeout": self.timeout,
@@ -105,6 +115,9 @@ class Function:
         values = {key: value for key, value in document.items() if key != "format"}
         values["target"] = Target.parse(values["target"])
         values["location"] = Location(**values["location"]) if values["location"] else None
+        values["assets"] = {
+            name: (one["id"], Location(**one["location"])) for name, one in values.get("assets", {}).items()
+        }
         return cls(**values)
 
 
@@ -136,6 +149,7 @@ class Functions:
         code = self._unpack(spec.zip_path)
         if pack and spec.location:
             _copy(pack, self.objects / spec.location.bucket / spec.location.key)
+        assets = {asset.name: (asset.pack_id, self._put_asset(spec.name, asset)) for asset in spec.assets}
         function = Function(
             spec.name,
             spec.handler,
@@ -147,9 +161,20 @@ class Functions:
             spec.tmp_mb,
             spec.timeout,
             dict(spec.environment),
+            assets,
         )
         _write(self._path(spec.name), json.dumps(function.as_dict(), indent=2).encode() + b"\n")
         return function
+
+    def _put_asset(self, name: str, asset: FunctionAsset) -> Location:
+        location = asset.location
+        if location is None:
+            raise ConfigurationError(f"deploying {name}: there is no location for the asset {asset.name}")
+        stored = self.objects / location.bucket / location.key
+        # Named by its content, so what is there is what would be copied.
+        if not stored.is_file() or stored.stat().st_size != asset.pack.stat().st_size:
+            _copy(asset.pack, stored)
+        return location
 
     def get(self, name: str) -> Function:
         """A function by name.
@@ -182,7 +207,7 @@ class Functions:
         return functions
 
     def remove(self, name: str) -> None:
-        """Forget a function, and its pack if no other one uses it.
+        """Forget a function, and its pack and assets where no other one uses them.
 
         Raises:
             ConfigurationError: There is none.
@@ -190,8 +215,8 @@ class Functions:
         with self._locked():
             function = self.get(name)
             self._path(name).unlink(missing_ok=True)
-            location = function.location
-            if location and location not in [other.location for other in self.all()]:
+            used = [location for other in self.all() for location in other.locations]
+            for location in (one for one in function.locations if one not in used):
                 (self.objects / location.bucket / location.key).unlink(missing_ok=True)
 
     def code(self, function: Function) -> Path:

@@ -8,10 +8,11 @@ from typing import Any
 from lambdapack import limits
 from lambdapack.errors import CheckError
 from lambdapack.plan.arithmetic import amount, assess
-from lambdapack.plan.model import Budget, Check, Facts, Row, Sized, Verdict
+from lambdapack.plan.model import AssetFacts, Budget, Check, Facts, Row, Sized, Verdict
 
 __all__ = [
-    "VERSION", "Budget", "Check", "Facts", "Row", "Sized", "Verdict", "assess", "document", "enforce",
+    "VERSION", "AssetFacts", "Budget", "Check", "Facts", "Row", "Sized", "Verdict", "assess", "document",
+    "enforce",
 ]  # fmt: skip
 
 VERSION = 1

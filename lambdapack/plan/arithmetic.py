@@ -46,6 +46,9 @@ def assess(facts: Facts, budget: Budget = _NO_BUDGET) -> Verdict:
         tmp_mb=facts.tmp_mb,
         memory_mb=facts.memory_mb,
         mode=facts.mode,
+        assets=facts.assets,
+        assets_seconds=sum(one.stored for one in facts.assets if one.fetch == "start")
+        / limits.LINK_BYTES_PER_SECOND,
     )
     checks = (*_limits(facts, measured), *_budgets(facts, budget, measured), *_advice(facts, measured))
     return Verdict(**{**vars(measured), "checks": checks})
@@ -94,7 +97,7 @@ def _tmp(facts: Facts, frames: int, *, arena: bool) -> int:
         for offset, letter in zip(index.offsets, index.classes, strict=True)
         if offset < end and not (arena and letter in ARENA)
     )
-    need = end + files * _BLOCK
+    need = end + files * _BLOCK + sum(one.stream + one.files * _BLOCK for one in facts.assets)
     return need + need // _FILE_SYSTEM
 
 
@@ -107,7 +110,9 @@ def _limits(facts: Facts, seen: Verdict) -> Iterator[Check]:
             None if ok else f"{_OWN_CODE}, or move dependencies into the pack",
         )  # fmt: skip
     in_mode = seen.tmp_stream if facts.mode == "stream" else seen.tmp_disk
-    yield _tmp_check("tmp", "limit", in_mode, facts.tmp_mb, f"{facts.mode} mode, before the first invocation")
+    note = f"{facts.mode} mode, before the first invocation"
+    note += ", with all assets" if facts.assets else ""
+    yield _tmp_check("tmp", "limit", in_mode, facts.tmp_mb, note)
     ok = seen.eager_seconds <= limits.INIT_TIMEOUT
     yield Check(
         "init", "limit", seen.eager_seconds, limits.INIT_TIMEOUT, "seconds", ok,
@@ -143,11 +148,13 @@ def _budgets(facts: Facts, budget: Budget, seen: Verdict) -> Iterator[Check]:
         ("slimmed", seen.slimmed, budget.slimmed_mb, limits.MB),
         ("tmp", in_mode, budget.tmp_mb, limits.MIB),
         ("zip", facts.zip_bytes, budget.zip_mb, limits.MB),
+        ("assets", sum(one.stored for one in seen.assets), budget.assets_mb, limits.MB),
     ):
         if measured is None or bound is None:
             continue
         ok = measured <= bound * unit
-        fix = _OWN_CODE if name == "zip" else f"{_largest(seen)} is the most: leave it out, or raise it"
+        most = _largest_asset(seen) if name == "assets" else _largest(seen)
+        fix = _OWN_CODE if name == "zip" else f"{most} is the most: leave it out, or raise it"
         yield Check(
             f"budget.{name}",
             "budget",
@@ -174,6 +181,32 @@ def _advice(facts: Facts, seen: Verdict) -> Iterator[Check]:
     if facts.mode == "stream":
         note = "once everything that is fetched on demand was asked for"
         yield _tmp_check("tmp.all", "advice", seen.tmp_all, facts.tmp_mb, note)
+    if facts.assets:
+        yield from _assets_advice(facts, seen)
+
+
+def _assets_advice(facts: Facts, seen: Verdict) -> Iterator[Check]:
+    """What assets cost where they are loaded whole, and where the handler asks for them in its init."""
+    seconds = seen.eager_seconds + seen.assets_seconds
+    ok = seconds <= limits.INIT_TIMEOUT
+    yield Check(
+        "init.assets", "advice", seconds, limits.INIT_TIMEOUT, "seconds", ok,
+        "if the handler waits for its assets while it is imported",
+        None if ok else "call runtime_shim.path in the handler instead, or use provisioned concurrency",
+    )  # fmt: skip
+    size, memory = sum(one.size for one in facts.assets), facts.memory_mb * limits.MIB
+    ok = size <= memory
+    yield Check(
+        "memory.assets", "advice", size, memory, "bytes", ok, "if all assets were loaded into memory",
+        None if ok else f"{_largest_asset(seen)} is the most: map it, or raise memory",
+    )  # fmt: skip
+
+
+def _largest_asset(seen: Verdict) -> str:
+    if not seen.assets:
+        return "nothing"
+    one = max(seen.assets, key=lambda one: one.stored)
+    return f"the asset {one.name} ({amount(one.stored)})"
 
 
 def _largest(seen: Verdict) -> str:

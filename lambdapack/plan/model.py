@@ -8,7 +8,7 @@ from typing import Literal, Protocol
 
 from runtime_shim._index import Index
 
-__all__ = ["Budget", "Check", "Facts", "Row", "Sized", "Verdict"]
+__all__ = ["AssetFacts", "Budget", "Check", "Facts", "Row", "Sized", "Verdict"]
 
 
 class Sized(Protocol):
@@ -36,6 +36,27 @@ class Sized(Protocol):
 
 
 @dataclass(frozen=True)
+class AssetFacts:
+    """An asset.
+
+    Attributes:
+        name: Its name.
+        fetch: ``start``: in the background of a cold start; ``use``: when it is first asked for.
+        stored: Its pack's frames, in bytes: what comes over the link.
+        stream: Its tar stream, in bytes.
+        size: Its files, in bytes.
+        files: How many there are.
+    """
+
+    name: str
+    fetch: str
+    stored: int
+    stream: int
+    size: int
+    files: int
+
+
+@dataclass(frozen=True)
 class Facts:
     """What is known about a function before it is deployed.
 
@@ -47,6 +68,7 @@ class Facts:
         zip_bytes, unzipped_bytes: The function's own zip; ``None`` before it is packaged.
         tmp_mb, memory_mb: The function's settings.
         mode: How the shim will work: ``stream`` or ``disk``.
+        assets: The function's assets.
     """
 
     index: Index
@@ -58,6 +80,7 @@ class Facts:
     tmp_mb: int = 512
     memory_mb: int = 1769
     mode: Literal["stream", "disk"] = "stream"
+    assets: tuple[AssetFacts, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -69,6 +92,7 @@ class Budget:
     slimmed_mb: float | None = None
     tmp_mb: float | None = None
     zip_mb: float | None = None
+    assets_mb: float | None = None
 
 
 @dataclass(frozen=True)
@@ -129,9 +153,12 @@ class Verdict:
             bytes touched by the trace and needed before the first invocation.
         without_lambdapack: What the function and all its dependencies would be unzipped, if known.
         tmp_stream, tmp_disk, tmp_all: /tmp that ``stream`` mode needs before the first invocation, that
-            ``disk`` mode needs, and that ``stream`` mode ends at once everything was asked for.
+            ``disk`` mode needs, and that ``stream`` mode ends at once everything was asked for; assets
+            included.
         hot_seconds, eager_seconds: Those bytes over Lambda's link.
         tmp_mb, memory_mb, mode: The settings that it was measured against.
+        assets: The function's assets.
+        assets_seconds: Those that are fetched at the start, over Lambda's link.
     """
 
     target: str
@@ -151,6 +178,8 @@ class Verdict:
     tmp_mb: int
     memory_mb: int
     mode: Literal["stream", "disk"]
+    assets: tuple[AssetFacts, ...] = ()
+    assets_seconds: float = 0.0
 
     @property
     def failed(self) -> tuple[Check, ...]:

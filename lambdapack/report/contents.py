@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from lambdapack.report.tables import table
+from lambdapack.assets import BuiltAsset
+from lambdapack.report.tables import assets_table, table
 from lambdapack.report.units import megabytes
 from runtime_shim._index import CLASS_NAMES, Index
 
@@ -51,8 +52,8 @@ def document(pack_id: str, path: Path, index: Index) -> dict[str, Any]:
     }
 
 
-def summary(pack_id: str, path: Path, index: Index) -> RenderableType:
-    """Sizes by band, by class and by top-level folder."""
+def summary(pack_id: str, path: Path, index: Index, assets: Sequence[BuiltAsset] = ()) -> RenderableType:
+    """Sizes by band, by class and by top-level folder; the assets beside it."""
     head = Text()
     for name, value in (
         ("id", pack_id),
@@ -64,7 +65,8 @@ def summary(pack_id: str, path: Path, index: Index) -> RenderableType:
     ):
         head.append(f"{name:<8}", style="bold")
         head.append(f"{value}\n")
-    return Group(head, _bands(index), "", _classes(index), "", _folders(index))
+    beside: list[RenderableType] = [assets_table(assets), ""] if assets else []
+    return Group(head, *beside, _bands(index), "", _classes(index), "", _folders(index))
 
 
 def listing(index: Index) -> Iterator[str]:

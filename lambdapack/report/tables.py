@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from lambdapack.assets import BuiltAsset
 from lambdapack.buildreport import BuildReport
 from lambdapack.model import SlimReport
 from lambdapack.report.units import megabytes
 
-__all__ = ["build_table"]
+__all__ = ["assets_table", "build_table", "table"]
 
 _SHOWN = 12
 
@@ -25,7 +27,7 @@ def table(*columns: str, title: str | None = None) -> Table:
     return made
 
 
-def build_table(report: BuildReport, directory: Path) -> RenderableType:
+def build_table(report: BuildReport, directory: Path, assets: Sequence[BuiltAsset] = ()) -> RenderableType:
     """What a build did: sizes by distribution, what was dropped, the pack."""
     parts: list[RenderableType] = [
         "",
@@ -39,6 +41,8 @@ def build_table(report: BuildReport, directory: Path) -> RenderableType:
     for path, reason in sorted(report.slim.reverted.items()):
         parts.append(Text(f"kept unstripped: {path} ({reason})", style="dim"))
     parts += [Text(f"warning: {line}", style="yellow") for line in report.restored]
+    if assets:
+        parts += [assets_table(assets), ""]
     parts.append(Text.assemble(("pack ", "bold"), str(directory / report.pack.file)))
     parts.append(Text.assemble(("id   ", "bold"), report.pack.id))
     return Group(*parts)
@@ -67,6 +71,14 @@ def _dropped(report: SlimReport) -> Table:
         rules[one.rule] = (files + one.files, size + one.bytes)
     for rule, (files, size) in sorted(rules.items(), key=lambda item: -item[1][1]):
         made.add_row(rule, f"{files:,}", megabytes(size))
+    return made
+
+
+def assets_table(assets: Sequence[BuiltAsset]) -> Table:
+    """One line an asset."""
+    made = table("asset", "files", "size", "pack")
+    for one in assets:
+        made.add_row(one.name, f"{one.files:,}", megabytes(one.unpacked_bytes), megabytes(one.bytes))
     return made
 
 

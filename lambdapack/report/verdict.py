@@ -6,6 +6,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from lambdapack import limits
 from lambdapack.plan import Check, Verdict
 from lambdapack.report.tables import table
 from lambdapack.report.units import megabytes
@@ -21,7 +22,17 @@ def verdict_tables(verdict: Verdict) -> RenderableType:
     failed = verdict.failed
     said = "fits" if verdict.ok else f"does not fit: {', '.join(check.name for check in failed)}"
     head = Text.assemble((f"{verdict.target} ", "bold"), (said, "green" if verdict.ok else "red"))
-    return Group(_rows(verdict), "", _checks(verdict), "", head)
+    assets: list[RenderableType] = [_assets(verdict), ""] if verdict.assets else []
+    return Group(_rows(verdict), "", *assets, _checks(verdict), "", head)
+
+
+def _assets(verdict: Verdict) -> Table:
+    made = table("asset", "files", "size", "over the link", "seconds")
+    for one in verdict.assets:
+        seconds = one.stored / limits.LINK_BYTES_PER_SECOND
+        name = one.name if one.fetch == "start" else f"{one.name} (when asked for)"
+        made.add_row(name, f"{one.files:,}", megabytes(one.size), megabytes(one.stored), f"{seconds:.1f}")
+    return made
 
 
 def _rows(verdict: Verdict) -> Table:

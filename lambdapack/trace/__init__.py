@@ -43,6 +43,7 @@ def run(
     code: str,
     *,
     search: Sequence[Path] = (),
+    assets: Mapping[str, Path] | None = None,
     environment: Mapping[str, str] | None = None,
     timeout: float = 300,
     elsewhere: Worker | None = None,
@@ -59,6 +60,7 @@ def run(
         interpreter: The target's Python.
         code: What ``python -c`` would run.
         search: Further folders to import from, e.g. the handler's.
+        assets: Name -> file or folder that ``runtime_shim.path`` gives the code.
         environment: Variables that the code sees.
         timeout: Seconds until the code is ended.
         elsewhere: Runs the worker where ``interpreter`` is, if that is not this machine.
@@ -77,6 +79,7 @@ def run(
         request = {
             "root": str(tree.root.resolve()),
             "search": [str(path.resolve()) for path in search],
+            "assets": {name: str(path.resolve()) for name, path in (assets or {}).items()},
             "code": code,
             "cwd": str(_made(work / "cwd")),
             "log": str(work / "log"),

@@ -54,6 +54,10 @@ def _run_code(request: dict[str, Any], opened: int) -> int:
     sys.path[:0] = [root, *request["search"]]
     sys.argv = ["-c"]
     os.chdir(request["cwd"])
+    if request.get("assets"):
+        # As the shim reads it where there is no pack.
+        named = ["%s=%s" % pair for pair in sorted(request["assets"].items())]
+        os.environ["LAMBDAPACK_ASSETS"] = os.pathsep.join(named)
     log = os.open(request["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     os.dup2(log, 1)
     os.dup2(log, 2)

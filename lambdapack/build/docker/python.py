@@ -254,8 +254,12 @@ class ImagePython:
         """
         folder = self._folder()
         search = [f"{folder}/search{number}" for number, _ in enumerate(request["search"])]
+        assets = {
+            name: f"{folder}/assets/{name}/{Path(path).name}" for name, path in request["assets"].items()
+        }
         moved = {
             **request,
+            "assets": assets,
             "root": f"{folder}/tree",
             "search": search,
             "cwd": f"{folder}/cwd",
@@ -264,6 +268,7 @@ class ImagePython:
         places = {
             f"{folder}/tree": Path(request["root"]),
             **dict(zip(search, map(Path, request["search"]), strict=True)),
+            **{place: Path(request["assets"][name]) for name, place in assets.items()},
         }
         members = self._traced(folder, moved, places, worker)
         self._container.put(members, doing="bringing the tree into the image")
@@ -303,10 +308,12 @@ class ImagePython:
         yield f"{below}/cwd", None
         yield f"{below}/result", None
         for place, source in places.items():
+            inside = place.removeprefix(f"{WORK}/")
+            if source.is_file():
+                yield inside, source
             for path in sorted(source.rglob("*")):
                 if path.is_file():
-                    relative = path.relative_to(source).as_posix()
-                    yield f"{place.removeprefix(f'{WORK}/')}/{relative}", path
+                    yield f"{inside}/{path.relative_to(source).as_posix()}", path
 
 
 def _outfit(tools: Path) -> Iterator[Member]:

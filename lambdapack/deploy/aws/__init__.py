@@ -97,6 +97,9 @@ def deploy(
     observed = observe(spec.name, clients, progress=progress)
     if spec.location is not None:
         _check_pack(spec.location, observed, clients, progress)
+    for asset in spec.assets:
+        if asset.location is not None:
+            _check_pack(asset.location, observed, clients, progress, what=f"the asset {asset.name}")
     calls = plan(spec, observed, options)
     if dry_run:
         return _deployment(spec.name, observed, calls)
@@ -135,6 +138,8 @@ def rollback(
     version = observed.version(str(target))
     if version is not None and version.pack is not None:
         _check_pack(version.pack, observed, clients, progress)
+        for asset, location in version.assets.items():
+            _check_pack(location, observed, clients, progress, what=f"the asset {asset}")
     if not dry_run:
         execute(calls, clients, progress=progress)
         observed = replace(observed, alias=target)
@@ -191,26 +196,28 @@ def _deployment(name: str, observed: Observed, calls: tuple[ApiCall, ...]) -> De
     )
 
 
-def _check_pack(location: Location, observed: Observed, clients: Clients, progress: Progress) -> None:
+def _check_pack(
+    location: Location, observed: Observed, clients: Clients, progress: Progress, *, what: str = "the pack"
+) -> None:
     from botocore.exceptions import ClientError  # noqa: PLC0415 - slow
 
     where = f"s3://{location.bucket}/{location.key}"
-    with explained(f"looking for the pack at {where}", action="s3:GetObject", resource=where):
+    with explained(f"looking for {what} at {where}", action="s3:GetObject", resource=where):
         try:
             clients["s3"].head_object(Bucket=location.bucket, Key=location.key)
         except ClientError as error:
             code = code_of(error)
             if code in ("404", "NoSuchKey", "NoSuchBucket"):
                 raise ConfigurationError(
-                    f"the pack is not at {where}, where the function would look for it",
+                    f"{what} is not at {where}, where the function would look for it",
                     hint="lambdapack push puts it there",
                 ) from error
             if code not in ("403", "AccessDenied"):
                 raise
             # The function reads it with a role of its own.
-            progress.warn(f"cannot check that the pack is at {where}: no permission to read it")
+            progress.warn(f"cannot check that {what} is at {where}: no permission to read it")
     if location.region != observed.account.region:
         progress.warn(
-            f"the pack is in {location.region} and the function in {observed.account.region}: each cold "
+            f"{what} is in {location.region} and the function in {observed.account.region}: each cold "
             "start pays for the distance, in time and in transfer"
         )

@@ -109,13 +109,19 @@ class FunctionState:
 
 @dataclass(frozen=True)
 class VersionState:
-    """A published version: its number and the pack that its description names."""
+    """A published version: its number, the pack that its description names, and its assets by name."""
 
     number: str
     state: FunctionState
     description: str
     pack: Location | None = None
     pack_id: str | None = None
+    assets: Mapping[str, Location] = field(default_factory=dict)
+
+    @property
+    def packs(self) -> tuple[Location, ...]:
+        """All that it reads: its pack and its assets."""
+        return (*([self.pack] if self.pack else []), *self.assets.values())
 
 
 @dataclass(frozen=True)

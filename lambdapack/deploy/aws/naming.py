@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from lambdapack.deploy.aws.models import Account
+from lambdapack.deploy.recorded import recorded
 from lambdapack.errors import ConfigurationError
 from lambdapack.model import Location
 
 __all__ = [
     "POLICY",
     "TRUST",
+    "assets_of",
     "describe",
     "log_group",
     "pack_arn",
@@ -111,6 +113,19 @@ def pack_of(description: str) -> tuple[str, Location] | None:
         return None
     pack_id, bucket, prefix, region = found.groups()
     return pack_id, Location(bucket, prefix + _suffix(pack_id), region)
+
+
+def assets_of(
+    environment: Mapping[str, str], pack: Location | None, pack_id: str | None
+) -> dict[str, Location]:
+    """Name -> place of the assets that a version's environment records; they lie beside its pack."""
+    if pack is None or pack_id is None:
+        return {}
+    prefix = pack.key.removesuffix(_suffix(pack_id))
+    return {
+        name: Location(pack.bucket, prefix + _suffix(asset), pack.region)
+        for name, asset in recorded(environment).items()
+    }
 
 
 def _suffix(pack_id: str) -> str:

@@ -105,7 +105,9 @@ def _versions(name: str, clients: Clients) -> tuple[VersionState, ...]:
     for item in sorted(found, key=lambda item: int(item["Version"])):
         description = str(item.get("Description", ""))
         pack_id, pack = naming.pack_of(description) or (None, None)
-        versions.append(VersionState(str(item["Version"]), _state(item), description, pack, pack_id))
+        state = _state(item)
+        assets = naming.assets_of(state.settings["Environment"]["Variables"], pack, pack_id)
+        versions.append(VersionState(str(item["Version"]), state, description, pack, pack_id, assets))
     return tuple(versions)
 
 

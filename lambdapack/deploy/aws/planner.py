@@ -62,8 +62,8 @@ def plan_rollback(name: str, observed: Observed, to: str | None = None) -> tuple
     """
     target = _rollback_target(name, observed, to)
     calls: list[ApiCall] = []
-    if target.pack is not None and not _may_read(target.pack, observed):
-        calls += _policy(name, observed, [target.pack, *_kept_packs(observed)])
+    if not all(_may_read(pack, observed) for pack in target.packs):
+        calls += _policy(name, observed, [*target.packs, *_kept_packs(observed)])
     return (*calls, *_alias(name, target.number, observed))
 
 
@@ -115,7 +115,8 @@ def _role(spec: FunctionSpec, observed: Observed) -> tuple[str | Result, list[Ap
     name = naming.role_name(spec.name, observed.account.region)
     trust = {"PolicyDocument": json.dumps(naming.TRUST)}
     # The new pack first: should there be more than the policy holds, it is the oldest that goes.
-    packs = [*([spec.location] if spec.location else []), *_kept_packs(observed)]
+    own = (spec.location, *(asset.location for asset in spec.assets))
+    packs = [*(pack for pack in own if pack), *_kept_packs(observed)]
     calls = []
     if observed.role is None:
         calls.append(
@@ -155,12 +156,12 @@ def _policy(name: str, observed: Observed, packs: list[Location]) -> Iterator[Ap
 
 
 def _kept_packs(observed: Observed) -> list[Location]:
-    """Packs of the published versions, the live one's first, then from the newest.
+    """Packs and assets of the published versions, the live one's first, then from the newest.
 
     A version can be called, or rolled back to, as long as it is there, so its pack stays readable.
     """
-    live = [version.pack for version in observed.versions if version.number == observed.alias]
-    return [pack for pack in (*live, *(version.pack for version in reversed(observed.versions))) if pack]
+    live = [version for version in observed.versions if version.number == observed.alias]
+    return [pack for version in (*live, *reversed(observed.versions)) for pack in version.packs]
 
 
 def _logs(name: str, observed: Observed, options: Options) -> Iterator[ApiCall]:
