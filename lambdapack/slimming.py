@@ -47,7 +47,7 @@ class Runner:
         self.loads = self.python if self.native and workshop.runs_here else None
         self._elsewhere = workshop.trace_elsewhere
         self._options = options.trace
-        self._requested = lock.requested
+        self.requested = lock.requested
         self._work = work
         self._progress = progress
         self._code: str | None = None
@@ -58,7 +58,7 @@ class Runner:
             self._progress.note(
                 f"no Python for {tree.target.arch} runs on this machine: files are ordered by the heuristic"
             )
-            return trace_stage.heuristic(tree, self._requested)
+            return trace_stage.heuristic(tree, self.requested)
         if self._code is None:
             self._code = self._what(tree)
         return trace_stage.run(
@@ -87,7 +87,7 @@ class Runner:
     def _what(self, tree: Tree) -> str:
         if self._options.handler:
             return _call(self._options.handler, self._options.event)
-        return self._options.code or trace_stage.default_code(tree, self._requested)
+        return self._options.code or trace_stage.default_code(tree, self.requested)
 
     def _search(self) -> tuple[Path, ...]:
         if self._options.handler is None or self._options.source is None:
@@ -177,6 +177,7 @@ class _Proof:
             interpreter=self._runner.loads,
             options=self._options,
             restore=frozenset(self._reasons),
+            requested=self._runner.requested,
             progress=self._progress,
         )
 

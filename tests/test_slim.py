@@ -24,6 +24,8 @@ from lambdapack.model import SlimReport, Trace, Tree
 from lambdapack.progress import QUIET, Advance
 from lambdapack.slim import SlimOptions, rule_names, slim, stripping
 from lambdapack.slim.globs import matcher
+from lambdapack.slim.packages import PACKAGE_RULES
+from lambdapack.slim.rules import RULES
 from lambdapack.target import Target
 
 OWN = ".".join(map(str, sys.version_info[:2]))
@@ -126,7 +128,8 @@ def full_tree(root: Path) -> Tree:
 
 def test_every_rule_is_covered_here() -> None:
     """A new rule needs files in these tests."""
-    assert set(BY_RULE) == set(rule_names())
+    assert set(BY_RULE) == {rule.name for rule in RULES}
+    assert set(rule_names()) == {*BY_RULE, *(rule.name for rule in PACKAGE_RULES)}
 
 
 def test_rules_drop_what_they_name_and_nothing_else(tmp_path: Path) -> None:

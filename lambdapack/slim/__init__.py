@@ -16,6 +16,7 @@ from lambdapack.interpreter import Interpreter
 from lambdapack.model import SlimReport, Trace, Tree
 from lambdapack.progress import QUIET, Progress
 from lambdapack.slim.accounts import SOURCES, STRIP, account, changes, owners_of
+from lambdapack.slim.packages import PACKAGE_RULES
 from lambdapack.slim.records import write_records
 from lambdapack.slim.restoring import Changes, Group
 from lambdapack.slim.rules import RULES
@@ -49,7 +50,7 @@ class SlimOptions:
 
 def rule_names() -> tuple[str, ...]:
     """The names that ``disable`` knows."""
-    return tuple(rule.name for rule in RULES)
+    return tuple(rule.name for rule in (*RULES, *PACKAGE_RULES))
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,7 @@ def cut(
     interpreter: Interpreter | None,
     options: SlimOptions,
     restore: Collection[Group] = (),
+    requested: Collection[str] = (),
     progress: Progress = QUIET,
 ) -> Cut:
     """Make a slimmed copy of a tree: rules, stripping, bytecode.
@@ -105,6 +107,7 @@ def cut(
             loaded, and bytecode that is missing stays missing.
         options: The user's wishes.
         restore: Rules and the distributions in which they do not apply.
+        requested: Distributions that the user asked for.
         progress: Told about each step.
 
     Raises:
@@ -118,7 +121,14 @@ def cut(
         part = work / "tree"
         part.mkdir(mode=0o755)
         made = _cut(
-            tree, part, trace, interpreter=interpreter, options=options, restore=restore, progress=progress
+            tree,
+            part,
+            trace,
+            interpreter=interpreter,
+            options=options,
+            restore=restore,
+            requested=requested,
+            progress=progress,
         )
         part.replace(destination)
     finally:
@@ -149,6 +159,7 @@ def _cut(
     interpreter: Interpreter | None,
     options: SlimOptions,
     restore: Collection[Group],
+    requested: Collection[str],
     progress: Progress,
 ) -> Cut:
     root, tag = tree.root, tree.target.cache_tag
@@ -164,6 +175,7 @@ def _cut(
         drop=options.drop,
         disable=options.disable,
         restore=restore,
+        requested=requested,
     )
     kept = [path for path in paths if path not in selection.dropped]
     stripped = Stripped()

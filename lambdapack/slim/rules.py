@@ -20,6 +20,9 @@ class Rule:
             modules that are imported do.
         globs: Patterns over the path (``slim.globs``).
         magic: Only files that begin with these bytes.
+        distributions: Only files of these, by canonical name; of any where empty.
+        needed_by: Only where one of these is installed too and the user asked for none of
+            ``distributions``: those are then there for its sake alone.
     """
 
     name: str
@@ -28,6 +31,8 @@ class Rule:
     whole: bool = False
     globs: tuple[str, ...] = ()
     magic: bytes = b""
+    distributions: tuple[str, ...] = ()
+    needed_by: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from lambdapack.imports import imports, module_name
 from lambdapack.slim.globs import matcher
+from lambdapack.slim.packages import PACKAGE_RULES
 from lambdapack.slim.rules import EXEMPTIONS, RULES, Rule
 
 __all__ = ["USER_RULE", "Selection", "cached_name", "select", "source_name"]
@@ -58,6 +59,7 @@ def select(
     drop: Iterable[str] = (),
     disable: Collection[str] = (),
     restore: Collection[tuple[str, str]] = (),
+    requested: Collection[str] = (),
 ) -> Selection:
     """Decide for every file.
 
@@ -74,8 +76,9 @@ def select(
         keep, drop: Patterns (``slim.globs``).
         disable: Names of rules that do not apply.
         restore: Names of rules and the distributions in which they do not apply.
+        requested: Distributions that the user asked for; the others are there for their sake.
     """
-    rules = [rule for rule in RULES if rule.name not in disable]
+    rules = [rule for rule in (*RULES, *_applying(owners, requested)) if rule.name not in disable]
     user = matcher(drop)
     kept, exempt = matcher(keep), _exempt(root, paths, owners)
     hot = {source_name(path) or path for path in touched}
@@ -84,7 +87,7 @@ def select(
     find = [(rule, _matches(rule)) for rule in rules]
     sources = [path for path in paths if source_name(path) is None]
     for path in sources:
-        name = USER_RULE if user(path) else _rule_for(root, path, find)
+        name = USER_RULE if user(path) else _rule_for(root, path, owners[path], find)
         if (
             name is None
             or (name, owners[path]) in restore
@@ -107,8 +110,23 @@ def _matches(rule: Rule) -> Callable[[str], bool]:
     return lambda path: by_glob(path) or not rule.folders.isdisjoint(path.split("/")[:-1])
 
 
-def _rule_for(root: Path, path: str, rules: Iterable[tuple[Rule, Callable[[str], bool]]]) -> str | None:
+def _applying(owners: Mapping[str, str], requested: Collection[str]) -> Iterator[Rule]:
+    """The rules for packages that are in the tree."""
+    there = set(owners.values())
+    for rule in PACKAGE_RULES:
+        wanted = not rule.needed_by or (
+            not there.isdisjoint(rule.needed_by) and set(requested).isdisjoint(rule.distributions)
+        )
+        if wanted and not there.isdisjoint(rule.distributions):
+            yield rule
+
+
+def _rule_for(
+    root: Path, path: str, owner: str, rules: Iterable[tuple[Rule, Callable[[str], bool]]]
+) -> str | None:
     for rule, matches in rules:
+        if rule.distributions and owner not in rule.distributions:
+            continue
         if matches(path) and _starts_with(root / path, rule.magic):
             return rule.name
     return None

@@ -1,0 +1,1 @@
+"""What slimming and packing save on the heavy packages of PyPI: ``python -m benchmarks.slimming``."""
