@@ -2,6 +2,12 @@
 
 Pure arithmetic over sizes. The constants are measured on spaCy and its English model (143 MB slimmed, of
 which 120 MB hot): larger frames compress better, smaller ones arrive and can be used earlier.
+
+A cut depends on what is near it and not on how much came before, so that a distribution that changes its
+size does not move every later cut, and the frames that hold nothing of it keep their bytes: a build takes
+them from its cache. Between large files, which have frames of their own, the next cut is the file with the
+lowest **rank** among those at which a frame of allowed size could end; ranks are those of hashes, so two
+builds that began a frame at different places soon cut at the same file again.
 """
 
 from __future__ import annotations
@@ -15,12 +21,24 @@ from lambdapack.pack.layout import Band
 
 __all__ = ["Frame", "Span", "cut"]
 
-FIRST_SIZES = (MIB // 2, MIB)
+
+@dataclass(frozen=True)
+class Sizes:
+    """How large a frame of small files may be; at least twice as large as it must be."""
+
+    least: int
+    most: int
+
+
+FIRST_SIZES = (Sizes(MIB // 4, MIB // 2), Sizes(MIB // 2, MIB))
 """The first frames: the first import begins when the first of them is in place."""
-HOT_SIZE = 4 * MIB
-REST_SIZE = 8 * MIB
-LAZY_SIZE = 2 * MIB
+HOT_SIZES = Sizes(2 * MIB, 5 * MIB)
+REST_SIZES = Sizes(4 * MIB, 8 * MIB)
+LAZY_SIZES = Sizes(MIB, 5 * MIB // 2)
 """Fetched on demand, one at a time: a request costs more than its 0.4 MB, and 1 MiB compresses 3 % worse."""
+LARGE = {Band.HOT: 4 * MIB, Band.REST: 4 * MIB}
+LARGE_LAZY = 2 * MIB
+"""A file above this has frames of its own."""
 PIECE_MAX = 8 * MIB
 """A large file must come whole before it is of any use, so its frames may be large; not larger than
 this, because its frames are decompressed side by side."""
@@ -35,12 +53,14 @@ class Span:
         offset: Offset of the content's first byte; the two are never in different frames.
         end: Offset past the padding.
         band: When the file is needed.
+        rank: How readily a frame begins with this file, the lowest first; of its path alone.
     """
 
     start: int
     offset: int
     end: int
     band: Band
+    rank: tuple[int, bytes] = (0, b"")
 
 
 @dataclass(frozen=True)
@@ -53,7 +73,7 @@ class Frame:
 
 
 def cut(spans: Sequence[Span], end: int) -> list[Frame]:
-    """Cut a tar stream at the bands, at the target sizes, and inside large files.
+    """Cut a tar stream at the bands, inside large files, and between runs of small ones.
 
     Args:
         spans: The files, consecutive from 0, band after band.
@@ -69,25 +89,45 @@ def cut(spans: Sequence[Span], end: int) -> list[Frame]:
 
 def _cut_band(spans: Sequence[Span], band: Band) -> Iterator[tuple[int, int]]:
     sizes = _sizes(band)
-    start = stop = spans[0].start
-    size = next(sizes)
-    for span in spans:
-        large = span.end - span.start > max(size, HOT_SIZE if band.eager else LAZY_SIZE)
-        if stop > start and (large or span.end - start > size):
-            yield start, stop
-            start, size = stop, next(sizes)
-        stop = span.end
-        if large:
-            *pieces, (start, stop) = _pieces(span)
-            yield from pieces
-    yield start, stop
+    large = LARGE.get(band, LARGE_LAZY)
+    for is_large, group in groupby(spans, key=lambda span: span.end - span.start > large):
+        if is_large:
+            for span in group:
+                yield from _pieces(span)
+        else:
+            yield from _runs(list(group), sizes)
 
 
-def _sizes(band: Band) -> Iterator[int]:
+def _sizes(band: Band) -> Iterator[Sizes]:
     if band is Band.HOT:
         yield from FIRST_SIZES
     while True:
-        yield HOT_SIZE if band is Band.HOT else REST_SIZE if band is Band.REST else LAZY_SIZE
+        yield HOT_SIZES if band is Band.HOT else REST_SIZES if band is Band.REST else LAZY_SIZES
+
+
+def _runs(spans: Sequence[Span], sizes: Iterator[Sizes]) -> Iterator[tuple[int, int]]:
+    """Cut consecutive small files at the ranks."""
+    first, end = 0, spans[-1].end
+    for size in sizes:
+        start = spans[first].start
+        if end - start <= size.most or first == len(spans) - 1:
+            yield start, end
+            return
+        first = _next_cut(spans, first, size)
+        yield start, spans[first].start
+
+
+def _next_cut(spans: Sequence[Span], first: int, size: Sizes) -> int:
+    """Number of the file that the next frame begins with; what is left is no crumb either."""
+    start, end = spans[first].start, spans[-1].end
+    lowest, highest = start + size.least, min(start + size.most, end - size.least)
+    after = range(first + 1, len(spans))
+    inside = [number for number in after if lowest <= spans[number].start <= highest]
+    if inside:
+        return min(inside, key=lambda number: (spans[number].rank, number))
+    # No file begins in there: so the frame ends early rather than get too large.
+    fitting = [number for number in after if spans[number].start <= start + size.most]
+    return fitting[-1] if fitting else first + 1
 
 
 def _pieces(span: Span) -> Iterable[tuple[int, int]]:
