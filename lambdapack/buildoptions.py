@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cache
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ from lambdapack.slim import SlimOptions
 from lambdapack.target import Target
 from runtime_shim import _index
 
-__all__ = ["BuildOptions", "TraceOptions", "describe", "digest"]
+__all__ = ["BuildOptions", "TraceOptions", "describe", "digest", "tool_digest", "version_of"]
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ class BuildOptions:
 def describe(options: BuildOptions) -> dict[str, Any]:
     """What was asked of the stages, as build.json shows it. No path: a folder changes no byte."""
     trace = asdict(options.trace)
-    trace["source"] = _source_digest(options.trace)
+    trace["source"] = _source_digest(options)
     del trace["assets"]
     return {
         "exclude": list(options.exclude),
@@ -93,17 +95,38 @@ def describe(options: BuildOptions) -> dict[str, Any]:
     }
 
 
-def _source_digest(trace: TraceOptions) -> str | None:
-    """SHA-256 over the Python files of a traced handler, whose imports decide the order of the pack."""
-    if trace.handler is None or trace.source is None:
+def _source_digest(options: BuildOptions) -> str | None:
+    """SHA-256 over the files of a traced handler, which may read any of them to decide what it imports."""
+    source = options.trace.source
+    if options.trace.handler is None or source is None:
         return None
     digest = hashlib.sha256()
-    for path in sorted(trace.source.rglob("*.py")):
-        name = path.relative_to(trace.source)
-        if not any(part.startswith(".") for part in name.parts):
-            digest.update(f"{name.as_posix()}\0{path.stat().st_size}\0".encode())
-            digest.update(path.read_bytes())
+    for path in sorted(_sources(source, options.output.resolve())):
+        digest.update(f"{path.relative_to(source).as_posix()}\0{path.stat().st_size}\0".encode())
+        digest.update(path.read_bytes())
     return digest.hexdigest()
+
+
+def _sources(source: Path, output: Path) -> Iterator[Path]:
+    """Files of a handler's folder: not hidden ones, nor what a tool made there, nor our own."""
+    for folder, folders, names in os.walk(source):
+        here = Path(folder)
+        folders[:] = [
+            name
+            for name in folders
+            if not name.startswith(".")
+            and name not in _NOT_SOURCES
+            and not (here / name / "pyvenv.cfg").exists()
+            and (here / name).resolve() != output
+        ]
+        for name in names:
+            made = name.startswith(".") or name in _NOT_SOURCES or name.endswith(_ARCHIVES)
+            if not made and (here / name).is_file():
+                yield here / name
+
+
+_NOT_SOURCES = frozenset(("__pycache__", "node_modules", "dist", "lambdapack.toml"))
+_ARCHIVES = (".pyc", ".zip", ".tar.zst")
 
 
 def digest(
@@ -111,8 +134,9 @@ def digest(
 ) -> str:
     """SHA-256 over everything that decides the bytes of a build; ``identity`` is the builder's."""
     inputs = {
-        "tool": _tool_digest(),
-        "zstandard": zstandard.__version__,
+        "tool": tool_digest(),
+        "zstandard": [zstandard.__version__, zstandard.backend, *zstandard.ZSTD_VERSION],
+        "pip": version_of("pip"),
         "target": str(options.target),
         "glibc": lock.glibc,
         "lock": lock.digest,
@@ -120,18 +144,35 @@ def digest(
         "builder": [options.builder, dict(identity or {})],
         "python": [python.version, python.machine],
         "options": describe(options),
+        "assets": {name: _asset(path) for name, path in options.trace.assets.items()},
     }
     return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
 
 
+def _asset(path: Path) -> list[tuple[str, int, int]]:
+    """Names, sizes and times of the files of an asset, which the traced code may load: they may be large."""
+    files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+    found = [(file.relative_to(path).as_posix(), file.stat()) for file in files if file.exists()]
+    return [(name, status.st_size, status.st_mtime_ns) for name, status in found]
+
+
+def version_of(name: str) -> str:
+    """Of an installed distribution; empty where it is not."""
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return ""
+
+
 @cache
-def _tool_digest() -> str:
+def tool_digest() -> str:
     """SHA-256 of the code that makes packs: a version number stays the same while it is worked on."""
     digest = hashlib.sha256(lambdapack.__version__.encode())
     root = Path(lambdapack.__file__).parent
-    for path in sorted(root.rglob("*.py")):
-        if path.relative_to(root).parts[0] not in _NOT_IN_A_PACK:
-            digest.update(path.read_bytes())
+    for path in sorted((*root.rglob("*.py"), *root.rglob("*.json"))):
+        name = path.relative_to(root)
+        if name.parts[0] not in _NOT_IN_A_PACK:
+            digest.update(f"{name.as_posix()}\0".encode() + path.read_bytes())
     digest.update(Path(_index.__file__).read_bytes())
     return digest.hexdigest()
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +89,8 @@ class BuildReport:
         seconds: Stage -> seconds.
         libraries: Shared libraries of the build image that the pack carries because Lambda lacks them.
         lacking: Shared libraries that its files ask for and that nobody has.
+        reuse: What the build cache gave: ``distributions``, ``frames`` and so on -> how many came from it
+            (``reused``) of how many (``all``).
     """
 
     tool: str
@@ -108,6 +110,7 @@ class BuildReport:
     seconds: Mapping[str, float]
     libraries: tuple[SystemLibrary, ...] = ()
     lacking: tuple[Lacking, ...] = ()
+    reuse: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
 
 def to_json(report: BuildReport) -> dict[str, Any]:

@@ -5,145 +5,230 @@ The stages know nothing of each other; this is where their values meet.
 
 from __future__ import annotations
 
-import os
-import shutil
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import mkdtemp
+from typing import Literal
 
 import lambdapack
 from lambdapack import build as build_stage
-from lambdapack import buildreport, pack, syslibs
+from lambdapack import buildcache, buildreport, pack, syslibs
 from lambdapack import lock as lock_stage
+from lambdapack.buildcache import Builds, Store
+from lambdapack.buildfolder import publish, sound, workspace
 from lambdapack.buildoptions import BuildOptions, TraceOptions, describe, digest
 from lambdapack.buildreport import BuildReport, BuiltDistribution, PackFacts
-from lambdapack.errors import ConfigurationError, LambdapackError
+from lambdapack.installing import install
+from lambdapack.interpreter import Interpreter
 from lambdapack.model import Lock, SlimReport, Tree
 from lambdapack.progress import QUIET, Progress
+from lambdapack.resolving import Resolving
 from lambdapack.slimming import Runner, slim
 from runtime_shim._index import ARENA
 
-__all__ = ["BuildOptions", "Built", "TraceOptions", "build"]
+__all__ = ["BuildOptions", "Built", "Reuse", "TraceOptions", "build"]
+
+
+@dataclass(frozen=True)
+class Reuse:
+    """What a build may take from earlier ones.
+
+    Attributes:
+        cache: Whether it looks into the build cache and keeps there what it makes.
+        lock: Whether a lock that was resolved some hours ago is taken for today's.
+        limit: Bytes that the build cache may hold afterwards.
+    """
+
+    cache: bool = True
+    lock: bool = True
+    limit: int = buildcache.LIMIT
 
 
 @dataclass(frozen=True)
 class Built:
-    """A build's outcome; ``reused`` where an earlier one was found to be the same."""
+    """A build's outcome.
+
+    Attributes:
+        report: What ``build.json`` says.
+        directory: Where it is.
+        reused: Whether an earlier build was found to be the same.
+        source: Where that was: ``output``, the folder itself, or ``cache``; empty where it was built.
+        lock_age: Seconds since its lock was resolved; ``None`` where it was resolved now.
+    """
 
     report: BuildReport
     directory: Path
     reused: bool
+    source: Literal["", "output", "cache"] = ""
+    lock_age: float | None = None
 
 
 def build(
-    options: BuildOptions, *, cache_dir: Path, jobs: int | None = None, progress: Progress = QUIET
+    options: BuildOptions,
+    *,
+    cache_dir: Path,
+    reuse: Reuse = Reuse(),
+    jobs: int | None = None,
+    progress: Progress = QUIET,
 ) -> Built:
-    """Build a pack into ``options.output``; an earlier build there of the very same inputs is reused.
+    """Build a pack into ``options.output``; an earlier build of the very same inputs is reused.
 
     Raises:
         LambdapackError: A stage failed; nothing of it is left in ``options.output``.
     """
     requirements = lock_stage.read_requirements(options.requirements, options.files)
-    clock = _Clock()
     builder, reason = build_stage.choose(
         options.builder, options.target, image=options.image, limits=options.limits
     )
     progress.note(f"builder: {builder.name} ({reason})")
-    with builder.open(
-        options.target, sources=requirements.options, cache_dir=cache_dir, progress=progress
-    ) as workshop:
-        with clock.stage("lock"):
-            lock = lock_stage.resolve(
-                requirements,
-                options.target,
-                workshop.interpreter,
-                glibc=options.glibc,
-                exclude=options.exclude,
-                cache_dir=cache_dir,
-                place=workshop.place,
-                progress=progress,
-            )
+    store = buildcache.open_store(cache_dir, progress, enabled=reuse.cache)
+    locks = buildcache.Locks(store)
+    resolving = Resolving(options, requirements, locks, refresh=not reuse.lock)
+    identity, python = builder.identify(options.target, progress=progress)
+    python = python or locks.interpreter(identity)
+    with store.in_use():
+        known = resolving.earlier(python, identity, progress) if python else None
+        task = _Task(options, requirements.lines, {"name": builder.name, "reason": reason}, store)
+        if python and known:
+            found = task.earlier(known.lock, python, identity, progress)
+            if found is not None:
+                return replace(found, lock_age=known.seconds)
+        with builder.open(
+            options.target, sources=requirements.options, cache_dir=cache_dir, progress=progress
+        ) as workshop:
+            if workshop.identity:
+                locks.keep_interpreter(workshop.identity, workshop.interpreter)
+            clock = _Clock()
+            with clock.stage("lock"):
+                lock = (
+                    known.lock
+                    if known
+                    else resolving.resolve(workshop, cache_dir=cache_dir, progress=progress)
+                )
+            found = task.earlier(lock, workshop.interpreter, workshop.identity, progress)
+            built = found or task.build(lock, workshop, clock=clock, jobs=jobs, progress=progress)
+        store.sweep()
+    if reuse.cache and not built.reused:
+        buildcache.prune(cache_dir, max_bytes=reuse.limit, builds_only=True)
+    return replace(built, lock_age=known.seconds if known else None)
+
+
+class _Task:
+    """One build, once its requirements are read.
+
+    Args:
+        options: The build's.
+        lines: The requirements, for the report.
+        builder: Its name and why it was chosen, for the report.
+        store: The build cache.
+    """
+
+    def __init__(
+        self, options: BuildOptions, lines: tuple[str, ...], builder: Mapping[str, str], store: Store
+    ) -> None:
+        self._options = options
+        self._lines = lines
+        self._builder = builder
+        self._store = store
+        self._builds = Builds(store)
+
+    def earlier(
+        self, lock: Lock, python: Interpreter, identity: Mapping[str, str], progress: Progress
+    ) -> Built | None:
+        """A build of the same inputs: in the output folder or, copied there, from the cache."""
+        output, inputs = self._options.output, digest(self._options, lock, python, identity)
+        report = sound(output, inputs)
+        if report is not None:
+            progress.note(f"nothing changed since the last build in {output}: reused")
+            return Built(report, output, reused=True, source="output")
+        with workspace(output) as work:
+            copied = self._builds.copy(inputs, work / "pack")
+            report = sound(work / "pack", inputs) if copied else None
+            if report is None:
+                return None
+            # Other words may ask for the same: those of this time stand in build.json.
+            said = {**report.builder, **self._builder}
+            report = replace(report, requirements=self._lines, builder=said)
+            publish(copied, report, output)
+        progress.note("nothing changed since an earlier build: taken from the cache")
+        return Built(report, output, reused=True, source="cache")
+
+    def build(
+        self,
+        lock: Lock,
+        workshop: build_stage.Workshop,
+        *,
+        clock: _Clock,
+        jobs: int | None,
+        progress: Progress,
+    ) -> Built:
+        """Build it, with what the cache has of its parts."""
+        options, store = self._options, self._store
         inputs = digest(options, lock, workshop.interpreter, workshop.identity)
-        earlier = _earlier(options.output, inputs)
-        if earlier is not None:
-            progress.note(f"nothing changed since the last build in {options.output}: reused")
-            return Built(earlier, options.output, reused=True)
-        return _build(
-            options,
-            lines=requirements.lines,
-            lock=lock,
-            workshop=workshop,
-            builder={"name": builder.name, "reason": reason, **workshop.identity},
-            inputs=inputs,
-            clock=clock,
-            jobs=jobs,
-            progress=progress,
-        )
-
-
-def _build(
-    options: BuildOptions,
-    *,
-    lines: tuple[str, ...],
-    lock: Lock,
-    workshop: build_stage.Workshop,
-    builder: Mapping[str, str],
-    inputs: str,
-    clock: _Clock,
-    jobs: int | None,
-    progress: Progress,
-) -> Built:
-    with _workspace(options.output) as work:
-        with clock.stage("install"):
-            tree = workshop.install(lock, work / "tree", progress=progress)
-        with clock.stage("bytecode"):
-            workshop.compile_tree(tree.root, jobs=jobs, progress=progress)
-        runner = Runner(options, lock, workshop, work, progress)
-        has, searched = syslibs.provided(options.target), builder["name"] == "docker"
-        with clock.stage("trace"), syslibs.explained(tree.lacking, has, image=searched):
-            trace = runner.trace(tree)
-        syslibs.tell(tree.lacking, has, trace.files, progress, image=searched)
-        with clock.stage("slim"):
-            slimmed = slim(tree, trace, options.slim, runner=runner, work=work, progress=progress)
-        with clock.stage("pack"):
-            made = pack.write(
-                slimmed.tree,
-                trace,
-                lock.digest,
-                work / "pack",
-                level=options.level,
-                jobs=jobs,
-                progress=progress,
+        with workspace(options.output) as work:
+            with clock.stage("install"):
+                tree, reused = install(lock, work / "tree", workshop, store, jobs=jobs, progress=progress)
+            runner = Runner(options, lock, workshop, work, progress)
+            has, searched = syslibs.provided(options.target), self._builder["name"] == "docker"
+            with clock.stage("trace"), syslibs.explained(tree.lacking, has, image=searched):
+                trace = runner.trace(tree)
+            syslibs.tell(tree.lacking, has, trace.files, progress, image=searched)
+            with clock.stage("slim"):
+                slimmed = slim(tree, trace, options.slim, runner=runner, work=work, progress=progress)
+            with clock.stage("pack"):
+                made = pack.write(
+                    *(slimmed.tree, trace, lock.digest, work / "pack"),
+                    level=options.level,
+                    jobs=jobs,
+                    memo=store,
+                    progress=progress,
+                )
+            report = BuildReport(
+                tool=f"lambdapack {lambdapack.__version__}",
+                inputs=inputs,
+                target=str(options.target),
+                glibc="{}.{}".format(*lock.glibc),
+                builder={**self._builder, **workshop.identity, "python": workshop.interpreter.version},
+                requirements=self._lines,
+                lock={"digest": lock.digest, "text": lock.text},
+                options=describe(options),
+                distributions=_distributions(tree, lock, slimmed.report),
+                slim=slimmed.report,
+                restored=slimmed.restored,
+                imports=slimmed.imports,
+                libraries=tree.libraries,
+                lacking=tree.lacking,
+                trace={
+                    "how": trace.how,
+                    "code": trace.code,
+                    "files": list(trace.files),
+                    "native": sorted(trace.native),
+                },
+                pack=_facts(made),
+                seconds=clock.seconds,
+                reuse=_reuse(reused, len(lock.pins), store),
             )
-        report = BuildReport(
-            tool=f"lambdapack {lambdapack.__version__}",
-            inputs=inputs,
-            target=str(options.target),
-            glibc="{}.{}".format(*lock.glibc),
-            builder=builder,
-            requirements=lines,
-            lock={"digest": lock.digest, "text": lock.text},
-            options=describe(options),
-            distributions=_distributions(tree, lock, slimmed.report),
-            slim=slimmed.report,
-            restored=slimmed.restored,
-            imports=slimmed.imports,
-            libraries=tree.libraries,
-            lacking=tree.lacking,
-            trace={
-                "how": trace.how,
-                "code": trace.code,
-                "files": list(trace.files),
-                "native": sorted(trace.native),
-            },
-            pack=_facts(made),
-            seconds=clock.seconds,
-        )
-        _publish(made, report, options.output)
-    return Built(report, options.output, reused=False)
+            files = (made.path, made.index_path, buildreport.write(report, work / "pack"))
+            self._builds.keep(inputs, files)
+            publish(files, report, options.output)
+        _tell(report, progress)
+        return Built(report, options.output, reused=False)
+
+
+def _reuse(distributions: int, of_distributions: int, store: Store) -> dict[str, dict[str, int]]:
+    """What the cache gave, by kind."""
+    counted = {"distributions": {"reused": distributions, "all": of_distributions}}
+    for kind in ("frames",):
+        counted[kind] = {"reused": store.found[kind], "all": store.asked[kind]}
+    return counted
+
+
+def _tell(report: BuildReport, progress: Progress) -> None:
+    parts = [f"{one['reused']} of {one['all']} {name}" for name, one in report.reuse.items() if one["reused"]]
+    if parts:
+        progress.note(f"from the cache: {', '.join(parts)}")
 
 
 class _Clock:
@@ -188,63 +273,3 @@ def _facts(made: pack.Pack) -> PackFacts:
         arena_bytes=arena,
         glibc=index.glibc,
     )
-
-
-def _earlier(output: Path, inputs: str) -> BuildReport | None:
-    """The build in ``output``, if it is of these inputs and its pack is sound."""
-    try:
-        report = buildreport.read(output)
-        if report.inputs != inputs or not (output / report.pack.index).is_file():
-            return None
-        if pack.verify(output / report.pack.file):
-            return None
-    except (LambdapackError, OSError):
-        return None
-    return report
-
-
-@contextmanager
-def _workspace(output: Path) -> Iterator[Path]:
-    """A folder inside ``output`` for this build alone; those of builds that were killed go first."""
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-        for left in output.glob(f"{_WORK}*"):
-            if not _alive(left.name):
-                shutil.rmtree(left, ignore_errors=True)
-        work = Path(mkdtemp(prefix=f"{_WORK}{os.getpid()}-", dir=output))
-    except OSError as error:
-        raise ConfigurationError(
-            f"cannot build into {output}: {error.strerror}", hint="choose another folder with --output"
-        ) from None
-    (work / "pack").mkdir()
-    try:
-        yield work
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
-
-
-_WORK = ".work-"
-
-
-def _alive(name: str) -> bool:
-    try:
-        os.kill(int(name.removeprefix(_WORK).partition("-")[0]), 0)
-    except (ValueError, ProcessLookupError):
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
-def _publish(made: pack.Pack, report: BuildReport, output: Path) -> None:
-    """Move the pack into ``output``; build.json, last, makes it the current one."""
-    try:
-        before = buildreport.read(output).pack
-    except LambdapackError:
-        before = None
-    for path in (made.path, made.index_path):
-        path.replace(output / path.name)
-    buildreport.write(report, output)
-    if before is not None and before.id != report.pack.id:
-        for name in (before.file, before.index):
-            (output / Path(name).name).unlink(missing_ok=True)

@@ -210,7 +210,7 @@ def test_doctor_fails_where_the_target_has_no_interpreter(
 
 
 def test_the_cache_is_shown_and_emptied(run_lambdapack: Run, tmp_path: Path) -> None:
-    """`cache show` adds up what is there; `cache prune` frees exactly that."""
+    """`cache show` adds up what is there; `cache prune --all` frees exactly that."""
     cache = tmp_path / "cache"
     (cache / "locks").mkdir(parents=True)
     (cache / "locks" / "one").write_bytes(bytes(1000))
@@ -220,7 +220,7 @@ def test_the_cache_is_shown_and_emptied(run_lambdapack: Run, tmp_path: Path) -> 
     )
     assert shown["parts"] == {"locks": 1000}
     freed = json.loads(
-        run_lambdapack("cache", "prune", "--json", cwd=tmp_path, environment=environment).stdout
+        run_lambdapack("cache", "prune", "--all", "--json", cwd=tmp_path, environment=environment).stdout
     )
     assert freed["freed"] == 1000
     assert list(cache.iterdir()) == []

@@ -84,7 +84,7 @@ def test_a_changed_handler_or_option_or_a_damaged_pack_is_built_again(
     with before.open("r+b") as file:
         file.seek(10)
         file.write(b"damaged")
-    assert not _json(run_lambdapack("build", "--json", cwd=tiny))["reused"]
+    assert not _json(run_lambdapack("build", "--no-cache", "--json", cwd=tiny))["reused"]
     run_lambdapack("verify", cwd=tiny)
     (tiny / "app.py").write_text(APP + "\nimport six.moves.urllib.parse\n")
     assert not _json(run_lambdapack("build", "--json", cwd=tiny))["reused"]

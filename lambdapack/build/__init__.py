@@ -54,13 +54,24 @@ class Workshop(Protocol):
         """Runs the tracer where ``interpreter`` is; ``None`` for this machine."""
 
     def install(self, lock: Lock, destination: Path, *, progress: Progress = QUIET) -> Tree:
-        """Install ``lock`` into the new folder ``destination``, whole or not at all."""
+        """Install ``lock`` into the new folder ``destination``, whole or not at all: unpack and complete."""
+
+    def unpack(self, lock: Lock, destination: Path, *, progress: Progress = QUIET) -> Tree:
+        """Put the files of each distribution of ``lock``, or a part of one, into the new ``destination``."""
+
+    def complete(self, tree: Tree, lock: Lock, *, progress: Progress = QUIET) -> Tree:
+        """Add what depends on the whole: shared libraries that the tree needs and Lambda lacks."""
 
 
 class Builder(Protocol):
     """Installs locks."""
 
     name: str
+
+    def identify(
+        self, target: Target, *, progress: Progress = QUIET
+    ) -> tuple[Mapping[str, str], Interpreter | None]:
+        """The workshop's identity, and its interpreter where that is known, without opening it."""
 
     def open(
         self, target: Target, *, sources: Sequence[str] = (), cache_dir: Path, progress: Progress = QUIET

@@ -48,6 +48,16 @@ class LocalBuilder:
             raise ConfigurationError("the local builder was not opened for a target")
         return self._interpreter
 
+    def identify(
+        self, target: Target, *, progress: Progress = QUIET
+    ) -> tuple[Mapping[str, str], Interpreter | None]:
+        """What ``identity`` and ``interpreter`` will be once it is open.
+
+        Raises:
+            ConfigurationError: This machine has no such Python.
+        """
+        return self.identity, find(target.python)
+
     @contextmanager
     def open(
         self, target: Target, *, sources: Sequence[str] = (), cache_dir: Path, progress: Progress = QUIET
@@ -72,7 +82,10 @@ class LocalBuilder:
             ConfigurationError: ``destination`` has something in it.
             ToolError: pip failed, a hash did not match, or a file is not for the target.
         """
-        tree = self.unpack(lock, destination, progress=progress)
+        return self.complete(self.unpack(lock, destination, progress=progress), lock)
+
+    def complete(self, tree: Tree, lock: Lock, *, progress: Progress = QUIET) -> Tree:
+        """Say which shared libraries the tree of a lock and Lambda lack."""
         has = syslibs.provided(lock.target)
         missing = tuple(one for one in syslibs.lacking(tree, has) if one.name not in has.image)
         return replace(tree, lacking=missing)

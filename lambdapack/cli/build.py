@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 @click.option("--sources/--no-sources", default=None, help="Keep the .py files.")
 @click.option("--level", type=click.IntRange(1, 22), metavar="N", help="zstd level.  [default: 19]")
 @click.option("--jobs", type=click.IntRange(1), metavar="N", help="Cores to use.  [default: all]")
+@click.option("--refresh", is_flag=True, help="Resolve the requirements anew, even if done a while ago.")
+@click.option("--cache/--no-cache", default=True, help="Use the build cache.  [default: yes]")
 @click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), metavar="DIR",
               help="Folder for the pack.  [default: .lambdapack/build]")  # fmt: skip
 @common
@@ -59,7 +61,10 @@ def command(requirements: tuple[str, ...], jobs: int | None, **given: Any) -> No
     from lambdapack import assets, buildreport, pipeline  # noqa: PLC0415 - brings every stage along
 
     options = build_options(session, requirements, given)
-    built = pipeline.build(options, cache_dir=session.cache, jobs=jobs, progress=session.progress)
+    reuse = pipeline.Reuse(cache=given["cache"], lock=not given["refresh"], limit=session.cache_limit)
+    built = pipeline.build(
+        options, cache_dir=session.cache, reuse=reuse, jobs=jobs, progress=session.progress
+    )
     beside = assets.build(_assets(session), built.directory, jobs=jobs, progress=session.progress)
     if session.as_json:
         click.echo(
@@ -69,6 +74,8 @@ def command(requirements: tuple[str, ...], jobs: int | None, **given: Any) -> No
                     "directory": str(built.directory),
                     "reused": built.reused,
                     "assets": assets.document(beside)["assets"],
+                    "reused_from": built.source,
+                    "lock_age": built.lock_age,
                 },
                 indent=2,
             )

@@ -2,68 +2,105 @@
 
 from __future__ import annotations
 
-import shutil
-from pathlib import Path
+import re
+from dataclasses import asdict
 from typing import Any
 
 import click
 
 from lambdapack.cli.session import Session, common
-from lambdapack.errors import ToolError
+from lambdapack.errors import ConfigurationError
+
+_SECONDS = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+_BYTES = {"MB": 1_000_000, "GB": 1_000_000_000}
 
 
-@click.group("cache", short_help="Show or empty the cache.")
+@click.group("cache", short_help="Show or prune the cache.")
 def command() -> None:
-    """Show or empty the cache: resolved locks, pip-tools and decoders; never a pack.
+    """Show or prune the cache: parts of builds, whole builds, resolved locks, pip-tools, decoders.
 
     \b
     Examples:
       lambdapack cache show
-      lambdapack cache prune
+      lambdapack cache prune --older-than 30d
+      lambdapack cache prune --all
     """
 
 
 @command.command("show")
 @common
 def show(**given: Any) -> None:
-    """Show where the cache is and how big each part of it is."""
+    """Show where the cache is, and what is in it, how big and when it was last used."""
     session = Session.open(given["config"], as_json=given["as_json"], quiet=given["quiet"])
-    from lambdapack.report.units import megabytes  # noqa: PLC0415 - kept beside its use
+    from lambdapack import buildcache  # noqa: PLC0415 - kept beside its use
+    from lambdapack.report.units import megabytes  # noqa: PLC0415
 
-    parts = {path.name: _size(path) for path in _parts(session.cache)}
+    found = buildcache.survey(session.cache)
     if session.as_json:
-        session.emit("cache", {"path": str(session.cache), "parts": parts, "size": sum(parts.values())})
+        session.emit(
+            "cache",
+            {
+                "path": str(session.cache),
+                "size": found.bytes,
+                "limit": session.cache_limit,
+                "parts": {part.name: part.bytes for part in found.parts},
+                "details": [asdict(part) for part in found.parts],
+            },
+        )
         return
-    click.echo(f"{session.cache}: {megabytes(sum(parts.values()))}")
-    for name, size in sorted(parts.items()):
-        session.say(f"  {name}: {megabytes(size)}")
+    click.echo(f"{session.cache}: {megabytes(found.bytes)}")
+    from lambdapack.report.tables import cache_table  # noqa: PLC0415 - rich is slow
+
+    session.show(cache_table(found))
+    session.say(f"a build prunes builds/ to {megabytes(session.cache_limit)}")
 
 
 @command.command("prune")
+@click.option("--older-than", metavar="AGE", help="What was not used for so long, e.g. 12h or 30d.")
+@click.option("--max-size", metavar="SIZE", help="Until no more is left, e.g. 500MB or 2GB.")
+@click.option("--all", "everything", is_flag=True, help="Everything.")
 @common
-def prune(**given: Any) -> None:
-    """Empty the cache; what is needed again is made again."""
+def prune(older_than: str | None, max_size: str | None, everything: bool, **given: Any) -> None:
+    """Take away what was not used for the longest time; what is needed again is made again.
+
+    Without options, until the build cache is no larger than a build leaves it. A build that runs
+    meanwhile is not disturbed.
+    """
     session = Session.open(given["config"], as_json=given["as_json"], quiet=given["quiet"])
-    from lambdapack.report.units import megabytes  # noqa: PLC0415 - kept beside its use
+    from lambdapack import buildcache  # noqa: PLC0415 - kept beside its use
+    from lambdapack.report.units import megabytes  # noqa: PLC0415
 
-    freed = 0
-    for path in _parts(session.cache):
-        size = _size(path)
-        try:
-            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
-        except OSError as error:
-            raise ToolError(f"cannot remove {path}: {error.strerror}") from None
-        freed += size
+    bounded = older_than is None and max_size is None and not everything
+    pruned = buildcache.prune(
+        session.cache,
+        older_than=_measured(older_than, _SECONDS, "--older-than", "12h or 30d"),
+        max_bytes=session.cache_limit
+        if bounded
+        else _measured(max_size, _BYTES, "--max-size", "500MB or 2GB"),
+        everything=everything,
+        builds_only=bounded,
+    )
     if session.as_json:
-        session.emit("cache", {"path": str(session.cache), "freed": freed})
-    session.say(f"{session.cache}: freed {megabytes(freed)}")
+        session.emit(
+            "cache",
+            {
+                "path": str(session.cache),
+                "freed": pruned.bytes,
+                "entries": pruned.entries,
+                "spared": list(pruned.spared),
+            },
+        )
+    session.say(f"{session.cache}: freed {megabytes(pruned.bytes)}, {pruned.entries:,} entries")
+    if pruned.spared:
+        session.say(f"left for the build that is running: {', '.join(pruned.spared)}")
 
 
-def _parts(cache: Path) -> list[Path]:
-    return sorted(cache.iterdir()) if cache.is_dir() else []
-
-
-def _size(path: Path) -> int:
-    if path.is_symlink() or not path.is_dir():
-        return path.lstat().st_size
-    return sum(one.lstat().st_size for one in path.rglob("*") if not one.is_dir())
+def _measured(text: str | None, units: dict[str, int], option: str, example: str) -> int | None:
+    """``30d`` or ``2GB`` in seconds or bytes."""
+    if text is None:
+        return None
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Za-z]+)", text)
+    unit = found[2] if found and found[2] in units else found[2].upper() if found else ""
+    if not found or unit not in units:
+        raise ConfigurationError(f"{option} {text!r} is not like {example}", hint=f"mend {option}")
+    return round(float(found[1]) * units[unit])

@@ -74,6 +74,20 @@ class Session:
         return default_cache(os.environ)
 
     @property
+    def cache_limit(self) -> int:
+        """Bytes that the build cache may hold after a build: ``$LAMBDAPACK_CACHE_MB``, else the default."""
+        from lambdapack.buildcache import LIMIT  # noqa: PLC0415 - kept beside its use
+
+        text = os.environ.get("LAMBDAPACK_CACHE_MB")
+        if text is None:
+            return LIMIT
+        if not text.isdigit():
+            raise ConfigurationError(
+                f"LAMBDAPACK_CACHE_MB is {text!r}, which is no number of megabytes", hint="unset it"
+            )
+        return int(text) * 1_000_000
+
+    @property
     def build_directory(self) -> Path:
         """Where the pack and build.json are, unless an option says otherwise."""
         return self.root / self.config.build.output

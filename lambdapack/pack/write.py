@@ -16,6 +16,7 @@ import zstandard
 
 from lambdapack import __version__, atomic
 from lambdapack.errors import ConfigurationError, ToolError
+from lambdapack.memo import NOTHING, Memo, key_of
 from lambdapack.model import Trace, Tree
 from lambdapack.pack import tail, tar
 from lambdapack.pack.frames import Frame, Span, cut
@@ -91,6 +92,7 @@ def write(
     *,
     level: int = LEVEL,
     jobs: int | None = None,
+    memo: Memo = NOTHING,
     progress: Progress = QUIET,
 ) -> Pack:
     """Write ``<id>.tar.zst`` and ``<id>.index.json`` into ``directory``.
@@ -103,6 +105,7 @@ def write(
         level: zstd's, 1 to 22.
         jobs: Frames compressed side by side, by default one a core; does not change the bytes. Each
             takes about 100 MB of memory at level 19.
+        memo: Remembers compressed frames.
         progress: Told the uncompressed bytes that are done.
 
     Raises:
@@ -118,7 +121,7 @@ def write(
     with atomic.part(directory) as part:
         with progress.step("compress", total=stream.end, unit="B") as advance:
             compressed = _in_order(
-                lambda frame: _compress(stream.read(frame), level), frames, jobs or _cores()
+                lambda frame: _compressed(stream.read(frame), level, memo), frames, jobs or _cores()
             )
             stored = _write_frames(part.file, zip(frames, compressed, strict=True), advance)
         index = _describe(tree, lock_digest, stream, frames=frames, stored=stored)
@@ -143,14 +146,21 @@ def _cores() -> int:
 
 def _open_stream(root: Path, layout: Layout) -> _Stream:
     spans, headers, position = [], [], 0
+    before = ""
     for entry in layout.entries:
         header = tar.header(entry.path, entry.size, entry.executable)
         offset = position + len(header)
         end = offset + entry.size + tar.padding(entry.size)
-        spans.append(Span(position, offset, end, entry.band))
+        spans.append(Span(position, offset, end, entry.band, _rank(entry.path, before)))
         headers.append(header)
-        position = end
+        before, position = entry.path, end
     return _Stream(root, layout, spans, headers, position + len(tar.END))
+
+
+def _rank(path: str, before: str) -> tuple[int, bytes]:
+    """A frame begins with ``path`` rather where another package ends: it then changes with one alone."""
+    same = path.split("/", 1)[0] == before.split("/", 1)[0]
+    return int(same), hashlib.sha256(path.encode()).digest()[:8]
 
 
 def _write_frames(
@@ -167,6 +177,16 @@ def _write_frames(
 
 def _seek_entries(index: Index, index_frame: bytes) -> list[tuple[int, int]]:
     return [*zip(index.frame_stored, index.frame_size, strict=True), (len(index_frame), 0)]
+
+
+def _compressed(data: bytearray, level: int, memo: Memo) -> bytes:
+    library = [zstandard.__version__, zstandard.backend, *zstandard.ZSTD_VERSION]
+    key = key_of(hashlib.sha256(data).hexdigest(), level, library)
+    kept = memo.get("frames", key)
+    if kept is None:
+        kept = _compress(data, level)
+        memo.put("frames", key, kept)
+    return kept
 
 
 def _compress(data: bytearray, level: int) -> bytes:

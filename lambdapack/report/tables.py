@@ -10,11 +10,12 @@ from rich.table import Table
 from rich.text import Text
 
 from lambdapack.assets import BuiltAsset
+from lambdapack.buildcache import Contents
 from lambdapack.buildreport import BuildReport
 from lambdapack.model import SlimReport
-from lambdapack.report.units import megabytes
+from lambdapack.report.units import ago, megabytes
 
-__all__ = ["assets_table", "build_table", "table"]
+__all__ = ["assets_table", "build_table", "cache_table", "table"]
 
 _SHOWN = 12
 
@@ -91,4 +92,14 @@ def _steps(report: BuildReport) -> Table:
     made.add_row("of it hot, fetched first", megabytes(pack.hot_bytes), f"{pack.hot_frames} frames")
     made.add_row("before the first invocation", megabytes(pack.eager_bytes), f"{pack.eager_frames} frames")
     made.add_row("/tmp needed", megabytes(pack.disk_bytes + pack.arena_bytes), "")
+    return made
+
+
+def cache_table(contents: Contents) -> Table:
+    """What the cache holds."""
+    made = table("part", "entries", "bytes", "last used", "unused for up to")
+    for part in contents.parts:
+        made.add_row(
+            part.name, f"{part.entries:,}", megabytes(part.bytes), f"{ago(part.newest)} ago", ago(part.oldest)
+        )
     return made

@@ -42,6 +42,17 @@ class DockerBuilder:
         self._image = image
         self._limits = limits or Limits()
 
+    def identify(
+        self, target: Target, *, progress: Progress = QUIET
+    ) -> tuple[Mapping[str, str], Interpreter | None]:
+        """The image that ``open`` would take; its Python is known once a container runs.
+
+        Raises:
+            ToolError: No engine, or no image.
+        """
+        with engine.connect() as client:
+            return _identity(images.find(client, target, self._image, progress)), None
+
     @contextmanager
     def open(
         self, target: Target, *, sources: Sequence[str] = (), cache_dir: Path, progress: Progress = QUIET
@@ -96,7 +107,7 @@ class DockerWorkshop:
     ) -> None:
         self.interpreter: Interpreter = python.interpreter
         self.place: Place | None = python
-        self.identity: Mapping[str, str] = {"image": image.name, "id": image.id, "digest": image.digest}
+        self.identity: Mapping[str, str] = _identity(image)
         self.runs_here = False
         self.trace_elsewhere = python.trace
         self._python = python
@@ -108,18 +119,20 @@ class DockerWorkshop:
         self._python.compile_tree(root, progress)
 
     def install(self, lock: Lock, destination: Path, *, progress: Progress = QUIET) -> Tree:
-        """Install ``lock`` into the new folder ``destination``, sdists built before.
+        """Install ``lock`` into the new folder ``destination``: ``complete`` what it ``unpack``s."""
+        return self.complete(self.unpack(lock, destination, progress=progress), lock, progress=progress)
 
-        Shared libraries that the tree needs, Lambda lacks and the image has are copied into it.
+    def complete(self, tree: Tree, lock: Lock, *, progress: Progress = QUIET) -> Tree:
+        """Copy into the tree of a lock the shared libraries that it needs, Lambda lacks and the image has."""
+        has = syslibs.provided(lock.target)
+        return syslibs.bundle(tree, has, self._libraries, progress, glibc=lock.glibc)
+
+    def unpack(self, lock: Lock, destination: Path, *, progress: Progress = QUIET) -> Tree:
+        """Unpack the wheels of ``lock`` into the new folder ``destination``, sdists built before.
 
         Raises:
             ToolError: An sdist cannot be built, or pip failed.
         """
-        tree = self._unpack(lock, destination, progress)
-        has = syslibs.provided(lock.target)
-        return syslibs.bundle(tree, has, self._libraries, progress, glibc=lock.glibc)
-
-    def _unpack(self, lock: Lock, destination: Path, progress: Progress) -> Tree:
         if not lock.built:
             return LocalBuilder().unpack(lock, destination, progress=progress)
         tools = toolchain.ensure(self.interpreter, self._cache_dir, progress)
@@ -134,3 +147,7 @@ class DockerWorkshop:
                 built=(),
             )
             return LocalBuilder().unpack(ready, destination, progress=progress)
+
+
+def _identity(image: images.Image) -> Mapping[str, str]:
+    return {"image": image.name, "id": image.id, "digest": image.digest}

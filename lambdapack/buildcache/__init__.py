@@ -1,0 +1,29 @@
+"""The build cache: what a build made that a later one may need again.
+
+Everything in it is found by a digest of all that it was made from, appears whole or not at all, is checked
+by its own digest on use, and may be lost at any time: then it is made again. Stages see a ``memo.Memo``;
+only the pipeline knows the rest.
+"""
+
+from lambdapack.buildcache.builds import Builds
+from lambdapack.buildcache.contents import LIMIT, Contents, Part, Pruned, prune, survey
+from lambdapack.buildcache.locks import Locks, Resolved
+from lambdapack.buildcache.store import Store, open_store
+from lambdapack.buildcache.surroundings import surroundings
+from lambdapack.buildcache.trees import Trees
+
+__all__ = [
+    "LIMIT",
+    "Builds",
+    "Contents",
+    "Locks",
+    "Part",
+    "Pruned",
+    "Resolved",
+    "Store",
+    "Trees",
+    "open_store",
+    "prune",
+    "surroundings",
+    "survey",
+]

@@ -1,0 +1,104 @@
+"""Resolved locks: the same question, asked again within some hours, has the same answer."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from lambdapack.buildcache.store import Store
+from lambdapack.interpreter import Interpreter
+from lambdapack.memo import key_of
+from lambdapack.model import Lock, Pin
+from lambdapack.target import Target
+
+__all__ = ["FRESH_SECONDS", "Locks", "Resolved"]
+
+FRESH_SECONDS = 6 * 3600
+"""How long an answer of a package index is taken for what it would say now."""
+_KIND = "locks"
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A lock of the cache.
+
+    Attributes:
+        lock: It, without ``sources``: those may hold credentials and are not kept.
+        seconds: How long ago it was resolved.
+        warnings: What was said then.
+    """
+
+    lock: Lock
+    seconds: float
+    warnings: tuple[str, ...]
+
+
+class Locks:
+    """Locks by what was asked.
+
+    Args:
+        store: Where they are kept.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def find(self, key: str, *, hashed: Collection[str] = ()) -> Resolved | None:
+        """The answer to the question with this key, if it is fresh.
+
+        Args:
+            key: ``memo.key_of`` everything that was asked, pip's configuration included.
+            hashed: Names whose requirement is an exact version with hashes. A lock of these alone cannot
+                come out otherwise, and never grows old.
+        """
+        value = self._store.get(_KIND, key)
+        if value is None:
+            return None
+        try:
+            document = json.loads(value)
+            lock, seconds = _lock(document["lock"]), time.time() - document["resolved"]
+        except (ValueError, KeyError, TypeError):
+            return None
+        settled = all(pin.name in hashed for pin in lock.pins)
+        if not settled and not 0 <= seconds < FRESH_SECONDS:
+            return None
+        return Resolved(lock, max(seconds, 0.0), tuple(document["warnings"]))
+
+    def keep(self, key: str, lock: Lock, warnings: Collection[str] = ()) -> None:
+        """Keep an answer."""
+        document = {"resolved": time.time(), "lock": _document(lock), "warnings": list(warnings)}
+        self._store.put(_KIND, key, json.dumps(document).encode())
+
+    def interpreter(self, image: Mapping[str, str]) -> Interpreter | None:
+        """The Python of an image, if a container of it ran before."""
+        value = self._store.get("images", key_of(dict(image)))
+        if value is None:
+            return None
+        found = json.loads(value)
+        return Interpreter(Path(found["path"]), found["version"], found["machine"])
+
+    def keep_interpreter(self, image: Mapping[str, str], python: Interpreter) -> None:
+        """Remember the Python of an image."""
+        value = {"path": str(python.path), "version": python.version, "machine": python.machine}
+        self._store.put("images", key_of(dict(image)), json.dumps(value).encode())
+
+
+def _document(lock: Lock) -> dict[str, Any]:
+    fields = {one.name: getattr(lock, one.name) for one in dataclasses.fields(lock)}
+    return {**fields, "target": str(lock.target), "pins": list(map(asdict, lock.pins)), "sources": ()}
+
+
+def _lock(fields: Mapping[str, Any]) -> Lock:
+    tupled = {name: _tupled(value) for name, value in fields.items()}
+    pins = tuple(Pin(**{name: _tupled(value) for name, value in pin.items()}) for pin in fields["pins"])
+    return Lock(**{**tupled, "target": Target.parse(fields["target"]), "pins": pins})
+
+
+def _tupled(value: Any) -> Any:
+    """JSON has no tuples."""
+    return tuple(map(_tupled, value)) if isinstance(value, list) else value
