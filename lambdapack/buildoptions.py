@@ -60,6 +60,7 @@ class BuildOptions:
         builder: ``auto``, ``docker`` or ``local``.
         image: Image for the docker builder, instead of the target's own.
         limits: What the docker builder may use.
+        packages: System packages to install in its image.
         glibc: Newest C library that wheels may ask for; ``None`` for the target's own.
         exclude: Distributions to leave out.
         slim: What to drop.
@@ -74,6 +75,7 @@ class BuildOptions:
     builder: str = "auto"
     image: str | None = None
     limits: Limits | None = None
+    packages: tuple[str, ...] = ()
     glibc: tuple[int, int] | None = None
     exclude: tuple[str, ...] = ()
     slim: SlimOptions = field(default_factory=SlimOptions)
@@ -92,6 +94,7 @@ def describe(options: BuildOptions) -> dict[str, Any]:
         "trace": trace,
         "level": options.level,
         "image": options.image,
+        "system_packages": sorted(options.packages),
     }
 
 

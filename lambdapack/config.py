@@ -72,6 +72,11 @@ class Build(_Section):
     image: _Text | None = _field(
         None, "Image for the docker builder, instead of the one for the target.", "an image name"
     )
+    system_packages: list[_Text] = _field(
+        [],
+        "System packages to install in the image before building, as its package manager names them.",
+        'a list of names, e.g. ["libpq-devel"]',
+    )
     image_timeout: float = _field(
         3600.0, "Seconds that a build in a container may take.", "a number above 0", gt=0, strict=False
     )
@@ -336,7 +341,8 @@ def _document() -> Iterator[str]:
     yield ""
     yield f"`{FILE_NAME}`, or the same tables under `[tool.lambdapack]` in `pyproject.toml`. The nearest one,"
     yield "in the current folder or above, is used; `--config FILE` names another. Command-line options"
-    yield "come first, then the file, then the defaults below. Paths are relative to the file."
+    yield "come first, then the file, then the defaults below. Paths are relative to the file. Keys may be"
+    yield "written with hyphens: `system-packages`."
     yield ""
     yield "This page is made from the models in `lambdapack/config.py` by `python -m lambdapack.config`."
     for name, section in Config.model_fields.items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from pydantic.fields import FieldInfo
 
 __all__ = ["Section", "Text", "expected", "field", "one_of", "toml"]
@@ -16,6 +16,18 @@ class Section(BaseModel):
     """A table of the configuration."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _hyphens(cls, table: Any) -> Any:
+        """Take ``system-packages`` for ``system_packages``, as other tools' tables are written."""
+        if not isinstance(table, dict):
+            return table
+        plain = {key: str(key).replace("-", "_") for key in table}
+        return {
+            plain[key] if plain[key] in cls.model_fields and plain[key] not in table else key: value
+            for key, value in table.items()
+        }
 
 
 def field(default: _Value, description: str, expected: str, **constraints: Any) -> Any:

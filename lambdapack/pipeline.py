@@ -80,7 +80,11 @@ def build(
     """
     requirements = lock_stage.read_requirements(options.requirements, options.files)
     builder, reason = build_stage.choose(
-        options.builder, options.target, image=options.image, limits=options.limits
+        options.builder,
+        options.target,
+        image=options.image,
+        limits=options.limits,
+        packages=options.packages,
     )
     progress.note(f"builder: {builder.name} ({reason})")
     store = buildcache.open_store(cache_dir, progress, enabled=reuse.cache)

@@ -151,3 +151,14 @@ def test_the_examples_are_valid(name: str) -> None:
     """Each example's configuration is read without a mistake."""
     loaded = config.load(ROOT / "examples" / name / "lambdapack.toml")
     assert loaded.build.requirements
+
+
+def test_a_key_may_be_written_with_hyphens() -> None:
+    """As in other tools' tables; twice, once each way, is a mistake."""
+    table = {"build": {"system-packages": ["libpq-devel"]}, "function": {"environment": {"A-B": "c"}}}
+    read = config.parse(table, "lambdapack.toml")
+    assert read.build.system_packages == ["libpq-devel"]
+    assert read.function.environment == {"A-B": "c"}
+    twice = {"build": {"system-packages": ["a"], "system_packages": ["b"]}}
+    with pytest.raises(ConfigurationError, match="unknown key"):
+        config.parse(twice, "lambdapack.toml")

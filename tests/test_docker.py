@@ -28,7 +28,7 @@ from wheelhouse import wheel
 from lambdapack import interpreter, toolchain
 from lambdapack.build.docker import DockerBuilder, engine, images
 from lambdapack.build.docker.container import LABEL
-from lambdapack.errors import ToolError
+from lambdapack.errors import ConfigurationError, ToolError
 from lambdapack.lock import read_requirements, resolve
 from lambdapack.target import Target
 
@@ -268,6 +268,93 @@ def test_a_library_that_lambda_lacks_goes_along(world: Any, run_lambdapack: Run,
     run_lambdapack("destroy", "--yes", cwd=tmp_path, status=None)
     assert invoked["invocations"][0]["payload"] == 42
     world.images.remove(image, force=True)
+
+
+def deb(folder: Path, name: str, files: Mapping[str, bytes]) -> None:
+    """A package in ``folder``, made by dpkg-deb, with an index beside it: what apt takes for a repository."""
+    root = folder / "root"
+    (root / "DEBIAN").mkdir(parents=True)
+    fields = f"Package: {name}\nVersion: 1.0\nArchitecture: all\nMaintainer: a <a@b.c>\nDescription: d\n"
+    (root / "DEBIAN" / "control").write_text(fields)
+    for path, data in files.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_bytes(data)
+    path = folder / f"{name}.deb"
+    subprocess.run(["dpkg-deb", "--build", "--root-owner-group", root, path], check=True, capture_output=True)
+    data = path.read_bytes()
+    index = (
+        f"{fields}Filename: ./{path.name}\nSize: {len(data)}\nSHA256: {hashlib.sha256(data).hexdigest()}\n"
+    )
+    (folder / "Packages").write_text(index)
+
+
+def apt_image(client: Any, tag: str, repository: Path) -> str:
+    """An image whose package manager works, with ``repository`` as all that it knows."""
+    (repository / "sources.list").write_text("deb [trusted=yes] file:/repository ./\n")
+    (repository / "empty").write_text("")
+    files: dict[str, Path | bytes] = {
+        "usr/bin/ldconfig": Path("/sbin/ldconfig"),
+        "usr/bin/start-stop-daemon": Path("/sbin/start-stop-daemon"),
+        "usr/lib/apt": Path("/usr/lib/apt"),
+        "usr/share/dpkg": Path("/usr/share/dpkg"),
+        "etc/dpkg": Path("/etc/dpkg"),
+        "etc/apt/sources.list": repository / "sources.list",
+        "var/lib/dpkg/status": repository / "empty",
+        "var/lib/dpkg/info/format": Path("/var/lib/dpkg/info/format"),
+        "var/lib/dpkg/updates/none": repository / "empty",
+        "var/lib/apt/lists/partial/none": repository / "empty",
+        "var/cache/apt/archives/partial/none": repository / "empty",
+        "var/log/apt/none": repository / "empty",
+        "etc/apt/apt.conf.d/none": repository / "empty",
+        "etc/apt/preferences.d/none": repository / "empty",
+        "repository": repository,
+    }
+    return image_with(client, tag, files)
+
+
+def test_system_packages_are_installed_once(world: Any, run_lambdapack: Run, tmp_path: Path) -> None:
+    """A build that lacks a header names it; with the package that has it, from the image's own package
+    manager, it works, and a second build installs nothing. An unknown package is an error by name."""
+    repository = tmp_path / "repository"
+    repository.mkdir()
+    deb(repository, "libodd-dev", {"usr/include/odd-thing.h": b"#define ODD 1\n"})
+    image = apt_image(world, "lambdapack-test/apt:1", repository)
+    c_sdist(tmp_path, "#include <odd-thing.h>")
+    environment = (*NO_CONFIGURATION, ("PIP_NO_INDEX", "1"), ("PIP_FIND_LINKS", str(tmp_path)))
+    common = ("rough", "--image", image, "--python", PYTHON, "--level", "3")
+    before = {one.id for one in world.images.list()}
+    lacking = run_lambdapack("build", *common, "-o", "a", cwd=tmp_path, status=3, environment=environment)
+    assert "the header odd-thing.h" in lacking.stderr
+    assert "--system-package" in lacking.stderr
+    wanted = ("--system-package", "libodd-dev")
+    done = run_lambdapack("build", *common, *wanted, "-o", "b", cwd=tmp_path, environment=environment)
+    assert "installing libodd-dev" in done.stderr
+    again = run_lambdapack("build", *common, *wanted, "-o", "c", cwd=tmp_path, environment=environment)
+    assert "installing" not in again.stderr
+    assert [path.name for path in sorted((tmp_path / "b").glob("*.zst"))] == [
+        path.name for path in sorted((tmp_path / "c").glob("*.zst"))
+    ]
+    unknown = run_lambdapack(
+        "build", *common, "--system-package", "no-such-thing", "-o", "d", cwd=tmp_path, status=3,
+        environment=environment,
+    )  # fmt: skip
+    assert "no-such-thing" in unknown.stderr
+    for one in world.images.list():
+        if one.id not in before:
+            world.images.remove(one.id, force=True)
+    world.images.remove(image, force=True)
+
+
+def test_an_image_without_a_package_manager_says_so(world: Any) -> None:
+    """Nothing to install with: the message says which programs were looked for, and the way out."""
+    bare = image_with(world, "lambdapack-test/bare:1", {"usr/bin/apt-get": b"/nowhere"})
+    found = images.find(world, TARGET, bare)
+    with pytest.raises(ToolError, match="none of dnf") as caught:
+        images.with_packages(world, found, ["libpq-devel"], {})
+    assert "--image" in str(caught.value.hint)
+    with pytest.raises(ConfigurationError, match="not the name"):
+        images.with_packages(world, found, ["x; rm -rf /"], {})
+    world.images.remove(bare, force=True)
 
 
 def test_what_a_build_lacks_is_named(world: Any, run_lambdapack: Run, tmp_path: Path) -> None:

@@ -80,12 +80,17 @@ class Builder(Protocol):
 
 
 def choose(
-    name: str, target: Target, *, image: str | None = None, limits: Limits | None = None
+    name: str,
+    target: Target,
+    *,
+    image: str | None = None,
+    limits: Limits | None = None,
+    packages: Sequence[str] = (),
 ) -> tuple[Builder, str]:
     """The builder called ``name`` (``auto``, ``local``, ``docker``) and the reason, for people.
 
-    ``auto`` is the local builder where the target's Python is on this machine and no image was named, the
-    docker builder where it is not and an engine answers.
+    ``auto`` is the local builder where the target's Python is on this machine and neither an image nor
+    system packages were named, the docker builder where it is not and an engine answers.
 
     Raises:
         ConfigurationError: There is no such builder; or ``auto`` finds neither Python nor engine.
@@ -94,16 +99,24 @@ def choose(
         raise ConfigurationError(
             f"there is no builder {name!r} (there are: {', '.join(_NAMES)})", hint="use --builder auto"
         )
+    docker = DockerBuilder(image, limits, packages)
+    if name == "local" and packages:
+        raise ConfigurationError(
+            f"the local builder cannot install system packages ({', '.join(packages)})",
+            hint="build in an image, with --builder docker",
+        )
     if name == "local":
         return LocalBuilder(), f"asked for: wheels for {target}, no Docker"
     if name == "docker":
-        return DockerBuilder(image, limits), "asked for"
+        return docker, "asked for"
     if image is not None:
-        return DockerBuilder(image, limits), f"the image {image} was named"
+        return docker, f"the image {image} was named"
+    if packages:
+        return docker, "system packages were named"
     try:
         interpreter.find(target.python)
     except ConfigurationError:
         if not engine.answers():
             raise
-        return DockerBuilder(image, limits), f"no Python {target.python} on this machine, and Docker answers"
+        return docker, f"no Python {target.python} on this machine, and Docker answers"
     return LocalBuilder(), f"wheels for {target} need no Docker"

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 @click.option("--builder", type=click.Choice(["auto", "docker", "local"]),
               help="Where wheels are installed.  [default: auto]")  # fmt: skip
 @click.option("--image", metavar="NAME", help="Image for the docker builder.")
+@click.option("--system-package", "packages", multiple=True, metavar="NAME",
+              help="Install a system package in the image first.")  # fmt: skip
 @click.option("--glibc", metavar="2.N", help="Newest C library that wheels may ask for.")
 @click.option("--exclude", multiple=True, metavar="NAME", help="Leave a distribution out.")
 @click.option("--trace", "code", metavar="CODE", help="Python code to order the files by.")
@@ -121,6 +123,7 @@ def build_options(session: Session, requirements: tuple[str, ...], given: dict[s
         builder=given["builder"] or config.builder,
         image=given["image"] or config.image,
         limits=Limits(config.image_timeout, config.image_memory),
+        packages=tuple(given["packages"] or config.system_packages),
         glibc=glibc_version(given["glibc"] or config.glibc),
         exclude=tuple(given["exclude"] or config.exclude),
         slim=_slim_options(session, given),

@@ -34,13 +34,17 @@ class DockerBuilder:
     Args:
         image: Name of the image, instead of the target's.
         limits: What a build may use.
+        packages: System packages to install in the image first.
     """
 
     name = "docker"
 
-    def __init__(self, image: str | None = None, limits: Limits | None = None) -> None:
+    def __init__(
+        self, image: str | None = None, limits: Limits | None = None, packages: Sequence[str] = ()
+    ) -> None:
         self._image = image
         self._limits = limits or Limits()
+        self._packages = tuple(packages)
 
     def identify(
         self, target: Target, *, progress: Progress = QUIET
@@ -71,6 +75,8 @@ class DockerBuilder:
         told = settings.read(sources)
         with engine.connect() as client:
             image = images.find(client, target, self._image, progress)
+            if self._packages:
+                image = images.with_packages(client, image, self._packages, told.proxies, progress)
             with container.start(client, image, target, self._limits, told.folders) as running:
                 python = ImagePython(running, image, told, sources, cache_dir)
                 if python.interpreter.python != target.python:

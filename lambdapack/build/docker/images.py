@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
+import json
+import re
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
 from lambdapack import limits
 from lambdapack.build.docker.engine import explained
-from lambdapack.errors import LambdapackError, ToolError
+from lambdapack.errors import ConfigurationError, LambdapackError, ToolError
 from lambdapack.progress import QUIET, Progress
 from lambdapack.target import Target
 
-__all__ = ["Image", "base", "build", "find", "listed", "name"]
+__all__ = ["Image", "base", "build", "find", "listed", "name", "with_packages"]
 
 _AL2023_SINCE = (3, 12)
 _LINES_OF_DETAIL = 8
+_REPOSITORY = "lambdapack/build"
+_PACKAGES = "packages.Dockerfile"
+_PACKAGE = re.compile(r"[A-Za-z0-9][\w.+:=~-]*\Z")
 _PLATFORMS = {"x86_64": "linux/amd64", "arm64": "linux/arm64"}
 
 
@@ -41,7 +47,7 @@ class Image:
 
 def name(target: Target) -> str:
     """What ``lambdapack images build`` calls the image for ``target``."""
-    return f"lambdapack/build:python{target.python}-{target.arch}"
+    return f"{_REPOSITORY}:python{target.python}-{target.arch}"
 
 
 def base(target: Target) -> str:
@@ -151,15 +157,87 @@ def build(
     """
     source, label = on or base(target), tag or name(target)
     find(client, target, source, progress)
+    arguments = {"BASE": source, "PYTHON": target.python, "ARCH": target.arch}
+    try:
+        return _run(client, dockerfile(target), label, arguments, network="none", progress=progress)
+    except _BuildError as error:
+        raise ToolError(
+            f"building the image {label} on {source} failed",
+            hint="name a base with that Python, its headers and a C compiler: --base IMAGE",
+            detail="\n".join(error.lines[-_LINES_OF_DETAIL:]),
+        ) from None
+
+
+def with_packages(
+    client: Any, image: Image, packages: Sequence[str], proxies: Mapping[str, str], progress: Progress = QUIET
+) -> Image:
+    """``image`` with system packages installed by its own package manager; made once.
+
+    Args:
+        client: Of the engine.
+        image: To install them in.
+        packages: Their names, as the image's package manager knows them.
+        proxies: Variables that the package manager may need; they stay in no layer.
+        progress: Told what is installed.
+
+    Raises:
+        ConfigurationError: A name is not a package's.
+        ToolError: The image has no package manager, or it failed.
+    """
+    import docker.errors  # noqa: PLC0415 - an extra, and slow
+
+    wanted = tuple(sorted(set(packages)))
+    wrong = [one for one in wanted if not _PACKAGE.match(one)]
+    if wrong:
+        raise ConfigurationError(
+            f"{wrong[0]!r} is not the name of a system package", hint="mend [build] system-packages"
+        )
+    made_of = json.dumps([image.id, wanted, _read(_PACKAGES).decode()])
+    label = f"{_REPOSITORY}:packages-{hashlib.sha256(made_of.encode()).hexdigest()[:16]}"
+    with explained(f"looking for {label}"):
+        try:
+            return _image(label, client.images.get(label))
+        except docker.errors.ImageNotFound:
+            pass
+    doing = f"installing {', '.join(wanted)} in {image.name}"
+    progress.note(doing)
+    try:
+        arguments = {"BASE": image.id, "PACKAGES": " ".join(wanted), **proxies}
+        return _run(client, _PACKAGES, label, arguments, network="host", progress=progress)
+    except _BuildError as error:
+        text = "\n".join(error.lines)
+        if "no package manager" in text:
+            raise ToolError(
+                f"{doing} failed: the image has none of dnf, microdnf, yum and apt-get",
+                hint="make an image that has the packages, and name it with --image or [build] image",
+            ) from None
+        raise ToolError(
+            f"{doing} failed",
+            hint="check the names (Amazon Linux's, e.g. libpq-devel) and the network of the engine's machine",
+            detail="\n".join(error.lines[-_LINES_OF_DETAIL:]),
+        ) from None
+
+
+class _BuildError(Exception):
+    """A Dockerfile that failed, with what it printed."""
+
+    def __init__(self, lines: Sequence[str]) -> None:
+        super().__init__("\n".join(lines))
+        self.lines = lines
+
+
+def _run(
+    client: Any, file: str, label: str, arguments: Mapping[str, str], *, network: str, progress: Progress
+) -> Image:
     lines: list[str] = []
     with explained(f"building the image {label}"), progress.step(f"build {label}") as advance:
         for message in client.api.build(
-            fileobj=_context(dockerfile(target)),
+            fileobj=_context(file),
             custom_context=True,
             dockerfile="Dockerfile",
             tag=label,
-            buildargs={"BASE": source, "PYTHON": target.python, "ARCH": target.arch},
-            network_mode="none",
+            buildargs=dict(arguments),
+            network_mode=network,
             rm=True,
             forcerm=True,
             decode=True,
@@ -169,17 +247,19 @@ def build(
                 lines.append(line)
                 advance(0, note=line.splitlines()[0])
             if "error" in message:
-                raise ToolError(
-                    f"building the image {label} on {source} failed",
-                    hint="name a base with that Python, its headers and a C compiler: --base IMAGE",
-                    detail="\n".join(lines[-_LINES_OF_DETAIL:]),
-                )
+                if "no space left on device" in line.lower():
+                    raise OSError(line)
+                raise _BuildError(lines)
         return _image(label, client.images.get(label))
+
+
+def _read(file: str) -> bytes:
+    return resources.files("build_images").joinpath(file).read_bytes()
 
 
 def _context(file: str) -> io.BytesIO:
     """A build context of one file, from the installed package: whatever folder it is run in."""
-    data = resources.files("build_images").joinpath(file).read_bytes()
+    data = _read(file)
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w") as archive:
         entry = tarfile.TarInfo("Dockerfile")

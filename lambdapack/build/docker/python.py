@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, TextIO
 
 from lambdapack import atomic, bytecode, lockdriver, pip
+from lambdapack.build.docker import lacking
 from lambdapack.build.docker.container import WORK, Container, Member
 from lambdapack.build.docker.images import Image
 from lambdapack.build.docker.settings import Settings, masked
@@ -49,13 +50,6 @@ _PLAIN = ("-S", "-s", "-B")
 _LINES_OF_DETAIL = 12
 _CHARACTERS = 2000
 _SUBPROCESS = "error: subprocess-exited-with-error"
-_MISSING_HEADER = re.compile(r"fatal error: (\S+): No such file or directory")
-_MISSING_LIBRARY = re.compile(r"cannot find -l(\S+)")
-_MISSING_TOOL = re.compile(
-    r"error: command '([^']+)' failed: No such file|"
-    r"([\w.+-]+): (?:command )?not found|"
-    r"FileNotFoundError: \[Errno 2\] No such file or directory: '([\w.+-]+)'"
-)
 
 
 class ImagePython:
@@ -183,22 +177,42 @@ class ImagePython:
     def _explained(self, text: str, doing: str, status: int) -> LambdapackError:
         lines = _telling(text)
         detail = "\n".join(lines[-_LINES_OF_DETAIL:])
-        for number, line in enumerate(lines):
-            lacking = _lacking(line)
-            if lacking is None:
-                continue
-            detail = "\n".join(lines[max(0, number - 2) : number + 3])
+        lack = lacking.find(lines)
+        if lack is not None:
             return ToolError(
-                f"{doing} failed: it needs {lacking}, which the image does not have",
-                hint=f"make an image that has it (FROM {self._image.name}, then install it) and name it with "
-                "--image or [build] image",
-                detail=detail,
+                f"{doing} failed: it needs {lack}, which the image does not have",
+                hint=self._way_out(lack),
+                detail="\n".join(lines[max(0, lack.line - 2) : lack.line + 3]),
             )
         error = pip.explain(text, doing=doing, status=status)
         error.detail = detail or error.detail
         if error.hint is None:
             error.hint = "choose a version that has a wheel, or an image with what the build needs (--image)"
         return error
+
+    def _way_out(self, lack: lacking.Lack) -> str:
+        image = f"or make an image that has it (FROM {self._image.name}) and name it with --image"
+        package = lack.package(self._family())
+        if package is None:
+            return f"install it with --system-package PACKAGE ([build] system-packages), {image}"
+        return f"the package {package} is likely to have it: --system-package {package}, {image}"
+
+    def _family(self) -> str:
+        """Whose names packages have in the image."""
+        probe = [
+            "/bin/sh",
+            "-c",
+            "command -v dnf || command -v microdnf || command -v yum || command -v apt-get",
+        ]
+        found = bytearray()
+        self._container.run(
+            probe,
+            environment=_PLACES,
+            output=found.extend,
+            errors=bytearray().extend,
+            doing="looking at the image",
+        )
+        return "deb" if found.strip().endswith(b"apt-get") else "rpm"
 
     def _bring(self, tools: Path) -> None:
         """Put pip-tools and the resolver's driver into the container, once."""
@@ -255,7 +269,7 @@ class ImagePython:
         folder = self._folder()
         search = [f"{folder}/search{number}" for number, _ in enumerate(request["search"])]
         assets = {
-            name: f"{folder}/assets/{name}/{Path(path).name}" for name, path in request["assets"].items()
+            name: f"{folder}/assets/{name}/{Path(path).name}" for name, path in request.get("assets", {}).items()
         }
         moved = {
             **request,
@@ -341,14 +355,3 @@ def _telling(text: str) -> list[str]:
     lines = [line for line in lines if line and not line.startswith(("note:", "hint:", "[notice]"))]
     decisive = [number for number, line in enumerate(lines) if re.search(r"error:|Error:", line)]
     return lines[: decisive[-1] + 1] if decisive else lines
-
-
-def _lacking(text: str) -> str | None:
-    """What a build said that it does not find."""
-    if found := _MISSING_HEADER.search(text):
-        return f"the header {found[1]}"
-    if found := _MISSING_LIBRARY.search(text):
-        return f"the library lib{found[1]}"
-    if found := _MISSING_TOOL.search(text):
-        return f"the program {next(name for name in found.groups() if name)}"
-    return None

@@ -88,6 +88,11 @@ class Settings:
     files: dict[str, Path] = field(default_factory=dict)
     folders: dict[Path, bool] = field(default_factory=dict)
 
+    @property
+    def proxies(self) -> dict[str, str]:
+        """The variables that name proxies."""
+        return {name: value for name, value in self.variables.items() if name.lower() in _PROXIES}
+
     def add_options(self, options: Sequence[str]) -> None:
         """Take note of the local folders in a requirements file's own options."""
         for option, value in _pairs(options):
