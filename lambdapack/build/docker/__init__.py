@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from lambdapack import syslibs, toolchain
 from lambdapack.build.docker import container, engine, images, settings
@@ -55,7 +56,14 @@ class DockerBuilder:
             ToolError: No engine, or no image.
         """
         with engine.connect() as client:
-            return _identity(images.find(client, target, self._image, progress)), None
+            return _identity(self._ready(client, target, progress)), None
+
+    def _ready(self, client: Any, target: Target, progress: Progress) -> images.Image:
+        """The image, with the system packages that were asked for."""
+        image = images.find(client, target, self._image, progress)
+        if not self._packages:
+            return image
+        return images.with_packages(client, image, self._packages, settings.proxies(), progress)
 
     @contextmanager
     def open(
@@ -74,9 +82,7 @@ class DockerBuilder:
         """
         told = settings.read(sources)
         with engine.connect() as client:
-            image = images.find(client, target, self._image, progress)
-            if self._packages:
-                image = images.with_packages(client, image, self._packages, told.proxies, progress)
+            image = self._ready(client, target, progress)
             with container.start(client, image, target, self._limits, told.folders) as running:
                 python = ImagePython(running, image, told, sources, cache_dir)
                 if python.interpreter.python != target.python:

@@ -269,7 +269,8 @@ class ImagePython:
         folder = self._folder()
         search = [f"{folder}/search{number}" for number, _ in enumerate(request["search"])]
         assets = {
-            name: f"{folder}/assets/{name}/{Path(path).name}" for name, path in request.get("assets", {}).items()
+            name: f"{folder}/assets/{name}/{Path(path).name}"
+            for name, path in request.get("assets", {}).items()
         }
         moved = {
             **request,

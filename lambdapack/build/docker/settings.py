@@ -21,7 +21,7 @@ from urllib.request import url2pathname
 from lambdapack import pip
 from lambdapack.build.docker.relay import Relay
 
-__all__ = ["Settings", "masked", "read"]
+__all__ = ["Settings", "masked", "proxies", "read"]
 
 # Addresses, of which pip takes several at once.
 _ADDRESSES = frozenset(("index-url", "extra-index-url", "find-links", "pypi-url"))
@@ -87,11 +87,6 @@ class Settings:
     variables: dict[str, str] = field(default_factory=dict)
     files: dict[str, Path] = field(default_factory=dict)
     folders: dict[Path, bool] = field(default_factory=dict)
-
-    @property
-    def proxies(self) -> dict[str, str]:
-        """The variables that name proxies."""
-        return {name: value for name, value in self.variables.items() if name.lower() in _PROXIES}
 
     def add_options(self, options: Sequence[str]) -> None:
         """Take note of the local folders in a requirements file's own options."""
@@ -175,12 +170,15 @@ def read(options: Sequence[str] = (), environment: Mapping[str, str] = os.enviro
         if key in _ADDRESSES:
             settings._note(key, value)
     settings.add_options(options)
-    for name in _PROXIES:
-        for variable in (name, name.upper()):
-            if environment.get(variable):
-                settings.variables[variable] = environment[variable]
+    settings.variables.update(proxies(environment))
     _add_files(settings, environment)
     return settings
+
+
+def proxies(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """The variables that name proxies, in either case."""
+    names = (variable for name in _PROXIES for variable in (name, name.upper()))
+    return {name: environment[name] for name in names if environment.get(name)}
 
 
 def masked(text: str, secrets: Iterable[str]) -> str:
