@@ -62,7 +62,9 @@ class BuildOptions:
         limits: What the docker builder may use.
         packages: System packages to install in its image.
         glibc: Newest C library that wheels may ask for; ``None`` for the target's own.
+        extras, groups: Wanted of the files that have such.
         exclude: Distributions to leave out.
+        runtime_provided: Leave out what Lambda's runtime has.
         slim: What to drop.
         trace: What to run.
         level: zstd level.
@@ -77,7 +79,10 @@ class BuildOptions:
     limits: Limits | None = None
     packages: tuple[str, ...] = ()
     glibc: tuple[int, int] | None = None
+    extras: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
+    runtime_provided: bool = False
     slim: SlimOptions = field(default_factory=SlimOptions)
     trace: TraceOptions = field(default_factory=TraceOptions)
     level: int = 19
@@ -90,6 +95,7 @@ def describe(options: BuildOptions) -> dict[str, Any]:
     del trace["assets"]
     return {
         "exclude": list(options.exclude),
+        "runtime_provided": options.runtime_provided,
         "slim": asdict(options.slim),
         "trace": trace,
         "level": options.level,

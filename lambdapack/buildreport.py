@@ -78,7 +78,7 @@ class BuildReport:
         glibc: Newest C library that the lock allowed, e.g. ``2.26``.
         builder: Its name, and why it was chosen.
         requirements: As the user wrote them.
-        lock: ``digest`` and ``text``.
+        lock: ``digest``, ``text`` and ``left_out``.
         options: What was asked of slimming, tracing and compression.
         distributions: By name.
         slim: What slimming did.
@@ -99,7 +99,7 @@ class BuildReport:
     glibc: str
     builder: Mapping[str, str]
     requirements: tuple[str, ...]
-    lock: Mapping[str, str]
+    lock: Mapping[str, Any]
     options: Mapping[str, Any]
     distributions: tuple[BuiltDistribution, ...]
     slim: SlimReport

@@ -49,7 +49,15 @@ class Build(_Section):
     files: list[_Text] = _field(
         [],
         "Files to read requirements from, relative to this file.",
-        "a list of paths: requirements.txt or pyproject.toml",
+        "a list of paths: requirements.txt, pyproject.toml, uv.lock, poetry.lock, Pipfile.lock, pylock.toml",
+    )
+    extras: list[_Text] = _field(
+        [], "Extras of the project to take, of those files that have such.", 'a list of names, e.g. ["web"]'
+    )
+    groups: list[_Text] = _field(
+        [],
+        "Dependency groups to take besides the main one, of those files that have such.",
+        'a list of names, e.g. ["inference"]',
     )
     python: Annotated[str, _one_of(*_PYTHONS)] | None = _field(
         None,
@@ -88,8 +96,14 @@ class Build(_Section):
     )
     exclude: list[_Text] = _field(
         [],
-        "Distributions to leave out of the pack because the runtime has them.",
-        'a list of names, e.g. ["boto3", "botocore"]',
+        "Distributions to leave out of the pack, with what only they need.",
+        'a list of names, e.g. ["pip", "setuptools"]',
+    )
+    runtime_provided: StrictBool = _field(
+        False,
+        "Leave out what Lambda's runtime has (boto3, botocore and what they need), where it is as needed.",
+        "true or false",
+        alias="runtime-provided",
     )
     output: _Text = _field(
         ".lambdapack/build", "Folder for the pack and build.json, relative to this file.", "a path"
@@ -328,7 +342,9 @@ def _nearest(name: str, known: list[str]) -> str:
 
 def _fields_of(section: FieldInfo | None) -> dict[str, FieldInfo]:
     model = section.annotation if section else None
-    return model.model_fields if isinstance(model, type) and issubclass(model, BaseModel) else {}
+    if not (isinstance(model, type) and issubclass(model, BaseModel)):
+        return {}
+    return {field.alias or name: field for name, field in model.model_fields.items()}
 
 
 def document() -> str:

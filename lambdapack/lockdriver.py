@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol, TextIO
 
-from lambdapack.progress import Advance
+from lambdapack.progress import Advance, Progress
 
-__all__ = ["CODE", "FOLDER", "Answers", "Place"]
+__all__ = ["CODE", "FOLDER", "Answers", "Place", "Wheelwright"]
 
 FOLDER = Path(__file__).parent / "lock" / "driver"
 """The driver's package, which the target's Python imports; nothing else of lambdapack is there."""
@@ -59,3 +59,25 @@ class Answers:
                 self._advance(1, note=event["name"])
             else:
                 self.last = event
+
+
+class Wheelwright(Protocol):
+    """Builds wheels for the target of local packages and sdists."""
+
+    @property
+    def identity(self) -> Mapping[str, str]:
+        """What built wheels depend on besides their source, e.g. an image's id."""
+
+    def wheel(self, source: Path, destination: Path, *, label: str, progress: Progress) -> Path:
+        """Build a wheel of ``source``, a folder that may be written to or an sdist.
+
+        Args:
+            source: What to build.
+            destination: A folder for the wheel; it is made.
+            label: The package's name, for messages.
+            progress: Told what is done.
+
+        Raises:
+            ConfigurationError: This builder cannot build such a package.
+            ToolError: The build failed.
+        """

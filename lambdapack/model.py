@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -17,6 +17,7 @@ __all__ = [
     "FunctionSpec",
     "ImportCheck",
     "Lacking",
+    "LeftOut",
     "Location",
     "Lock",
     "Pin",
@@ -42,6 +43,22 @@ class Pin:
     hashes: tuple[str, ...]
 
 
+@dataclass(frozen=True, order=True)
+class LeftOut:
+    """A distribution that was resolved and is not packed.
+
+    Attributes:
+        name, version: As it would have been installed.
+        why: ``excluded``, ``runtime`` (Lambda has it), or ``unneeded`` (only one of these needed it).
+        bytes: What it would take installed; 0 where that was not looked up.
+    """
+
+    name: str
+    version: str
+    why: Literal["excluded", "runtime", "unneeded"]
+    bytes: int = 0
+
+
 @dataclass(frozen=True)
 class Lock:
     """What will be installed, to the byte.
@@ -54,6 +71,7 @@ class Lock:
         sources: pip's options on where the files are, e.g. ``("--find-links", "/wheels")``; not part of
             ``text``: the hashes settle what is installed, and these may hold credentials.
         built: Canonical names of which an sdist is locked, to be built in the target's image.
+        left_out: What was resolved and is not in it, by name; not part of ``text``.
     """
 
     target: Target
@@ -62,6 +80,7 @@ class Lock:
     requested: tuple[str, ...]
     sources: tuple[str, ...] = field(default=(), repr=False)
     built: tuple[str, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
 
     @property
     def text(self) -> str:
@@ -76,6 +95,12 @@ class Lock:
     def digest(self) -> str:
         """SHA-256 of ``text``, hex."""
         return hashlib.sha256(self.text.encode()).hexdigest()
+
+    @property
+    def document(self) -> dict[str, object]:
+        """What build.json says of it."""
+        left_out = [asdict(one) for one in self.left_out]
+        return {"digest": self.digest, "text": self.text, "left_out": left_out}
 
 
 @dataclass(frozen=True)

@@ -47,24 +47,31 @@ def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     return {**kept, **_FORCED, **(extra or {})}
 
 
-def run(arguments: Sequence[str | Path], *, doing: str, variables: Mapping[str, str] | None = None) -> str:
+def run(
+    arguments: Sequence[str | Path],
+    *,
+    doing: str,
+    variables: Mapping[str, str] | None = None,
+    pip: Sequence[str | Path] = (),
+) -> str:
     """Run ``pip ARGUMENTS`` with the Python that runs lambdapack; returns what it printed.
 
     Args:
         arguments: The command and its options.
         doing: What is being done, for messages, e.g. ``"installing 45 wheels"``.
         variables: Environment variables to set besides.
+        pip: The command of another Python's pip.
 
     Raises:
         ToolError: pip failed.
         ConfigurationError: This Python has no pip.
     """
-    if importlib.util.find_spec("pip") is None:
+    if not pip and importlib.util.find_spec("pip") is None:
         raise ConfigurationError(
             f"{doing} needs pip, and {sys.executable} has none",
             hint=f"{sys.executable} -m ensurepip, or install lambdapack again: pip is a dependency of it",
         )
-    command = [sys.executable, "-m", "pip", *map(str, arguments)]
+    command = [*map(str, pip or (sys.executable, "-m", "pip")), *map(str, arguments)]
     # A file, not a pipe: nothing to read while pip runs, and nothing that fills up.
     with tempfile.TemporaryFile("w+", errors="replace") as log:
         status = _wait(

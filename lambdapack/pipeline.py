@@ -78,7 +78,9 @@ def build(
     Raises:
         LambdapackError: A stage failed; nothing of it is left in ``options.output``.
     """
-    requirements = lock_stage.read_requirements(options.requirements, options.files)
+    requirements = lock_stage.read_requirements(
+        options.requirements, options.files, extras=options.extras, groups=options.groups
+    )
     builder, reason = build_stage.choose(
         options.builder,
         options.target,
@@ -94,7 +96,7 @@ def build(
     python = python or locks.interpreter(identity)
     with store.in_use():
         known = resolving.earlier(python, identity, progress) if python else None
-        task = _Task(options, requirements.lines, {"name": builder.name, "reason": reason}, store)
+        task = _Task(options, requirements.shown, {"name": builder.name, "reason": reason}, store)
         if python and known:
             found = task.earlier(known.lock, python, identity, progress)
             if found is not None:
@@ -196,7 +198,7 @@ class _Task:
                 glibc="{}.{}".format(*lock.glibc),
                 builder={**self._builder, **workshop.identity, "python": workshop.interpreter.version},
                 requirements=self._lines,
-                lock={"digest": lock.digest, "text": lock.text},
+                lock={**lock.document},
                 options=describe(options),
                 distributions=_distributions(tree, lock, slimmed.report),
                 slim=slimmed.report,

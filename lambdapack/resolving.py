@@ -49,7 +49,8 @@ class Resolving:
     ) -> Resolved | None:
         """The lock that was resolved before, with a word on how old it is."""
         key = None if self._refresh else self._key(python, identity)
-        found = self._locks.find(key, hashed=_hashed(self._requirements)) if key else None
+        hashed, settled = _hashed(self._requirements), self._requirements.settled
+        found = self._locks.find(key, hashed=hashed, settled=settled) if key else None
         if found is None:
             return None
         for warning in found.warnings:
@@ -68,8 +69,10 @@ class Resolving:
             workshop.interpreter,
             glibc=self._options.glibc,
             exclude=self._options.exclude,
+            runtime_provided=self._options.runtime_provided,
             cache_dir=cache_dir,
             place=workshop.place,
+            wheelwright=workshop,
             progress=told,
         )
         key = self._key(workshop.interpreter, workshop.identity)
@@ -93,6 +96,7 @@ class Resolving:
             return None
         return key_of(
             *(tool_digest(), about, asked, str(options.target), options.glibc, sorted(options.exclude)),
+            options.runtime_provided,
             *(python.version, python.machine, dict(identity)),
         )
 

@@ -9,7 +9,7 @@ from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
 from lambdapack.target import Target
 
-__all__ = ["fits", "platforms", "tags"]
+__all__ = ["fits", "platforms", "ranks", "tags"]
 
 # The oldest C library that a wheel may be built for (PEP 513 on x86-64; arm64 began with 2.17).
 _OLDEST_MINOR = {"x86_64": 5, "aarch64": 17}
@@ -29,16 +29,20 @@ def platforms(target: Target, glibc: tuple[int, int]) -> tuple[str, ...]:
 
 
 @cache
-def tags(target: Target, glibc: tuple[int, int]) -> frozenset[Tag]:
-    """Every tag that fits ``target`` with C library ``glibc``."""
+def ranks(target: Target, glibc: tuple[int, int]) -> dict[Tag, int]:
+    """Every tag that fits ``target`` with C library ``glibc``, and its place: 0 is the one pip likes best."""
     names = platforms(target, glibc)
     abi = "cp{}{}".format(*target.version)
-    return frozenset(
-        (
-            *cpython_tags(target.version, [abi], names),
-            *compatible_tags(target.version, abi, names),
-        )
-    )
+    found: dict[Tag, int] = {}
+    for tag in (*cpython_tags(target.version, [abi], names), *compatible_tags(target.version, abi, names)):
+        found.setdefault(tag, len(found))
+    return found
+
+
+@cache
+def tags(target: Target, glibc: tuple[int, int]) -> frozenset[Tag]:
+    """Every tag that fits ``target`` with C library ``glibc``."""
+    return frozenset(ranks(target, glibc))
 
 
 def fits(filename: str, target: Target, glibc: tuple[int, int]) -> bool:

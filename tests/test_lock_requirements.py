@@ -59,7 +59,7 @@ def test_any_text_gives_requirements_or_a_clear_error(arguments: list[str]) -> N
     except ConfigurationError as error:
         assert error.message
         return
-    assert read.lines
+    assert read.lines or read.direct
     for line in read.lines:
         Requirement(line.split(" --hash=")[0])
 
@@ -110,9 +110,7 @@ def test_index_options_are_kept_for_pip(tmp_path: Path, monkeypatch: pytest.Monk
 def test_every_malformed_line_is_reported_at_once(tmp_path: Path) -> None:
     """All problems of all files come in one error, each with its file and line."""
     more = written(tmp_path, "ok\nfoo=>1\n", "more.txt")
-    text = (
-        "spacy>>3\nrich\n-e .\n./local\ngit+https://example.org/x\nx --hash=sha256:12\n--frob\n-r gone.txt\n"
-    )
+    text = "spacy>>3\nrich\n-e\nftp://x/y.whl\ngit+https://e.org/x\nx --hash=sha256:12\n--frob\n-r gone.txt\n"
     first = written(tmp_path, text)
     message = problems([first, more])
     assert message.startswith("8 requirements cannot be used")
@@ -125,10 +123,10 @@ def test_every_malformed_line_is_reported_at_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("pkg @ https://example.org/pkg-1-py3-none-any.whl", "points at one file"),
-        ("./pkg-1-py3-none-any.whl", "is a path or URL"),
-        ("-e .", "installs from a folder"),
-        ("--no-binary :all:", "from source"),
+        ("pkg @ git+https://example.org/pkg", "check it out and name its folder"),
+        ("pkg @ s3://bucket/pkg-1-py3-none-any.whl", "not an address that can be fetched"),
+        ("-e", "needs a value"),
+        ("--no-binary", "needs a value"),
         ("-r https://example.org/r.txt", "not on this machine"),
         ("-c", "needs a value"),
         ("a --hash=sha512:" + "0" * 128, "SHA-256"),
@@ -146,12 +144,8 @@ def test_pyproject_dependencies_are_read(tmp_path: Path) -> None:
     read = read_requirements([], [written(tmp_path, text, "pyproject.toml")])
     assert read.names == ("spacy", "rich")
     assert read.origins[1].endswith("pyproject.toml:5")
-    bad = written(
-        tmp_path, '[project]\ndependencies = [\n  "ok",\n  "spacy>>3",\n  3,\n]\n', "pyproject.toml"
-    )
-    message = problems([bad])
-    assert f"{bad}:4: " in message
-    assert "project.dependencies[2] is not a string" in message
+    bad = written(tmp_path, '[project]\ndependencies = [\n  "ok",\n  "spacy>>3",\n]\n', "pyproject.toml")
+    assert f"{bad}:4: " in problems([bad])
 
 
 @pytest.mark.parametrize(
@@ -160,9 +154,13 @@ def test_pyproject_dependencies_are_read(tmp_path: Path) -> None:
         ("[project]\nname='x'\ndynamic=['dependencies']\n", "dynamic"),
         ("[tool.poetry.dependencies]\npython='3'\n", "Poetry"),
         ("[project]\nname='x'\n", "no [project] dependencies"),
-        ("[project]\ndependencies='spacy'\n", "not a list"),
+        ("[project]\ndependencies='spacy'\n", "project.dependencies: expected a list of strings"),
+        ("[project]\ndependencies=['a', 3]\n", "project.dependencies[1]: expected a string, found 3"),
         ("[project\n", "not TOML"),
-        ("project = 3\n", "no [project] dependencies"),
+        ("project = 3\n", "project: expected a table, found 3"),
+        ("[dependency-groups]\na = [{include-group = 'b'}]\n", "Dependency group 'b' not found"),
+        ("[dependency-groups]\na = [{include-group = 'a'}]\n", "a includes itself"),
+        ("[dependency-groups]\na = ['x>>1']\n", "dependency-groups: "),
     ],
 )
 def test_a_pyproject_without_dependencies_says_so(tmp_path: Path, text: str, said: str) -> None:
@@ -190,3 +188,89 @@ def test_a_file_that_is_not_text_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "r.txt"
     path.write_bytes(b"\xff\xfe\x00a")
     assert f"{path} cannot be read: it is not UTF-8 text" in problems([path])
+
+
+PROJECT = """
+[project]
+name = "Fine_Service"
+dependencies = ["base"]
+[project.optional-dependencies]
+Web = ["server>=2", "fine-service[tls]"]
+tls = ["crypto ; sys_platform == 'linux'"]
+[dependency-groups]
+test = ["runner", {include-group = "Lint"}]
+lint = ["linter"]
+"""
+
+
+def test_extras_and_groups_are_taken_when_they_are_asked_for(tmp_path: Path) -> None:
+    """An extra may name the project's other extras, a group may include groups, and names are normalised."""
+    path = written(tmp_path, PROJECT, "pyproject.toml")
+    assert read_requirements([], [path]).names == ("base",)
+    assert read_requirements([], [path], extras=["web"]).names == ("base", "server", "crypto")
+    assert read_requirements([], [path], groups=["TEST"]).names == ("base", "runner", "linter")
+
+
+def test_an_extra_that_no_file_has_is_named(tmp_path: Path) -> None:
+    """A slip in --extra or --group is an error that lists what there is."""
+    path = written(tmp_path, PROJECT, "pyproject.toml")
+    with pytest.raises(ConfigurationError, match=r"has no extra wbe \(it has: tls, web\)"):
+        read_requirements([], [path], extras=["wbe"])
+    with pytest.raises(ConfigurationError, match=r"has no group docs \(it has: lint, test\)"):
+        read_requirements([], [path], groups=["docs"])
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("pkg @ https://e.org/p-1-py3-none-any.whl", ("https://e.org/p-1-py3-none-any.whl", "pkg", (), "")),
+        (
+            "Pkg[B,a] @ https://e.org/p.tar.gz ; os_name == 'posix'",
+            ("https://e.org/p.tar.gz", "pkg", ("a", "b"), 'os_name == "posix"'),
+        ),
+        ("https://e.org/p-1-py3-none-any.whl", ("https://e.org/p-1-py3-none-any.whl", "", (), "")),
+        (
+            "./p-1-py3-none-any.whl ; os_name == 'nt'",
+            ("HERE/p-1-py3-none-any.whl", "", (), "os_name == 'nt'"),
+        ),
+        ("-e ./lib[x]", ("HERE/lib", "", ("x",), "")),
+        ("--editable=../up", ("UP/up", "", (), "")),
+        ("file:///wheels/a%20b/p-1-py3-none-any.whl", ("/wheels/a b/p-1-py3-none-any.whl", "", (), "")),
+        ("https://e.org/p.zip#egg=My_Pkg", ("https://e.org/p.zip", "my-pkg", (), "")),
+    ],
+)
+def test_files_and_folders_are_read_as_pip_reads_them(
+    tmp_path: Path, line: str, expected: tuple[str, str, tuple[str, ...], str]
+) -> None:
+    """A direct reference keeps its name, extras and marker; paths are relative to the file that has them."""
+    found = read_requirements([], [written(tmp_path, line + "\n")]).direct[0]
+    location = expected[0].replace("HERE", str(tmp_path)).replace("UP", str(tmp_path.parent))
+    assert (found.location, found.name, found.extras, found.marker) == (location, *expected[1:])
+
+
+def test_hashes_of_a_file_come_from_its_line_and_its_address(tmp_path: Path) -> None:
+    """Both ways of writing a hash count, and only SHA-256."""
+    other = "f" * 64
+    line = f"https://e.org/p.whl#sha256={other} --hash={HASH}"
+    assert read_requirements([], [written(tmp_path, line)]).direct[0].hashes == (HASH, f"sha256:{other}")
+
+
+@given(st.text(max_size=60).filter(lambda text: "/" not in text))
+def test_no_password_is_shown(password: str) -> None:
+    """What a report shows of the requirements holds no user's part of an address."""
+    line = f"https://someone:{'secret' + password}@example.org/p-1-py3-none-any.whl"
+    try:
+        read = read_requirements([line], [])
+    except ConfigurationError as error:
+        assert "secret" not in error.message
+        return
+    assert not any("secret" in shown for shown in read.shown)
+
+
+def test_formats_follow_pips_own_rule(tmp_path: Path) -> None:
+    """The later of --no-binary and --only-binary counts for a package; :none: takes back."""
+    text = "a\n--no-binary b,C\n--only-binary c\n--no-binary=d\n"
+    read = read_requirements([], [written(tmp_path, text)])
+    assert (read.no_binary, read.only_binary) == (("b", "d"), ("c",))
+    read = read_requirements([], [written(tmp_path, "a\n--no-binary :all:\n--no-binary :none:\n")])
+    assert read.no_binary == ()

@@ -53,6 +53,9 @@ class Workshop(Protocol):
     def trace_elsewhere(self) -> TraceWorker | None:
         """Runs the tracer where ``interpreter`` is; ``None`` for this machine."""
 
+    def wheel(self, source: Path, destination: Path, *, label: str, progress: Progress = QUIET) -> Path:
+        """Build a wheel of a folder or an sdist; see ``lockdriver.Wheelwright``."""
+
     def install(self, lock: Lock, destination: Path, *, progress: Progress = QUIET) -> Tree:
         """Install ``lock`` into the new folder ``destination``, whole or not at all: unpack and complete."""
 

@@ -10,8 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
-from lambdapack import atomic, bytecode, pip, syslibs, wheel_tags
+from lambdapack import atomic, bytecode, pip, syslibs, toolchain, wheel_tags
 from lambdapack.build.check import check
+from lambdapack.build.local_wheel import pure_wheel
 from lambdapack.build.records import read_tree
 from lambdapack.errors import ConfigurationError
 from lambdapack.interpreter import Interpreter, find
@@ -38,8 +39,10 @@ class LocalBuilder:
     place: Place | None = None
     identity: Mapping[str, str] = MappingProxyType({})
 
-    def __init__(self, interpreter: Interpreter | None = None) -> None:
+    def __init__(self, interpreter: Interpreter | None = None, cache_dir: Path | None = None) -> None:
         self._interpreter = interpreter
+        self._cache_dir = cache_dir
+        self._sources: tuple[str, ...] = ()
 
     @property
     def interpreter(self) -> Interpreter:
@@ -67,11 +70,22 @@ class LocalBuilder:
         Raises:
             ConfigurationError: There is none on this machine.
         """
-        yield LocalBuilder(find(target.python))
+        opened = LocalBuilder(find(target.python), cache_dir)
+        opened._sources = tuple(sources)
+        yield opened
 
     def compile_tree(self, root: Path, *, jobs: int | None = None, progress: Progress = QUIET) -> None:
         """Compile every module under ``root`` to bytecode."""
         bytecode.compile_tree(root, self.interpreter, jobs=jobs, progress=progress)
+
+    def wheel(self, source: Path, destination: Path, *, label: str, progress: Progress = QUIET) -> Path:
+        """Build a wheel of pure Python of ``source``, with the target's Python; see ``Wheelwright``."""
+        return pure_wheel(
+            *(self.interpreter, source, destination),
+            label=label,
+            sources=self._sources,
+            tools=toolchain.ensure(self.interpreter, self._cache_dir or destination, progress),
+        )
 
     def install(self, lock: Lock, destination: Path, *, progress: Progress = QUIET) -> Tree:
         """Install ``lock`` into ``destination``, which must not exist or be empty.

@@ -13,7 +13,7 @@ from typing import Any
 from lambdapack.buildcache.store import Store
 from lambdapack.interpreter import Interpreter
 from lambdapack.memo import key_of
-from lambdapack.model import Lock, Pin
+from lambdapack.model import LeftOut, Lock, Pin
 from lambdapack.target import Target
 
 __all__ = ["FRESH_SECONDS", "Locks", "Resolved"]
@@ -48,13 +48,14 @@ class Locks:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def find(self, key: str, *, hashed: Collection[str] = ()) -> Resolved | None:
+    def find(self, key: str, *, hashed: Collection[str] = (), settled: bool = False) -> Resolved | None:
         """The answer to the question with this key, if it is fresh.
 
         Args:
             key: ``memo.key_of`` everything that was asked, pip's configuration included.
             hashed: Names whose requirement is an exact version with hashes. A lock of these alone cannot
                 come out otherwise, and never grows old.
+            settled: Whether lock files say everything.
         """
         value = self._store.get(_KIND, key)
         if value is None:
@@ -64,7 +65,7 @@ class Locks:
             lock, seconds = _lock(document["lock"]), time.time() - document["resolved"]
         except (ValueError, KeyError, TypeError):
             return None
-        settled = all(pin.name in hashed for pin in lock.pins)
+        settled = settled or all(pin.name in hashed for pin in lock.pins)
         if not settled and not 0 <= seconds < FRESH_SECONDS:
             return None
         return Resolved(lock, max(seconds, 0.0), tuple(document["warnings"]))
@@ -90,13 +91,15 @@ class Locks:
 
 def _document(lock: Lock) -> dict[str, Any]:
     fields = {one.name: getattr(lock, one.name) for one in dataclasses.fields(lock)}
-    return {**fields, "target": str(lock.target), "pins": list(map(asdict, lock.pins)), "sources": ()}
+    plain = {"pins": list(map(asdict, lock.pins)), "left_out": list(map(asdict, lock.left_out))}
+    return {**fields, **plain, "target": str(lock.target), "sources": ()}
 
 
 def _lock(fields: Mapping[str, Any]) -> Lock:
     tupled = {name: _tupled(value) for name, value in fields.items()}
     pins = tuple(Pin(**{name: _tupled(value) for name, value in pin.items()}) for pin in fields["pins"])
-    return Lock(**{**tupled, "target": Target.parse(fields["target"]), "pins": pins})
+    left_out = tuple(LeftOut(**one) for one in fields["left_out"])
+    return Lock(**{**tupled, "target": Target.parse(fields["target"]), "pins": pins, "left_out": left_out})
 
 
 def _tupled(value: Any) -> Any:

@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 @click.command("build", short_help="Build a pack.")
 @click.argument("requirements", nargs=-1, metavar="[REQ]...")
 @click.option("-r", "--requirement", "files", multiple=True, type=click.Path(path_type=Path), metavar="FILE",
-              help="Read requirements from FILE: requirements.txt or pyproject.toml.")  # fmt: skip
+              help="Read requirements from FILE: requirements.txt, pyproject.toml, or a lock: uv.lock, "
+              "poetry.lock, Pipfile.lock, pylock.toml.")  # fmt: skip
+@click.option("--extra", "extras", multiple=True, metavar="NAME", help="Take an extra of the project too.")
+@click.option("--group", "groups", multiple=True, metavar="NAME", help="Take a dependency group too.")
 @click.option("--python", metavar="X.Y", help="Lambda's Python.  [default: the running one]")
 @click.option("--arch", type=click.Choice(["x86_64", "arm64"]), help="The processor.  [default: x86_64]")
 @click.option("--builder", type=click.Choice(["auto", "docker", "local"]),
@@ -31,7 +34,10 @@ if TYPE_CHECKING:
 @click.option("--system-package", "packages", multiple=True, metavar="NAME",
               help="Install a system package in the image first.")  # fmt: skip
 @click.option("--glibc", metavar="2.N", help="Newest C library that wheels may ask for.")
-@click.option("--exclude", multiple=True, metavar="NAME", help="Leave a distribution out.")
+@click.option("--exclude", multiple=True, metavar="NAME",
+              help="Leave a distribution out, and what only it needs.")  # fmt: skip
+@click.option("--runtime-provided/--no-runtime-provided", default=None,
+              help="Leave out what Lambda's runtime has: boto3, botocore and what they need.")  # fmt: skip
 @click.option("--trace", "code", metavar="CODE", help="Python code to order the files by.")
 @click.option("--keep", multiple=True, metavar="GLOB", help="Never drop these files.")
 @click.option("--drop", multiple=True, metavar="GLOB", help="Drop these files too.")
@@ -48,14 +54,16 @@ if TYPE_CHECKING:
 def command(requirements: tuple[str, ...], jobs: int | None, **given: Any) -> None:
     """Build a pack from requirements: lock, install, trace, slim, compress.
 
-    Requirements come from the command line or, where it names none, from the configuration. Writes
-    ID.tar.zst, ID.index.json and build.json, and a pack for each of the configuration's assets; the same
-    inputs give the same id, on any machine.
+    Requirements come from the command line or, where it names none, from the configuration or, where that
+    names none, from the project's lock or requirements file. A requirement may be a wheel or a folder.
+    Writes ID.tar.zst, ID.index.json and build.json, and a pack for each of the configuration's assets; the
+    same inputs give the same id, on any machine.
 
     \b
     Examples:
       lambdapack build spacy
       lambdapack build -r requirements.txt --python 3.12 --arch arm64
+      lambdapack build -r uv.lock --group inference --runtime-provided
       lambdapack build torch --trace "import torch; torch.ones(2) @ torch.ones(2)"
       id=$(lambdapack build scikit-learn --quiet)
     """
@@ -115,6 +123,9 @@ def build_options(session: Session, requirements: tuple[str, ...], given: dict[s
     config = session.config.build
     named = bool(requirements or given["files"])
     files = given["files"] if named else [session.root / file for file in config.files]
+    if not (named or config.requirements or config.files):
+        files = _discovered(session)
+    provided = given["runtime_provided"]
     return BuildOptions(
         requirements=tuple(requirements if named else config.requirements),
         files=tuple(files),
@@ -125,11 +136,26 @@ def build_options(session: Session, requirements: tuple[str, ...], given: dict[s
         limits=Limits(config.image_timeout, config.image_memory),
         packages=tuple(given["packages"] or config.system_packages),
         glibc=glibc_version(given["glibc"] or config.glibc),
+        extras=tuple(given["extras"] or config.extras),
+        groups=tuple(given["groups"] or config.groups),
         exclude=tuple(given["exclude"] or config.exclude),
+        runtime_provided=config.runtime_provided if provided is None else provided,
         slim=_slim_options(session, given),
         trace=_trace_options(session, given["code"]),
         level=given["level"] or session.config.pack.level,
     )
+
+
+def _discovered(session: Session) -> list[Path]:
+    """The project's own file, where neither command line nor configuration names any."""
+    from lambdapack.lock.discover import discover  # noqa: PLC0415 - a stage
+
+    found, others = discover(session.root)
+    if found is None:
+        return []
+    rather = f" rather than {', '.join(others)}" if others else ""
+    session.progress.note(f"requirements: {found.name} in {session.root}{rather}, as none were named")
+    return [found]
 
 
 def default_python() -> str:

@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
 from lambdapack import atomic, lockdriver, pip
 from lambdapack.errors import ToolError
 from lambdapack.interpreter import Interpreter
@@ -34,6 +37,8 @@ class Query:
         progress: Told each package that is looked up.
         leaf_prefixes, leaf_names: Packages of which nothing is asked but their names.
         place: Where the driver runs, and sdists can be built; ``None`` for this machine, wheels only.
+        alone: Whether nothing but the requirements themselves is to be found, and no dependency.
+        weighed: Names of which the size is asked.
     """
 
     requirements: Requirements
@@ -45,6 +50,8 @@ class Query:
     leaf_prefixes: tuple[str, ...] = ()
     leaf_names: tuple[str, ...] = ()
     place: lockdriver.Place | None = None
+    alone: bool = False
+    weighed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -57,6 +64,8 @@ class Found:
         hash: ``sha256:…`` of that wheel.
         parents: Names of the distributions that depend on it.
         cpu: Versions of it built for the CPU alone (``2.13.0+cpu``) that the target can use, newest first.
+        needs: What it depends on, as requirements without markers, those that hold for the target.
+        bytes: What it takes when it is unpacked; 0 where nobody asked.
     """
 
     name: str
@@ -65,6 +74,8 @@ class Found:
     hash: str
     parents: tuple[str, ...]
     cpu: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
+    bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -148,13 +159,17 @@ def _request(
     query: Query, glibc: tuple[int, int], extra: Sequence[str], built: Collection[str]
 ) -> dict[str, object]:
     # For pip a package that is to be built is one whose wheels are not to be taken.
-    formats = (*_PIP_ARGUMENTS, *(f"--no-binary={name}" for name in sorted(built)))
+    formats = [*_PIP_ARGUMENTS, *(f"--no-binary={name}" for name in sorted(built))]
+    # Said after :all: is built, wheels of these are taken all the same.
+    formats += [f"--only-binary={name}" for name in query.requirements.only_binary if ":all:" in built]
+    formats += ["--no-deps"] if query.alone else []
     return {
         "glibc": f"{glibc[0]}.{glibc[1]}",
         "machine": query.target.machine,
         "leaf_prefixes": list(query.leaf_prefixes),
         "leaf_names": list(query.leaf_names),
         "hints": _hints(query),
+        "weighed": list(query.weighed),
         "pip_args": [*formats, *query.requirements.options],
         "origins": list(query.requirements.origins),
         "constraint_origins": [*query.requirements.constraint_origins, *("lambdapack" for _ in extra)],
@@ -210,14 +225,20 @@ class _Here:
 def _read(answer: Mapping[str, Any]) -> Solution | Failure:
     if answer["event"] != "solved":
         return Failure(answer["kind"], answer)
+    needers: dict[str, set[str]] = {}
+    for pin in answer["pins"]:
+        for need in pin["needs"]:
+            needers.setdefault(canonicalize_name(Requirement(need).name), set()).add(pin["name"])
     found = tuple(
         Found(
             pin["name"],
             pin["version"],
             pin["filename"],
             pin["hash"],
-            tuple(pin["parents"]),
+            tuple(sorted({*pin["parents"], *needers.get(canonicalize_name(pin["name"]), ())})),
             tuple(pin["cpu"]),
+            tuple(pin["needs"]),
+            pin["bytes"],
         )
         for pin in answer["pins"]
     )

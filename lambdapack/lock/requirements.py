@@ -1,25 +1,22 @@
-"""Read what the user wants: requirement strings, ``requirements.txt`` and ``pyproject.toml``."""
+"""Read what the user wants: requirement strings, ``requirements.txt``, ``pyproject.toml`` and lock files."""
 
 from __future__ import annotations
 
 import os
 import re
 import shlex
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from lambdapack.errors import ConfigurationError
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from lambdapack.lock import direct, indexes
+from lambdapack.lock.direct import Direct
+from lambdapack.lock.formats import pipfile, poetry, pylock, pyproject, uv
+from lambdapack.lock.locked import LockFile, unknown
 
 __all__ = ["Requirements", "read_requirements"]
 
@@ -35,6 +32,11 @@ class Requirements:
         options: pip's options on where files come from, e.g. ``("--find-links", "/wheels")``.
         origins: Where each of ``lines`` came from, e.g. ``requirements.txt:3``.
         constraint_origins: The same for ``constraints``.
+        direct: Files and folders that are asked for by themselves.
+        locks: Lock files, whose versions and hashes are what is installed.
+        extras, groups: Normalised names of what is wanted of lock files.
+        no_binary: Names of which an sdist is to be taken; ``:all:`` for every one.
+        only_binary: The same for wheels.
     """
 
     lines: tuple[str, ...]
@@ -43,6 +45,23 @@ class Requirements:
     options: tuple[str, ...] = ()
     origins: tuple[str, ...] = ()
     constraint_origins: tuple[str, ...] = ()
+    direct: tuple[Direct, ...] = ()
+    locks: tuple[LockFile, ...] = ()
+    extras: frozenset[str] = frozenset()
+    groups: frozenset[str] = frozenset()
+    no_binary: tuple[str, ...] = ()
+    only_binary: tuple[str, ...] = ()
+
+    @property
+    def settled(self) -> bool:
+        """Whether lock files say everything, so that an index cannot change what is installed."""
+        return bool(self.locks) and not (self.lines or self.direct)
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """What was asked for, for people: no password, and no folder of this machine."""
+        named = [one.name or one.filename for one in self.direct]
+        return (*self.lines, *named, *(lock.path.name for lock in self.locks))
 
 
 _COMMAND_LINE = "the command line"
@@ -60,11 +79,17 @@ _VALUED = {
     "--find-links": "--find-links",
     "--trusted-host": "--trusted-host",
 }
-# Satisfied by how lambdapack works: hashes are always required and binaries always taken.
+# Satisfied by how lambdapack works: hashes are always required.
 _MOOT = frozenset(("--require-hashes",))
-_MOOT_VALUED = frozenset(("--only-binary",))
+_FORMATS = frozenset(("--only-binary", "--no-binary"))
+_FOLDERS = frozenset(("-e", "--editable"))
 _INCLUDES = {"-r": False, "--requirement": False, "-c": True, "--constraint": True}
-_ELSEWHERE = re.compile(r"^(\.{0,2}/|~|file:|https?:|(git|hg|svn|bzr)\+)|\.(whl|zip|tar\.gz|tgz)$|/")
+_LOCKS: dict[str, Callable[[Path], LockFile]] = {
+    "uv.lock": uv.read,
+    "poetry.lock": poetry.read,
+    "Pipfile.lock": pipfile.read,
+}
+_PYLOCK = re.compile(r"pylock(\.[^.]+)?\.toml")
 
 
 @dataclass
@@ -75,21 +100,30 @@ class _Reader:
     names: dict[str, None] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     seen: set[tuple[Path, bool]] = field(default_factory=set)
+    direct: list[Direct] = field(default_factory=list)
+    locks: list[LockFile] = field(default_factory=list)
+    formats: dict[str, dict[str, None]] = field(default_factory=lambda: {name: {} for name in _FORMATS})
+    extras: frozenset[str] = frozenset()
+    groups: frozenset[str] = frozenset()
+    known: dict[str, dict[Path, frozenset[str]]] = field(default_factory=lambda: {"extra": {}, "group": {}})
 
     def file(self, path: Path, constraint: bool, origin: str | None) -> None:
         key = (path.resolve(), constraint)
         if key in self.seen:
             return
         self.seen.add(key)
+        if read := _LOCKS.get(path.name) or (pylock.read if _PYLOCK.fullmatch(path.name) else None):
+            self.lock(read(path))
+            return
+        if path.suffix == ".toml":
+            self.pyproject(path)
+            return
         try:
             text = path.read_text("utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
             where = f"{origin}: " if origin else ""
             self.problems.append(f"{where}{path} cannot be read: {reason}")
-            return
-        if path.suffix == ".toml":
-            self.pyproject(path, text)
             return
         for number, line in logical_lines(text):
             self.line(line, f"{path}:{number}", path.parent, constraint)
@@ -99,7 +133,7 @@ class _Reader:
         if line.startswith("-"):
             self.option(line, origin, folder, constraint)
         else:
-            self.requirement(line, origin, constraint)
+            self.requirement(line, origin, folder, constraint)
 
     def option(self, line: str, origin: str, folder: Path, constraint: bool) -> None:
         try:
@@ -111,19 +145,39 @@ class _Reader:
             name, value = _split_option(words)
             if name in _FLAGS:
                 self.options.append(name)
-            elif name in _MOOT or name in _MOOT_VALUED:
+            elif name in _MOOT:
                 continue
+            elif name in _FORMATS and value:
+                self.format(name, value)
+            elif name in _FOLDERS and value:
+                self.requirement(value, origin, folder, constraint)
             elif name in _INCLUDES and value:
                 self.include(value, origin, folder, constraint or _INCLUDES[name])
             elif name in _VALUED and value:
                 here = folder / value
                 local = name in ("-f", "--find-links") and here.exists()
                 self.options += [_VALUED[name], str(here.resolve()) if local else value]
-            elif name in _INCLUDES or name in _VALUED:
+            elif name in (*_INCLUDES, *_VALUED, *_FORMATS, *_FOLDERS):
                 self.problems.append(f"{origin}: {name} needs a value")
             else:
-                self.problems.append(f"{origin}: {_unsupported(name, line)}")
+                self.problems.append(
+                    f"{origin}: {name} is not an option that a requirements file may have here"
+                )
                 return
+
+    def format(self, name: str, value: str) -> None:
+        """Take ``--no-binary`` and ``--only-binary`` as pip does: the later of the two counts."""
+        mine = self.formats[name]
+        other = self.formats["--no-binary" if name == "--only-binary" else "--only-binary"]
+        for one in (part.strip() for part in value.split(",")):
+            if one == ":none:":
+                mine.clear()
+            elif one:
+                package = one if one == ":all:" else canonicalize_name(one)
+                mine[package] = None
+                other.pop(package, None)
+                if package == ":all:":
+                    other.clear()
 
     def include(self, value: str, origin: str, folder: Path, constraint: bool) -> None:
         if re.match(r"[a-z][a-z0-9+.-]+://", value):
@@ -131,18 +185,17 @@ class _Reader:
             return
         self.file(folder / value, constraint, origin)
 
-    def requirement(self, line: str, origin: str, constraint: bool) -> None:
+    def requirement(self, line: str, origin: str, folder: Path, constraint: bool) -> None:
         try:
             text, hashes = _split_hashes(line)
+            if direct.is_direct(text):
+                if constraint:
+                    raise ValueError("a constraint names versions, not files")
+                self.direct.append(direct.parse(text, tuple(hashes), folder, origin))
+                return
             parsed = Requirement(text)
         except ValueError as error:
             self.problems.append(f"{origin}: {_malformed(line, error)}")
-            return
-        if parsed.url:
-            self.problems.append(
-                f"{origin}: {line!r} points at one file; name the package instead and let pip find the wheel "
-                f"in a folder or index (--find-links, --extra-index-url)"
-            )
             return
         normal = " ".join([_normalised(parsed), *(f"--hash={value}" for value in hashes)])
         if constraint:
@@ -151,34 +204,43 @@ class _Reader:
         self.lines.setdefault(normal, origin)
         self.names.setdefault(canonicalize_name(parsed.name))
 
-    def pyproject(self, path: Path, text: str) -> None:
-        try:
-            table: dict[str, Any] = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
-            self.problems.append(f"{path}: not TOML: {error}")
-            return
-        project = table.get("project")
-        found = project.get("dependencies") if isinstance(project, dict) else None
-        if found is None or not isinstance(found, list):
-            self.problems.append(f"{path}: {_no_dependencies(table, found)}")
-            return
-        for number, value in enumerate(found):
-            where = f"{path}:{_line_of(text, value)}"
-            if isinstance(value, str):
-                self.line(value.strip(), where, path.parent, False)
-            else:
-                self.problems.append(f"{where}: project.dependencies[{number}] is not a string: {value!r}")
+    def pyproject(self, path: Path) -> None:
+        found = pyproject.read(path)
+        self.known["extra"][path] = frozenset(found.extras)
+        self.known["group"][path] = frozenset(found.groups)
+        for text, number in found.wanted(self.extras, self.groups):
+            self.line(text, f"{path}:{number}", path.parent, False)
+
+    def lock(self, found: LockFile) -> None:
+        self.known["extra"][found.path] = found.extras
+        self.known["group"][found.path] = found.groups
+        self.locks.append(found)
+        self.options += indexes.options(found.registries)
 
 
-def read_requirements(arguments: Sequence[str], files: Sequence[Path]) -> Requirements:
-    """Read requirement strings and files; a ``.toml`` file is read as ``pyproject.toml``.
+def read_requirements(
+    arguments: Sequence[str],
+    files: Sequence[Path],
+    *,
+    extras: Collection[str] = (),
+    groups: Collection[str] = (),
+) -> Requirements:
+    """Read requirement strings and files; what a file is, its name says.
+
+    Args:
+        arguments: As pip takes them: requirements, addresses, paths of files and folders.
+        files: ``uv.lock``, ``poetry.lock``, ``Pipfile.lock``, ``pylock.toml``, ``pylock.*.toml``; any other
+            ``.toml`` is a ``pyproject.toml``, anything else a requirements file.
+        extras, groups: Wanted of those files that have such.
 
     Raises:
-        ConfigurationError: Names every line that cannot be used, by file and line.
+        ConfigurationError: Names every line that cannot be used, by file and line; or the key of a lock.
     """
-    reader = _Reader()
+    reader = _Reader(
+        extras=frozenset(map(canonicalize_name, extras)), groups=frozenset(map(canonicalize_name, groups))
+    )
     for argument in arguments:
-        if argument.endswith((".txt", ".in", ".toml")) and Path(argument).is_file():
+        if argument.endswith((".txt", ".in", ".toml", ".lock")) and Path(argument).is_file():
             reader.problems.append(f"{argument!r} is a file: name it after -r")
         elif argument.startswith("-"):
             reader.problems.append(f"{argument!r} is an option, not a requirement")
@@ -194,6 +256,12 @@ def read_requirements(arguments: Sequence[str], files: Sequence[Path]) -> Requir
         tuple(reader.options),
         tuple(reader.lines.values()),
         tuple(reader.constraints.values()),
+        tuple(reader.direct),
+        tuple(reader.locks),
+        reader.extras,
+        reader.groups,
+        tuple(sorted(reader.formats["--no-binary"])),
+        tuple(sorted(reader.formats["--only-binary"])),
     )
 
 
@@ -226,7 +294,12 @@ def _check(reader: _Reader, asked: bool) -> None:
             f"{count} requirement{'s' if count > 1 else ''} cannot be used:{listed}",
             hint="a requirement is a name with optional extras, versions and markers, e.g. 'spacy>=3.7'",
         )
-    if not reader.lines:
+    for kind, wanted in (("extra", reader.extras), ("group", reader.groups)):
+        have = {name for names in reader.known[kind].values() for name in names}
+        if wanted - have:
+            where = next(iter(reader.known[kind]), Path("the command line"))
+            raise unknown(where, kind, wanted - have, sorted(have))
+    if not (reader.lines or reader.direct or reader.locks):
         raise ConfigurationError(
             "the requirement files ask for no package" if asked else "no requirements were given",
             hint="name packages (lambdapack build spacy) or a file (lambdapack build -r requirements.txt)",
@@ -240,16 +313,8 @@ def _split_option(words: list[str]) -> tuple[str, str | None]:
         return name[:2], name[2:]
     if equals:
         return name, value
-    takes = name in _VALUED or name in _INCLUDES or name in _MOOT_VALUED
+    takes = name in (*_VALUED, *_INCLUDES, *_FORMATS, *_FOLDERS)
     return name, words.pop(0) if takes and words else None
-
-
-def _unsupported(name: str, line: str) -> str:
-    if name in ("-e", "--editable"):
-        return f"{line!r} installs from a folder; build a wheel of it and name the package (--find-links)"
-    if name == "--no-binary":
-        return f"{line!r} asks for a build from source, and packs are built from wheels"
-    return f"{name} is not an option that a requirements file may have here"
 
 
 def _split_hashes(line: str) -> tuple[str, list[str]]:
@@ -279,27 +344,6 @@ def _normalised(parsed: Requirement) -> str:
 
 
 def _malformed(line: str, error: ValueError) -> str:
-    if _ELSEWHERE.search(line.split(" ", maxsplit=1)[0]):
-        return f"{line!r} is a path or URL; name the package, and its folder with --find-links"
     # packaging draws an arrow under the line; its first line says it all.
     reason = str(error).splitlines()[0] if isinstance(error, InvalidRequirement) else str(error)
-    return f"{line!r} is not a requirement: {reason}"
-
-
-def _no_dependencies(table: dict[str, Any], found: object) -> str:
-    if found is not None:
-        return "project.dependencies is not a list of strings"
-    project = table.get("project")
-    dynamic = project.get("dynamic") if isinstance(project, dict) else None
-    if isinstance(dynamic, list) and "dependencies" in dynamic:
-        return "project.dependencies is dynamic: only its build backend knows them; list them in a file"
-    if isinstance(table.get("tool"), dict) and "poetry" in table["tool"]:
-        return "has no [project] dependencies, only Poetry's own table; export them to a requirements file"
-    return "has no [project] dependencies"
-
-
-def _line_of(text: str, value: object) -> int:
-    for number, line in enumerate(text.splitlines(), 1):
-        if isinstance(value, str) and value in line.replace('\\"', '"'):
-            return number
-    return 1
+    return direct.shown(f"{line!r} is not a requirement: {reason}")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from packaging.requirements import Requirement
@@ -11,10 +12,15 @@ from packaging.utils import canonicalize_name
 from lambdapack import toolchain, wheel_tags
 from lambdapack.errors import ConfigurationError, LambdapackError, ToolError
 from lambdapack.interpreter import Interpreter
+from lambdapack.lock.environment import environment
 from lambdapack.lock.explain import cuda_error, explain, only_sdists
+from lambdapack.lock.left_out import Choice, choice
+from lambdapack.lock.locked import Asked
+from lambdapack.lock.pinned import Pinned, Ready, ready
+from lambdapack.lock.prepare import Preparer
 from lambdapack.lock.process import Failure, Found, Query, Solution, resolve_once
 from lambdapack.lock.requirements import Requirements
-from lambdapack.lockdriver import Place
+from lambdapack.lockdriver import Place, Wheelwright
 from lambdapack.model import Lock, Pin
 from lambdapack.progress import QUIET, Progress
 from lambdapack.target import Target
@@ -38,13 +44,16 @@ def resolve(
     *,
     glibc: tuple[int, int] | None = None,
     exclude: Collection[str] = (),
+    runtime_provided: bool = False,
     cache_dir: Path,
     place: Place | None = None,
+    wheelwright: Wheelwright | None = None,
     progress: Progress = QUIET,
 ) -> Lock:
     """Pin and hash everything that ``requirements`` need on ``target``.
 
-    Wheels only; where ``place`` can build, sdists too, of those packages of which no wheel fits.
+    Wheels only; where ``place`` can build, sdists too, of those packages of which no wheel fits. Of lock
+    files, the versions and the files that they hold, and nothing else.
 
     Args:
         requirements: What ``read_requirements`` read.
@@ -53,8 +62,10 @@ def resolve(
         glibc: The newest C library that a wheel may ask for; ``None`` for the runtime's own, and where
             that has no solution, for Amazon Linux 2023's, with a warning.
         exclude: Names to leave out, with what only they need.
-        cache_dir: Where pip-tools is kept.
+        runtime_provided: Leave out too what Lambda's runtime has, where it is known to be as it is needed.
+        cache_dir: Where pip-tools, and files that are named themselves, are kept.
         place: Where the target's Python is, if not here: ``interpreter`` then says which it is.
+        wheelwright: Builds local packages; ``None`` where none can be built.
         progress: Told what is looked up, and of every choice made for the user.
 
     Raises:
@@ -67,38 +78,78 @@ def resolve(
             f"{interpreter.version}",
             hint=f"choose another Python, or --python {interpreter.python}",
         )
-    tools = toolchain.ensure(interpreter, cache_dir, progress)
-    excluded = frozenset(canonicalize_name(name) for name in exclude)
-    query = Query(
-        *(requirements, target, interpreter, tools, cache_dir, progress),
-        leaf_prefixes=_CUDA_PREFIXES,
-        leaf_names=tuple(sorted(excluded)),
-        place=place,
+    preparer = Preparer(
+        *(target, interpreter, wheelwright),
+        cache_dir=cache_dir,
+        options=requirements.options,
+        progress=progress,
     )
-    first = _solve(query, glibc or target.glibc, excluded)
+    asked = Asked(environment(target, interpreter), requirements.extras, requirements.groups)
+    wanted = ready(requirements, asked, preparer, place is not None)
+    left_out = choice(exclude, target if runtime_provided else None, wanted.wishes)
+    query = Query(
+        *(wanted.requirements, target, interpreter, cache_dir / "nowhere", cache_dir, progress),
+        leaf_prefixes=() if wanted.alone else _CUDA_PREFIXES,
+        leaf_names=() if wanted.alone else tuple(sorted(left_out.excluded)),
+        place=place,
+        alone=wanted.alone,
+        weighed=left_out.weighed,
+    )
+    return _best(_Job(query, wanted, left_out), glibc)
+
+
+class _Job:
+    """One lock to be made; pip-tools are fetched when they are needed."""
+
+    def __init__(self, query: Query, wanted: Ready, left_out: Choice) -> None:
+        self.query = query
+        self.wanted = wanted
+        self.left_out = left_out
+
+    def pinned(self, glibc: tuple[int, int]) -> Pinned:
+        query = self.query
+        facts = bool(self.left_out.excluded or self.left_out.target)
+        return self.wanted.pin(query.target, glibc, builds=query.place is not None, facts=facts)
+
+    def equipped(self, pinned: Pinned) -> Query:
+        query = self.query
+        tools = toolchain.ensure(query.interpreter, query.cache_dir, query.progress)
+        return replace(query, requirements=pinned.requirements, tools=tools)
+
+
+def _best(job: _Job, glibc: tuple[int, int] | None) -> Lock:
+    """The lock for the runtime's own C library; where there is none, for a newer one, with a warning."""
+    target = job.query.target
+    first = _solve(job, glibc or target.glibc)
     if isinstance(first, Lock):
         return first
     if glibc is None and target.glibc < _NEWER_GLIBC and not first.final:
-        second = _solve(query, _NEWER_GLIBC, excluded)
+        second = _solve(job, _NEWER_GLIBC)
         if isinstance(second, Lock):
-            progress.warn(_newer_glibc_warning(target, first))
+            job.query.progress.warn(_newer_glibc_warning(target, first))
             return second
         raise second.error if second.is_cuda and not first.is_cuda else first.error
     raise first.error
 
 
-def _resolve(query: Query, glibc: tuple[int, int], constraints: Sequence[str] = ()) -> Solution | Failure:
+def _resolve(
+    query: Query,
+    glibc: tuple[int, int],
+    constraints: Sequence[str] = (),
+    built: Collection[str] = (),
+) -> Solution | Failure:
     """Resolve with wheels; as long as that fails for want of one, with an sdist in its place."""
-    built: set[str] = set()
+    taken = set(built)
+    never = set(query.requirements.only_binary)
     while True:
-        outcome = resolve_once(query, glibc, constraints, built)
-        if query.place is None or not isinstance(outcome, Failure):
+        outcome = resolve_once(query, glibc, constraints, taken)
+        if query.place is None or not isinstance(outcome, Failure) or ":all:" in never:
             return outcome
-        more = only_sdists(outcome) - built
+        more = only_sdists(outcome) - taken - never
         if not more:
             return outcome
         query.progress.note(f"no wheel fits: building {', '.join(sorted(more))} from its sdist")
-        built |= more
+        taken |= more
 
 
 class _Refused:
@@ -110,15 +161,23 @@ class _Refused:
         self.final = final
 
 
-def _solve(query: Query, glibc: tuple[int, int], excluded: frozenset[str]) -> Lock | _Refused:
+def _solve(job: _Job, glibc: tuple[int, int]) -> Lock | _Refused:
     """A lock for this C library, without CUDA."""
-    outcome = _resolve(query, glibc)
+    pinned = job.pinned(glibc)
+    if pinned.refusal is not None:
+        return _Refused(pinned.refusal, final=not pinned.newer)
+    if pinned.solution is not None:
+        query = replace(job.query, requirements=pinned.requirements)
+        outcome: Solution | Failure = pinned.solution
+    else:
+        query = job.equipped(pinned)
+        outcome = _resolve(query, glibc, (), pinned.built)
     if isinstance(outcome, Failure):
         final = outcome.kind in _FINAL_KINDS or not all(outcome.facts["files"].values())
         return _Refused(explain(outcome, query.target, glibc), final=final)
-    kept = _without(outcome.found, query.requirements, excluded)
+    kept = job.left_out.kept(outcome.found, query.requirements.names)
     if any(is_cuda(found.name) for found in kept):
-        cpu = _solve_for_cpu(query, glibc, excluded, kept)
+        cpu = None if job.wanted.selections else _solve_for_cpu(job, query, glibc, pinned, kept)
         if cpu is None:
             return _Refused(cuda_error(kept, is_cuda, query.target), is_cuda=True)
         outcome, kept = cpu
@@ -126,18 +185,18 @@ def _solve(query: Query, glibc: tuple[int, int], excluded: frozenset[str]) -> Lo
         # pip would go on with the indexes that answer, and lock other versions than tomorrow.
         failure = Failure("network", {"unreachable": outcome.unreachable})
         return _Refused(explain(failure, query.target, glibc), final=True)
-    return _lock(query, glibc, kept)
+    return _lock(job, query, glibc, kept, outcome)
 
 
 def _solve_for_cpu(
-    query: Query, glibc: tuple[int, int], excluded: frozenset[str], kept: tuple[Found, ...]
+    job: _Job, query: Query, glibc: tuple[int, int], pinned: Pinned, kept: tuple[Found, ...]
 ) -> tuple[Solution, tuple[Found, ...]] | None:
     """The same again with builds for the CPU in place of those for CUDA, if there are any that fit."""
     for constraints in _cpu_constraints(query.requirements, kept):
-        outcome = _resolve(query, glibc, constraints)
+        outcome = _resolve(query, glibc, constraints, pinned.built)
         if isinstance(outcome, Failure):
             continue
-        found = _without(outcome.found, query.requirements, excluded)
+        found = job.left_out.kept(outcome.found, query.requirements.names)
         if not any(is_cuda(one.name) for one in found):
             chosen = ", ".join(constraints)
             query.progress.note(
@@ -182,27 +241,9 @@ def is_cuda(name: str) -> bool:
     return name.startswith(_CUDA_PREFIXES) and name not in _NOT_CUDA
 
 
-def _without(
-    found: Iterable[Found], requirements: Requirements, excluded: frozenset[str]
-) -> tuple[Found, ...]:
-    """What is still needed once ``excluded`` is left out: a dependency of it alone goes with it."""
-    everything = {one.name: one for one in found}
-    if not excluded:
-        return tuple(everything.values())
-    needed = {name for name in requirements.names if name in everything} - excluded
-    grown = True
-    while grown:
-        more = {
-            one.name
-            for one in everything.values()
-            if one.name not in needed and one.name not in excluded and not needed.isdisjoint(one.parents)
-        }
-        needed |= more
-        grown = bool(more)
-    return tuple(one for one in everything.values() if one.name in needed)
-
-
-def _lock(query: Query, glibc: tuple[int, int], kept: tuple[Found, ...]) -> Lock:
+def _lock(
+    job: _Job, query: Query, glibc: tuple[int, int], kept: tuple[Found, ...], outcome: Solution
+) -> Lock:
     """The lock, once every file is known to be a wheel that fits and that the input's hashes allow."""
     if not kept:
         raise ConfigurationError(
@@ -217,8 +258,15 @@ def _lock(query: Query, glibc: tuple[int, int], kept: tuple[Found, ...]) -> Lock
         _check_hash(found, query.requirements)
     pins = tuple(sorted(Pin(found.name, found.version, (found.hash,)) for found in kept))
     names = {pin.name for pin in pins}
-    requested = tuple(name for name in query.requirements.names if name in names)
-    return Lock(query.target, glibc, pins, requested, query.requirements.options, built)
+    requested = tuple(name for name in _requested(query, outcome) if name in names)
+    left_out = job.left_out.tell(outcome.found, kept, query.progress)
+    return Lock(query.target, glibc, pins, requested, query.requirements.options, built, left_out)
+
+
+def _requested(query: Query, outcome: Solution) -> tuple[str, ...]:
+    """What the user asked for; of a lock that does not tell, what nothing else needs."""
+    roots = tuple(found.name for found in outcome.found if not found.parents)
+    return query.requirements.names or roots or tuple(found.name for found in outcome.found)
 
 
 def _check_hash(found: Found, requirements: Requirements) -> None:

@@ -130,6 +130,11 @@ class DockerWorkshop:
         """Compile every module under ``root`` to bytecode, in the image; ``jobs`` are the local builder's."""
         self._python.compile_tree(root, progress)
 
+    def wheel(self, source: Path, destination: Path, *, label: str, progress: Progress = QUIET) -> Path:
+        """Build a wheel of a folder or an sdist in the image; see ``lockdriver.Wheelwright``."""
+        tools = toolchain.ensure(self.interpreter, self._cache_dir, progress)
+        return self._python.local_wheel(source, tools, destination, label)
+
     def install(self, lock: Lock, destination: Path, *, progress: Progress = QUIET) -> Tree:
         """Install ``lock`` into the new folder ``destination``: ``complete`` what it ``unpack``s."""
         return self.complete(self.unpack(lock, destination, progress=progress), lock, progress=progress)

@@ -70,6 +70,7 @@ class ImagePython:
         self._image = image
         self._settings = settings
         self._cache_dir = cache_dir
+        self._pip_options = tuple(sources)
         self._secrets = settings.secrets(sources)
         self._tools: Path | None = None
         self._folders = 0
@@ -173,6 +174,34 @@ class ImagePython:
             if len(found) != 1 or found[0].suffix != ".whl":
                 raise ToolError(f"{doing} failed: pip made {len(found)} files instead of one wheel")
             part.rename(kept)
+
+    def local_wheel(self, source: Path, tools: Path, destination: Path, label: str) -> Path:
+        """Build a wheel of a local folder or sdist into ``destination``.
+
+        Raises:
+            ToolError: It cannot be built; says what it lacks.
+        """
+        self._bring(tools)
+        folder = self._folder()
+        doing = f"building a wheel of {label} in {self._image.name}"
+        self._container.put(_source(source, folder), doing=f"bringing {label} into the image")
+        options = self._settings.options(self._container.relay, self._pip_options)
+        # Options in a file: on the command line, an address would be seen.
+        below = f"{folder}/{source.name}"
+        wanted = self._container.relay.keep("local.txt", f"{_lines(options)}{below}\n".encode())
+        printed = bytearray()
+        status = self._container.run(
+            [self._container.relay.python, f"{_TOOLS}/pip/__pip-runner__.py", "wheel", "--no-deps",
+             "--wheel-dir", f"{folder}/out", "-r", wanted],
+            environment=self._environment, output=printed.extend, errors=printed.extend, doing=doing,
+        )  # fmt: skip
+        if status:
+            raise self._explained(self._shown(printed.decode(errors="replace")), doing, status)
+        destination.mkdir(parents=True, exist_ok=True)
+        found = self._container.get(f"{folder}/out", destination, doing=doing)
+        if len(found) != 1 or found[0].suffix != ".whl":
+            raise ToolError(f"{doing} failed: pip made {len(found)} files instead of one wheel")
+        return found[0]
 
     def _explained(self, text: str, doing: str, status: int) -> LambdapackError:
         lines = _telling(text)
@@ -337,6 +366,16 @@ def _outfit(tools: Path) -> Iterator[Member]:
             yield f"tools/{path.relative_to(tools).as_posix()}", path
     for path in sorted(lockdriver.FOLDER.glob("*.py")):
         yield f"lib/{lockdriver.FOLDER.name}/{path.name}", path
+
+
+def _source(source: Path, folder: str) -> Iterator[Member]:
+    below = folder.removeprefix(f"{WORK}/")
+    if source.is_file():
+        yield f"{below}/{source.name}", source
+        return
+    for path in sorted(source.rglob("*")):
+        if path.is_file():
+            yield f"{below}/{source.name}/{path.relative_to(source).as_posix()}", path
 
 
 def _lines(options: Sequence[str]) -> str:

@@ -245,6 +245,8 @@ def _addresses(relay: Relay, value: str) -> str:
     meant = []
     for address in value.split():
         path = _local(address)
+        if path is not None and path.exists():
+            relay.serve(path)
         meant.append(relay.url(path) if path is not None and path.exists() else address)
     return "\n    ".join(meant)
 

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Any, Iterable
+from typing import Any, Collection, Iterable
 
+from .metadata import Metadata
 from .pages import Pages
 
 
-def solved(repository: Any, ireqs: Iterable[Any], pages: Pages) -> dict[str, Any]:
-    """One entry a distribution, with the one file that fits and its hash."""
+def solved(
+    repository: Any, ireqs: Iterable[Any], pages: Pages, metadata: Metadata, weighed: Collection[str]
+) -> dict[str, Any]:
+    """One entry a distribution, with the one file that fits and its hash; of those ``weighed``, the size."""
     pins = []
     for ireq in sorted(ireqs, key=lambda i: i.name):
         link = ireq.link
+        version = str(next(iter(ireq.specifier)).version)
         digest = link.hash if link.hash_name == "sha256" else None
         pins.append(
             {
                 "name": ireq.name,
-                "version": str(next(iter(ireq.specifier)).version),
+                "version": version,
                 "filename": link.filename,
                 "hash": "sha256:" + digest if digest else repository._get_file_hash(link),
                 "parents": sorted(ireq._required_by),
                 "cpu": cpu_builds(repository, ireq.name),
+                "needs": metadata.needs(ireq.name, version, sorted(ireq.extras)),
+                "bytes": metadata.size(link) if ireq.name in weighed else 0,
             }
         )
     return {"event": "solved", "pins": pins, "unreachable": pages.unreachable}

@@ -70,13 +70,15 @@ def resolve(request: dict[str, Any], answer: Callable[[dict[str, Any]], None]) -
     RequirementPreparer.prepare_linked_requirements_more = lambda *args, **kwargs: None
     repository = PyPIRepository(request["pip_args"], cache_dir=request["cache"])
     pages = Pages(repository, collector, answer)
-    Metadata(request, repository, pages).install(RequirementPreparer)
+    metadata = Metadata(request, repository, pages)
+    metadata.install(RequirementPreparer)
     roots: list[Any] = []
     try:
         roots = read(request, repository)
         for name in [root.name for root in roots if not root.constraint] + request["hints"]:
             pages.expect(name)
-        answer(solved(repository, solve(repository, roots), pages))
+        found = solve(repository, roots)
+        answer(solved(repository, found, pages, metadata, request["weighed"]))
     except (DistributionNotFound, UnsupportedPythonVersion) as error:
         answer(unsatisfiable(repository, roots, error, pages))
     except HashError as error:

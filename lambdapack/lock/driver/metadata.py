@@ -26,6 +26,7 @@ class Metadata:
         self.leaves = tuple(request["leaf_prefixes"]), frozenset(request["leaf_names"])
         self.session = repository.session
         self.pages = pages
+        self.dists: dict[tuple[str, str], Any] = {}
         os.makedirs(self.folder, exist_ok=True)
 
     def of(self, req: Any) -> bytes | None:
@@ -73,6 +74,33 @@ class Metadata:
             return dist
 
         preparer._fetch_metadata_only = fetch_metadata_only
+        prepare = preparer.prepare_linked_requirement
+
+        def prepare_linked_requirement(this: Any, req: Any, *args: Any, **kwargs: Any) -> Any:
+            dist = prepare(this, req, *args, **kwargs)
+            self.dists[str(dist.canonical_name), str(dist.version)] = dist
+            return dist
+
+        preparer.prepare_linked_requirement = prepare_linked_requirement
+
+    def needs(self, name: str, version: str, extras: Any) -> list[str]:
+        """What a distribution that was looked at needs here, as requirements without markers."""
+        dist = self.dists.get((name, version))
+        if dist is None:
+            return []
+        wanted = [*dist.iter_dependencies(), *(dist.iter_dependencies(extras) if extras else ())]
+        return sorted({str(one).partition(";")[0].strip() for one in wanted})
+
+    def size(self, link: Any) -> int:
+        """Bytes that the wheel at ``link`` takes when it is unpacked; 0 where that cannot be learnt."""
+        from pip._vendor.requests.exceptions import RequestException
+
+        try:
+            remote = None if link.is_file else Ranged(self.session, link.url_without_fragment)
+            with zipfile.ZipFile(io.BufferedReader(remote) if remote else link.file_path) as wheel:
+                return sum(entry.file_size for entry in wheel.infolist())
+        except (RequestException, ValueError, KeyError, zipfile.BadZipFile, OSError):
+            return 0
 
 
 def keep(path: str, data: bytes) -> None:

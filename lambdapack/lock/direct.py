@@ -1,0 +1,117 @@
+"""Files and folders that are named themselves: URLs, wheels, sdists and local packages."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from urllib.parse import unquote, urlsplit
+from urllib.request import url2pathname
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+
+__all__ = ["Direct", "is_direct", "parse", "shown"]
+
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:(?!\\)")
+_ARCHIVE = re.compile(r"\.(whl|zip|tar\.gz|tgz|tar\.bz2|tar\.xz)$", re.IGNORECASE)
+_EXTRAS = re.compile(r"^(?P<path>.+?)\[(?P<extras>[A-Za-z0-9._, -]*)\]$")
+_NAMED = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]*\s*(\[[^\]]*\])?\s*@")
+_HASH = re.compile(r"(?:^|&)sha256=([0-9a-fA-F]{64})(?:&|$)")
+_USER = re.compile(r"(://)[^/]*@")
+
+
+@dataclass(frozen=True)
+class Direct:
+    """What was named.
+
+    Attributes:
+        name: Canonical name of the package, or nothing where only the file tells.
+        extras: Wanted of it.
+        marker: When it is wanted; nothing for always.
+        location: An ``https:`` address, or the absolute path of a file or a folder.
+        hashes: ``sha256:…`` of the files that may be taken; empty for any.
+        origin: Who names it, for messages.
+    """
+
+    name: str
+    extras: tuple[str, ...]
+    marker: str
+    location: str
+    hashes: tuple[str, ...]
+    origin: str
+
+    @property
+    def path(self) -> Path | None:
+        """The local file or folder; ``None`` for an address."""
+        return None if "://" in self.location else Path(self.location)
+
+    @property
+    def filename(self) -> str:
+        """The last part of the location, e.g. ``spam-1-py3-none-any.whl``."""
+        if self.path is not None:
+            return self.path.name
+        return unquote(PurePosixPath(urlsplit(self.location).path).name)
+
+
+def is_direct(text: str) -> bool:
+    """Whether a requirement names a file or folder rather than a package."""
+    first = text.strip().split(" ", maxsplit=1)[0].split(";", maxsplit=1)[0]
+    if _NAMED.match(text) or _SCHEME.match(first):
+        return True
+    path = found["path"] if (found := _EXTRAS.match(first)) else first
+    return path.startswith(("./", "../", "/", "~")) or path in (".", "..") or bool(_ARCHIVE.search(path)) or (
+        "/" in path and os.path.exists(path)  # noqa: PTH110 - pathlib fails on names that are too long
+    )  # fmt: skip
+
+
+def parse(text: str, hashes: tuple[str, ...], folder: Path, origin: str) -> Direct:
+    """Read ``name[extra] @ URL ; marker``, a bare address, or a path relative to ``folder``.
+
+    Raises:
+        ValueError: It is none of these, or names a repository.
+    """
+    marker, name = "", ""
+    extras: tuple[str, ...] = ()
+    if _NAMED.match(text):
+        try:
+            found = Requirement(text)
+        except InvalidRequirement as error:
+            raise ValueError(str(error).splitlines()[0]) from None
+        name, location = canonicalize_name(found.name), found.url or ""
+        extras = tuple(sorted(canonicalize_name(extra) for extra in found.extras))
+        marker = str(found.marker or "")
+    else:
+        location, _, marker = (part.strip() for part in re.sub(r"\s+;", " ;", text).partition(" ;"))
+        if with_extras := _EXTRAS.match(location):
+            location = with_extras["path"]
+            extras = tuple(
+                sorted(canonicalize_name(e.strip()) for e in with_extras["extras"].split(",") if e.strip())
+            )
+    location, _, fragment = location.partition("#")
+    hashes = tuple(sorted({*hashes, *(f"sha256:{one.lower()}" for one in _HASH.findall(fragment))}))
+    if egg := re.search(r"(?:^|&)egg=([A-Za-z0-9._-]+)", fragment):
+        name = name or canonicalize_name(egg[1])
+    return Direct(name, extras, marker, _absolute(location, folder), hashes, origin)
+
+
+def _absolute(location: str, folder: Path) -> str:
+    if re.match(r"(git|hg|svn|bzr)\+", location):
+        raise ValueError("a repository is not a file: check it out and name its folder, or build a wheel")
+    parts = urlsplit(location)
+    if parts.scheme == "file":
+        return str(Path(url2pathname(parts.path)).resolve())
+    if parts.scheme in ("http", "https"):
+        return location
+    if _SCHEME.match(location):
+        raise ValueError(f"{parts.scheme}: is not an address that can be fetched (https: and file: are)")
+    try:
+        return str((folder / Path(location).expanduser()).resolve())
+    except RuntimeError as error:
+        raise ValueError(str(error)) from None
+
+
+def shown(text: str) -> str:
+    """``text`` without the user and the password of the addresses in it."""
+    return _USER.sub(r"\1****@", text)

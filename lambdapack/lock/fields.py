@@ -1,0 +1,137 @@
+"""Read a table that somebody wrote, key by key, and say exactly which key is wrong and what was expected."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from packaging.utils import InvalidName, canonicalize_name
+
+from lambdapack.errors import ConfigurationError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+__all__ = ["Fields", "read_json", "read_toml"]
+
+_SHOWN = 60
+
+
+@dataclass(frozen=True)
+class Fields:
+    """A table of a file.
+
+    Attributes:
+        path: The file, for messages.
+        key: Where the table is in it, e.g. ``package[3]``; nothing for the file itself.
+        table: Its content.
+    """
+
+    path: Path
+    key: str
+    table: Mapping[str, Any]
+
+    def wrong(self, name: str, expected: str) -> ConfigurationError:
+        """The error for key ``name``, which should have been ``expected``."""
+        where = self._at(name)
+        found = self.table.get(name)
+        shown = repr(found) if found is not None else "nothing"
+        if len(shown) > _SHOWN:
+            shown = f"{shown[:_SHOWN]}…"
+        return ConfigurationError(
+            f"{self.path}: {where}: expected {expected}, found {shown}",
+            hint="mend it, or make it again with the tool that wrote it",
+        )
+
+    def _at(self, name: str) -> str:
+        return ".".join(part for part in (self.key, name) if part)
+
+    def text(self, name: str, default: str | None = None) -> str:
+        """A string; ``default`` where there is none and one is given."""
+        found = self.table.get(name, default)
+        if not isinstance(found, str):
+            raise self.wrong(name, "a string")
+        return found
+
+    def name(self, name: str = "name") -> str:
+        """A package's name, canonical."""
+        found = self.text(name)
+        try:
+            return canonicalize_name(found, validate=True)
+        except InvalidName:
+            raise self.wrong(name, "the name of a package") from None
+
+    def flag(self, name: str) -> bool:
+        """A truth value, false by default."""
+        found = self.table.get(name, False)
+        if not isinstance(found, bool):
+            raise self.wrong(name, "true or false")
+        return found
+
+    def texts(self, name: str) -> tuple[str, ...]:
+        """A list of strings, empty by default."""
+        found = self.table.get(name, [])
+        if not isinstance(found, list):
+            raise self.wrong(name, "a list of strings")
+        for number, one in enumerate(found):
+            if not isinstance(one, str):
+                key = f"{name}[{number}]"
+                raise Fields(self.path, self.key, {key: one}).wrong(key, "a string")
+        return tuple(found)
+
+    def section(self, name: str) -> Fields:
+        """A table, empty by default."""
+        found = self.table.get(name, {})
+        if not isinstance(found, Mapping):
+            raise self.wrong(name, "a table")
+        return Fields(self.path, self._at(name), found)
+
+    def sections(self, name: str) -> Iterator[Fields]:
+        """A list of tables, empty by default."""
+        found = self.table.get(name, [])
+        if not isinstance(found, list) or not all(isinstance(one, Mapping) for one in found):
+            raise self.wrong(name, "a list of tables")
+        for number, one in enumerate(found):
+            yield Fields(self.path, f"{self._at(name)}[{number}]", one)
+
+
+def read_toml(path: Path) -> Fields:
+    """The TOML file ``path``.
+
+    Raises:
+        ConfigurationError: It cannot be read, or is not TOML.
+    """
+    try:
+        return Fields(path, "", tomllib.loads(_text(path)))
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError(f"{path}: not TOML: {error}") from None
+
+
+def read_json(path: Path) -> Fields:
+    """The JSON file ``path``.
+
+    Raises:
+        ConfigurationError: It cannot be read, or is not a JSON object.
+    """
+    try:
+        found = json.loads(_text(path))
+    except (ValueError, RecursionError) as error:
+        raise ConfigurationError(f"{path}: not JSON: {error}") from None
+    if not isinstance(found, dict):
+        raise ConfigurationError(f"{path}: expected a JSON object, found {type(found).__name__}")
+    return Fields(path, "", found)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text("utf-8-sig")
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ConfigurationError(f"{path} cannot be read: it is not UTF-8 text") from None

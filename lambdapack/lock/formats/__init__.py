@@ -1,0 +1,1 @@
+"""Files that say what is needed, one module each."""

@@ -1,0 +1,244 @@
+"""Files and folders that were named themselves -> wheels in the cache, known by their hash."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from urllib.parse import quote
+
+from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+
+from lambdapack import atomic, pip, wheel_tags
+from lambdapack.errors import ConfigurationError, ToolError
+from lambdapack.interpreter import Interpreter
+from lambdapack.lock import source_tree, wheel_file
+from lambdapack.lock.direct import Direct, shown
+from lambdapack.lockdriver import Wheelwright
+from lambdapack.progress import Progress
+from lambdapack.target import Target
+
+__all__ = ["Prepared", "Preparer"]
+
+_ARCHIVES = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".zip")
+_WORKER = Path(__file__).with_name("fetch_worker.py")
+_NEWEST_GLIBC = (2, 34)
+_PAGE = "index.html"
+# Changed when the same source would give another wheel.
+_RECIPE = 1
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A wheel that is there.
+
+    Attributes:
+        direct: What was named.
+        name, version: The wheel's own.
+        filename: Its file name.
+        hash: ``sha256:…`` of it.
+        page: A page that links to it, for pip's ``--find-links``.
+    """
+
+    direct: Direct
+    name: str
+    version: str
+    filename: str
+    hash: str
+    page: Path
+
+    @property
+    def line(self) -> str:
+        """It as a requirement that nothing else satisfies."""
+        extras = f"[{','.join(self.direct.extras)}]" if self.direct.extras else ""
+        return f"{self.name}{extras}=={self.version} --hash={self.hash}"
+
+
+class Preparer:
+    """Fetches and builds what was named.
+
+    Args:
+        target: What it is for.
+        interpreter: The target's Python.
+        wheelwright: Builds wheels; ``None`` where nothing can be built.
+        cache_dir: Where files are kept, by their hash.
+        options: pip's, on indexes: an address there may have the credentials.
+        progress: Told what is done.
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        interpreter: Interpreter,
+        wheelwright: Wheelwright | None,
+        *,
+        cache_dir: Path,
+        options: Sequence[str],
+        progress: Progress,
+    ) -> None:
+        self._target = target
+        self._interpreter = interpreter
+        self._wheelwright = wheelwright
+        self._cache = cache_dir
+        self._options = [one for one in options if one not in ("--pre", "--prefer-binary")]
+        self._progress = progress
+
+    def prepare(self, direct: Direct) -> Prepared:
+        """Have the wheel of ``direct`` in the cache.
+
+        Raises:
+            ConfigurationError: There is nothing to install, it is not for the target, or not what was named.
+            ToolError: It cannot be fetched or built.
+        """
+        path = direct.path
+        if path is None:
+            return self._file(direct, self._fetched(direct))
+        if path.is_dir():
+            return self._folder(direct, path)
+        if not path.is_file():
+            raise ConfigurationError(f"{direct.origin}: there is no {path}")
+        return self._file(direct, path)
+
+    def _file(self, direct: Direct, path: Path) -> Prepared:
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        if direct.hashes and f"sha256:{digest}" not in direct.hashes:
+            raise ConfigurationError(
+                f"{direct.origin}: {direct.filename} is not what was asked for: its SHA-256 is {digest}",
+                hint="find out why it changed, then write its new hash",
+            )
+        if direct.filename.endswith(".whl"):
+            return self._staged(direct, path, direct.filename)
+        if not direct.filename.endswith(_ARCHIVES):
+            raise ConfigurationError(
+                f"{direct.origin}: {direct.filename!r} is neither a wheel nor an sdist",
+                hint=f"their names end in .whl, {', '.join(_ARCHIVES)}",
+            )
+        return self._built(direct, path, digest)
+
+    def _folder(self, direct: Direct, folder: Path) -> Prepared:
+        if not any((folder / name).is_file() for name in ("pyproject.toml", "setup.py")):
+            raise ConfigurationError(
+                f"{direct.origin}: {folder} is not a package: it has neither pyproject.toml nor setup.py",
+                hint="for a folder of wheels, name the package and use --find-links",
+            )
+        return self._built(direct, folder, source_tree.digest(folder))
+
+    def _built(self, direct: Direct, source: Path, digest: str) -> Prepared:
+        if self._wheelwright is None:
+            raise ConfigurationError(
+                f"{direct.origin}: {direct.filename} has to be built, and nothing is built here",
+                hint="use --builder docker",
+            )
+        identity = dict(self._wheelwright.identity)
+        made_of = [_RECIPE, digest, str(self._target), self._interpreter.version, identity]
+        key = hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()
+        kept = self._cache / "local-wheels" / key
+        if not kept.is_dir():
+            with atomic.explained(kept.parent):
+                kept.parent.mkdir(parents=True, exist_ok=True)
+                work = Path(tempfile.mkdtemp(prefix=".part-", dir=kept.parent))
+            try:
+                self._build(direct, source, work)
+                _publish(work / "wheel", kept)
+            finally:
+                shutil.rmtree(work, ignore_errors=True)
+        wheel = next(kept.glob("*.whl"))
+        return self._staged(direct, wheel, wheel.name)
+
+    def _build(self, direct: Direct, source: Path, work: Path) -> None:
+        assert self._wheelwright is not None
+        label = direct.name or direct.filename
+        if source.is_dir():
+            copied = work / "source"
+            source_tree.copy(source, copied)
+            source = copied
+        elif source.name != direct.filename:
+            named = work / direct.filename
+            shutil.copyfile(source, named)
+            source = named
+        with self._progress.step(f"build {label}"):
+            built = self._wheelwright.wheel(source, work / "out", label=label, progress=self._progress)
+        (work / "wheel").mkdir()
+        wheel_file.rewrite(built, work / "wheel")
+
+    def _staged(self, direct: Direct, path: Path, filename: str) -> Prepared:
+        try:
+            name, version, _, _ = parse_wheel_filename(filename)
+        except InvalidWheelFilename as error:
+            raise ConfigurationError(f"{direct.origin}: {error}") from None
+        if direct.name and name != direct.name:
+            raise ConfigurationError(
+                f"{direct.origin}: {direct.name} was asked for, and {filename} is {name}",
+                hint="name the package that the file is of",
+            )
+        if not wheel_tags.fits(filename, self._target, max(_NEWEST_GLIBC, self._target.glibc)):
+            raise ConfigurationError(
+                f"{direct.origin}: {filename} is not for {self._target}",
+                hint="name a wheel for it, or its sdist with --builder docker",
+            )
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        folder = self._cache / "files" / digest
+        if not (folder / _PAGE).is_file():
+            with atomic.explained(folder):
+                atomic.write_bytes(folder / filename, path.read_bytes())
+                link = f'<a href="{quote(filename)}#sha256={digest}">{escape(filename)}</a>'
+                page = f"<!DOCTYPE html><html><body>{link}</body></html>\n"
+                atomic.write_bytes(folder / _PAGE, page.encode())
+        return Prepared(direct, name, str(version), filename, f"sha256:{digest}", folder / _PAGE)
+
+    def _fetched(self, direct: Direct) -> Path:
+        """The file at an address; one whose hash is known is fetched once."""
+        for one in direct.hashes:
+            there = self._cache / "downloads" / one.partition(":")[2]
+            if there.is_file():
+                return there
+        folder = self._cache / "downloads"
+        with atomic.explained(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(prefix=".part-", dir=folder) as work:
+                part = Path(work, "file")
+                with self._progress.step(f"fetch {direct.filename}"):
+                    digest = self._download(direct, part)
+                final = folder / digest
+                part.replace(final)
+        return final
+
+    def _download(self, direct: Direct, path: Path) -> str:
+        doing = f"fetching {shown(direct.location.partition('?')[0])}"
+        request = {"url": direct.location, "path": str(path), "options": self._options}
+        done = subprocess.run(
+            [sys.executable, "-I", str(_WORKER)],
+            input=json.dumps(request).encode(),
+            capture_output=True,
+            env=pip.environment(),
+            check=False,
+        )
+        try:
+            answer: Mapping[str, str] = json.loads(done.stdout)
+        except ValueError:
+            raise ToolError(
+                f"{doing} failed in pip", detail=pip.tail(shown(done.stderr.decode(errors="replace")))
+            ) from None
+        if "sha256" in answer:
+            return answer["sha256"]
+        if answer["network"]:
+            raise pip.network_error(doing, answer["error"])
+        raise ConfigurationError(
+            f"{direct.origin}: {doing} failed: {answer['error']}", hint="check the address"
+        )
+
+
+def _publish(folder: Path, final: Path) -> None:
+    """Give ``folder`` its name; another process may have been quicker, with the same wheel."""
+    try:
+        folder.rename(final)
+    except OSError:
+        if not final.is_dir():
+            raise
