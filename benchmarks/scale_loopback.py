@@ -204,7 +204,13 @@ def _fetch_many(pipe: Connection, stored: tuple[int, ...], starts: int, chosen: 
     environment = {**KEYS, "AWS_ENDPOINT_URL_S3": f"http://127.0.0.1:{port}"}
     places: list[Any] = [Recorder(pack) for _ in range(starts)]
     fetchers = [
-        Fetcher(place, Source("bucket", KEY, "us-east-1", environment), decoder, lambda: None)
+        Fetcher(
+            place,
+            Source("bucket", KEY, "us-east-1", environment),
+            decoder,
+            lambda: None,
+            chosen.connections,
+        )
         for place in places
     ]
     failed: list[str] = []
@@ -213,7 +219,7 @@ def _fetch_many(pipe: Connection, stored: tuple[int, ...], starts: int, chosen: 
     def start(fetcher: Fetcher) -> None:
         begin.wait()
         try:
-            fetcher.run(list(range(len(stored))), chosen.connections)
+            fetcher.run(list(range(len(stored))))
         except (PackError, AssertionError) as error:
             failed.append(str(error))
 

@@ -52,7 +52,7 @@ class Constants:
         first_pause, longest_pause: Seconds.
     """
 
-    connections: int = _fetch.CONNECTIONS
+    connections: int = _fetch.connections_for({})
     first_request: int = _fetch.FIRST_REQUEST
     request: int = _fetch.REQUEST
     attempts: int = _fetch.ATTEMPTS

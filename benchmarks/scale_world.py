@@ -203,10 +203,10 @@ class _Starts:
     def begin(self) -> None:
         """One start, from its first request to its last frame."""
         place: Any = TimedRecorder(self._pack, self._clock)
-        fetcher = Fetcher(place, Source(self.bucket), decoder, lambda: None)
+        fetcher = Fetcher(place, Source(self.bucket), decoder, lambda: None, self._connections)
         self.fetchers.append(fetcher)
         try:
-            fetcher.run(list(range(len(place.times))), self._connections, spawn=self._clock.spawn)
+            fetcher.run(list(range(len(place.times))), spawn=self._clock.spawn)
         except PackError as error:
             self.failed.append(str(error))
         else:

@@ -30,6 +30,7 @@ __all__ = ["PackError", "handler", "path", "ready", "stats"]
 _pack: Pack | None = None
 _function_assets: Assets | None = None
 _emitted = False
+_postponed: tuple[tuple[int, int, int], int] | None = None
 
 
 def __getattr__(name: str) -> Any:
@@ -82,10 +83,15 @@ def ready() -> None:
 
     Called by itself when Lambda asks for the handler; a handler need not.
     """
-    global _emitted
+    global _emitted, _postponed
     if _pack is None:
         return
     _pack.wait_eager()
+    if _postponed is not None:
+        from ._garbage import resume
+
+        before, _postponed = _postponed, None
+        resume(*before)
     if not _emitted:
         _emitted = True
         _emit(_pack)
@@ -151,10 +157,11 @@ def _start(environ: MutableMapping[str, str]) -> None:
     place = Place(root, pack_id, index, disk)
 
     def make_fetcher(place: Place, alive: Callable[[], None]) -> Fetcher:
-        from ._fetch import Fetcher
+        from ._fetch import Fetcher, connections_for
         from ._s3 import Source
 
-        return Fetcher(place, Source(*where, environ), lambda: _decoder(here), alive)
+        source = Source(*where, environ)
+        return Fetcher(place, source, lambda: _decoder(here), alive, connections_for(environ))
 
     pack = Pack(place, make_fetcher, len(index.frame_size) if disk else index.eager)
     # Forks before anything below is set up: the child needs none of it.
@@ -250,6 +257,15 @@ def _hold_handler(environ: Mapping[str, str]) -> None:
             return plain.__getattribute__(self, attribute)
 
     module.__class__ = Waiting
+    _postpone_collections(environ)
+
+
+def _postpone_collections(environ: Mapping[str, str]) -> None:
+    """Only where ``ready`` is going to be called."""
+    global _postponed
+    from ._garbage import postpone
+
+    _postponed = postpone(environ)
 
 
 def _bind_handler(environ: Mapping[str, str]) -> None:
@@ -259,6 +275,8 @@ def _bind_handler(environ: Mapping[str, str]) -> None:
         return
     from importlib import import_module
 
+    if _pack is not None:
+        _postpone_collections(environ)
     module, _, function = name.rpartition(".")
     globals()["handler"] = getattr(import_module(module.replace("/", ".")), function)
     ready()

@@ -16,14 +16,18 @@ from ._s3 import Connection, S3Error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any, Callable
 
     from ._disk import Place
     from ._s3 import Source
 
+# Functions above this many MB are said to have faster links than the 75 MB/s that one connection fills.
+ONE_CONNECTION_MB = 3008
 CONNECTIONS = 3
-# A request's bytes: the first small so that the first imports start early, each later one larger so that
-# there are few (S3 takes 5,500 GET/s a prefix from everybody together: docs/scale.md).
+# A request's bytes where there are several connections: the first small so that the first imports start
+# early, each later one larger so that there are few (S3 takes 5,500 GET/s a prefix from everybody
+# together: docs/scale.md). One connection asks once, and gets the frames in the order of their first use.
 FIRST_REQUEST = 1024 * 1024
 GROWTH = 4
 REQUEST = 24 * 1024 * 1024
@@ -68,10 +72,16 @@ class Fetcher:
         source: Where they are.
         load_decoder: Loads the zstd decoder's module, while the first bytes are on their way.
         alive: Called between frames; raises to give up (the parent process is gone).
+        connections: At once; ``connections_for`` says how many serve a function.
     """
 
     def __init__(
-        self, place: Place, source: Source, load_decoder: Callable[[], Any], alive: Callable[[], None]
+        self,
+        place: Place,
+        source: Source,
+        load_decoder: Callable[[], Any],
+        alive: Callable[[], None],
+        connections: int = 1,
     ) -> None:
         self.place = place
         self.source = source
@@ -79,30 +89,38 @@ class Fetcher:
         self._decoder: Any = None
         self._decoder_lock = allocate_lock()
         self.alive = alive
+        self.connections = connections
         self.stats = Stats()
         self._failed: BaseException | None = None
         self._slots: list[Slot] = []
 
-    def run(self, frames: list[int], connections: int = CONNECTIONS, spawn: Any = None) -> None:
-        """Fetch ``frames`` (ascending) over several connections; return when all are in place.
+    def run(self, frames: list[int], spawn: Any = None) -> None:
+        """Fetch ``frames`` (ascending); return when all are in place.
 
         ``spawn`` starts a thread (``_thread.start_new_thread`` unless told otherwise).
 
         Raises:
             PackError: Names what failed and what helps. Frames that are in place stay.
         """
-        jobs = cut(frames, self.place.index.frame_stored)
+        one = self.connections == 1
+        jobs = cut(frames, self.place.index.frame_stored, bounded=not one)
         largest = max(self.place.index.frame_size[frame] for frame in frames)
-        self._slots = [Slot(largest) for _ in range(min(DECODERS, len(jobs)))]
-        if len(jobs) == 1:
-            self._job(Connection(self.source), jobs[0])
+        self._slots = [Slot(largest) for _ in range(1 if one else min(DECODERS, len(jobs)))]
+        if one:
+            connection = Connection(self.source)
+            for job in jobs:
+                self._job(connection, job)
+            connection.close()
             return
+        self._run_beside(jobs, spawn)
+
+    def _run_beside(self, jobs: list[list[int]], spawn: Any) -> None:
         from _thread import start_new_thread
 
         pending = iter(jobs)
         done = allocate_lock()
         done.acquire()
-        running = [0] * min(connections, len(jobs))
+        running = [0] * min(self.connections, len(jobs))
 
         def work() -> None:
             connection = Connection(self.source)
@@ -154,6 +172,7 @@ class Fetcher:
         self.stats.requests += 1
         connection.request(first, last)
         stored = memoryview(bytearray(max(index.frame_stored[frame] for frame in left)))
+        decoder = self._decompressor()
         while left:
             self.alive()
             frame = left[0]
@@ -170,7 +189,7 @@ class Fetcher:
             with slot.lock:
                 # The digest vouches for the bytes; the sizes in the index bound what they may become.
                 data = slot.buffer[: index.frame_size[frame]]
-                decompress(self._decompressor(), view, data)
+                decompress(decoder, view, data)
                 self.place.put(frame, data)
             self.stats.frames += 1
             del left[0]
@@ -205,13 +224,19 @@ def decompress(decoder: Any, stored: memoryview, data: memoryview) -> None:
         )
 
 
-def cut(frames: list[int], stored: list[int]) -> list[list[int]]:
+def connections_for(environ: Mapping[str, str]) -> int:
+    """How many connections serve a function of this size."""
+    memory = environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "")
+    return CONNECTIONS if memory.isdigit() and int(memory) > ONE_CONNECTION_MB else 1
+
+
+def cut(frames: list[int], stored: list[int], bounded: bool = True) -> list[list[int]]:
     """Runs of neighbouring frames, one a request, in order; each may be larger than the one before."""
     jobs: list[list[int]] = []
     size = 0
     limit = FIRST_REQUEST
     for frame in frames:
-        if jobs and jobs[-1][-1] + 1 == frame and size + stored[frame] <= limit:
+        if jobs and jobs[-1][-1] + 1 == frame and (size + stored[frame] <= limit or not bounded):
             jobs[-1].append(frame)
             size += stored[frame]
         else:

@@ -32,6 +32,7 @@ PROGRAMS = {
     "os.exec": (0, 1), "os.posix_spawn": (0, 1), "os.system": (0,), "sqlite3.connect": (0,),
     "subprocess.Popen": (0, 1, 2),
 }  # fmt: skip
+WATCHED = frozenset(PATHS) | frozenset(PROGRAMS)
 # The time of files that are not on disk; the first day that a zip file can hold everywhere on earth.
 MTIME = 315619200
 
@@ -78,10 +79,9 @@ class Guard:
         return normal[len(self._prefix) :] if normal.startswith(self._prefix) else None
 
     def audit(self, event: str, args: tuple[Any, ...]) -> None:
-        """The audit hook: anything that has no path leaves at the first look."""
-        positions = PATHS.get(event)
-        if positions is not None:
-            for position in positions:
+        """Answer one of the ``WATCHED`` audit events."""
+        if event in PATHS:
+            for position in PATHS[event]:
                 path = args[position]
                 relative = self.relative(path) if path is not None else None
                 if relative is not None:
@@ -91,7 +91,7 @@ class Guard:
                     elif event == "open" and relative not in self._files:
                         # What is opened through a folder's descriptor has no path to be seen by.
                         self.fill(relative)
-        elif event in PROGRAMS:
+        else:
             for position in PROGRAMS[event]:
                 words = args[position]
                 for word in words if isinstance(words, (list, tuple)) else (words,):

@@ -54,7 +54,7 @@ def test_limit_does_not_decide_a_thousand_starts() -> None:
 
 def test_limit_decides_with_more_requests() -> None:
     """The simulation can tell: a request a frame runs into the limit, and its starts take twice as long."""
-    scenario = Scenario(120, rate=NEW_PREFIX, constants=Constants(first_request=1, request=1))
+    scenario = Scenario(120, rate=NEW_PREFIX, constants=Constants(3, first_request=1, request=1))
     outcome = simulate(scenario)
     check(outcome, scenario)
     assert outcome.refused > outcome.admitted / 4
@@ -73,8 +73,8 @@ def test_thousand_starts_of_a_large_pack() -> None:
 @pytest.mark.parametrize("window", [1.0, 0.1])
 @pytest.mark.parametrize("starts", [100, pytest.param(1000, marks=pytest.mark.slow)])
 def test_no_start_fails_on_a_slow_prefix(starts: int, window: float) -> None:
-    """At a fifth of the limit, in bursts or evenly, the starts wait for each other and all get their pack."""
-    scenario = Scenario(starts, rate=NEW_PREFIX * starts / 1000, window=window)
+    """Four times more starts than pass in a second, in bursts or evenly: they wait, and all succeed."""
+    scenario = Scenario(starts, rate=starts / 4, window=window)
     outcome = simulate(scenario)
     check(outcome, scenario)
     assert outcome.refused

@@ -73,13 +73,20 @@ def test_a_second_process_finds_everything_and_asks_s3_for_nothing(world: World)
     assert world.log() == []
 
 
-def test_the_first_requests_are_for_the_first_frames(world: World) -> None:
-    """Frames are asked for in order of first use, in few requests."""
+def test_one_request_gets_all_eager_frames_in_order(world: World) -> None:
+    """A function of usual size asks S3 once: frames arrive in the order of their first use."""
     world.run(ANSWER)
+    ends = world.pack.index.frame_stored_start
+    assert [entry.range for entry in world.log()] == [f"bytes=0-{ends[world.pack.index.eager] - 1}"]
+
+
+def test_a_large_function_asks_for_the_first_frames_first_over_several_connections(world: World) -> None:
+    """Where the link may be faster than one connection, requests are few and grow."""
+    world.run(ANSWER, AWS_LAMBDA_FUNCTION_MEMORY_SIZE="10240")
     starts = [int(entry.range.partition("=")[2].partition("-")[0]) for entry in world.log()]
     expected = cut(list(range(world.pack.index.eager)), world.pack.index.frame_stored)
     assert sorted(starts) == [world.pack.index.frame_stored_start[job[0]] for job in expected]
-    assert len(starts) < world.pack.index.eager
+    assert 1 < len(starts) < world.pack.index.eager
 
 
 def test_imports_go_on_while_later_frames_are_still_on_their_way(world: World) -> None:
@@ -152,13 +159,13 @@ def test_a_process_with_threads_fetches_without_forking(world: World) -> None:
 @pytest.mark.parametrize(
     "fault",
     [
-        Fault(nth=2, kind="status", status=500, times=2),
+        Fault(nth=1, kind="status", status=500, times=2),
         Fault(nth=1, kind="status", status=503, times=6),
         Fault(nth=1, kind="close"),
-        Fault(nth=2, kind="reset", after=100),
-        Fault(nth=3, kind="truncate", after=5),
-        Fault(nth=2, kind="corrupt", after=20),
-        Fault(nth=2, kind="stall", after=100, seconds=7.0),
+        Fault(nth=1, kind="reset", after=100),
+        Fault(nth=1, kind="truncate", after=5),
+        Fault(nth=1, kind="corrupt", after=20),
+        Fault(nth=1, kind="stall", after=100, seconds=7.0),
     ],
     ids=lambda fault: f"{fault.kind}{fault.status if fault.kind == 'status' else ''}",
 )
@@ -168,6 +175,18 @@ def test_a_flaky_link_costs_retries_and_nothing_else(world: World, fault: Fault)
     answer = last_line(world.run(ANSWER))
     assert right(answer)
     assert answer["retries"] >= 1  # type: ignore[operator]
+    assert answer["frames"] == world.pack.index.eager
+
+
+@pytest.mark.parametrize(
+    "fault", [Fault(nth=2, kind="reset", after=100), Fault(nth=3, kind="truncate", after=5)]
+)
+def test_one_of_several_connections_may_break(world: World, fault: Fault) -> None:
+    """A large function's other connections go on; the broken one resumes at its first missing frame."""
+    world.link(faults=[fault])
+    answer = last_line(world.run(ANSWER, AWS_LAMBDA_FUNCTION_MEMORY_SIZE="10240"))
+    assert right(answer)
+    assert answer["retries"] == 1
     assert answer["frames"] == world.pack.index.eager
 
 

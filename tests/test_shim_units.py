@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 import urllib.parse
+from itertools import pairwise
 
 import pytest
 from botocore.auth import S3SigV4Auth
@@ -84,10 +85,12 @@ def test_jobs_cover_the_missing_frames_once_and_in_order(stored: list[int], miss
     """Each missing frame is in exactly one request, requests are consecutive runs within their bound."""
     frames = sorted(frame for frame in missing if frame < len(stored))
     jobs = _fetch.cut(frames, stored)
-    assert [frame for job in jobs for frame in job] == frames
-    for job in jobs:
-        assert job == list(range(job[0], job[-1] + 1))
-        assert len(job) == 1 or sum(stored[frame] for frame in job) <= _fetch.REQUEST
+    whole = _fetch.cut(frames, stored, bounded=False)
+    for cuts in (jobs, whole):
+        assert [frame for job in cuts for frame in job] == frames
+        assert all(job == list(range(job[0], job[-1] + 1)) for job in cuts)
+    assert all(len(job) == 1 or sum(stored[frame] for frame in job) <= _fetch.REQUEST for job in jobs)
+    assert all(before[-1] + 1 < after[0] for before, after in pairwise(whole))
 
 
 @given(st.lists(st.integers(0, 300), min_size=1, max_size=30), st.integers(64, 512))
