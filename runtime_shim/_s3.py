@@ -13,6 +13,7 @@ import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Mapping
 
 CONNECT_TIMEOUT = 3.0
@@ -55,7 +56,8 @@ class Source:
         self.region = region or environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION") or "us-east-1"
         self._environ = environ
         self._signed: tuple[float, str] = (0.0, "")
-        self._context: object = None
+        self._context: ssl.SSLContext | None = None
+        self._system = False
         endpoint = environ.get("AWS_ENDPOINT_URL_S3") or environ.get("AWS_ENDPOINT_URL") or ""
         key_path = "/" + quote(key)
         if endpoint:
@@ -99,28 +101,43 @@ class Source:
 
     def connect(self) -> socket.socket:
         """A new connection, TLS where the endpoint asks for it."""
+        if self.tls:
+            return self._connect_tls()
+        sock = self._dial()
+        # A Python time-out would make the socket non-blocking and MSG_WAITALL void.
+        sock.settimeout(None)
+        seconds = struct.pack("ll", int(READ_TIMEOUT), int(READ_TIMEOUT % 1 * 1e6))
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, seconds)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, seconds)
+        return sock
+
+    def _dial(self) -> socket.socket:
         sock = socket.create_connection((self.host, self.port), CONNECT_TIMEOUT)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if self.tls:
-            import ssl
+        return sock
 
-            if self._context is None:
-                context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-                bundle = self._environ.get("AWS_CA_BUNDLE")
-                if bundle:
-                    context.load_verify_locations(bundle)
-                else:
-                    context.set_default_verify_paths()
-                self._context = context
-            assert isinstance(self._context, ssl.SSLContext)
-            sock = self._context.wrap_socket(sock, server_hostname=self.host)
-            sock.settimeout(READ_TIMEOUT)
-        else:
-            # A Python time-out would make the socket non-blocking and MSG_WAITALL void.
-            sock.settimeout(None)
-            seconds = struct.pack("ll", int(READ_TIMEOUT), int(READ_TIMEOUT % 1 * 1e6))
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, seconds)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, seconds)
+    def _connect_tls(self) -> socket.socket:
+        import ssl
+
+        bundle = self._environ.get("AWS_CA_BUNDLE")
+        if self._context is None:
+            self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            if bundle:
+                self._context.load_verify_locations(bundle)
+            else:
+                from ._roots import AMAZON
+
+                self._context.load_verify_locations(cadata=AMAZON)
+        try:
+            sock = self._context.wrap_socket(self._dial(), server_hostname=self.host)
+        except ssl.SSLCertVerificationError:
+            if bundle or self._system:
+                raise
+            # A proxy with a certificate of its own, another cloud: whom the system trusts.
+            self._system = True
+            self._context.set_default_verify_paths()
+            return self._connect_tls()
+        sock.settimeout(READ_TIMEOUT)
         return sock
 
 
