@@ -138,16 +138,20 @@ def build(run: Run, folder: Path, output: str, *arguments: str, **options: Any) 
 
 
 def test_wheels_alone_give_the_local_builders_pack(world: Any, run_lambdapack: Run, tmp_path: Path) -> None:
-    """The same id from both builders, in two folders, with wheels from a folder that only the client has."""
+    """The same id from both builders, in two folders, with wheels from a folder that only the client has;
+    both import what they slimmed, and take back the same rule."""
     house = tmp_path / "house"
     house.mkdir()
     wheel(house, "app", "1", needs=["part>=2"])
-    wheel(house, "part", "2")
+    lists = b"import os\nNAMES = os.listdir(os.path.dirname(__file__) + '/docs')\n"
+    wheel(house, "part", "2", files={"part/__init__.py": lists, "part/docs/text": b"needed"})
     environment = (*NO_CONFIGURATION, ("PIP_NO_INDEX", "1"), ("PIP_FIND_LINKS", str(house)))
     here = build(run_lambdapack, tmp_path, "a", "app", "--builder", "local", environment=environment)
     there = build(run_lambdapack, tmp_path, "b", "app", environment=environment)
     assert there["id"] == here["id"]
     assert there["lock"] == here["lock"]
+    assert [line.split(" (")[0] for line in there["restored"]] == ["'docs' is not applied to part"]
+    assert (there["restored"], there["imports"]) == (here["restored"], here["imports"])
     assert there["builder"]["name"] == "docker"
     assert there["builder"]["id"] == world.images.get(BUILT).id
 

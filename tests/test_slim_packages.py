@@ -85,7 +85,7 @@ def test_a_zip_is_weighed_to_the_byte(tmp_path: Path) -> None:
     (tree / "a/empty").touch()
     (tree / "a/dense").write_bytes(bytes(range(256)))
     (tree / "a/__pycache__/text.pyc").write_bytes(b"code" * 100)
-    found = weight(tree)
+    found = weight(tree, {})
     sizes = {}
     for name, skip in (("zipped", ""), ("zipped_without_bytecode", ".pyc")):
         made = tmp_path / name

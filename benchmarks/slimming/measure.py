@@ -149,18 +149,33 @@ def _installed(
         shop.compile_tree(tree.root, progress=progress)
         places = [tree.root, *([_excluded(row, kept / "excluded", locked)] if row.exclude else [])]
         with progress.step("weigh"):
-            weighed = [weight(place) for place in places]
+            weighed = _weighed(places, folder / "deflated.json")
         weights = {key: sum(one[key] for one in weighed) for key in weighed[0]}
         facts.write_text(json.dumps({"lock": _lock_to_json(locked), "weights": weights}))
     known = json.loads(facts.read_text())
     return read_tree(kept / "tree", target), _lock_from_json(known["lock"], target), known["weights"]
 
 
+def _weighed(places: list[Path], kept: Path) -> list[dict[str, int]]:
+    known: dict[str, int] = json.loads(kept.read_text()) if kept.is_file() else {}
+    found = [weight(place, known) for place in places]
+    kept.write_text(json.dumps(known))
+    return found
+
+
 def _excluded(row: Row, place: Path, locked: Lock) -> Path:
     """What pip would install besides."""
     major, minor = locked.glibc
     platforms = [f"--platform={name}" for name in wheel_tags.platforms(locked.target, (major, minor))]
-    command = ["install", "--no-deps", "--no-compile", "--only-binary=:all:", "--target", place, *platforms]
+    command = [
+        "install",
+        "--no-deps",
+        "--no-compile",
+        "--only-binary=:all:",
+        "--target",
+        str(place),
+        *platforms,
+    ]
     pip.run([*command, f"--python-version={row.python}", *row.exclude], doing="installing what is left out")
     return place
 

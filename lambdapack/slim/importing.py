@@ -87,6 +87,7 @@ def import_modules(
         request = {
             "root": str(root.resolve()),
             "search": [],
+            "assets": {},
             "cwd": str(work / "cwd"),
             "log": str(work / "log"),
             "modules": [list(names) for names in modules],
