@@ -187,5 +187,5 @@ def tool_digest() -> str:
 
 
 _NOT_IN_A_PACK = frozenset(
-    ("assets", "cli", "deploy", "local", "plan", "report", "store", "config.py", "release.py")
+    ("assets", "cli", "deploy", "local", "plan", "report", "sbom", "store", "config.py", "release.py")
 )

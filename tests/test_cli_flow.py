@@ -61,14 +61,15 @@ def _pack(folder: Path) -> Path:
     return next((folder / ".lambdapack" / "build").glob("*.tar.zst"))
 
 
-def test_the_build_folder_holds_the_three_files(tiny: Path) -> None:
-    """ID.tar.zst, ID.index.json and build.json, and nothing else."""
+def test_the_build_folder_holds_the_four_files(tiny: Path) -> None:
+    """ID.tar.zst, ID.index.json, ID.cdx.json and build.json, and nothing else."""
     report = json.loads((tiny / ".lambdapack/build/build.json").read_text())
     assert report["document"] == "lambdapack.build"
     assert report["version"] == 1
     assert [one["name"] for one in report["distributions"]] == ["six"]
     names = sorted(path.name for path in (tiny / ".lambdapack/build").iterdir())
-    assert names == sorted(["build.json", f"{report['id']}.index.json", f"{report['id']}.tar.zst"])
+    kinds = ("tar.zst", "index.json", "cdx.json")
+    assert names == sorted(["build.json", *(f"{report['id']}.{kind}" for kind in kinds)])
 
 
 def test_the_same_inputs_are_reused_in_another_folder_too(run_lambdapack: Run, tiny: Path) -> None:
@@ -99,6 +100,8 @@ def test_a_changed_handler_or_option_or_a_damaged_pack_is_built_again(
 def test_inspect_lists_files_and_bands(run_lambdapack: Run, tiny: Path) -> None:
     """For people and for machines, with every file in pack order."""
     document = _json(run_lambdapack("inspect", "--json", cwd=tiny))
+    bill = json.loads(Path(document["sbom"]).read_text())
+    assert [one["purl"] for one in bill["components"]] == ["pkg:pypi/six@1.17.0"]
     paths = [one["path"] for one in document["files"]]
     assert "six.py" in paths
     listed = run_lambdapack("inspect", _pack(tiny), "--files", cwd=tiny).stdout
@@ -244,7 +247,7 @@ def test_deploy_to_aws(run_lambdapack: Run, tiny: Path, aws: list[tuple[str, str
     again = _json(run_lambdapack("deploy", *to_aws, cwd=tiny, environment=aws))
     assert again["calls"] == []
     status = _json(run_lambdapack("status", "--cloud", "aws", "--json", cwd=tiny, environment=aws))
-    assert status["versions"] == [{"number": "1", "pack": done["pack"]}]
+    assert status["versions"] == [{"number": "1", "pack": done["pack"], "assets": {}}]
     run_lambdapack("destroy", "--cloud", "aws", cwd=tiny, environment=aws)
     status = _json(run_lambdapack("status", "--cloud", "aws", "--json", cwd=tiny, environment=aws))
     assert not status["deployed"]

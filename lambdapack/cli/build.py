@@ -56,8 +56,8 @@ def command(requirements: tuple[str, ...], jobs: int | None, **given: Any) -> No
 
     Requirements come from the command line or, where it names none, from the configuration or, where that
     names none, from the project's lock or requirements file. A requirement may be a wheel or a folder.
-    Writes ID.tar.zst, ID.index.json and build.json, and a pack for each of the configuration's assets; the
-    same inputs give the same id, on any machine.
+    Writes ID.tar.zst, ID.index.json, its bill of materials ID.cdx.json and build.json, and a pack for each
+    of the configuration's assets; the same inputs give the same id, on any machine.
 
     \b
     Examples:
@@ -68,7 +68,7 @@ def command(requirements: tuple[str, ...], jobs: int | None, **given: Any) -> No
       id=$(lambdapack build scikit-learn --quiet)
     """
     session = Session.open(given["config"], as_json=given["as_json"], quiet=given["quiet"])
-    from lambdapack import assets, buildreport, pipeline  # noqa: PLC0415 - brings every stage along
+    from lambdapack import assets, buildreport, pipeline, sbom  # noqa: PLC0415 - brings every stage along
 
     options = build_options(session, requirements, given)
     reuse = pipeline.Reuse(cache=given["cache"], lock=not given["refresh"], limit=session.cache_limit)
@@ -76,6 +76,7 @@ def command(requirements: tuple[str, ...], jobs: int | None, **given: Any) -> No
         options, cache_dir=session.cache, reuse=reuse, jobs=jobs, progress=session.progress
     )
     beside = assets.build(_assets(session), built.directory, jobs=jobs, progress=session.progress)
+    bill = sbom.write(built.report, beside, built.directory)
     if session.as_json:
         click.echo(
             json.dumps(
@@ -86,6 +87,7 @@ def command(requirements: tuple[str, ...], jobs: int | None, **given: Any) -> No
                     "assets": assets.document(beside)["assets"],
                     "reused_from": built.source,
                     "lock_age": built.lock_age,
+                    "sbom": bill.name,
                 },
                 indent=2,
             )

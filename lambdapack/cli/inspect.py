@@ -23,22 +23,27 @@ def command(pack_path: Path | None, files: bool, **given: Any) -> None:
       lambdapack inspect .lambdapack/build --files | grep numpy
     """
     session = Session.open(given["config"], as_json=given["as_json"], quiet=given["quiet"])
-    from lambdapack import assets, pack  # noqa: PLC0415 - stages
+    from lambdapack import assets, pack, sbom  # noqa: PLC0415 - stages
     from lambdapack.report import contents  # noqa: PLC0415 - rich is slow
 
     path = session.pack_file(pack_path)
     pack_id, index = pack.read_index(path)
     # The packs of assets lie one folder below the one that lists them, and have none of their own.
     beside = assets.read(path.parent)
+    bill = path.with_name(sbom.file_name(pack_id))
     if session.as_json:
         session.emit(
             "inspect",
-            {**contents.document(pack_id, path, index), "assets": assets.document(beside)["assets"]},
+            {
+                **contents.document(pack_id, path, index),
+                "assets": assets.document(beside)["assets"],
+                "sbom": str(bill) if bill.exists() else None,
+            },
         )
     elif session.quiet:
         click.echo(pack_id)
     else:
-        session.show(contents.summary(pack_id, path, index, beside))
+        session.show(contents.summary(pack_id, path, index, beside, bill if bill.exists() else None))
         if files:
             for line in contents.listing(index):
                 click.echo(line)

@@ -52,8 +52,14 @@ def document(pack_id: str, path: Path, index: Index) -> dict[str, Any]:
     }
 
 
-def summary(pack_id: str, path: Path, index: Index, assets: Sequence[BuiltAsset] = ()) -> RenderableType:
-    """Sizes by band, by class and by top-level folder; the assets beside it."""
+def summary(
+    pack_id: str,
+    path: Path,
+    index: Index,
+    assets: Sequence[BuiltAsset] = (),
+    bill: Path | None = None,
+) -> RenderableType:
+    """Sizes by band, by class and by top-level folder; the assets and the bill of materials beside it."""
     head = Text()
     for name, value in (
         ("id", pack_id),
@@ -62,6 +68,7 @@ def summary(pack_id: str, path: Path, index: Index, assets: Sequence[BuiltAsset]
         ("glibc", index.glibc or "none needed"),
         ("tool", index.tool),
         ("lock", index.lock),
+        ("sbom", str(bill or "none")),
     ):
         head.append(f"{name:<8}", style="bold")
         head.append(f"{value}\n")
