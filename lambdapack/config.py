@@ -115,7 +115,11 @@ class Slim(_Section):
 
     keep: list[_Text] = _field([], "Files never to drop.", 'a list of globs, e.g. ["nltk/test/**"]')
     drop: list[_Text] = _field([], "Further files to drop.", 'a list of globs, e.g. ["**/locale/**"]')
-    disable: list[_Text] = _field([], "Rules to switch off, by name.", 'a list of rule names, e.g. ["tests"]')
+    disable: list[_Text] = _field(
+        [],
+        "Rules to switch off, by name (docs/slimming.md lists them).",
+        'a list of rule names, e.g. ["tests"]',
+    )
     strip: StrictBool = _field(
         True, "Strip symbols from shared objects, verified one by one.", "true or false"
     )

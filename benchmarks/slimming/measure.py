@@ -18,6 +18,7 @@ from benchmarks.slimming.rows import Row
 from benchmarks.slimming.zipped import weight
 from lambdapack import lock, pack, pip, slimming, trace, wheel_tags
 from lambdapack.build import LocalBuilder, read_tree
+from lambdapack.buildcache.store import open_store
 from lambdapack.buildoptions import BuildOptions
 from lambdapack.interpreter import Interpreter
 from lambdapack.model import Lock, Pin, Tree
@@ -89,7 +90,12 @@ def measure(row: Row, folder: Path, known: Mapping[str, Any] | None, progress: P
         with tempfile.TemporaryDirectory(dir=folder, prefix="work-") as name:
             work = Path(name)
             runner = slimming.Runner(_options(row, work), locked, shop, work, progress)
-            slimmed, made = _packed(tree, locked.digest, runner, work, progress)
+            traced = runner.trace(tree)
+            slimmed = slimming.slim(tree, traced, SlimOptions(), runner=runner, work=work, progress=progress)
+            memo = open_store(folder / "cache", progress)
+            made = pack.write(
+                slimmed.tree, traced, locked.digest, work / "pack", memo=memo, progress=progress
+            )
             extract(made.path, work / "unpacked", progress=progress)
             _run(row, work / "unpacked", work, shop.interpreter)
             size = made.path.stat().st_size
@@ -210,14 +216,6 @@ def _lock_from_json(kept: Mapping[str, Any], target: Target) -> Lock:
 
 def _options(row: Row, work: Path) -> BuildOptions:
     return BuildOptions((row.name,), (), Target(row.python), work / "out", glibc=row.glibc)
-
-
-def _packed(
-    tree: Tree, lock_digest: str, runner: slimming.Runner, work: Path, progress: Progress
-) -> tuple[slimming.Slimmed, pack.Pack]:
-    traced = runner.trace(tree)
-    slimmed = slimming.slim(tree, traced, SlimOptions(), runner=runner, work=work, progress=progress)
-    return slimmed, pack.write(slimmed.tree, traced, lock_digest, work / "pack", progress=progress)
 
 
 def _run(row: Row, root: Path, work: Path, python: Interpreter) -> None:
