@@ -16,6 +16,7 @@ from typing import Any
 
 def main() -> None:
     """Answer one request."""
+    from pip._internal.exceptions import PipError
     from pip._vendor.requests.exceptions import HTTPError, RequestException
 
     request = json.load(sys.stdin)
@@ -24,7 +25,7 @@ def main() -> None:
     except HTTPError as error:
         status = error.response.status_code
         answer = {"error": "the server answered {}".format(status), "network": status >= 500}
-    except RequestException as error:
+    except (RequestException, PipError) as error:
         answer = {"error": type(error).__name__, "network": True}
     print(json.dumps(answer))
 

@@ -17,7 +17,7 @@ from urllib.parse import quote
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
 from lambdapack import atomic, pip, wheel_tags
-from lambdapack.errors import ConfigurationError, ToolError
+from lambdapack.errors import ConfigurationError
 from lambdapack.interpreter import Interpreter
 from lambdapack.lock import source_tree, wheel_file
 from lambdapack.lock.direct import Direct, shown
@@ -223,9 +223,8 @@ class Preparer:
         try:
             answer: Mapping[str, str] = json.loads(done.stdout)
         except ValueError:
-            raise ToolError(
-                f"{doing} failed in pip", detail=pip.tail(shown(done.stderr.decode(errors="replace")))
-            ) from None
+            text = shown(done.stderr.decode(errors="replace"))
+            raise pip.explain(text, doing=doing, status=done.returncode) from None
         if "sha256" in answer:
             return answer["sha256"]
         if answer["network"]:

@@ -162,7 +162,6 @@ def _request(
     formats = [*_PIP_ARGUMENTS, *(f"--no-binary={name}" for name in sorted(built))]
     # Said after :all: is built, wheels of these are taken all the same.
     formats += [f"--only-binary={name}" for name in query.requirements.only_binary if ":all:" in built]
-    formats += ["--no-deps"] if query.alone else []
     return {
         "glibc": f"{glibc[0]}.{glibc[1]}",
         "machine": query.target.machine,
@@ -170,6 +169,7 @@ def _request(
         "leaf_names": list(query.leaf_names),
         "hints": _hints(query),
         "weighed": list(query.weighed),
+        "alone": query.alone,
         "pip_args": [*formats, *query.requirements.options],
         "origins": list(query.requirements.origins),
         "constraint_origins": [*query.requirements.constraint_origins, *("lambdapack" for _ in extra)],

@@ -69,6 +69,8 @@ def resolve(request: dict[str, Any], answer: Callable[[dict[str, Any]], None]) -
     # Metadata is enough for a lock: nothing is downloaded that the index describes.
     RequirementPreparer.prepare_linked_requirements_more = lambda *args, **kwargs: None
     repository = PyPIRepository(request["pip_args"], cache_dir=request["cache"])
+    # pip-tools sets it to false, whatever pip was told.
+    repository.options.ignore_dependencies = request["alone"]
     pages = Pages(repository, collector, answer)
     metadata = Metadata(request, repository, pages)
     metadata.install(RequirementPreparer)
