@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
+import socketserver
 import subprocess
 import sys
 import tarfile
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -50,32 +53,38 @@ def running_engine() -> Iterator[None]:
         return
     if not startable():
         raise AssertionError("no Docker engine answers, and none can be started: docker.io as root is needed")
-    with TemporaryDirectory(prefix="lambdapack-dockerd-") as folder:
-        log = Path(folder, "log")
-        socket = f"unix://{folder}/docker.sock"
-        with log.open("wb") as output:
-            process = subprocess.Popen(
-                ["dockerd", *_ARGUMENTS, "--data-root", f"{folder}/data", "--exec-root", f"{folder}/exec",
-                 "--pidfile", f"{folder}/pid", "--host", socket],
-                stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
-            )  # fmt: skip
-        before = os.environ.get("DOCKER_HOST")
-        os.environ["DOCKER_HOST"] = socket
-        try:
-            deadline = time.monotonic() + _SECONDS_TO_START
-            while not engine.answers():
-                if process.poll() is not None or time.monotonic() > deadline:
-                    raise AssertionError(f"dockerd does not start: {log.read_text()[-3000:]}")
-                time.sleep(0.2)
-            yield
-        finally:
-            if before is None:
-                del os.environ["DOCKER_HOST"]
-            else:
-                os.environ["DOCKER_HOST"] = before
-            process.terminate()
-            process.wait(60)
-            _unmount(folder)
+    with TemporaryDirectory(prefix="lambdapack-dockerd-") as folder, own_engine(folder):
+        yield
+
+
+@contextmanager
+def own_engine(folder: str) -> Iterator[str]:
+    """An engine with all its files in ``folder``, named in DOCKER_HOST; the address of its socket."""
+    log = Path(folder, "log")
+    address = f"unix://{folder}/docker.sock"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            ["dockerd", *_ARGUMENTS, "--data-root", f"{folder}/data", "--exec-root", f"{folder}/exec",
+             "--pidfile", f"{folder}/pid", "--host", address],
+            stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
+        )  # fmt: skip
+    before = os.environ.get("DOCKER_HOST")
+    os.environ["DOCKER_HOST"] = address
+    try:
+        deadline = time.monotonic() + _SECONDS_TO_START
+        while not engine.answers():
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise AssertionError(f"dockerd does not start: {log.read_text()[-3000:]}")
+            time.sleep(0.2)
+        yield address
+    finally:
+        if before is None:
+            del os.environ["DOCKER_HOST"]
+        else:
+            os.environ["DOCKER_HOST"] = before
+        process.terminate()
+        process.wait(60)
+        _unmount(folder)
 
 
 def _unmount(folder: str) -> None:
@@ -148,6 +157,37 @@ def _add_python(archive: tarfile.TarFile, python: str) -> None:
     entry = tarfile.TarInfo("var/lang")
     entry.type, entry.linkname = tarfile.SYMTYPE, str(prefix)
     archive.addfile(entry)
+
+
+@contextmanager
+def over_tcp(socket_path: str) -> Iterator[str]:
+    """The address of a port on the loopback address behind which is the engine of a Unix socket."""
+
+    class Through(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            with socket.socket(socket.AF_UNIX) as engine_side:
+                engine_side.connect(socket_path)
+                back = threading.Thread(target=_copy, args=(engine_side, self.request), daemon=True)
+                back.start()
+                _copy(self.request, engine_side)
+                back.join()
+
+    class Server(socketserver.ThreadingTCPServer):
+        daemon_threads = True
+
+    with Server(("127.0.0.1", 0), Through) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"tcp://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+
+
+def _copy(source: socket.socket, destination: socket.socket) -> None:
+    """All bytes, and then that there are no more."""
+    with suppress(OSError):
+        while data := source.recv(1 << 16):
+            destination.sendall(data)
+    with suppress(OSError):
+        destination.shutdown(socket.SHUT_WR)
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ from system_libraries import libraries
 from wheelhouse import wheel
 
 from lambdapack import interpreter, toolchain
-from lambdapack.build.docker import DockerBuilder, engine, images
+from lambdapack.build.docker import DockerBuilder, container, engine, images
 from lambdapack.build.docker.container import LABEL
 from lambdapack.errors import ConfigurationError, ToolError
 from lambdapack.lock import read_requirements, resolve
@@ -414,11 +414,75 @@ def test_time_is_limited(world: Any, lambdapack_cache: Path) -> None:
             resolve(wanted, TARGET, shop.interpreter, cache_dir=lambdapack_cache, place=shop.place)
 
 
-def docker_limits(seconds: float) -> Any:
-    """Limits of so many seconds."""
+def docker_limits(seconds: float, memory_mb: int | None = None) -> Any:
+    """Limits of so many seconds and megabytes."""
     from lambdapack.build import Limits  # noqa: PLC0415
 
-    return Limits(seconds=seconds)
+    return Limits(seconds=seconds, memory_mb=memory_mb)
+
+
+def test_memory_is_limited(world: Any) -> None:
+    """What a build takes beyond its limit ends it, and the message names the setting."""
+    image = images.find(world, TARGET, BUILT)
+    with (
+        container.start(world, image, TARGET, docker_limits(60, 64), {}) as running,
+        pytest.raises(ToolError, match="memory runs out") as caught,
+    ):
+        running.run(
+            [running.relay.python, "-c", "print(len(b'x' * 2**29))"], environment={}, doing="using memory",
+            output=lambda data: None, errors=lambda data: None,
+        )  # fmt: skip
+    assert "image_memory" in str(caught.value.hint)
+
+
+def test_a_remote_engine_needs_nothing_of_this_machine(
+    world: Any, run_lambdapack: Run, tmp_path: Path
+) -> None:
+    """Over TCP, with a folder of wheels that only the client has: the same pack, and nothing is mounted."""
+    house = tmp_path / "house"
+    house.mkdir()
+    wheel(house, "app", "1")
+    offline = (*NO_CONFIGURATION, ("PIP_NO_INDEX", "1"), ("PIP_FIND_LINKS", str(house)))
+    socket_path = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock").removeprefix("unix://")
+    with docker_world.over_tcp(socket_path) as address:
+        there = build(
+            run_lambdapack,
+            tmp_path,
+            "a",
+            "app",
+            "--no-cache",
+            environment=(*offline, ("DOCKER_HOST", address)),
+        )
+    here = build(run_lambdapack, tmp_path, "b", "app", "--builder", "local", environment=offline)
+    assert there["id"] == here["id"]
+    assert there["builder"]["name"] == "docker"
+    image = images.find(world, TARGET, BUILT)
+    with container.start(world, image, TARGET, docker_limits(60), {}) as running:
+        told = world.api.inspect_container(running.id)
+        assert [one["Type"] for one in told["Mounts"]] in ([], ["tmpfs"])
+        assert not told["HostConfig"]["Binds"]
+
+
+def test_spacy_is_the_same_twice_and_answers(world: Any, run_lambdapack: Run, tmp_path: Path) -> None:
+    """A heavy package, built in the image in two folders with two caches: one id; and it works."""
+    (tmp_path / "app.py").write_text(
+        "import runtime_shim\nimport spacy\nnlp = spacy.blank('en')\n"
+        "def handler(event, context): return [token.text for token in nlp(event['text'])]\n"
+    )
+    (tmp_path / "lambdapack.toml").write_text(f'[build]\npython = "{PYTHON}"\n[function]\nsource = "."\n')
+    first = build(run_lambdapack, tmp_path, ".lambdapack/build", "spacy")
+    other, cache = tmp_path / "another" / "folder", tmp_path / "cache"
+    other.mkdir(parents=True)
+    cache.mkdir()
+    (cache / "tools").symlink_to(_tools(run_lambdapack))
+    again = build(run_lambdapack, other, "out", "spacy", environment=[("LAMBDAPACK_CACHE", str(cache))])
+    assert again["id"] == first["id"]
+    assert not again["reused"]
+    run_lambdapack("deploy", cwd=tmp_path)
+    asked = ("--payload", '{"text": "Hello, world"}', "--json")
+    invoked = json.loads(run_lambdapack("invoke", *asked, cwd=tmp_path).stdout)
+    run_lambdapack("destroy", "--yes", cwd=tmp_path, status=None)
+    assert invoked["invocations"][0]["payload"] == ["Hello", ",", "world"]
 
 
 class SecretIndex:
@@ -565,4 +629,5 @@ def test_an_interrupted_build_leaves_no_container(
     assert containers(world) == []
     assert b"Traceback" not in said
     assert process.returncode == (130 if how is signal.SIGINT else -signal.SIGKILL)
-    assert not list((tmp_path / "out").glob("*.tar.zst"))
+    left = list((tmp_path / "out").iterdir()) if (tmp_path / "out").exists() else []
+    assert left == [] if how is signal.SIGINT else not [one for one in left if one.suffix == ".zst"]
