@@ -45,6 +45,7 @@ class Runner:
         self.native = self.python.machine == options.target.machine
         # Loading needs the stripped files and the Python in one place.
         self.loads = self.python if self.native and workshop.runs_here else None
+        self.loader = workshop.load_elsewhere if self.native else None
         self._elsewhere = workshop.trace_elsewhere
         self._options = options.trace
         self.requested = lock.requested
@@ -178,6 +179,7 @@ class _Proof:
             options=self._options,
             restore=frozenset(self._reasons),
             requested=self._runner.requested,
+            loader=self._runner.loader,
             progress=self._progress,
         )
 

@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,14 +23,17 @@ from urllib.parse import quote
 
 import docker_world
 import pytest
-from system_libraries import libraries
+from system_libraries import compile_c, libraries
 from wheelhouse import wheel
 
 from lambdapack import interpreter, toolchain
 from lambdapack.build.docker import DockerBuilder, container, engine, images
 from lambdapack.build.docker.container import LABEL
+from lambdapack.build.docker.loading import ImageLoader
 from lambdapack.errors import ConfigurationError, ToolError
 from lambdapack.lock import read_requirements, resolve
+from lambdapack.progress import QUIET
+from lambdapack.slim.stripping import LOAD_WORKER
 from lambdapack.target import Target
 
 pytestmark = pytest.mark.slow
@@ -419,6 +423,25 @@ def docker_limits(seconds: float, memory_mb: int | None = None) -> Any:
     from lambdapack.build import Limits  # noqa: PLC0415
 
     return Limits(seconds=seconds, memory_mb=memory_mb)
+
+
+def test_stripped_libraries_are_loaded_in_the_image(world: Any, tmp_path: Path) -> None:
+    """One that loads, one that only its original lets load, and one of which neither does."""
+    original, stripped = tmp_path / "original", tmp_path / "stripped"
+    shared = ("-shared", "-fPIC")
+    for name in ("fine.so", "sub/broken.so"):
+        compile_c("int one(void) { return 1; }", original / name, *shared)
+    compile_c("int no_such(void); int one(void) { return no_such(); }", original / "never.so", *shared,
+              "-Wl,-z,now")  # fmt: skip
+    shutil.copytree(original, stripped)
+    broken = stripped / "sub" / "broken.so"
+    broken.write_bytes(broken.read_bytes().replace(b"libc.so.6", b"libX.so.6"))
+    paths = ["fine.so", "never.so", "sub/broken.so"]
+    image = images.find(world, TARGET, BUILT)
+    with container.start(world, image, TARGET, docker_limits(120), {}) as running:
+        failed = ImageLoader(running).check(original, stripped, paths, LOAD_WORKER, QUIET)
+    assert list(failed) == ["sub/broken.so"]
+    assert "libX.so.6" in failed["sub/broken.so"]
 
 
 def test_memory_is_limited(world: Any) -> None:

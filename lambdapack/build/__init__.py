@@ -23,6 +23,9 @@ __all__ = ["Builder", "DockerBuilder", "Limits", "LocalBuilder", "Workshop", "ch
 _NAMES = ("auto", "docker", "local")
 
 
+Loader = Callable[[Path, Path, Sequence[str], Path, Progress], Mapping[str, str]]
+"""Tree of originals, tree of stripped ones, paths, the worker's file, progress -> path and why it fails."""
+
 TraceWorker = Callable[[Mapping[str, Any], Path, Path, Mapping[str, str]], dict[str, Any]]
 """Request, folder for the results, the worker's file, environment -> the worker's result."""
 
@@ -48,6 +51,10 @@ class Workshop(Protocol):
 
     def compile_tree(self, root: Path, *, jobs: int | None = None, progress: Progress = QUIET) -> None:
         """Compile every module under ``root`` to bytecode."""
+
+    @property
+    def load_elsewhere(self) -> Loader | None:
+        """Loads stripped libraries where ``interpreter`` is; ``None`` for this machine."""
 
     @property
     def trace_elsewhere(self) -> TraceWorker | None:

@@ -21,7 +21,7 @@ from lambdapack.slim.records import write_records
 from lambdapack.slim.restoring import Changes, Group
 from lambdapack.slim.rules import RULES
 from lambdapack.slim.select import cached_name, select, source_name
-from lambdapack.slim.stripping import Stripped, check_loads, strip_tree
+from lambdapack.slim.stripping import LOAD_WORKER, Loader, Stripped, check_loads, strip_tree
 
 __all__ = ["Cut", "SlimOptions", "cut", "rule_names", "slim"]
 
@@ -91,6 +91,7 @@ def cut(
     options: SlimOptions,
     restore: Collection[Group] = (),
     requested: Collection[str] = (),
+    loader: Loader | None = None,
     progress: Progress = QUIET,
 ) -> Cut:
     """Make a slimmed copy of a tree: rules, stripping, bytecode.
@@ -108,6 +109,7 @@ def cut(
         options: The user's wishes.
         restore: Rules and the distributions in which they do not apply.
         requested: Distributions that the user asked for.
+        loader: Loads stripped objects where the target's Python is, if that is not this machine.
         progress: Told about each step.
 
     Raises:
@@ -128,6 +130,7 @@ def cut(
             options=options,
             restore=restore,
             requested=requested,
+            loader=loader,
             progress=progress,
         )
         part.replace(destination)
@@ -160,6 +163,7 @@ def _cut(
     options: SlimOptions,
     restore: Collection[Group],
     requested: Collection[str],
+    loader: Loader | None,
     progress: Progress,
 ) -> Cut:
     root, tag = tree.root, tree.target.cache_tag
@@ -185,7 +189,7 @@ def _cut(
     stale = {path for path in kept if source_name(path) is not None and not _is_unchecked(root / path)}
     _link(root, part, [path for path in kept if path not in stripped.saved and path not in stale])
     if stripped.saved:
-        _check_stripped(root, part, stripped, interpreter, progress)
+        _check_stripped(root, part, stripped, interpreter, loader=loader, progress=progress)
     _compile(part, kept, tag, interpreter, progress)
     if not options.sources:
         _drop_sources(part, tag, {path for path in kept if (SOURCES, owners[path]) in restore})
@@ -222,15 +226,25 @@ def _link(root: Path, part: Path, paths: Sequence[str]) -> None:
 
 
 def _check_stripped(
-    root: Path, part: Path, stripped: Stripped, interpreter: Interpreter | None, progress: Progress
+    root: Path,
+    part: Path,
+    stripped: Stripped,
+    interpreter: Interpreter | None,
+    *,
+    loader: Loader | None,
+    progress: Progress,
 ) -> None:
-    if interpreter is None:
+    paths = sorted(stripped.saved)
+    if loader is not None:
+        failed = loader(root, part, paths, LOAD_WORKER, progress)
+    elif interpreter is not None:
+        failed = check_loads(root, part, paths, interpreter, progress)
+    else:
         progress.note(
             f"{len(stripped.saved)} shared objects were stripped; every mapped byte was compared, but none "
             "was loaded: the target cannot run on this machine"
         )
         return
-    failed = check_loads(root, part, sorted(stripped.saved), interpreter, progress)
     for path, reason in failed.items():
         (part / path).unlink()
         del stripped.saved[path]

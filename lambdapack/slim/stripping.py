@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,9 +15,11 @@ from lambdapack.errors import ToolError
 from lambdapack.interpreter import Interpreter
 from lambdapack.progress import Progress
 
-__all__ = ["Stripped", "check_loads", "strip_tree"]
+__all__ = ["LOAD_WORKER", "Loader", "Stripped", "check_loads", "strip_tree"]
 
-_WORKER = Path(__file__).with_name("load_worker.py")
+LOAD_WORKER = Path(__file__).with_name("load_worker.py")
+Loader = Callable[[Path, Path, Sequence[str], Path, Progress], Mapping[str, str]]
+"""``check_loads`` where the target's Python is: originals, stripped, paths, ``LOAD_WORKER``, progress."""
 _FAILED = "! "
 
 
@@ -87,7 +89,7 @@ def check_loads(
     ):
         request.write(pairs)
         request.seek(0)
-        command = [str(interpreter.path), "-S", "-s", "-B", str(_WORKER)]
+        command = [str(interpreter.path), "-S", "-s", "-B", str(LOAD_WORKER)]
         with subprocess.Popen(
             command, stdin=request, stdout=subprocess.PIPE, cwd=folder, env=_environment(folder)
         ) as worker:

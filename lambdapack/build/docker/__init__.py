@@ -13,6 +13,7 @@ from lambdapack import syslibs, toolchain
 from lambdapack.build.docker import container, engine, images, settings
 from lambdapack.build.docker.container import Limits
 from lambdapack.build.docker.libraries import ImageLibraries
+from lambdapack.build.docker.loading import ImageLoader
 from lambdapack.build.docker.python import ImagePython
 from lambdapack.build.local import LocalBuilder
 from lambdapack.errors import ToolError
@@ -88,7 +89,7 @@ class DockerBuilder:
                 if python.interpreter.python != target.python:
                     raise ToolError(f"the image {image.name} has Python {python.interpreter.version}")
                 progress.note(f"image: {image.name} ({image.id[7:19]}), Python {python.interpreter.version}")
-                yield DockerWorkshop(image, python, ImageLibraries(running), cache_dir)
+                yield DockerWorkshop(image, python, ImageLibraries(running), ImageLoader(running), cache_dir)
 
     def libraries(
         self, target: Target, *, progress: Progress = QUIET
@@ -115,13 +116,19 @@ class DockerWorkshop:
     """
 
     def __init__(
-        self, image: images.Image, python: ImagePython, libraries: ImageLibraries, cache_dir: Path
+        self,
+        image: images.Image,
+        python: ImagePython,
+        libraries: ImageLibraries,
+        loader: ImageLoader,
+        cache_dir: Path,
     ) -> None:
         self.interpreter: Interpreter = python.interpreter
         self.place: Place | None = python
         self.identity: Mapping[str, str] = _identity(image)
         self.runs_here = False
         self.trace_elsewhere = python.trace
+        self.load_elsewhere = loader.check
         self._python = python
         self._libraries = libraries
         self._cache_dir = cache_dir
