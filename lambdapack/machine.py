@@ -6,11 +6,14 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from lambdapack import interpreter
+from lambdapack.errors import ConfigurationError
+from lambdapack.target import Target
 
 __all__ = ["Check", "examine"]
 
@@ -36,14 +39,16 @@ class Check:
     purpose: str
 
 
-def examine(python: str | None, cache: Path) -> list[Check]:
-    """Look for everything; ``python`` is the target's, by default the running one."""
+def examine(python: str | None, cache: Path, arch: str = "x86_64") -> list[Check]:
+    """Look for everything; ``python`` and ``arch`` are the target's, Python by default the running one."""
+    wanted = python or ".".join(map(str, sys.version_info[:2]))
+    docker = _docker(wanted, arch)
     return [
         _system(),
-        _interpreters(python or ".".join(map(str, sys.version_info[:2]))),
+        _interpreters(wanted, docker=docker[0].state == "ok"),
         _pip(),
         _room(cache),
-        _docker(),
+        *docker,
         _zstd(),
         _root(),
         _cgroups(),
@@ -57,11 +62,17 @@ def _system() -> Check:
     return Check("system", state, found, "installing, stripping and tracing Linux wheels")
 
 
-def _interpreters(python: str) -> Check:
+def _interpreters(python: str, *, docker: bool) -> Check:
     have = [one.python for one in interpreter.installed()]
     found = f"{', '.join(have) or 'none'} (wanted: {python})"
     purpose = "the lock, the bytecode and the trace of a pack for that Python"
-    return Check("interpreters", "ok" if python in have else "missing", found, purpose)
+    if python in have:
+        return Check("interpreters", "ok", found, purpose)
+    if docker:
+        return Check(
+            "interpreters", "optional", f"{found}; --builder docker builds for it in an image", purpose
+        )
+    return Check("interpreters", "missing", found, purpose)
 
 
 def _pip() -> Check:
@@ -81,19 +92,40 @@ def _room(cache: Path) -> Check:
     return Check("disk", "ok" if free > _ROOM else "optional", found, "trees of several GB while building")
 
 
-def _docker() -> Check:
-    purpose = "building what has no wheel, inside Lambda's own image"
+def _docker(python: str, arch: str) -> list[Check]:
+    """The engine, and the image that it would build in for the target."""
+    purpose = "building what has no wheel, and for any target, inside Lambda's own image"
     try:
         import docker  # noqa: PLC0415 - an extra, and slow
     except ModuleNotFoundError:
-        return Check("docker", "optional", "the docker extra is not installed", purpose)
+        return [Check("docker", "optional", "the docker extra is not installed", purpose)]
     try:
         engine = docker.from_env(timeout=5)
-        version = engine.version()["Version"]
-        engine.close()
+        try:
+            version = engine.version()
+            there = {tag for one in engine.images.list() for tag in one.tags}
+        finally:
+            engine.close()
     except Exception as error:  # the SDK lets errors of requests and urllib3 through
-        return Check("docker", "optional", f"no engine answers: {str(error).splitlines()[0][:90]}", purpose)
-    return Check("docker", "ok", f"engine {version}", purpose)
+        found = f"no engine answers: {str(error).splitlines()[0][:90]}"
+        return [Check("docker", "optional", found, purpose)]
+    running = f"engine {version['Version']} on {version.get('Arch', 'an unknown processor')}"
+    return [Check("docker", "ok", running, purpose), *_image(python, arch, there)]
+
+
+def _image(python: str, arch: str, there: Collection[str]) -> list[Check]:
+    from lambdapack.build.docker import images  # noqa: PLC0415 - a stage
+
+    try:
+        target = Target(python, arch)
+    except ConfigurationError:
+        return []
+    purpose = f"building for {target} with --builder docker"
+    for name in (images.name(target), images.base(target)):
+        if name in there:
+            return [Check("build image", "ok", name, purpose)]
+    found = f"{images.base(target)} is pulled when it is needed"
+    return [Check("build image", "optional", found, purpose)]
 
 
 def _zstd() -> Check:

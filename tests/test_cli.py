@@ -204,9 +204,15 @@ def test_doctor_fails_where_the_target_has_no_interpreter(
 ) -> None:
     """With no Python of the target's version here, doctor says so with status 1."""
     folder = project('[build]\npython = "3.14"\n')
-    environment = (("HOME", str(tmp_path)), ("PYENV_ROOT", str(tmp_path)), ("PATH", "/nowhere"))
+    environment = (
+        *(("HOME", str(tmp_path)), ("PYENV_ROOT", str(tmp_path)), ("PATH", "/nowhere")),
+        ("DOCKER_HOST", "unix:///no/such.sock"),
+    )
     done = run_lambdapack("doctor", cwd=folder, status=1, environment=environment)
     assert "interpreters" in done.stderr
+    build = run_lambdapack("build", "six", cwd=folder, status=2, environment=environment)
+    assert "no Docker engine answers" in build.stderr
+    assert "--builder docker" in build.stderr
 
 
 def test_the_cache_is_shown_and_emptied(run_lambdapack: Run, tmp_path: Path) -> None:

@@ -379,6 +379,19 @@ def test_what_a_build_lacks_is_named(world: Any, run_lambdapack: Run, tmp_path: 
     assert "Traceback" not in done.stderr
 
 
+def test_doctor_says_what_docker_could_do(world: Any, run_lambdapack: Run, tmp_path: Path) -> None:
+    """With an engine, a Python that is not on this machine is not missing; the image is named."""
+    (tmp_path / "lambdapack.toml").write_text('[build]\npython = "3.14"\n')
+    (tmp_path / "empty").mkdir()
+    environment = (("HOME", str(tmp_path)), ("PYENV_ROOT", str(tmp_path / "empty")), ("PATH", "/nowhere"))
+    done = run_lambdapack("doctor", "--json", cwd=tmp_path, environment=environment)
+    checks = {one["name"]: one for one in json.loads(done.stdout)["checks"]}
+    assert checks["docker"]["state"] == "ok"
+    assert checks["interpreters"]["state"] == "optional"
+    assert "--builder docker" in checks["interpreters"]["found"]
+    assert "build-python3.14" in checks["build image"]["found"]
+
+
 def test_an_image_that_cannot_be_had(world: Any, run_lambdapack: Run, tmp_path: Path) -> None:
     """It is named, with the reason and the ways out, and the exit status is 3."""
     done = run_lambdapack(

@@ -12,6 +12,7 @@ import threading
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -46,10 +47,12 @@ class Wire:
 
     def _in(self) -> None:
         assert self.process.stdin is not None
-        while data := self.theirs.recv(1000):
-            self.process.stdin.write(data)
-            self.process.stdin.flush()
-        self.process.stdin.close()
+        # The end of a test closes either side first.
+        with suppress(OSError):
+            while data := self.theirs.recv(1000):
+                self.process.stdin.write(data)
+                self.process.stdin.flush()
+            self.process.stdin.close()
 
 
 @pytest.fixture
@@ -165,6 +168,49 @@ def test_pips_settings_are_handed_in(
     assert "/nowhere" not in written
     kept = next(line.split(" = ")[1] for line in written.splitlines() if line.startswith("constraint"))
     assert Path(kept).read_text() == "app<3\n"
+
+
+KEYRING = """#!/bin/sh
+# As the keyring program answers: only for what it knows, with a status of 1 for all else.
+[ "$1 $2 $3" = "get https://example.com/simple me" ] && echo 'hush@home:1' && exit 0
+[ "$1 $2 $3" = "get other.example.com us" ] && echo 'by-host' && exit 0
+exit 1
+"""
+
+
+@pytest.mark.parametrize("provider", ["", "subprocess", "disabled"])
+def test_the_keyring_is_asked_on_this_side(
+    relay: Relay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, provider: str
+) -> None:
+    """Addresses with a user alone get the password by address or host, as a secret; not where it is off."""
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    (programs / "keyring").write_text(KEYRING)
+    (programs / "keyring").chmod(0o755)
+    for name in [name for name in os.environ if name.startswith("PIP_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("PIP_INDEX_URL", "https://me@example.com/simple")
+    if provider:
+        monkeypatch.setenv("PIP_KEYRING_PROVIDER", provider)
+    options = [
+        "--extra-index-url",
+        "https://us@other.example.com/x",
+        "--extra-index-url",
+        "https://plain.example",
+    ]
+    told = settings.read(options, environment={})
+    written = Path(told.hand_in(relay, {})["PIP_CONFIG_FILE"]).read_text()
+    meant = told.options(relay, options)
+    if provider == "disabled":
+        assert "https://me@example.com/simple" in written
+        assert meant == options
+        return
+    assert "https://me:hush%40home%3A1@example.com/simple" in written
+    assert meant[1] == "https://us:by-host@other.example.com/x"
+    assert meant[3] == "https://plain.example"
+    assert {"hush@home:1", "hush%40home%3A1", "by-host"} <= set(told.secrets(options))
 
 
 @given(st.text("abc/:%+", min_size=3, max_size=20), st.text("xyz ", max_size=20))

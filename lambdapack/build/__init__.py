@@ -125,8 +125,11 @@ def choose(
         return docker, "system packages were named"
     try:
         interpreter.find(target.python)
-    except ConfigurationError:
+    except ConfigurationError as error:
         if not engine.answers():
-            raise
+            raise ConfigurationError(
+                f"{error.message}; and no Docker engine answers that could build in an image with it",
+                hint=error.hint,
+            ) from None
         return docker, f"no Python {target.python} on this machine, and Docker answers"
     return LocalBuilder(), f"wheels for {target} need no Docker"

@@ -25,7 +25,7 @@ def command(**given: Any) -> None:
     session = Session.open(given["config"], as_json=given["as_json"], quiet=given["quiet"])
     from lambdapack import machine  # noqa: PLC0415 - looks for interpreters, docker and credentials
 
-    checks = machine.examine(session.config.build.python, session.cache)
+    checks = machine.examine(session.config.build.python, session.cache, session.config.build.arch)
     if session.as_json:
         session.emit(
             "doctor",

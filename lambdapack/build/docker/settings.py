@@ -19,6 +19,7 @@ from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
 
 from lambdapack import pip
+from lambdapack.build.docker import keyring
 from lambdapack.build.docker.relay import Relay
 
 __all__ = ["Settings", "masked", "proxies", "read"]
@@ -78,12 +79,14 @@ class Settings:
     Attributes:
         values: ``(section, key)`` -> value, as pip's configuration files have it; section ``global`` for
             those of the environment, which win.
+        passwords: Addresses that name a user alone -> the same with the keyring's password.
         variables: Other environment variables that count.
         files: Variables that name a file.
         folders: Local folders that are named; ``True`` for one that is an index.
     """
 
     values: dict[tuple[str, str], str] = field(default_factory=dict)
+    passwords: dict[str, str] = field(default_factory=dict)
     variables: dict[str, str] = field(default_factory=dict)
     files: dict[str, Path] = field(default_factory=dict)
     folders: dict[Path, bool] = field(default_factory=dict)
@@ -93,6 +96,18 @@ class Settings:
         for option, value in _pairs(options):
             if option.lstrip("-") in _ADDRESSES:
                 self._note(option.lstrip("-"), value)
+
+    def ask_keyring(self, provider: str, options: Sequence[str]) -> None:
+        """Complete the addresses of indexes with passwords that the keyring has."""
+        ask = keyring.asker(provider)
+        if ask is None:
+            return
+        values = [value for (_, key), value in self.values.items() if key in _ADDRESSES]
+        values += [value for option, value in _pairs(options) if option.lstrip("-") in _ADDRESSES]
+        for address in dict.fromkeys(word for value in values for word in value.split()):
+            known = keyring.completed(address, ask)
+            if known != address:
+                self.passwords[address] = known
 
     def _note(self, key: str, value: str) -> None:
         for address in value.split():
@@ -122,13 +137,13 @@ class Settings:
             key = option.lstrip("-")
             found.append(option)
             if value:
-                found.append(_addresses(relay, value) if key in _ADDRESSES else value)
+                found.append(self._addresses(relay, value) if key in _ADDRESSES else value)
         return found
 
     def secrets(self, options: Sequence[str] = ()) -> tuple[str, ...]:
         """What must not be shown: the user's part of every address, names of users alone excepted."""
         found: set[str] = set()
-        texts = [*self.values.values(), *self.variables.values(), *options]
+        texts = [*self.values.values(), *self.variables.values(), *self.passwords.values(), *options]
         for text in texts:
             for user in re.findall(r"://([^/@\s]+)@", text):
                 name, _, password = user.partition(":")
@@ -137,7 +152,7 @@ class Settings:
 
     def _meant(self, relay: Relay, key: str, value: str, number: int) -> str:
         if key in _ADDRESSES:
-            return _addresses(relay, value)
+            return self._addresses(relay, value)
         if key in _FILES:
             kept = []
             for position, name in enumerate(value.split() if key.endswith("constraint") else [value]):
@@ -147,6 +162,14 @@ class Settings:
                 )
             return "\n    ".join(kept)
         return value.replace("\n", "\n    ")
+
+    def _addresses(self, relay: Relay, value: str) -> str:
+        meant = []
+        for address in value.split():
+            path = _local(address)
+            local = path is not None and path.exists()
+            meant.append(relay.url(path) if path and local else self.passwords.get(address, address))
+        return "\n    ".join(meant)
 
 
 def read(options: Sequence[str] = (), environment: Mapping[str, str] = os.environ) -> Settings:
@@ -161,7 +184,10 @@ def read(options: Sequence[str] = (), environment: Mapping[str, str] = os.enviro
     """
     settings = Settings()
     winning: set[str] = set()
+    provider = ""
     for section, key, value in _configured():
+        if key == "keyring-provider":
+            provider = provider or value
         if key in _LOCAL or key in winning:
             continue
         if section == _FROM_ENVIRONMENT:
@@ -170,6 +196,7 @@ def read(options: Sequence[str] = (), environment: Mapping[str, str] = os.enviro
         if key in _ADDRESSES:
             settings._note(key, value)
     settings.add_options(options)
+    settings.ask_keyring(provider, options)
     settings.variables.update(proxies(environment))
     _add_files(settings, environment)
     return settings
@@ -239,16 +266,6 @@ def _local(address: str) -> Path | None:
     if address.startswith("file:"):
         return Path(url2pathname(urlsplit(address).path))
     return None if "://" in address else Path(address).expanduser()
-
-
-def _addresses(relay: Relay, value: str) -> str:
-    meant = []
-    for address in value.split():
-        path = _local(address)
-        if path is not None and path.exists():
-            relay.serve(path)
-        meant.append(relay.url(path) if path is not None and path.exists() else address)
-    return "\n    ".join(meant)
 
 
 def _merged(lines: Sequence[str]) -> bytes:
