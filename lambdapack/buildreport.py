@@ -78,7 +78,7 @@ class BuildReport:
         glibc: Newest C library that the lock allowed, e.g. ``2.26``.
         builder: Its name, and why it was chosen.
         requirements: As the user wrote them.
-        lock: ``digest``, ``text`` and ``left_out``.
+        lock: ``digest``, ``text``, ``requested``, ``built`` and ``left_out``.
         options: What was asked of slimming, tracing and compression.
         distributions: By name.
         slim: What slimming did.

@@ -100,7 +100,8 @@ class Lock:
     def document(self) -> dict[str, object]:
         """What build.json says of it."""
         left_out = [asdict(one) for one in self.left_out]
-        return {"digest": self.digest, "text": self.text, "left_out": left_out}
+        names = {"requested": list(self.requested), "built": list(self.built)}
+        return {"digest": self.digest, "text": self.text, **names, "left_out": left_out}
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from lambdapack.resolving import Resolving
 from lambdapack.slimming import Runner, slim
 from runtime_shim._index import ARENA
 
-__all__ = ["BuildOptions", "Built", "Reuse", "TraceOptions", "build"]
+__all__ = ["BuildOptions", "Built", "Reuse", "Task", "TraceOptions", "build"]
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def build(
     python = python or locks.interpreter(identity)
     with store.in_use():
         known = resolving.earlier(python, identity, progress) if python else None
-        task = _Task(options, requirements.shown, {"name": builder.name, "reason": reason}, store)
+        task = Task(options, requirements.shown, {"name": builder.name, "reason": reason}, store)
         if python and known:
             found = task.earlier(known.lock, python, identity, progress)
             if found is not None:
@@ -121,7 +121,7 @@ def build(
     return replace(built, lock_age=known.seconds if known else None)
 
 
-class _Task:
+class Task:
     """One build, once its requirements are read.
 
     Args:
@@ -166,12 +166,12 @@ class _Task:
         lock: Lock,
         workshop: build_stage.Workshop,
         *,
-        clock: _Clock,
-        jobs: int | None,
-        progress: Progress,
+        clock: _Clock | None = None,
+        jobs: int | None = None,
+        progress: Progress = QUIET,
     ) -> Built:
         """Build it, with what the cache has of its parts."""
-        options, store = self._options, self._store
+        options, store, clock = self._options, self._store, clock or _Clock()
         inputs = digest(options, lock, workshop.interpreter, workshop.identity)
         with workspace(options.output) as work:
             with clock.stage("install"):

@@ -81,7 +81,7 @@ class Resolving:
         return lock
 
     def _key(self, python: Interpreter, identity: Mapping[str, str]) -> str | None:
-        wanted, options = self._requirements, self._options
+        wanted = self._requirements
         # Where a line came from is for messages alone.
         asked = [
             (one.name, repr(getattr(wanted, one.name)))
@@ -95,10 +95,21 @@ class Resolving:
         if about is None:
             return None
         return key_of(
-            *(tool_digest(), about, asked, str(options.target), options.glibc, sorted(options.exclude)),
-            options.runtime_provided,
+            *(tool_digest(), about, asked, _said(self._options)),
             *(python.version, python.machine, dict(identity)),
         )
+
+
+def _said(options: BuildOptions) -> list[tuple[str, str]]:
+    """The options that may change a lock: all but those that are known not to."""
+    return [
+        (one.name, repr(getattr(options, one.name)))
+        for one in dataclasses.fields(options)
+        if one.name not in _AFTER_THE_LOCK
+    ]
+
+
+_AFTER_THE_LOCK = frozenset(("requirements", "files", "output", "limits", "slim", "trace", "level"))
 
 
 def _hashed(requirements: Requirements) -> frozenset[str]:

@@ -146,6 +146,8 @@ _ARGUMENTS = (
     "--no-deps",
     "--only-binary=:all:",
     "--no-compile",
+    # The resolver has looked at it, with the full version; all that pip is told here is 3.11.
+    "--ignore-requires-python",
     "--ignore-installed",
     "--no-warn-script-location",
     "--root-user-action=ignore",

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import time
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+
+from pydantic import TypeAdapter
 
 from lambdapack.buildcache.store import Store
 from lambdapack.interpreter import Interpreter
 from lambdapack.memo import key_of
-from lambdapack.model import LeftOut, Lock, Pin
-from lambdapack.target import Target
+from lambdapack.model import Lock
 
 __all__ = ["FRESH_SECONDS", "Locks", "Resolved"]
 
@@ -38,6 +37,16 @@ class Resolved:
     warnings: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class _Kept:
+    resolved: float
+    lock: Lock
+    warnings: tuple[str, ...]
+
+
+_KEPT = TypeAdapter(_Kept)
+
+
 class Locks:
     """Locks by what was asked.
 
@@ -48,7 +57,9 @@ class Locks:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def find(self, key: str, *, hashed: Collection[str] = (), settled: bool = False) -> Resolved | None:
+    def find(
+        self, key: str, *, hashed: Collection[str] = (), settled: bool = False
+    ) -> Resolved | None:
         """The answer to the question with this key, if it is fresh.
 
         Args:
@@ -61,19 +72,19 @@ class Locks:
         if value is None:
             return None
         try:
-            document = json.loads(value)
-            lock, seconds = _lock(document["lock"]), time.time() - document["resolved"]
-        except (ValueError, KeyError, TypeError):
+            kept = _KEPT.validate_json(value)
+        except ValueError:
             return None
-        settled = settled or all(pin.name in hashed for pin in lock.pins)
+        seconds = time.time() - kept.resolved
+        settled = settled or all(pin.name in hashed for pin in kept.lock.pins)
         if not settled and not 0 <= seconds < FRESH_SECONDS:
             return None
-        return Resolved(lock, max(seconds, 0.0), tuple(document["warnings"]))
+        return Resolved(kept.lock, max(seconds, 0.0), kept.warnings)
 
     def keep(self, key: str, lock: Lock, warnings: Collection[str] = ()) -> None:
         """Keep an answer."""
-        document = {"resolved": time.time(), "lock": _document(lock), "warnings": list(warnings)}
-        self._store.put(_KIND, key, json.dumps(document).encode())
+        kept = _Kept(time.time(), replace(lock, sources=()), tuple(warnings))
+        self._store.put(_KIND, key, _KEPT.dump_json(kept))
 
     def interpreter(self, image: Mapping[str, str]) -> Interpreter | None:
         """The Python of an image, if a container of it ran before."""
@@ -87,21 +98,3 @@ class Locks:
         """Remember the Python of an image."""
         value = {"path": str(python.path), "version": python.version, "machine": python.machine}
         self._store.put("images", key_of(dict(image)), json.dumps(value).encode())
-
-
-def _document(lock: Lock) -> dict[str, Any]:
-    fields = {one.name: getattr(lock, one.name) for one in dataclasses.fields(lock)}
-    plain = {"pins": list(map(asdict, lock.pins)), "left_out": list(map(asdict, lock.left_out))}
-    return {**fields, **plain, "target": str(lock.target), "sources": ()}
-
-
-def _lock(fields: Mapping[str, Any]) -> Lock:
-    tupled = {name: _tupled(value) for name, value in fields.items()}
-    pins = tuple(Pin(**{name: _tupled(value) for name, value in pin.items()}) for pin in fields["pins"])
-    left_out = tuple(LeftOut(**one) for one in fields["left_out"])
-    return Lock(**{**tupled, "target": Target.parse(fields["target"]), "pins": pins, "left_out": left_out})
-
-
-def _tupled(value: Any) -> Any:
-    """JSON has no tuples."""
-    return tuple(map(_tupled, value)) if isinstance(value, list) else value

@@ -13,16 +13,20 @@ from lambdapack.errors import CheckError
 
 @click.command("verify", short_help="Check every digest of a pack.")
 @click.argument("pack_path", required=False, type=click.Path(path_type=Path), metavar="[PACK]")
+@click.option("--rebuild", is_flag=True, help="Build it again from build.json, and compare every byte.")
+@click.option("--jobs", type=click.IntRange(1), metavar="N", help="Cores to use.  [default: all]")
 @common
-def command(pack_path: Path | None, **given: Any) -> None:
+def command(pack_path: Path | None, rebuild: bool, jobs: int | None, **given: Any) -> None:
     """Check every digest of PACK, a .tar.zst or the folder that it was built into with its assets.
 
-    Exit status 1 when anything is wrong; every problem is listed.
+    Exit status 1 when anything is wrong; every problem is listed. With --rebuild also when a build from
+    scratch, of the same lock in the same image, gives other bytes.
 
     \b
     Examples:
       lambdapack verify
       lambdapack verify .lambdapack/build/0f3a….tar.zst
+      lambdapack verify --rebuild
     """
     session = Session.open(given["config"], as_json=given["as_json"], quiet=given["quiet"])
     from lambdapack import assets, pack  # noqa: PLC0415 - stages
@@ -32,13 +36,15 @@ def command(pack_path: Path | None, **given: Any) -> None:
     if pack_path is None or not pack_path.name.endswith(".tar.zst"):
         packs.update((one.name, path.parent / one.pack) for one in assets.read(path.parent))
     found = {name: pack.verify(one) for name, one in packs.items()}
+    differing = _rebuilt(session, path, jobs) if rebuild and not any(found.values()) else None
     if session.as_json:
         first, *others = [
             {"asset": name, "pack": str(packs[name]), "sound": not problems, "problems": problems}
             for name, problems in found.items()
         ]
         del first["asset"]
-        session.emit("verify", {**first, "assets": others})
+        said = {} if differing is None else {"differences": differing}
+        session.emit("verify", {**first, **said, "assets": others})
     for name, problems in found.items():
         if problems:
             listed = "\n".join(f"  {problem}" for problem in problems)
@@ -46,3 +52,22 @@ def command(pack_path: Path | None, **given: Any) -> None:
                 f"{packs[name]} is not sound:\n{listed}", hint="build it again: lambdapack build"
             )
         session.say(f"{packs[name]}: sound")
+    if differing:
+        from lambdapack.rebuilding import failure  # noqa: PLC0415 - brings every stage along
+
+        raise failure(path, differing)
+    if differing is not None:
+        session.say(f"{path}: built again from scratch, every byte is the same")
+
+
+def _rebuilt(session: Session, path: Path, jobs: int | None) -> list[str]:
+    from lambdapack import rebuilding  # noqa: PLC0415 - brings every stage along
+    from lambdapack.build import Limits  # noqa: PLC0415 - a stage
+
+    config = session.config
+    here = rebuilding.Here(
+        session.root / config.function.source,
+        session.assets,
+        Limits(config.build.image_timeout, config.build.image_memory),
+    )
+    return rebuilding.rebuild(path, here, jobs=jobs, progress=session.progress)

@@ -3,9 +3,21 @@
 ``docs/pack-format.md`` specifies the format; ``runtime_shim._index`` defines its index.
 """
 
+from lambdapack.pack.compare import differences
 from lambdapack.pack.extract import extract
 from lambdapack.pack.read import load, read_index, verify
 from lambdapack.pack.summary import Summary, summarize
 from lambdapack.pack.write import LEVEL, Pack, write
 
-__all__ = ["LEVEL", "Pack", "Summary", "extract", "load", "read_index", "summarize", "verify", "write"]
+__all__ = [
+    "LEVEL",
+    "Pack",
+    "Summary",
+    "differences",
+    "extract",
+    "load",
+    "read_index",
+    "summarize",
+    "verify",
+    "write",
+]

@@ -16,7 +16,7 @@ from lambdapack.pack.read import FrameError, UnsoundError, open_pack
 from runtime_shim import _index
 from runtime_shim._index import Index
 
-__all__ = ["FrameFacts", "Share", "Summary", "summarize"]
+__all__ = ["FrameFacts", "Share", "Summary", "owners", "summarize"]
 
 _DIST_INFO = re.compile(r"(?P<name>[^/]+?)-(?P<version>[^/-]+)\.dist-info/")
 _RECORD_MAX = 16 * 1024 * 1024
@@ -91,7 +91,7 @@ def summarize(path: Path) -> Summary:
     """
     with open_pack(path) as (file, pack_id, index):
         try:
-            owners = _owners(Contents(file, index), index)
+            owned = owners(Contents(file, index), index)
         except FrameError as error:
             raise UnsoundError(path, [str(error)]) from None
     stored = _stored(index)
@@ -108,7 +108,7 @@ def summarize(path: Path) -> Summary:
         hot_bytes=index.frame_stored_start[index.hot],
         eager_bytes=index.frame_stored_start[index.eager],
         classes=_shares(classes, index, stored),
-        distributions=_shares(owners, index, stored),
+        distributions=_shares(owned, index, stored),
         frames=tuple(_frames(index)),
     )
 
@@ -152,8 +152,8 @@ def _frames(index: Index) -> Iterable[FrameFacts]:
         )
 
 
-def _owners(contents: Contents, index: Index) -> list[str]:
-    """Distribution of each file: from RECORD, else from who owns its top-level name."""
+def owners(contents: Contents, index: Index) -> list[str]:
+    """Distribution of each file, ``name version``: from RECORD, else from who owns its top-level name."""
     recorded: dict[str, str] = {}
     for number, path in enumerate(index.paths):
         match = _DIST_INFO.match(path)

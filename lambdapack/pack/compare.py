@@ -1,0 +1,123 @@
+"""How two packs differ: by what was installed, by file, by frame."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from lambdapack.pack.extract import Contents
+from lambdapack.pack.read import FrameError, UnsoundError, open_pack
+from lambdapack.pack.summary import owners
+from runtime_shim._index import Index
+
+__all__ = ["differences"]
+
+_PIECE = 1024 * 1024
+_FIELDS = ("target", "lock", "tool", "glibc")
+
+
+@dataclass(frozen=True)
+class _File:
+    """What a pack says of a file, and its content's SHA-256."""
+
+    owner: str
+    kind: str
+    size: int
+    executable: bool
+    sha256: str
+
+
+def differences(one: Path, other: Path) -> list[str]:
+    """In what the pack ``other`` differs from ``one``, a line each; nothing where every byte is the same.
+
+    Raises:
+        CheckError: One of them is not a sound pack.
+        ConfigurationError, ToolError: There is none, or it cannot be read.
+    """
+    if _digest(one) == _digest(other):
+        return []
+    index, files = _read(one)
+    its_index, its_files = _read(other)
+    found = [
+        f"{name}: {getattr(index, name)!r}, and now {getattr(its_index, name)!r}"
+        for name in _FIELDS
+        if getattr(index, name) != getattr(its_index, name)
+    ]
+    found += _files(files, its_files)
+    found += _order(index, its_index)
+    found += _frames(index, its_index)
+    return found or ["the same index; but the bytes after the frames differ"]
+
+
+def _digest(path: Path) -> str:
+    digest = hashlib.sha256()
+    with open_pack(path) as (file, _, _):
+        file.seek(0)
+        while piece := file.read(_PIECE):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def _read(path: Path) -> tuple[Index, Mapping[str, _File]]:
+    with open_pack(path) as (file, _, index):
+        contents = Contents(file, index)
+        try:
+            owned = owners(contents, index)
+            executable = frozenset(index.executable)
+            files = {}
+            for number, name in enumerate(index.paths):
+                digest = hashlib.sha256()
+                for piece in contents.pieces(number):
+                    digest.update(piece)
+                files[name] = _File(
+                    *(owned[number], index.classes[number], index.sizes[number]),
+                    *(number in executable, digest.hexdigest()),
+                )
+        except FrameError as error:
+            raise UnsoundError(path, [str(error)]) from None
+    return index, files
+
+
+def _files(files: Mapping[str, _File], its: Mapping[str, _File]) -> Iterator[str]:
+    for name in sorted({*files, *its}):
+        mine, theirs = files.get(name), its.get(name)
+        if mine is None and theirs is not None:
+            yield f"{theirs.owner}: {name} was not there"
+        elif theirs is None and mine is not None:
+            yield f"{mine.owner}: {name} is not there now"
+        elif mine is not None and theirs is not None and mine != theirs:
+            yield f"{mine.owner}: {name} {_change(mine, theirs)}"
+
+
+def _change(mine: _File, theirs: _File) -> str:
+    if mine.sha256 != theirs.sha256:
+        return f"has another content ({mine.size:,} bytes, and now {theirs.size:,})"
+    if mine.executable != theirs.executable:
+        return f"is {'' if theirs.executable else 'not '}executable now"
+    return f"is of another class ({mine.kind}, and now {theirs.kind})"
+
+
+def _order(index: Index, its: Index) -> Iterator[str]:
+    if sorted(index.paths) != sorted(its.paths):
+        return
+    for number, (mine, theirs) in enumerate(zip(index.paths, its.paths, strict=True)):
+        if mine != theirs:
+            yield f"the order: file {number} was {mine}, and is now {theirs}"
+            return
+
+
+def _frames(index: Index, its: Index) -> Iterator[str]:
+    mine = list(zip(index.frame_sha256, index.frame_size, strict=True))
+    theirs = list(zip(its.frame_sha256, its.frame_size, strict=True))
+    if mine == theirs:
+        return
+    pairs = zip(mine, theirs, strict=False)
+    first = next((n for n, (a, b) in enumerate(pairs) if a != b), min(len(mine), len(theirs)))
+    same = len(set(mine) & set(theirs))
+    held = next((path for n, path in enumerate(index.paths) if first in index.frames_of(n)), "no file")
+    yield (
+        f"frames: {first} is the first that differs, with {held} in it; "
+        f"{same} of {len(mine)} are in both, and now there are {len(theirs)}"
+    )
