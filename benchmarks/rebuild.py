@@ -71,7 +71,7 @@ def measure(requirements: Sequence[str], changed: str, folder: Path, *options: s
         folder: An empty folder for everything, the cache included.
         options: Further options of ``lambdapack build``.
     """
-    locked = _build(folder, [*requirements, "--level", "1", *options], cache="lock")
+    locked = _build(folder, [*requirements, *options, "--level", "1", "--no-strip"], cache="lock")
     pins = {one["name"]: one["version"] for one in locked[0]["distributions"]}
     requested = [f"{name}=={version}" for name, version in sorted(pins.items())]
     name, _, version = changed.partition("==")

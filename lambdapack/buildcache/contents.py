@@ -123,19 +123,21 @@ def prune(
             spared = {entry.part for entry in entries if not _ours(entry, cache_dir)}
         total = sum(entry.bytes for entry in entries if not builds_only or _ours(entry, cache_dir))
         gone: list[_Entry] = []
+        failed: OSError | None = None
         for entry in entries:
             old = older_than is not None and now - entry.used > older_than
             excess = max_bytes is not None and total > max_bytes
             if entry.part not in spared and (everything or old or excess):
-                remove(entry.path)
+                failed = failed or remove(entry.path)
                 total -= entry.bytes
                 gone.append(entry)
         if everything and alone:
-            for left in _listed(cache_dir):
-                remove(left)
-    stuck = [entry.path for entry in gone if os.path.lexists(entry.path)]
-    if stuck and not builds_only:
-        raise ToolError(f"cannot remove {stuck[0]}", hint="see who may write there")
+            # The lock stays: on a new one, a build that waits for this one would hold nobody off.
+            for left in (*_listed(cache_dir), *_listed(cache_dir / FOLDER)):
+                if left.name not in (FOLDER, LOCK):
+                    failed = failed or remove(left)
+    if failed is not None and not builds_only:
+        raise ToolError(f"cannot remove {failed.filename}: {failed.strerror}", hint="see who may write there")
     return Pruned(len(gone), sum(entry.bytes for entry in gone), () if builds_only else tuple(sorted(spared)))
 
 

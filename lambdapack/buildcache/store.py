@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import os
@@ -147,14 +148,20 @@ class Store:
 
     def _publish(self, part: Path, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # A folder does not replace one that is there: another build was first, with the same.
-        if not (part.is_dir() and path.is_dir()):
+        try:
             part.replace(path)
+        except OSError as error:
+            # A folder does not replace one that is there: another build was first, with the same.
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
 
     @contextlib.contextmanager
     def _forgiving(self) -> Iterator[None]:
         try:
             yield
+        except FileNotFoundError:
+            # Somebody emptied the cache meanwhile: this entry is lost, the next need not be.
+            return
         except OSError as error:
             self._give_up(f"written to: {error.strerror or error}", reading=False)
 
@@ -170,17 +177,26 @@ def open_store(cache_dir: Path, progress: Progress = QUIET, *, enabled: bool = T
     return Store(cache_dir / FOLDER, progress, enabled=enabled)
 
 
-def remove(path: Path) -> None:
-    """Take a file or folder away: first out of sight, so that nobody finds half of it."""
-    with contextlib.suppress(OSError):
+def remove(path: Path) -> OSError | None:
+    """Take a file or folder away: first out of sight, so that nobody finds half of it.
+
+    Returns:
+        Why it could not be; one that is gone already is no reason.
+    """
+    try:
         if not path.is_dir() or path.is_symlink():
-            path.unlink()
-            return
+            path.unlink(missing_ok=True)
+            return None
         gone = Path(tempfile.mkdtemp(prefix=".gone-", dir=path.parent))
         try:
             path.replace(gone / path.name)
         finally:
             shutil.rmtree(gone, ignore_errors=True)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        return error
+    return None
 
 
 def _touch(path: Path) -> None:
