@@ -49,8 +49,8 @@ def files(folder: Path) -> Iterator[Path]:
 
 
 def damage(path: Path) -> None:
-    """Change one byte in the middle."""
-    data = bytearray(path.read_bytes())
+    """Change one byte in the middle, or give an empty file one."""
+    data = bytearray(path.read_bytes() or bytes(1))
     data[len(data) // 2] ^= 1
     path.write_bytes(data)
 
