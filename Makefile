@@ -6,10 +6,10 @@ BIN := $(VENV)/bin
 BASE := $(VENV)/.installed
 STAMP := $(VENV)/.installed-dev
 
-.PHONY: help demo test test-slow test-all lint format bench clean
+.PHONY: help demo test test-slow test-all lint format bench bench-rebuild clean
 
 help:  ## Show this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 $(BASE): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("lambdapack needs Python 3.10 or later: make PYTHON=python3.12" if sys.version_info < (3, 10) else 0)'
@@ -44,6 +44,9 @@ format: $(STAMP)  ## Rewrite the code in the project's style
 
 bench: $(STAMP)  ## Measure cold starts beside the peers
 	$(BIN)/python -m benchmarks
+
+bench-rebuild: $(BASE)  ## Measure what one changed pin costs in CPU time
+	$(BIN)/python -m benchmarks.rebuild
 
 clean:  ## Remove what this Makefile made
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .lambdapack

@@ -107,7 +107,7 @@ def _options(report: BuildReport, output: Path, here: Here) -> BuildOptions:
             "target": Target.parse(report.target),
             "output": output,
             "builder": report.builder["name"],
-            "image": report.builder.get("digest") or report.builder.get("id"),
+            "image": _image(report),
             "limits": here.limits,
             "slim": SlimOptions(**{name: _tupled(value) for name, value in said["slim"].items()}),
             "trace": trace,
@@ -119,6 +119,12 @@ def _options(report: BuildReport, output: Path, here: Here) -> BuildOptions:
             hint="check out the version of it that the pack was built from",
         )
     return options
+
+
+def _image(report: BuildReport) -> str | None:
+    """The very image: by what its registry calls it, unless packages were put into it here."""
+    here = report.options.get("system_packages")
+    return (None if here else report.builder.get("digest")) or report.builder.get("id")
 
 
 def _tupled(value: Any) -> Any:

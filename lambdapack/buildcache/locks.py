@@ -57,9 +57,7 @@ class Locks:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def find(
-        self, key: str, *, hashed: Collection[str] = (), settled: bool = False
-    ) -> Resolved | None:
+    def find(self, key: str, *, hashed: Collection[str] = (), settled: bool = False) -> Resolved | None:
         """The answer to the question with this key, if it is fresh.
 
         Args:
