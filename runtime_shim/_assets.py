@@ -145,7 +145,7 @@ class Asset:
         self._started = False
 
     def _make_fetcher(self, place: Place, alive: Callable[[], None]) -> Fetcher:
-        from ._fetch import Fetcher
+        from ._fetch import Fetcher, connections_for
         from ._s3 import Source
 
         asset = self
@@ -159,7 +159,8 @@ class Asset:
                 asset.wait_turn(alive)
                 super().run(frames, *args, **kwargs)
 
-        return Patient(place, Source(*self._where, self._environ), self._load_decoder, alive)
+        source = Source(*self._where, self._environ)
+        return Patient(place, source, self._load_decoder, alive, connections_for(self._environ))
 
     def wait_turn(self, alive: Callable[[], None]) -> None:
         """Return once the link is free for this asset.

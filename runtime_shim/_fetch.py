@@ -151,10 +151,12 @@ class Fetcher:
         attempt = 0
         patient = time.time() + PATIENCE
         while left:
+            before = len(left)
             try:
                 self._frames(connection, left)
             except S3Error as error:
-                attempt += 1
+                # What goes on arriving is not given up: each freeze of an environment breaks its connections.
+                attempt = attempt + 1 if len(left) == before else 1
                 connection.close()
                 slow_down = error.status in (429, 503) and time.time() < patient
                 if not error.retry or (attempt >= ATTEMPTS and not slow_down):

@@ -6,6 +6,7 @@ import json
 import time
 import urllib.parse
 from itertools import pairwise
+from types import SimpleNamespace
 
 import pytest
 from botocore.auth import S3SigV4Auth
@@ -133,3 +134,25 @@ def test_what_is_not_json_is_a_value_error(data: bytes) -> None:
             _index.loads(data)
     else:
         assert repr(_index.loads(data)) == repr(expected)
+
+
+def test_what_goes_on_arriving_is_not_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only attempts that brought nothing count: a long fetch outlives any number of broken connections."""
+    monkeypatch.setattr(_fetch, "pause", lambda attempt: None)
+
+    class Flaky(_fetch.Fetcher):
+        brings = 1
+
+        def _frames(self, connection: object, left: list[int]) -> None:
+            del left[: self.brings]
+            if left:
+                raise _s3.S3Error("the connection broke")
+
+    index = SimpleNamespace(frame_stored=[1] * 50, frame_size=[1] * 50)
+    source = SimpleNamespace(forget_signature=lambda: None)
+    fetcher = Flaky(SimpleNamespace(index=index), source, lambda: None, lambda: None)  # type: ignore[arg-type]
+    fetcher.run(list(range(50)))
+    assert fetcher.stats.retries == 49
+    fetcher.brings = 0
+    with pytest.raises(_fetch.PackError, match=f"{_fetch.ATTEMPTS} attempts"):
+        fetcher.run(list(range(50)))
