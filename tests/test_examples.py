@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from lambdapack import pack
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -63,6 +66,27 @@ def test_sklearn_and_pandas_predict(run_lambdapack: Run, tmp_path: Path) -> None
                 "versicolor": {"length": 4.7, "width": 1.467},
             },
         }
+
+
+@pytest.mark.slow
+def test_the_word_list_is_found_where_it_is_needed(run_lambdapack: Run, tmp_path: Path) -> None:
+    """The asset is there in a unit test, in the trace, and in the function, cold and warm."""
+    folder = _copy("word-list", tmp_path)
+    subprocess.run([sys.executable, "make_words.py"], cwd=folder, check=True)
+    run_lambdapack("build", "--level", _QUICK, cwd=folder)
+    built = json.loads(run_lambdapack("inspect", "--json", cwd=folder).stdout)
+    pack.extract(Path(built["path"]), tmp_path / "unpacked")
+    subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(tmp_path / "unpacked")},
+        check=True,
+    )
+    run_lambdapack("deploy", cwd=folder)
+    for one in _cold_and_warm(run_lambdapack, folder):
+        assert one["payload"]["word"] == "vocabulary"
+        assert one["payload"]["of"] == len((folder / "words.txt").read_text().split())
+        assert one["payload"]["of"] > 1000
 
 
 def _has_cpu_wheel(tmp_path: Path) -> bool:

@@ -61,10 +61,6 @@ def _table(figures: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
         f"| **{_share(packed, zipped)}** | | |"
     )
     yield ""
-    if len(rows) < len(ROWS):
-        missing = ", ".join(row.name for row in ROWS if row.name not in figures)
-        yield f"{len(rows)} of {len(ROWS)} packages are measured; not yet: {missing}."
-        yield ""
     yield (
         f"Without pip's bytecode the zips would be {_mb(without)} MB in all; the packs, which have bytecode, "
         f"are {_share(packed, without)} of that."
