@@ -37,6 +37,7 @@ _SHELL = 'PATH="$PATH:/var/lang/bin:/usr/local/bin:/usr/bin:/bin"; export PATH; 
 _KILLED = 137
 _PIDS = 4096
 _FAREWELL_SECONDS = 5
+_TIME = 315_532_800
 
 
 @dataclass(frozen=True)
@@ -327,6 +328,8 @@ def _file(archive: tarfile.TarFile, name: str, content: Path | bytes) -> None:
 
 def _entry(name: str, mode: int) -> tarfile.TarInfo:
     entry = tarfile.TarInfo(name)
+    # A zip, and so a wheel that is built of it, has no time before 1980.
+    entry.mtime = _TIME
     entry.mode, entry.uid, entry.gid = mode, user(), user()
     return entry
 
