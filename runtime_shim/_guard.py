@@ -178,7 +178,11 @@ class Guard:
         return None
 
     def list(self, relative: str) -> Iterator[tuple[str, int]]:
-        """Make a folder ready to be listed; the names, with their files, that are not on disk."""
+        """Make a folder ready to be listed; the names, with their files, that are not on disk or not whole.
+
+        Waits for what is in it, since native code may open what Python has listed; not in the pack's root,
+        which ``importlib.metadata`` lists in the middle of the imports.
+        """
         here = self._importer.contents.children.get(relative)
         if here is None:
             self.open(relative)
@@ -188,7 +192,7 @@ class Guard:
             path = relative + "/" + name if relative else name
             if file < 0:
                 self.folder(path)
-            elif self.virtual(file):
+            elif self.virtual(file) or not (relative or self._pack.present(file)):
                 yield name, file
             else:
                 self.open(path)

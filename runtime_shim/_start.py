@@ -183,6 +183,11 @@ class Pack:
 
         spawn(run, ())
 
+    def present(self, file: int) -> bool:
+        """Whether every byte of file number ``file`` is in place."""
+        journal = self.place.journal
+        return all(journal[frame] for frame in self.index.frames_of(file))
+
     def wait_file(self, file: int) -> None:
         """Return once every byte of file number ``file`` is in place."""
         journal = self.place.journal

@@ -66,10 +66,11 @@ class Entry:
 
 
 class Listing:
-    """An ``os.scandir`` iterator with the arena's files behind the real ones."""
+    """An ``os.scandir`` iterator with other entries behind the real ones, and in the place of those."""
 
     def __init__(self, real: Any, more: list[Entry]) -> None:
         self._real = real
+        self._names = {entry.name for entry in more}
         self._more = iter(more)
 
     def __iter__(self) -> Iterator[Any]:
@@ -77,7 +78,9 @@ class Listing:
 
     def __next__(self) -> Any:
         for entry in self._real:
-            return entry
+            # A file on its way has a size that will not stay.
+            if entry.name not in self._names:
+                return entry
         return next(self._more)
 
     def __enter__(self) -> Listing:
@@ -152,9 +155,8 @@ class Views:
         more = [] if relative is None else list(self._guard.list(relative))
         if not more:
             return self._scandir(path)
-        known = set(map(os.fsdecode, self._listdir(path)))
         folder = "." if path is None else os.fspath(path)
-        entries = [Entry(folder, name, self._answer(file)) for name, file in more if name not in known]
+        entries = [Entry(folder, name, self._answer(file)) for name, file in more]
         return Listing(self._scandir(path), entries)
 
 

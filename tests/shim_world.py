@@ -152,6 +152,8 @@ def make_tree(root: Path, interpreter: Interpreter) -> tuple[Tree, Trace]:
     for number in range(20):
         (root / f"heavy/bulk{number}.bin").write_bytes(noise.randbytes(BULK))
     (root / "heavy/unseen.bin").write_bytes(noise.randbytes(BULK // 4))
+    # The last that is fetched at once, in the root as a .pth file is.
+    (root / "unseen.dat").write_bytes(noise.randbytes(BULK // 4))
     bytecode.compile_tree(root, interpreter, jobs=1)
     target = Target(interpreter.python)
     tag = target.cache_tag

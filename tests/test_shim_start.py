@@ -356,3 +356,24 @@ def test_the_wrapped_handler_without_its_name_says_so(world: World) -> None:
     """runtime_shim.handler without LAMBDAPACK_HANDLER names the variable."""
     said = world.run("import runtime_shim\nruntime_shim.handler", status=1)
     assert "LAMBDAPACK_HANDLER" in said
+
+
+def test_listing_the_packs_root_waits_for_nothing(world: World) -> None:
+    """importlib.metadata lists the root during imports: names, sizes and kinds are there before the files."""
+    world.link(bandwidth_mbps=8)
+    code = """
+        import os, runtime_shim
+        from runtime_shim import _pack
+        site = _pack.place.site
+        names = sorted(os.listdir(site))
+        entries = {entry.name: (entry.is_file(), entry.is_file() and entry.stat().st_size)
+                   for entry in os.scandir(site)}
+        waited = _pack.waited
+        there = {name: (os.path.isfile(site + "/" + name), os.path.isfile(site + "/" + name)
+                        and os.stat(site + "/" + name).st_size) for name in names}
+        print(waited, len(names) == len(set(names)), sorted(entries) == names, entries == there, flush=True)
+        os._exit(0)
+        """
+    waited, *right = world.run(code).split()
+    assert float(waited) == 0
+    assert right == ["True", "True", "True"]
