@@ -443,11 +443,14 @@ def test_stripped_libraries_are_loaded_in_the_image(world: Any, tmp_path: Path) 
     original, stripped = tmp_path / "original", tmp_path / "stripped"
     shared = ("-shared", "-fPIC")
     for name in ("fine.so", "sub/broken.so"):
-        compile_c("int one(void) { return 1; }", original / name, *shared)
+        compile_c(
+            '#include <stdlib.h>\nint one(void) { return atoi(getenv("X")); }', original / name, *shared
+        )
     compile_c("int no_such(void); int one(void) { return no_such(); }", original / "never.so", *shared,
               "-Wl,-z,now")  # fmt: skip
     shutil.copytree(original, stripped)
     broken = stripped / "sub" / "broken.so"
+    assert b"libc.so.6" in broken.read_bytes()
     broken.write_bytes(broken.read_bytes().replace(b"libc.so.6", b"libX.so.6"))
     paths = ["fine.so", "never.so", "sub/broken.so"]
     image = images.find(world, TARGET, BUILT)
