@@ -4,9 +4,9 @@ An asset is a file or a folder. Its pack has the format of ``docs/pack-format.md
 alone, and an id that depends on its content, not on where it lies nor on what else is deployed.
 """
 
-from lambdapack.assets.building import build
+from lambdapack.assets.building import build, check
 from lambdapack.assets.model import Asset, BuiltAsset
 from lambdapack.assets.placing import placed
 from lambdapack.assets.record import FILE_NAME, FOLDER, document, read
 
-__all__ = ["FILE_NAME", "FOLDER", "Asset", "BuiltAsset", "build", "document", "placed", "read"]
+__all__ = ["FILE_NAME", "FOLDER", "Asset", "BuiltAsset", "build", "check", "document", "placed", "read"]

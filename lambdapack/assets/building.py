@@ -18,7 +18,17 @@ from lambdapack.assets.model import Asset, BuiltAsset
 from lambdapack.errors import LambdapackError, ToolError
 from lambdapack.progress import QUIET, Progress
 
-__all__ = ["build"]
+__all__ = ["build", "check"]
+
+
+def check(assets: Sequence[Asset]) -> None:
+    """Look whether ``assets`` can be built, before anything slow is done.
+
+    Raises:
+        ConfigurationError: As ``build``.
+    """
+    for asset in assets:
+        collect(asset)
 
 
 def build(

@@ -71,11 +71,13 @@ def command(requirements: tuple[str, ...], jobs: int | None, **given: Any) -> No
     from lambdapack import assets, buildreport, pipeline, sbom  # noqa: PLC0415 - brings every stage along
 
     options = build_options(session, requirements, given)
+    wanted = _assets(session)
+    assets.check(wanted)
     reuse = pipeline.Reuse(cache=given["cache"], lock=not given["refresh"], limit=session.cache_limit)
     built = pipeline.build(
         options, cache_dir=session.cache, reuse=reuse, jobs=jobs, progress=session.progress
     )
-    beside = assets.build(_assets(session), built.directory, jobs=jobs, progress=session.progress)
+    beside = assets.build(wanted, built.directory, jobs=jobs, progress=session.progress)
     bill = sbom.write(built.report, beside, built.directory)
     if session.as_json:
         click.echo(
