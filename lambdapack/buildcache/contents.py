@@ -145,15 +145,18 @@ def prune(
 def _alone(cache_dir: Path) -> Iterator[bool]:
     """Whether no build runs; none that begins meanwhile gets past its beginning."""
     try:
-        with (cache_dir / FOLDER / LOCK).open("r") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                yield False
-            else:
-                yield True
-    except FileNotFoundError:
+        lock = (cache_dir / FOLDER / LOCK).open("r")
+    except OSError:
+        # No build has been here, or none can be.
         yield True
+        return
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
 
 
 def _ours(entry: _Entry, cache_dir: Path) -> bool:
