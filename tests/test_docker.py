@@ -504,12 +504,14 @@ def test_a_remote_engine_needs_nothing_of_this_machine(
 
 def test_spacy_is_the_same_twice_and_answers(world: Any, run_lambdapack: Run, tmp_path: Path) -> None:
     """A heavy package, built in the image in two folders with two caches: one id; and it works."""
-    (tmp_path / "app.py").write_text(
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "app.py").write_text(
         "import runtime_shim\nimport spacy\nnlp = spacy.blank('en')\n"
         "def handler(event, context): return [token.text for token in nlp(event['text'])]\n"
     )
-    (tmp_path / "lambdapack.toml").write_text(f'[build]\npython = "{PYTHON}"\n[function]\nsource = "."\n')
-    first = build(run_lambdapack, tmp_path, ".lambdapack/build", "spacy")
+    (project / "lambdapack.toml").write_text(f'[build]\npython = "{PYTHON}"\n[function]\nsource = "."\n')
+    first = build(run_lambdapack, project, ".lambdapack/build", "spacy")
     other, cache = tmp_path / "another" / "folder", tmp_path / "cache"
     other.mkdir(parents=True)
     cache.mkdir()
@@ -517,10 +519,10 @@ def test_spacy_is_the_same_twice_and_answers(world: Any, run_lambdapack: Run, tm
     again = build(run_lambdapack, other, "out", "spacy", environment=[("LAMBDAPACK_CACHE", str(cache))])
     assert again["id"] == first["id"]
     assert not again["reused"]
-    run_lambdapack("deploy", cwd=tmp_path)
+    run_lambdapack("deploy", cwd=project)
     asked = ("--payload", '{"text": "Hello, world"}', "--json")
-    invoked = json.loads(run_lambdapack("invoke", *asked, cwd=tmp_path).stdout)
-    run_lambdapack("destroy", "--yes", cwd=tmp_path, status=None)
+    invoked = json.loads(run_lambdapack("invoke", *asked, cwd=project).stdout)
+    run_lambdapack("destroy", "--yes", cwd=project, status=None)
     assert invoked["invocations"][0]["payload"] == ["Hello", ",", "world"]
 
 
