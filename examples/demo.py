@@ -92,8 +92,9 @@ def invoke() -> None:
     print("\nwhere the cold start's time went:")
     row("init", f"{cold['init_ms']:.0f} ms", "process, imports and the model, all told")
     row("  of it, imports waited", f"{stats['wait_ms']:.0f} ms", "for frames that were not there yet")
-    row("  fetching, beside it", f"{stats['fetch_ms']:.0f} ms",
-        f"{megabytes(stats['bytes'])} in {stats['frames']} frames, {stats['requests']} request{'s' if stats['requests'] != 1 else ''}")  # fmt: skip
+    requests = "1 request" if stats["requests"] == 1 else f"{stats['requests']} requests"
+    fetched = f"{megabytes(stats['bytes'])} in {stats['frames']} frames, {requests}"
+    row("  fetching, beside it", f"{stats['fetch_ms']:.0f} ms", fetched)
     row("first invocation", f"{cold['duration_ms']:.1f} ms", f"{cold['max_memory_mb']} MB of memory used")
     row("warm invocation", f"{warm['duration_ms']:.1f} ms")
     check(cold["cold"] and not warm["cold"], "the first start was cold, the second warm")
