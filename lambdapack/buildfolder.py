@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import mkdtemp
 
 from lambdapack import buildreport, pack
 from lambdapack.buildreport import BuildReport
@@ -37,19 +37,36 @@ def workspace(output: Path) -> Iterator[Path]:
         for left in output.glob(f"{_WORK}*"):
             if not _alive(left.name):
                 shutil.rmtree(left, ignore_errors=True)
-        work = Path(mkdtemp(prefix=f"{_WORK}{os.getpid()}-", dir=output))
     except OSError as error:
-        raise ConfigurationError(
-            f"cannot build into {output}: {error.strerror}", hint="choose another folder with --output"
-        ) from None
-    (work / "pack").mkdir()
+        raise _unwritable(output, error) from None
+    # The name is known before the folder is there: Ctrl-C may come right after it was made.
+    work = output / f"{_WORK}{os.getpid()}-{secrets.token_hex(4)}"
     try:
+        try:
+            (work / "pack").mkdir(parents=True)
+        except OSError as error:
+            raise _unwritable(output, error) from None
         yield work
     finally:
-        shutil.rmtree(work, ignore_errors=True)
+        _remove(work)
 
 
 _WORK = ".work-"
+
+
+def _unwritable(output: Path, error: OSError) -> ConfigurationError:
+    return ConfigurationError(
+        f"cannot build into {output}: {error.strerror}", hint="choose another folder with --output"
+    )
+
+
+def _remove(folder: Path) -> None:
+    """Remove ``folder``, wholly also when Ctrl-C comes meanwhile."""
+    try:
+        shutil.rmtree(folder, ignore_errors=True)
+    except KeyboardInterrupt:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def _alive(name: str) -> bool:
