@@ -194,6 +194,11 @@ class Function(_Section):
         '"arn:aws:iam::ACCOUNT:role/NAME"',
         pattern=r"^arn:aws[a-z-]*:iam::\d{12}:role/.+$",
     )
+    allow_lacking: list[_Text] = _field(
+        [],
+        "Shared libraries that it can do without or has from a layer: `plan` and `deploy` only warn of them.",
+        'a list of names, e.g. ["libgomp.so.1"]',
+    )
 
 
 class Store(_Section):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from lambdapack import limits, plan
 from lambdapack.errors import CheckError
-from lambdapack.plan import Budget, Facts
+from lambdapack.plan import Budget, Facts, LibraryFacts
 from lambdapack.plan.shares import owners, share, stored_by_file
 from runtime_shim._index import Index
 
@@ -212,6 +212,20 @@ def test_init_is_the_eager_bytes_over_the_link() -> None:
     assert plan.assess(Facts(index)).ok
     index = make_index([("a/x", "d", 100)], [750_000_001])
     assert [check.name for check in plan.assess(Facts(index)).failed] == ["init"]
+
+
+def test_a_missing_library_fails_where_it_is_needed() -> None:
+    """It is a limit of Lambda's then, in words and not in megabytes; elsewhere it is advice."""
+    index = make_index([("a/x.so", "x", 1)], [1])
+    fatal, other = (
+        LibraryFacts(f"lib{kind}.so.1", 1, kind == "a", "x.so needs it", "fix it") for kind in "ab"
+    )
+    assert plan.assess(Facts(index, missing=(other,))).ok
+    verdict = plan.assess(Facts(index, missing=(fatal, other)))
+    assert [check.name for check in verdict.failed] == ["library.liba.so.1"]
+    with pytest.raises(CheckError, match=r"does not fit: x\.so needs it$") as caught:
+        plan.enforce(verdict)
+    assert caught.value.hint == "fix it"
 
 
 def test_a_large_zip_is_advice_not_failure() -> None:

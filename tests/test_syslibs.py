@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import platform
+import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,14 +16,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from shim_world import World, running_world
 from system_libraries import Folder, compile_c, libraries, package
+from wheelhouse import wheel
 
-from lambdapack import interpreter, limits, syslibs
+from lambdapack import interpreter, limits, syslibs, toolchain
 from lambdapack.errors import CheckError
 from lambdapack.model import Lacking, Trace, Tree
 from lambdapack.progress import QUIET, Progress, Quiet
 from lambdapack.target import Target
 
 PYTHON = ".".join(map(str, sys.version_info[:2]))
+MACHINE = platform.machine()
+HERE = {"aarch64": "arm64"}.get(MACHINE, MACHINE)
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
 TARGETS = [
     Target(python, arch)
     for python in limits.PYTHONS_ARCHIVED + limits.PYTHONS
@@ -239,6 +246,115 @@ def test_a_missing_library_is_told_where_it_matters() -> None:
     heard = Heard()
     syslibs.tell(missing("a.so"), has, ["a.so"], heard, image=True)
     assert "--system-package" in heard.warnings[0]
+
+
+def weighed(touched: list[str] | None, **more: Any) -> Any:
+    """What becomes of ``libgomp.so.1``, which ``a.so`` and ``b.so`` ask for."""
+    used = syslibs.Used(touched, more.pop("needs", {}), more.pop("failed", {}))
+    paths = more.pop("paths", ["a.so", "b.so", "c.so"])
+    has = syslibs.provided(Target("3.12"))
+    found = syslibs.weigh(missing("a.so", "b.so"), has, paths, used, image=False, **more)
+    return found[0] if found else None
+
+
+def test_what_the_traced_code_needs_is_fatal() -> None:
+    """Touched by itself, or mapped for what was touched; what nobody touched is not, nor what was dropped."""
+    assert weighed(["b.so"]).fatal
+    assert weighed(["b.so"]).users == ("b.so", "a.so")
+    assert weighed(["c.so"], needs={"c.so": ["b.so"]}).fatal
+    unused = weighed(["c.so"])
+    assert not unused.fatal
+    assert "did not use it" in unused.message
+    assert weighed(["b.so"], paths=["c.so"]) is None
+
+
+def test_what_an_import_fails_for_is_fatal() -> None:
+    """Also where the traced code never got there; another import's other failure is not."""
+    said = "ImportError: libgomp.so.1: cannot open shared object file: No such file or directory"
+    found = weighed([], failed={"lightgbm": said})
+    assert found.fatal
+    assert "import lightgbm fails" in found.message
+    assert not weighed([], failed={"other": said.replace("gomp", "odd")}).fatal
+
+
+def test_without_a_trace_every_user_counts() -> None:
+    """Nobody can know then: it is refused, and named with what lifts that."""
+    found = weighed(None)
+    assert found.fatal
+    assert "nothing was traced" in found.message
+    assert "--allow-lacking libgomp.so.1" in found.hint
+
+
+def test_what_is_allowed_is_never_fatal() -> None:
+    """By its own name alone."""
+    assert not weighed(["b.so"], allowed=["libgomp.so.1"]).fatal
+    assert weighed(["b.so"], allowed=["libgomp.so"]).fatal
+    syslibs.refuse([weighed(["b.so"], allowed=["libgomp.so.1"])], "deploying hello")
+    with pytest.raises(CheckError, match="deploying hello") as caught:
+        syslibs.refuse([weighed(["b.so"])], "deploying hello")
+    assert all(word in caught.value.message for word in ("b.so", "libgomp.so.1", "Amazon Linux 2023"))
+
+
+@pytest.fixture(scope="module")
+def lacking_project(
+    images: Path, tmp_path_factory: pytest.TempPathFactory, run_lambdapack: Run, lambdapack_cache: Path
+) -> Path:
+    """A function that is built on a machine which has the library."""
+    folder = tmp_path_factory.mktemp("lacking")
+    toolchain.ensure(interpreter.find(PYTHON), lambdapack_cache)
+    made = package(folder / "tree", images, PYTHON)
+    files = {path: (made.root / path).read_bytes() for path in made.distributions[0].files if ".so" in path}
+    wheel(
+        folder, "oddly", "1.0", tag=f"cp{PYTHON.replace('.', '')}-abi3-manylinux_2_17_{MACHINE}", files=files
+    )
+    (folder / "lambdapack.toml").write_text(
+        f'[build]\npython = "{PYTHON}"\narch = "{HERE}"\n'
+        'requirements = ["oddly"]\n[function]\nname = "odd"\n'
+        '[store]\nlocation = "s3://nowhere-at-all/packs"\nregion = "eu-central-1"\n'
+    )
+    (folder / "app.py").write_text(
+        "import runtime_shim\nimport oddly\ndef handler(event, context): return oddly.answer()\n"
+    )
+    environment = [("PIP_NO_INDEX", "1"), ("PIP_FIND_LINKS", str(folder)), ("LD_LIBRARY_PATH", str(images))]
+    run_lambdapack("build", "--builder", "local", cwd=folder, environment=environment)
+    return folder
+
+
+def test_plan_fails_for_a_library_that_the_function_needs(run_lambdapack: Run, lacking_project: Path) -> None:
+    """Exit status 1 with the library, who needs it and what helps; allowing it makes it advice."""
+    done = run_lambdapack("plan", "--json", cwd=lacking_project, status=1)
+    check = next(one for one in json.loads(done.stdout)["checks"] if one["name"] == "library.libodd.so.1")
+    assert (check["kind"], check["ok"], check["limit"]) == ("limit", False, 0)
+    assert "oddly" in check["note"]
+    for word in ("libodd.so.1", "the traced code uses it", "--builder docker", "--allow-lacking libodd.so.1"):
+        assert word in done.stderr
+    shown = run_lambdapack("plan", "--allow-lacking", "libodd.so.1", cwd=lacking_project)
+    assert "library.libodd.so.1" in shown.stdout
+
+
+def test_aws_gets_no_function_that_lacks_a_library(run_lambdapack: Run, lacking_project: Path) -> None:
+    """Refused before anything is asked of AWS, dry run or not; allowed, it goes as far as to AWS."""
+    nowhere = [
+        ("AWS_ENDPOINT_URL", "http://127.0.0.1:9"), ("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"),
+        ("AWS_SECRET_ACCESS_KEY", "secret"), ("AWS_MAX_ATTEMPTS", "1"),
+    ]  # fmt: skip
+    aws = ("deploy", "--cloud", "aws", "--dry-run")
+    refused = run_lambdapack(*aws, cwd=lacking_project, environment=nowhere, status=1)
+    assert "deploying odd: it would fail in Lambda for want of a library" in refused.stderr
+    allowed = run_lambdapack(
+        *aws, "--allow-lacking", "libodd.so.1", cwd=lacking_project, environment=nowhere, status=3
+    )
+    assert "libodd.so.1" in allowed.stderr
+    assert "would fail" not in allowed.stderr
+
+
+def test_the_embedded_cloud_warns_of_it(run_lambdapack: Run, lacking_project: Path) -> None:
+    """It is what AWS would refuse, and the function may work here."""
+    done = run_lambdapack("deploy", "--dry-run", cwd=lacking_project)
+    assert "in AWS the function would fail" in done.stderr
+    assert "libodd.so.1" in done.stderr
+    (lacking_project / "function.zip").unlink(missing_ok=True)
+    assert "libodd.so.1" in run_lambdapack("package", cwd=lacking_project).stderr
 
 
 def test_a_trace_that_fails_for_want_of_one_says_so() -> None:

@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lambdapack.cli.deployment import (
+    allow_lacking_option,
     clients,
     cloud_option,
     function_assets,
     function_options,
     location_for,
+    missing_libraries,
     region_of,
+    warn_of_libraries,
 )
 from lambdapack.cli.session import Session, common
 
@@ -38,6 +41,7 @@ if TYPE_CHECKING:
 @click.option("--timeout", type=int, metavar="S", help="Seconds that an invocation may take.")
 @click.option("--role", metavar="ARN", help="An existing role.  [default: one is made]")
 @click.option("--location", metavar="s3://BUCKET/PREFIX", help="Where the pack is kept.")
+@allow_lacking_option
 @common
 def command(
     cloud: str,
@@ -49,7 +53,8 @@ def command(
 ) -> None:
     """Package the code, push the pack and deploy the function: to the embedded cloud, or to AWS.
 
-    Deploying what is deployed already changes nothing.
+    Deploying what is deployed already changes nothing. AWS gets no function that needs a shared library which
+    neither the pack nor Lambda has: exit status 1, and nothing is changed.
 
     \b
     Examples:
@@ -63,6 +68,7 @@ def command(
     made = pack.load(pack_directory or session.build_directory)
     function = function_options(session, made.index.target, given)
     where = location_for(session, location, cloud)
+    _look_for_libraries(session, function, made, given["allow_lacking"], cloud)
     if cloud == "aws":
         _to_aws(session, function, made, where, region=region, dry_run=dry_run)
         return
@@ -75,6 +81,21 @@ def command(
     if not dry_run:
         _to_local(session, ready)
     _show(session, ready, cloud="local", dry_run=dry_run)
+
+
+def _look_for_libraries(
+    session: Session, function: FunctionOptions, made: Pack, allowed: Sequence[str], cloud: str
+) -> None:
+    """Refuse for AWS what would fail there; the embedded cloud has what this machine has."""
+    from lambdapack import syslibs  # noqa: PLC0415 - a stage
+
+    missing = missing_libraries(session, made, allowed)
+    if cloud == "local":
+        warn_of_libraries(session, missing)
+        return
+    syslibs.refuse(missing, f"deploying {function.name}")
+    for one in missing:
+        session.progress.warn(one.message)
 
 
 def _to_local(session: Session, ready: Release) -> None:

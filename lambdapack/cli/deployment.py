@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +17,12 @@ if TYPE_CHECKING:
     from lambdapack.model import FunctionAsset, Location
     from lambdapack.pack import Pack
     from lambdapack.release import FunctionOptions
+    from lambdapack.syslibs import Missing
 
-__all__ = ["clients", "cloud_option", "function_assets", "function_options", "location_for", "region_of"]
+__all__ = [
+    "allow_lacking_option", "clients", "cloud_option", "function_assets", "function_options", "location_for",
+    "missing_libraries", "region_of", "warn_of_libraries",
+]  # fmt: skip
 
 _DEFAULT_REGION = "us-east-1"
 
@@ -58,6 +62,36 @@ def function_assets(
     return assets.placed(made.path.parent, locate, wanted)
 
 
+def missing_libraries(session: Session, made: Pack, allowed: Sequence[str]) -> tuple[Missing, ...]:
+    """The shared libraries that the pack ``made`` asks for and nobody has, as its build.json knows them."""
+    from lambdapack import buildreport, syslibs  # noqa: PLC0415 - bring stages along
+    from lambdapack.target import Target  # noqa: PLC0415
+
+    try:
+        report = buildreport.read(made.path.parent)
+    except ConfigurationError:  # a pack that came without its report
+        return ()
+    if report.pack.id != made.id:
+        return ()
+    index, traced = made.index, report.trace.get("how") == "traced"
+    needs = {index.paths[file]: [index.paths[one] for one in needed] for file, needed in index.needs.items()}
+    return syslibs.weigh(
+        report.lacking,
+        syslibs.provided(Target.parse(report.target)),
+        index.paths,
+        syslibs.Used(report.trace["files"] if traced else None, needs, report.imports.skipped),
+        allowed=(*session.config.function.allow_lacking, *allowed),
+        image=report.builder["name"] == "docker",
+    )
+
+
+def warn_of_libraries(session: Session, missing: Sequence[Missing]) -> None:
+    """Say what AWS would not get, where it is not what is being asked."""
+    for one in missing:
+        if one.fatal:
+            session.progress.warn(f"in AWS the function would fail: {one.message}; {one.hint}")
+
+
 def region_of(session: Session, given: str | None) -> str:
     """The region: the option, the configuration, the environment's, else ``us-east-1``."""
     found = given or session.config.store.region
@@ -82,6 +116,16 @@ def clients(session: Session, region: str | None) -> Clients:
     from lambdapack.deploy.aws import Clients  # noqa: PLC0415 - brings boto3 along
 
     return Clients(region or session.config.store.region)
+
+
+def allow_lacking_option(function: Any) -> Any:
+    """``--allow-lacking``."""
+    return click.option(
+        "--allow-lacking",
+        multiple=True,
+        metavar="NAME",
+        help="Only warn of a shared library that neither the pack nor Lambda has.",
+    )(function)
 
 
 def cloud_option(function: Any) -> Any:

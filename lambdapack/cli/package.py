@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lambdapack.cli.deployment import function_assets, function_options, region_of
+from lambdapack.cli.deployment import (
+    allow_lacking_option,
+    function_assets,
+    function_options,
+    missing_libraries,
+    region_of,
+    warn_of_libraries,
+)
 from lambdapack.cli.session import Session, common
 
 if TYPE_CHECKING:
@@ -24,12 +31,14 @@ if TYPE_CHECKING:
 @click.option("--region", metavar="NAME", help="The bucket's region.")
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), default="function.zip",
               show_default=True, metavar="FILE", help="The zip.")  # fmt: skip
+@allow_lacking_option
 @common
 def command(
     source: Path | None,
     pack_directory: Path | None,
     location: str | None,
     output: Path,
+    allow_lacking: tuple[str, ...],
     **given: Any,
 ) -> None:
     """Write a function's zip: handler code, shim, decoder and the pack's index.
@@ -54,6 +63,7 @@ def command(
     assets = function_assets(session, made, locate)
     if where is None:
         session.progress.warn("no --location: the zip holds no address of its pack and must be given one")
+    warn_of_libraries(session, missing_libraries(session, made, allow_lacking))
     done = release.bundle(
         function, made, where, assets=assets, output=output, cache_dir=session.cache,
         progress=session.progress,

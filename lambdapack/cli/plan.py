@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lambdapack.cli.deployment import function_assets, function_options, location_for, region_of
+from lambdapack.cli.deployment import (
+    allow_lacking_option,
+    function_assets,
+    function_options,
+    location_for,
+    missing_libraries,
+    region_of,
+)
 from lambdapack.cli.session import Session, common
 from lambdapack.errors import ConfigurationError
 
@@ -24,11 +31,13 @@ if TYPE_CHECKING:
               help="Folder of the pack.  [default: .lambdapack/build]")  # fmt: skip
 @click.option("--memory", type=int, metavar="MB", help="Memory.")
 @click.option("--tmp", type=int, metavar="MB", help="Ephemeral storage.")
+@allow_lacking_option
 @common
-def command(pack_directory: Path | None, **given: Any) -> None:
+def command(pack_directory: Path | None, allow_lacking: tuple[str, ...], **given: Any) -> None:
     """Say whether the pack and the function fit Lambda's limits, and where each megabyte is.
 
-    Exit status 1 when a limit of Lambda's or a bound of the [budget] table is broken, for CI.
+    Exit status 1 when a limit of Lambda's or a bound of the [budget] table is broken, or when the function
+    needs a shared library that neither the pack nor Lambda has, for CI.
 
     \b
     Examples:
@@ -40,7 +49,7 @@ def command(pack_directory: Path | None, **given: Any) -> None:
 
     made = pack.load(pack_directory or session.build_directory)
     function = function_options(session, made.index.target, given)
-    verdict = plan.assess(_facts(session, made, function), _budget(session))
+    verdict = plan.assess(_facts(session, made, function, allow_lacking), _budget(session))
     if session.as_json:
         click.echo(json.dumps(plan.document(verdict), indent=2))
     elif not session.quiet:
@@ -50,9 +59,9 @@ def command(pack_directory: Path | None, **given: Any) -> None:
     plan.enforce(verdict)
 
 
-def _facts(session: Session, made: Pack, function: FunctionOptions) -> Facts:
+def _facts(session: Session, made: Pack, function: FunctionOptions, allowed: tuple[str, ...]) -> Facts:
     from lambdapack import buildreport  # noqa: PLC0415 - bring stages along
-    from lambdapack.plan import Facts  # noqa: PLC0415
+    from lambdapack.plan import Facts, LibraryFacts  # noqa: PLC0415
 
     try:
         report = buildreport.read(made.path.parent)
@@ -71,6 +80,10 @@ def _facts(session: Session, made: Pack, function: FunctionOptions) -> Facts:
         memory_mb=function.memory_mb,
         mode="disk" if function.environment.get("LAMBDAPACK_MODE") == "disk" else "stream",
         assets=_assets(session, made),
+        missing=tuple(
+            LibraryFacts(one.name, len(one.users), one.fatal, one.message, one.hint)
+            for one in missing_libraries(session, made, allowed)
+        ),
     )
 
 

@@ -8,11 +8,11 @@ from typing import Any
 from lambdapack import limits
 from lambdapack.errors import CheckError
 from lambdapack.plan.arithmetic import amount, assess
-from lambdapack.plan.model import AssetFacts, Budget, Check, Facts, Row, Sized, Verdict
+from lambdapack.plan.model import AssetFacts, Budget, Check, Facts, LibraryFacts, Row, Sized, Verdict
 
 __all__ = [
-    "VERSION", "AssetFacts", "Budget", "Check", "Facts", "Row", "Sized", "Verdict", "assess", "document",
-    "enforce",
+    "VERSION", "AssetFacts", "Budget", "Check", "Facts", "LibraryFacts", "Row", "Sized", "Verdict", "assess",
+    "document", "enforce",
 ]  # fmt: skip
 
 VERSION = 1
@@ -32,12 +32,17 @@ def enforce(verdict: Verdict) -> None:
     """
     if verdict.ok:
         return
-    broken = "; ".join(
-        f"{check.name} is {_amount(check.measured, check)}, over {_amount(check.limit, check)} ({check.note})"
-        for check in verdict.failed
-    )
+    broken = "; ".join(map(_broken, verdict.failed))
     fixes = dict.fromkeys(check.fix for check in verdict.failed if check.fix)
     raise CheckError(f"the plan does not fit: {broken}", hint="; ".join(fixes))
+
+
+def _broken(check: Check) -> str:
+    if check.unit == "files":
+        return check.note
+    return (
+        f"{check.name} is {_amount(check.measured, check)}, over {_amount(check.limit, check)} ({check.note})"
+    )
 
 
 def _amount(value: float, check: Check) -> str:

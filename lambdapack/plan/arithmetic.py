@@ -50,8 +50,13 @@ def assess(facts: Facts, budget: Budget = _NO_BUDGET) -> Verdict:
         assets_seconds=sum(one.stored for one in facts.assets if one.fetch == "start")
         / limits.LINK_BYTES_PER_SECOND,
     )
-    checks = (*_limits(facts, measured), *_budgets(facts, budget, measured), *_advice(facts, measured))
-    return Verdict(**{**vars(measured), "checks": checks})
+    checks = (
+        *_limits(facts, measured),
+        *_libraries(facts),
+        *_budgets(facts, budget, measured),
+        *_advice(facts, measured),
+    )
+    return Verdict(**{**vars(measured), "checks": tuple(checks)})
 
 
 def _own_code(facts: Facts) -> int:
@@ -119,6 +124,13 @@ def _limits(facts: Facts, seen: Verdict) -> Iterator[Check]:
         f"fetching {amount(seen.eager)} at {amount(limits.LINK_BYTES_PER_SECOND)}/s",
         None if ok else f"use provisioned concurrency, whose init may take 900 s, or drop {_largest(seen)}",
     )  # fmt: skip
+
+
+def _libraries(facts: Facts) -> Iterator[Check]:
+    """A missing library is a limit where the function needs it, else advice."""
+    for one in facts.missing:
+        kind: Literal["limit", "advice"] = "limit" if one.fatal else "advice"
+        yield Check(f"library.{one.name}", kind, one.users, 0, "files", False, one.note, one.fix)
 
 
 def _without(seen: Verdict) -> str:

@@ -8,7 +8,7 @@ from typing import Literal, Protocol
 
 from runtime_shim._index import Index
 
-__all__ = ["AssetFacts", "Budget", "Check", "Facts", "Row", "Sized", "Verdict"]
+__all__ = ["AssetFacts", "Budget", "Check", "Facts", "LibraryFacts", "Row", "Sized", "Verdict"]
 
 
 class Sized(Protocol):
@@ -57,6 +57,25 @@ class AssetFacts:
 
 
 @dataclass(frozen=True)
+class LibraryFacts:
+    """A shared library that files of the pack ask for and neither it nor Lambda has.
+
+    Attributes:
+        name: Its soname.
+        users: How many files ask for it.
+        fatal: Whether the function will fail for want of it, as far as is known.
+        note: Who needs it, and how that is known.
+        fix: What helps.
+    """
+
+    name: str
+    users: int
+    fatal: bool
+    note: str
+    fix: str
+
+
+@dataclass(frozen=True)
 class Facts:
     """What is known about a function before it is deployed.
 
@@ -69,6 +88,7 @@ class Facts:
         tmp_mb, memory_mb: The function's settings.
         mode: How the shim will work: ``stream`` or ``disk``.
         assets: The function's assets.
+        missing: Shared libraries that the pack asks for and nobody has.
     """
 
     index: Index
@@ -81,6 +101,7 @@ class Facts:
     memory_mb: int = 1769
     mode: Literal["stream", "disk"] = "stream"
     assets: tuple[AssetFacts, ...] = ()
+    missing: tuple[LibraryFacts, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -124,7 +145,7 @@ class Check:
         name: What is measured, e.g. ``unzipped``.
         kind: ``limit``: Lambda refuses or fails; ``budget``: the user set it; ``advice``: it only costs.
         measured, limit: Both in ``unit``; ``measured`` may be at most ``limit``.
-        unit: ``bytes`` or ``seconds``.
+        unit: ``bytes``, ``seconds`` or ``files``.
         ok: Whether it is within.
         note: What the figure is made of, for people.
         fix: The cheapest change that mends it, ``None`` if it is within.
@@ -134,7 +155,7 @@ class Check:
     kind: Literal["limit", "budget", "advice"]
     measured: float
     limit: float
-    unit: Literal["bytes", "seconds"]
+    unit: Literal["bytes", "seconds", "files"]
     ok: bool
     note: str
     fix: str | None = None

@@ -72,5 +72,7 @@ def _broken(check: Check) -> tuple[str, str]:
 def _amount(check: Check, value: float) -> str:
     if check.unit == "seconds":
         return f"{value:.1f} s"
+    if check.unit == "files":
+        return f"{value:.0f} files" if value != 1 else "1 file"
     # /tmp is set in Lambda's own megabytes.
     return f"{value / _MIB:,.0f} MiB" if "tmp" in check.name else megabytes(value)

@@ -9,5 +9,9 @@ from lambdapack.syslibs.bundle import Source, Wanted, bundle
 from lambdapack.syslibs.find import lacking
 from lambdapack.syslibs.provided import Provided, provided
 from lambdapack.syslibs.tell import explained, tell
+from lambdapack.syslibs.weigh import Missing, Used, refuse, weigh
 
-__all__ = ["Provided", "Source", "Wanted", "bundle", "explained", "lacking", "provided", "tell"]
+__all__ = [
+    "Missing", "Provided", "Source", "Used", "Wanted", "bundle", "explained", "lacking", "provided", "refuse",
+    "tell", "weigh",
+]  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 
 from lambdapack.errors import CheckError
@@ -10,15 +10,17 @@ from lambdapack.model import Lacking
 from lambdapack.progress import Progress
 from lambdapack.syslibs.provided import Provided
 
-__all__ = ["explained", "tell"]
+__all__ = ["NOT_FOUND", "explained", "remedy", "sentence", "tell"]
 
+NOT_FOUND = "cannot open shared object file"
+"""What the dynamic linker says behind a library's name."""
 _NAMES_SHOWN = 3
 _LOCAL = (
     "this machine's own is not what Lambda would run: build with --builder docker (and --system-package, "
     "[build] system-packages, where the image lacks it too), or use a package that brings it along"
 )
 _IMAGE = (
-    "nor does the build image: install it there with --system-package PACKAGE ([build] system-packages), "
+    "the build image lacks it too: install it there with --system-package PACKAGE ([build] system-packages), "
     "or name an image that has it with --image"
 )
 
@@ -40,7 +42,7 @@ def tell(
     for one in missing:
         users = [path for path in one.needed_by if path in touched]
         if users:
-            progress.warn(_message(one, users, has, image))
+            progress.warn(f"{sentence(one, users, has)}; {remedy(one, image=image)}")
         else:
             rest.append(one.name)
     if rest:
@@ -50,13 +52,19 @@ def tell(
         )
 
 
-def _message(one: Lacking, users: list[str], has: Provided, image: bool) -> str:
+def sentence(one: Lacking, users: Sequence[str], has: Provided) -> str:
+    """Who needs which library that neither the pack nor Lambda has."""
     shown = ", ".join(users[:_NAMES_SHOWN]) + (" and others" if len(users) > _NAMES_SHOWN else "")
     known = f" ({has.absent[one.name]})" if one.name in has.absent else ""
-    said = f"{shown} needs {one.name}, which neither the pack nor Lambda's {has.system} has{known}"
+    needs = "needs" if len(users) == 1 else "need"
+    return f"{shown} {needs} {one.name}, which neither the pack nor Lambda's {has.system} has{known}"
+
+
+def remedy(one: Lacking, *, image: bool) -> str:
+    """What helps; ``image`` is whether the build image was searched."""
     if one.reason:
-        return f"{said}, and which cannot be bundled: {one.reason}"
-    return f"{said}; {_IMAGE if image else _LOCAL}"
+        return f"it cannot be bundled: {one.reason}"
+    return _IMAGE if image else _LOCAL
 
 
 @contextmanager
@@ -67,10 +75,10 @@ def explained(missing: Collection[Lacking], has: Provided, *, image: bool) -> It
     except CheckError as error:
         said = f"{error.message}\n{error.detail or ''}"
         for one in missing:
-            if f"{one.name}: cannot open shared object file" in said:
+            if f"{one.name}: {NOT_FOUND}" in said:
                 raise CheckError(
                     f"the traced code needs {one.name}, which neither the pack nor Lambda's {has.system} has",
-                    hint=one.reason or (_IMAGE if image else _LOCAL),
+                    hint=remedy(one, image=image),
                     detail=error.detail,
                 ) from error
         raise
