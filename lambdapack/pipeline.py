@@ -182,7 +182,9 @@ class Task:
                 trace = runner.trace(tree)
             syslibs.tell(tree.lacking, has, trace.files, progress, image=searched)
             with clock.stage("slim"):
-                slimmed = slim(tree, trace, options.slim, runner=runner, work=work, progress=progress)
+                slimmed = slim(
+                    tree, trace, options.slim, runner=runner, work=work, memo=store, progress=progress
+                )
             with clock.stage("pack"):
                 made = pack.write(
                     *(slimmed.tree, trace, lock.digest, work / "pack"),

@@ -14,9 +14,11 @@ import runtime_shim
 from lambdapack import build as build_stage
 from lambdapack import slim as slim_stage
 from lambdapack import trace as trace_stage
-from lambdapack.buildoptions import BuildOptions
+from lambdapack.buildcache import linker_facts
+from lambdapack.buildoptions import BuildOptions, tool_digest
 from lambdapack.errors import LambdapackError
 from lambdapack.imports import module_name
+from lambdapack.memo import NOTHING, Memo
 from lambdapack.model import Distribution, ImportCheck, Lock, SlimReport, Trace, Tree
 from lambdapack.progress import Progress
 from lambdapack.slim import Cut, SlimOptions
@@ -46,6 +48,9 @@ class Runner:
         # Loading needs the stripped files and the Python in one place.
         self.loads = self.python if self.native and workshop.runs_here else None
         self.loader = workshop.load_elsewhere if self.native else None
+        where = dict(workshop.identity) if self.loader else linker_facts(self.python)
+        python = [self.python.version, self.python.machine]
+        self.surroundings = [tool_digest(), *python, where] if where else None
         self._elsewhere = workshop.trace_elsewhere
         self._options = options.trace
         self.requested = lock.requested
@@ -134,16 +139,24 @@ class Slimmed:
 
 
 def slim(
-    tree: Tree, trace: Trace, options: SlimOptions, *, runner: Runner, work: Path, progress: Progress
+    tree: Tree,
+    trace: Trace,
+    options: SlimOptions,
+    *,
+    runner: Runner,
+    work: Path,
+    memo: Memo = NOTHING,
+    progress: Progress,
 ) -> Slimmed:
     """Slim, then import every distribution and run the traced code again, as before slimming.
 
-    A rule without which that fails does not apply to the distribution that needs it.
+    A rule without which that fails does not apply to the distribution that needs it. ``memo`` remembers
+    which stripped objects loaded.
 
     Raises:
         LambdapackError: A tool failed; or the traced code fails even with everything restored.
     """
-    proof = _Proof(tree, trace, options, runner=runner, work=work, progress=progress)
+    proof = _Proof(tree, trace, options, runner=runner, work=work, memo=memo, progress=progress)
     if not runner.native:
         progress.note(f"no module was imported to check slimming: {tree.target.arch} does not run here")
         return proof.result(ImportCheck("not done: the target does not run on this machine", 0, {}))
@@ -163,8 +176,10 @@ class _Proof:
         *,
         runner: Runner,
         work: Path,
+        memo: Memo,
         progress: Progress,
     ) -> None:
+        self._memo = memo
         self._tree, self._trace, self._options = tree, trace, options
         self._runner, self._work, self._progress = runner, work, progress
         self._reasons: dict[Group, str] = {}
@@ -180,6 +195,8 @@ class _Proof:
             restore=frozenset(self._reasons),
             requested=self._runner.requested,
             loader=self._runner.loader,
+            surroundings=self._runner.surroundings,
+            memo=self._memo,
             progress=self._progress,
         )
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import distributions
 from pathlib import Path
@@ -16,16 +17,19 @@ from zstandard import backend_c
 
 from lambdapack import elf, interpreter, trace
 from lambdapack.build import read_tree
+from lambdapack.buildcache import Store
 from lambdapack.bytecode import compile_tree
 from lambdapack.elf.strip import strip
 from lambdapack.errors import ConfigurationError
 from lambdapack.interpreter import Interpreter
+from lambdapack.memo import NOTHING, Memo
 from lambdapack.model import SlimReport, Trace, Tree
-from lambdapack.progress import QUIET, Advance
-from lambdapack.slim import SlimOptions, rule_names, slim, stripping
+from lambdapack.progress import QUIET, Advance, Progress
+from lambdapack.slim import SlimOptions, cut, rule_names, slim, stripping
 from lambdapack.slim.globs import matcher
 from lambdapack.slim.packages import PACKAGE_RULES
 from lambdapack.slim.rules import RULES
+from lambdapack.slim.stripping import check_loads
 from lambdapack.target import Target
 
 OWN = ".".join(map(str, sys.version_info[:2]))
@@ -382,6 +386,49 @@ def test_an_object_that_no_longer_loads_is_reverted(tmp_path: Path, monkeypatch:
     assert list(report.reverted) == [objects[0]]
     assert (tmp_path / "out" / objects[0]).read_bytes() == broken
     assert any(objects[0] in line for line in said.said)
+
+
+class Counting:
+    """Loads libraries here, and counts how often it is asked."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def __call__(
+        self, root: Path, part: Path, names: Sequence[str], worker: Path, progress: Progress
+    ) -> Mapping[str, str]:
+        self.asked += 1
+        return check_loads(root, part, names, own(), progress)
+
+
+def test_what_loaded_is_not_loaded_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a memory, in the same surroundings, all objects the same; what failed is tried again. The tree
+    is the same with the memory and without it."""
+    tree, load = debug_tree(tmp_path / "tree"), Counting()
+    store = Store(tmp_path / "cache")
+
+    def again(surroundings: object = "here", memo: Memo = store) -> tuple[int, dict[str, bytes]]:
+        before, out = load.asked, tmp_path / "out"
+        shutil.rmtree(out, ignore_errors=True)
+        cut(
+            tree, out, trace=touched(), interpreter=own(), options=SlimOptions(), loader=load,
+            surroundings=surroundings, memo=memo,
+        )  # fmt: skip
+        return load.asked - before, {path: (out / path).read_bytes() for path in paths(out)}
+
+    bare = again(memo=NOTHING)[1]
+    assert again() == (1, bare)
+    assert again() == (0, bare)
+    assert again("elsewhere")[0] == again(None)[0] == again(None)[0] == 1
+    [broken, other, *_] = sorted(path for path in paths(tree.root) if path.endswith(".so"))
+    (tree.root / other).write_bytes((tree.root / other).read_bytes() + b"more")
+    assert [again()[0], again()[0]] == [1, 0]
+    whole = (tree.root / broken).read_bytes()
+    monkeypatch.setattr(stripping, "strip", lambda data: data[:4096] if data == whole else strip(data))
+    first, second = again(), again()
+    assert first == second
+    assert first[0] == 1
+    assert first[1][broken] == whole
 
 
 def test_what_did_not_load_before_is_not_held_against_stripping(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ only the pipeline knows the rest.
 
 from lambdapack.buildcache.builds import Builds
 from lambdapack.buildcache.contents import LIMIT, Contents, Part, Pruned, prune, survey
+from lambdapack.buildcache.linker import linker_facts
 from lambdapack.buildcache.locks import Locks, Resolved
 from lambdapack.buildcache.store import Store, open_store
 from lambdapack.buildcache.surroundings import surroundings
@@ -22,6 +23,7 @@ __all__ = [
     "Resolved",
     "Store",
     "Trees",
+    "linker_facts",
     "open_store",
     "prune",
     "surroundings",

@@ -6,13 +6,15 @@ import difflib
 import os
 import shutil
 import tempfile
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from lambdapack.bytecode import compile_tree
 from lambdapack.errors import ConfigurationError
 from lambdapack.interpreter import Interpreter
+from lambdapack.memo import NOTHING, Memo, key_of
 from lambdapack.model import SlimReport, Trace, Tree
 from lambdapack.progress import QUIET, Progress
 from lambdapack.slim.accounts import SOURCES, STRIP, account, changes, owners_of
@@ -26,6 +28,7 @@ from lambdapack.slim.stripping import LOAD_WORKER, Loader, Stripped, check_loads
 __all__ = ["Cut", "SlimOptions", "cut", "rule_names", "slim"]
 
 _UNCHECKED_HASH = b"\1\0\0\0"
+_LOADS = "loads"
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,8 @@ def cut(
     restore: Collection[Group] = (),
     requested: Collection[str] = (),
     loader: Loader | None = None,
+    surroundings: Any = None,
+    memo: Memo = NOTHING,
     progress: Progress = QUIET,
 ) -> Cut:
     """Make a slimmed copy of a tree: rules, stripping, bytecode.
@@ -110,6 +115,9 @@ def cut(
         restore: Rules and the distributions in which they do not apply.
         requested: Distributions that the user asked for.
         loader: Loads stripped objects where the target's Python is, if that is not this machine.
+        surroundings: Everything, besides the objects of the tree, that decides whether one loads, as JSON
+            has it: the tools, the Python, the system's libraries; ``None`` where nobody can tell.
+        memo: Remembers which objects loaded in the same surroundings.
         progress: Told about each step.
 
     Raises:
@@ -130,7 +138,7 @@ def cut(
             options=options,
             restore=restore,
             requested=requested,
-            loader=loader,
+            check=_Check(tree.root, interpreter, loader, surroundings, memo, progress),
             progress=progress,
         )
         part.replace(destination)
@@ -163,7 +171,7 @@ def _cut(
     options: SlimOptions,
     restore: Collection[Group],
     requested: Collection[str],
-    loader: Loader | None,
+    check: _Check,
     progress: Progress,
 ) -> Cut:
     root, tag = tree.root, tree.target.cache_tag
@@ -184,12 +192,12 @@ def _cut(
     kept = [path for path in paths if path not in selection.dropped]
     stripped = Stripped()
     if options.strip:
-        wanted = [path for path in kept if (STRIP, owners[path]) not in restore]
-        stripped = strip_tree(root, part, wanted, progress)
+        spared = {path for path in kept if (STRIP, owners[path]) in restore}
+        stripped = strip_tree(root, part, kept, progress, spared)
     stale = {path for path in kept if source_name(path) is not None and not _is_unchecked(root / path)}
     _link(root, part, [path for path in kept if path not in stripped.saved and path not in stale])
     if stripped.saved:
-        _check_stripped(root, part, stripped, interpreter, loader=loader, progress=progress)
+        check(part, stripped)
     _compile(part, kept, tag, interpreter, progress)
     if not options.sources:
         _drop_sources(part, tag, {path for path in kept if (SOURCES, owners[path]) in restore})
@@ -225,33 +233,52 @@ def _link(root: Path, part: Path, paths: Sequence[str]) -> None:
             shutil.copy2(root / path, part / path, follow_symlinks=False)
 
 
-def _check_stripped(
-    root: Path,
-    part: Path,
-    stripped: Stripped,
-    interpreter: Interpreter | None,
-    *,
-    loader: Loader | None,
-    progress: Progress,
-) -> None:
-    paths = sorted(stripped.saved)
-    if loader is not None:
-        failed = loader(root, part, paths, LOAD_WORKER, progress)
-    elif interpreter is not None:
-        failed = check_loads(root, part, paths, interpreter, progress)
-    else:
-        progress.note(
-            f"{len(stripped.saved)} shared objects were stripped; every mapped byte was compared, but none "
-            "was loaded: the target cannot run on this machine"
-        )
-        return
-    for path, reason in failed.items():
-        (part / path).unlink()
-        del stripped.saved[path]
-        stripped.reverted[path] = reason
-        progress.warn(f"{path} keeps its original bytes: stripped, it does not load ({reason})")
-    _link(root, part, sorted(failed))
-    stripped.loaded = len(stripped.saved)
+@dataclass(frozen=True)
+class _Check:
+    """Loads what was stripped; what no longer loads gets its original bytes back.
+
+    Attributes:
+        root: The tree with the originals.
+        interpreter, loader, surroundings, memo, progress: As for ``cut``.
+    """
+
+    root: Path
+    interpreter: Interpreter | None
+    loader: Loader | None
+    surroundings: Any
+    memo: Memo
+    progress: Progress
+
+    def __call__(self, part: Path, stripped: Stripped) -> None:
+        if self.interpreter is None and self.loader is None:
+            self.progress.note(
+                f"{len(stripped.saved)} shared objects were stripped; every mapped byte was compared, but "
+                "none was loaded: the target cannot run on this machine"
+            )
+            return
+        # One may need any other: what is known holds for the objects of a tree together.
+        key = key_of(self.surroundings, stripped.objects, stripped.saved)
+        if self.surroundings is None or self.memo.get(_LOADS, key) is None:
+            failed = self._load(part, sorted(stripped.saved))
+            if not failed and self.surroundings is not None:
+                # A failure is not remembered: it may have been the machine's.
+                self.memo.put(_LOADS, key, b"")
+            self._revert(part, stripped, failed)
+        stripped.loaded = len(stripped.saved)
+
+    def _load(self, part: Path, paths: Sequence[str]) -> Mapping[str, str]:
+        if self.loader is not None:
+            return self.loader(self.root, part, paths, LOAD_WORKER, self.progress)
+        assert self.interpreter is not None
+        return check_loads(self.root, part, paths, self.interpreter, self.progress)
+
+    def _revert(self, part: Path, stripped: Stripped, failed: Mapping[str, str]) -> None:
+        for path, reason in failed.items():
+            (part / path).unlink()
+            del stripped.saved[path]
+            stripped.reverted[path] = reason
+            self.progress.warn(f"{path} keeps its original bytes: stripped, it does not load ({reason})")
+        _link(self.root, part, sorted(failed))
 
 
 def _compile(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,24 +32,37 @@ class Stripped:
         saved: Path -> bytes that it lost.
         reverted: Path -> why it has its original bytes again.
         loaded: How many of the stripped objects were loaded; ``None`` where the target cannot run here.
+        objects: Path -> SHA-256 of the original, of every shared object and program.
     """
 
     saved: dict[str, int] = field(default_factory=dict)
     reverted: dict[str, str] = field(default_factory=dict)
     loaded: int | None = None
+    objects: dict[str, str] = field(default_factory=dict)
 
 
-def strip_tree(root: Path, destination: Path, paths: Iterable[str], progress: Progress) -> Stripped:
-    """Write a stripped copy, below ``destination``, of each shared object that gets smaller by it."""
+def strip_tree(
+    root: Path,
+    destination: Path,
+    paths: Iterable[str],
+    progress: Progress,
+    spared: Collection[str] = (),
+) -> Stripped:
+    """Write a stripped copy, below ``destination``, of each object that gets smaller by it and is not spared.
+
+    Nothing is remembered of an earlier build: to strip a file takes as long as to prove two digests.
+    """
     result = Stripped()
     found = [path for path in paths if elf.is_elf(root / path)]
     with progress.step("strip", total=len(found), unit="files") as advance:
         for path in found:
             original = root / path
-            data = strip(original.read_bytes())
+            content = original.read_bytes()
+            result.objects[path] = hashlib.sha256(content).hexdigest()
+            data = None if path in spared else strip(content)
             if data is not None:
                 _write(destination / path, data, original.stat().st_mode & 0o777)
-                result.saved[path] = original.stat().st_size - len(data)
+                result.saved[path] = len(content) - len(data)
             advance()
     return result
 
