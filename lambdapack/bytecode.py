@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from lambdapack import worker
 from lambdapack.errors import ToolError
 from lambdapack.interpreter import Interpreter
 from lambdapack.progress import QUIET, Progress
@@ -71,26 +72,23 @@ def _sources(root: Path) -> Iterator[str]:
 @contextmanager
 def _workers(root: Path, interpreter: Interpreter, shares: Sequence[Sequence[str]]) -> Iterator[IO[bytes]]:
     """Start a worker for each share; yield their answers, one line a file, as one stream."""
-    environment = dict(ENVIRONMENT)
-    if "LD_LIBRARY_PATH" in os.environ:
-        # Some builds of Python find their own libpython by it.
-        environment["LD_LIBRARY_PATH"] = os.environ["LD_LIBRARY_PATH"]
-    command = [str(interpreter.path), "-S", "-s", "-B", str(WORKER), str(root.resolve())]
+    environment = {**ENVIRONMENT, **worker.library_path()}
+    command = worker.command(interpreter.path, WORKER, root.resolve())
     ours, theirs = os.pipe()
-    workers: list[subprocess.Popen[bytes]] = []
+    processes: list[subprocess.Popen[bytes]] = []
     with os.fdopen(ours, "rb") as answers, tempfile.TemporaryFile() as complaints:
         try:
             try:
                 for share in shares:
-                    workers.append(_start(command, share, theirs, complaints, environment))
+                    processes.append(_start(command, share, theirs, complaints, environment))
             finally:
                 os.close(theirs)
             yield answers
-            _check([worker.wait() for worker in workers], interpreter, complaints)
+            _check([process.wait() for process in processes], interpreter, complaints)
         finally:
-            for worker in workers:
-                worker.kill()
-                worker.wait()
+            for process in processes:
+                process.kill()
+                process.wait()
 
 
 def _start(

@@ -51,7 +51,7 @@ class Runner:
         where = dict(workshop.identity) if self.loader else linker_facts(self.python)
         python = [self.python.version, self.python.machine]
         self.surroundings = [tool_digest(), *python, where] if where else None
-        self._elsewhere = workshop.trace_elsewhere
+        self._elsewhere = workshop.ask_elsewhere
         self._options = options.trace
         self.requested = lock.requested
         self._work = work

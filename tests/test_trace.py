@@ -17,7 +17,7 @@ from lambdapack.errors import CheckError
 from lambdapack.interpreter import Interpreter
 from lambdapack.model import Distribution, Tree
 from lambdapack.target import Target
-from lambdapack.trace import worker
+from lambdapack.trace import trace_worker
 from lambdapack.trace.modules import public_modules
 
 OWN = ".".join(map(str, sys.version_info[:2]))
@@ -184,8 +184,8 @@ def test_same_order_every_time(tmp_path: Path) -> None:
 
 def test_without_inotify_the_hook_and_the_maps_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No inotify: Python's opens and mapped libraries are known, and the user is told what is not."""
-    text = Path(worker.__file__).read_text()
-    broken = tmp_path / "worker.py"
+    text = Path(trace_worker.__file__).read_text()
+    broken = tmp_path / "broken_worker.py"
     broken.write_text(text.replace("self._fd = libc.inotify_init1(_IN_NONBLOCK)", "self._fd = -1"))
     assert "self._fd = -1" in broken.read_text()
     monkeypatch.setattr(trace, "_WORKER", broken)

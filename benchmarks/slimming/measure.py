@@ -132,7 +132,7 @@ def _code() -> str:
     return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
 
 
-_DECIDING = ("elf", "pack", "slim", "trace")
+_DECIDING = ("elf", "pack", "slim", "trace", "worker")
 
 
 def weigh(row: Row, folder: Path, progress: Progress) -> dict[str, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from lambdapack import interpreter
 from lambdapack.build.docker import DockerBuilder, Limits, engine
@@ -17,6 +17,7 @@ from lambdapack.lockdriver import Place
 from lambdapack.model import Lock, Tree
 from lambdapack.progress import QUIET, Progress
 from lambdapack.target import Target
+from lambdapack.worker import Elsewhere
 
 __all__ = ["Builder", "DockerBuilder", "Limits", "LocalBuilder", "Workshop", "choose", "read_tree"]
 
@@ -25,9 +26,6 @@ _NAMES = ("auto", "docker", "local")
 
 Loader = Callable[[Path, Path, Sequence[str], Path, Progress], Mapping[str, str]]
 """Tree of originals, tree of stripped ones, paths, the worker's file, progress -> path and why it fails."""
-
-TraceWorker = Callable[[Mapping[str, Any], Path, Path, Mapping[str, str]], dict[str, Any]]
-"""Request, folder for the results, the worker's file, environment -> the worker's result."""
 
 
 class Workshop(Protocol):
@@ -57,8 +55,8 @@ class Workshop(Protocol):
         """Loads stripped libraries where ``interpreter`` is; ``None`` for this machine."""
 
     @property
-    def trace_elsewhere(self) -> TraceWorker | None:
-        """Runs the tracer where ``interpreter`` is; ``None`` for this machine."""
+    def ask_elsewhere(self) -> Elsewhere | None:
+        """Runs workers where ``interpreter`` is; ``None`` for this machine."""
 
     def wheel(self, source: Path, destination: Path, *, label: str, progress: Progress = QUIET) -> Path:
         """Build a wheel of a folder or an sdist; see ``lockdriver.Wheelwright``."""

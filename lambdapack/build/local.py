@@ -35,7 +35,7 @@ class LocalBuilder:
 
     name = "local"
     runs_here = True
-    trace_elsewhere = None
+    ask_elsewhere = None
     load_elsewhere = None
     place: Place | None = None
     identity: Mapping[str, str] = MappingProxyType({})

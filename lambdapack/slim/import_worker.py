@@ -1,32 +1,23 @@
-"""Run by the target's own Python, 3.8 to 3.14, standard library alone: how do modules import?
+"""Run by ``worker.start_worker`` in the target's own Python, 3.8 to 3.14: how do modules import?
 
-    python -S -s -B import_worker.py REQUEST RESULT
-
-REQUEST and RESULT are JSON files. Each list of modules is imported in order by a process that is forked
-from this one, which has imported nothing: one list cannot help or disturb another, and no interpreter has
-to start. A module that ends the process, or takes longer than its time, ends it for itself alone: the
-next process goes on behind it.
+Each list of modules is imported in order by a process that is forked from this one, which has imported
+nothing: one list cannot help or disturb another, and no interpreter has to start. A module that ends the
+process, or takes longer than its time, ends it for itself alone: the next process goes on behind it.
 """
 
 from __future__ import annotations
-
-import sys
-
-TYPE_CHECKING = False  # typing costs 10 ms
-
-if __name__ == "__main__":
-    # This folder's modules must not hide the standard library's.
-    del sys.path[0]
 
 import importlib
 import json
 import os
 import select
 import signal
+import sys
 import time
 
+TYPE_CHECKING = False  # typing costs 10 ms
+
 if TYPE_CHECKING:
-    from types import FrameType
     from typing import Any
 
 _CHAIN_MAX = 10
@@ -137,7 +128,6 @@ def _import_all(request: dict[str, Any], names: list[str], answers: int) -> None
         os.chdir(request["cwd"])
         sys.path[:0] = [request["root"], *request["search"]]
         sys.argv = ["-c"]
-        _add_builtins()
         for name in names:
             line = json.dumps(_outcome(name, request["root"])).encode() + b"\n"
             while line:
@@ -146,15 +136,6 @@ def _import_all(request: dict[str, Any], names: list[str], answers: int) -> None
     finally:
         # Lambda runs no exit handlers either, and a thread may be waiting for ever.
         os._exit(status)
-
-
-def _add_builtins() -> None:
-    """``exit``, ``help`` and so on, which ``-S`` leaves out together with this Python's own packages."""
-    import site
-
-    site.setquit()
-    site.setcopyright()
-    site.sethelper()
 
 
 def run(request: dict[str, Any]) -> dict[str, Any]:
@@ -183,24 +164,3 @@ def _step(children: dict[int, _Child], waiting: list[Any], results: dict[str, An
             child.end(results, late)
             if child.number < len(child.names):
                 waiting.append((child.names, child.number))
-
-
-def _stop(signum: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
-
-
-def main() -> None:
-    """Read the request, write the result."""
-    signal.signal(signal.SIGTERM, _stop)
-    with open(sys.argv[1], encoding="utf-8") as file:
-        request = json.load(file)
-    try:
-        result = run(request)
-    except KeyboardInterrupt:
-        sys.exit(130)
-    with open(sys.argv[2], "w", encoding="utf-8") as file:
-        json.dump(result, file)
-
-
-if __name__ == "__main__":
-    main()

@@ -2,38 +2,27 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import signal
-import subprocess
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lambdapack.errors import ToolError
+from lambdapack import worker
 from lambdapack.interpreter import Interpreter
 from lambdapack.progress import QUIET, Progress
+from lambdapack.worker import Elsewhere
 
 __all__ = ["Outcome", "difference", "import_modules"]
 
 _WORKER = Path(__file__).with_name("import_worker.py")
-_GRACE_SECONDS = 60
 _NAMES_SHOWN = 5
 _FROM = re.compile(r"cannot import name '(\w+)' from (?:partially initialized module )?'([\w.]+)'")
 _FILE = re.compile(r"<tree>/([^\s'\":,)]+)|([\w.+-]+\.so[\w.]*)")
 _ADDRESS = re.compile(r"\b0x[0-9a-f]+\b")
-_SETTLED = {
-    "LANG": "C.UTF-8",
-    "LC_ALL": "C.UTF-8",
-    "TZ": "UTC",
-    "PYTHONHASHSEED": "0",
-    "PYTHONDONTWRITEBYTECODE": "1",
-}
-Worker = Callable[[Mapping[str, Any], Path, Path, Mapping[str, str]], dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -61,7 +50,7 @@ def import_modules(
     *,
     timeout: float,
     jobs: int | None = None,
-    elsewhere: Worker | None = None,
+    elsewhere: Elsewhere | None = None,
     progress: Progress = QUIET,
 ) -> dict[str, Outcome]:
     """Import modules of the tree ``root`` in ``interpreter``.
@@ -78,83 +67,31 @@ def import_modules(
     Raises:
         ToolError: The interpreter gave no answer.
     """
+    count = sum(map(len, modules))
     with (
         tempfile.TemporaryDirectory(prefix="lambdapack-import-") as folder,
-        progress.step(f"import {sum(map(len, modules))} modules"),
+        progress.step(f"import {count} modules"),
     ):
         work = Path(folder).resolve()
         (work / "cwd").mkdir()
         request = {
             "root": str(root.resolve()),
             "search": [],
-            "assets": {},
             "cwd": str(work / "cwd"),
-            "log": str(work / "log"),
             "modules": [list(names) for names in modules],
             "timeout": timeout,
             "jobs": jobs or len(os.sched_getaffinity(0)),
         }
-        if elsewhere is None:
-            answers = _ask_worker(interpreter, request, work)
-        else:
-            answers = elsewhere(request, work, _WORKER, _SETTLED)
+        answers = worker.ask(
+            interpreter,
+            _WORKER,
+            request,
+            work,
+            seconds=timeout * count,
+            doing="importing the tree's modules",
+            elsewhere=elsewhere,
+        )
     return {name: _outcome(answer) for name, answer in sorted(answers.items())}
-
-
-def _ask_worker(interpreter: Interpreter, request: Mapping[str, Any], work: Path) -> dict[str, Any]:
-    (work / "request.json").write_text(json.dumps(request))
-    command = [str(interpreter.path), "-S", "-s", "-B", str(_WORKER)]
-    worker = subprocess.Popen(
-        [*command, str(work / "request.json"), str(work / "result.json")],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        cwd=work,
-        env=_environment(work),
-    )
-    count = sum(map(len, request["modules"]))
-    try:
-        _, complaint = worker.communicate(timeout=request["timeout"] * count + _GRACE_SECONDS)
-    finally:
-        _end(worker)
-    try:
-        answers: dict[str, Any] = json.loads((work / "result.json").read_text())
-    except (OSError, ValueError) as error:
-        raise ToolError(
-            f"importing the tree's modules failed: {interpreter.path} ended with status "
-            f"{worker.returncode} and no result",
-            detail=complaint.decode(errors="replace")[-2000:] or None,
-        ) from error
-    return answers
-
-
-def _end(worker: subprocess.Popen[bytes]) -> None:
-    """End a worker that still runs, and let it end its children first."""
-    if worker.poll() is None:
-        with suppress(ProcessLookupError):
-            worker.send_signal(signal.SIGTERM)
-        try:
-            worker.wait(5)
-        except subprocess.TimeoutExpired:
-            worker.kill()
-            worker.wait()
-
-
-def _environment(work: Path) -> dict[str, str]:
-    for name in ("home", "tmp"):
-        (work / name).mkdir()
-    environment = {
-        "HOME": str(work / "home"),
-        "TMPDIR": str(work / "tmp"),
-        "XDG_CACHE_HOME": str(work / "home" / ".cache"),
-        "MPLCONFIGDIR": str(work / "tmp"),
-        "PATH": os.environ.get("PATH", os.defpath),
-        **_SETTLED,
-    }
-    if "LD_LIBRARY_PATH" in os.environ:
-        # Some builds of Python find their own libpython by it.
-        environment["LD_LIBRARY_PATH"] = os.environ["LD_LIBRARY_PATH"]
-    return environment
 
 
 def _named(message: str) -> Iterator[str]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lambdapack import elf
+from lambdapack import elf, worker
 from lambdapack.elf.strip import strip
 from lambdapack.errors import ToolError
 from lambdapack.interpreter import Interpreter
@@ -103,29 +103,25 @@ def check_loads(
     ):
         request.write(pairs)
         request.seek(0)
-        command = [str(interpreter.path), "-S", "-s", "-B", str(LOAD_WORKER)]
         with subprocess.Popen(
-            command, stdin=request, stdout=subprocess.PIPE, cwd=folder, env=_environment(folder)
-        ) as worker:
-            assert worker.stdout is not None
+            worker.command(interpreter.path, LOAD_WORKER),
+            stdin=request,
+            stdout=subprocess.PIPE,
+            cwd=folder,
+            env={"HOME": folder, "TMPDIR": folder, "LC_ALL": "C.UTF-8", **worker.library_path()},
+        ) as process:
+            assert process.stdout is not None
             try:
-                for path, line in zip(pending, worker.stdout, strict=False):
+                for path, line in zip(pending, process.stdout, strict=False):
                     if line.startswith(_FAILED.encode()):
                         failed[path] = line[len(_FAILED) :].decode(errors="replace").strip()
                     advance()
             except BaseException:
-                worker.kill()
+                process.kill()
                 raise
-    if worker.returncode:
+    if process.returncode:
         raise ToolError(
-            f"loading the stripped libraries failed: {interpreter.path} ended with status {worker.returncode}"
+            f"loading the stripped libraries failed: {interpreter.path} ended with status "
+            f"{process.returncode}"
         )
     return failed
-
-
-def _environment(folder: str) -> dict[str, str]:
-    environment = {"HOME": folder, "TMPDIR": folder, "LC_ALL": "C.UTF-8"}
-    if "LD_LIBRARY_PATH" in os.environ:
-        # Some builds of Python find their own libpython by it.
-        environment["LD_LIBRARY_PATH"] = os.environ["LD_LIBRARY_PATH"]
-    return environment

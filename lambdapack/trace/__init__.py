@@ -2,38 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
-import subprocess
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lambdapack import elf
-from lambdapack.errors import CheckError, ToolError
+from lambdapack import elf, worker
+from lambdapack.errors import CheckError
 from lambdapack.interpreter import Interpreter
 from lambdapack.model import Trace, Tree
 from lambdapack.progress import QUIET, Progress
 from lambdapack.trace.modules import default_code
 from lambdapack.trace.walk import heuristic
+from lambdapack.worker import Elsewhere
 
 __all__ = ["default_code", "heuristic", "run"]
 
-_WORKER = Path(__file__).with_name("worker.py")
-_GRACE_SECONDS = 60
+_WORKER = Path(__file__).with_name("trace_worker.py")
 _DETAIL_LINES = 20
-_SETTLED = {
-    "LANG": "C.UTF-8",
-    "LC_ALL": "C.UTF-8",
-    "TZ": "UTC",
-    # The order of imports that follows a set's order would differ from run to run.
-    "PYTHONHASHSEED": "0",
-    "PYTHONDONTWRITEBYTECODE": "1",
-}
-Worker = Callable[[Mapping[str, Any], Path, Path, Mapping[str, str]], dict[str, Any]]
 _PYTHON_SUFFIXES = (".py", ".pyc")
 
 
@@ -46,7 +34,7 @@ def run(
     assets: Mapping[str, Path] | None = None,
     environment: Mapping[str, str] | None = None,
     timeout: float = 300,
-    elsewhere: Worker | None = None,
+    elsewhere: Elsewhere | None = None,
     progress: Progress = QUIET,
 ) -> Trace:
     """Run ``code`` on the tree and record every file of the tree that it opens.
@@ -76,19 +64,26 @@ def run(
     """
     with tempfile.TemporaryDirectory(prefix="lambdapack-trace-") as folder, progress.step("trace"):
         work = Path(folder).resolve()
+        (work / "cwd").mkdir()
         request = {
             "root": str(tree.root.resolve()),
             "search": [str(path.resolve()) for path in search],
             "assets": {name: str(path.resolve()) for name, path in (assets or {}).items()},
             "code": code,
-            "cwd": str(_made(work / "cwd")),
+            "cwd": str(work / "cwd"),
             "log": str(work / "log"),
             "timeout": timeout,
         }
-        if elsewhere is None:
-            result = _ask_worker(interpreter, request, work, dict(environment or {}))
-        else:
-            result = elsewhere(request, work, _WORKER, {**_SETTLED, **(environment or {})})
+        result = worker.ask(
+            interpreter,
+            _WORKER,
+            request,
+            work,
+            seconds=timeout,
+            doing="tracing",
+            environment=environment,
+            elsewhere=elsewhere,
+        )
         _check(result, work / "log", code, timeout)
     if result["problem"]:
         progress.warn(
@@ -96,69 +91,6 @@ def run(
             "all data files are kept and come before the first invocation, but none comes early for it"
         )
     return _trace(tree, code, result)
-
-
-def _made(path: Path) -> Path:
-    path.mkdir()
-    return path
-
-
-def _ask_worker(
-    interpreter: Interpreter, request: Mapping[str, Any], work: Path, environment: dict[str, str]
-) -> dict[str, Any]:
-    (work / "request.json").write_text(json.dumps(request))
-    command = [str(interpreter.path), "-S", "-s", "-B", str(_WORKER)]
-    worker = subprocess.Popen(
-        [*command, str(work / "request.json"), str(work / "result.json")],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        cwd=work,
-        env={**_environment(work), **environment},
-    )
-    try:
-        _, complaint = worker.communicate(timeout=request["timeout"] + _GRACE_SECONDS)
-    except subprocess.TimeoutExpired as error:
-        raise ToolError(f"tracing failed: {interpreter.path} does not answer") from error
-    finally:
-        _end(worker)
-    try:
-        result: dict[str, Any] = json.loads((work / "result.json").read_text())
-    except (OSError, ValueError) as error:
-        raise ToolError(
-            f"tracing failed: {interpreter.path} ended with status {worker.returncode} and no result",
-            detail=complaint.decode(errors="replace")[-2000:] or None,
-        ) from error
-    return result
-
-
-def _end(worker: subprocess.Popen[bytes]) -> None:
-    """End a worker that still runs, and let it end its child first."""
-    if worker.poll() is None:
-        with suppress(ProcessLookupError):
-            worker.send_signal(signal.SIGTERM)
-        try:
-            worker.wait(5)
-        except subprocess.TimeoutExpired:
-            worker.kill()
-            worker.wait()
-
-
-def _environment(work: Path) -> dict[str, str]:
-    """What a Lambda function finds, as far as a program's choice of files can depend on it."""
-    home, temporary = _made(work / "home"), _made(work / "tmp")
-    environment = {
-        "HOME": str(home),
-        "TMPDIR": str(temporary),
-        "XDG_CACHE_HOME": str(home / ".cache"),
-        "MPLCONFIGDIR": str(temporary),
-        "PATH": os.environ.get("PATH", os.defpath),
-        **_SETTLED,
-    }
-    if "LD_LIBRARY_PATH" in os.environ:
-        # Some builds of Python find their own libpython by it.
-        environment["LD_LIBRARY_PATH"] = os.environ["LD_LIBRARY_PATH"]
-    return environment
 
 
 def _check(result: Mapping[str, Any], log: Path, code: str, timeout: float) -> None:

@@ -127,7 +127,7 @@ class DockerWorkshop:
         self.place: Place | None = python
         self.identity: Mapping[str, str] = _identity(image)
         self.runs_here = False
-        self.trace_elsewhere = python.trace
+        self.ask_elsewhere = python.run_worker
         self.load_elsewhere = loader.check
         self._python = python
         self._libraries = libraries

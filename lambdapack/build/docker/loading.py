@@ -10,6 +10,7 @@ from lambdapack import elf
 from lambdapack.build.docker.container import WORK, Container, Member
 from lambdapack.errors import ToolError
 from lambdapack.progress import Progress
+from lambdapack.worker import command
 
 __all__ = ["ImageLoader"]
 
@@ -64,7 +65,7 @@ class ImageLoader:
         self._container.put(members, doing="bringing the libraries into the image")
         output, errors = bytearray(), bytearray()
         status = self._container.run(
-            [self._container.relay.python, "-S", "-s", "-B", f"{WORK}/lib/{worker.name}"],
+            command(self._container.relay.python, f"{WORK}/lib/{worker.name}"),
             environment={"LC_ALL": "C.UTF-8"},
             output=output.extend,
             errors=errors.extend,

@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TextIO
 
-from lambdapack import atomic, bytecode, lockdriver, pip
+from lambdapack import atomic, bytecode, lockdriver, pip, worker
 from lambdapack.build.docker import lacking
 from lambdapack.build.docker.container import WORK, Container, Member
 from lambdapack.build.docker.images import Image
@@ -46,7 +46,6 @@ _ENVIRONMENT = {
 }
 # What the bytecode and the trace see of the image is its Python.
 _PLACES = {"HOME": f"{WORK}/home", "TMPDIR": f"{WORK}/tmp"}
-_PLAIN = ("-S", "-s", "-B")
 _LINES_OF_DETAIL = 12
 _CHARACTERS = 2000
 _SUBPROCESS = "error: subprocess-exited-with-error"
@@ -272,7 +271,7 @@ class ImagePython:
                 advance(data.count(b"\n"))
 
             status = self._container.run(
-                [str(self.interpreter.path), *_PLAIN, f"{WORK}/lib/{bytecode.WORKER.name}", f"{folder}/tree"],
+                worker.command(self.interpreter.path, f"{WORK}/lib/{bytecode.WORKER.name}", f"{folder}/tree"),
                 environment={**bytecode.ENVIRONMENT, **_PLACES},
                 output=heard,
                 errors=pending.extend,
@@ -287,10 +286,10 @@ class ImagePython:
             f"{folder}/tree", root, doing="fetching the bytecode", wanted=lambda name: name.endswith(".pyc")
         )
 
-    def trace(
-        self, request: Mapping[str, Any], work: Path, worker: Path, environment: Mapping[str, str]
+    def run_worker(
+        self, request: Mapping[str, Any], work: Path, file: Path, environment: Mapping[str, str], doing: str
     ) -> dict[str, Any]:
-        """Run the tracer's ``worker`` in the image, on a copy of the tree; see ``trace.run``.
+        """Run a worker's ``file`` in the image, on a copy of the tree; see ``worker.ask``.
 
         Raises:
             ToolError: It gave no result.
@@ -314,21 +313,23 @@ class ImagePython:
             **dict(zip(search, map(Path, request["search"]), strict=True)),
             **{place: Path(request["assets"][name]) for name, place in assets.items()},
         }
-        members = self._traced(folder, moved, places, worker)
+        members = self._requested(folder, moved, places, file)
         self._container.put(members, doing="bringing the tree into the image")
         printed = bytearray()
         status = self._container.run(
-            [str(self.interpreter.path), *_PLAIN, f"{WORK}/lib/trace_{worker.name}",
-             f"{folder}/request.json", f"{folder}/result/result.json"],
+            worker.command(
+                self.interpreter.path, f"{WORK}/lib/{worker.STARTER.name}", f"{WORK}/lib/{file.name}",
+                f"{folder}/request.json", f"{folder}/result/result.json",
+            ),
             environment={**environment, **_PLACES}, output=printed.extend, errors=printed.extend,
-            doing="tracing in the image",
+            doing=f"{doing} in the image",
         )  # fmt: skip
-        self._container.get(f"{folder}/result", work, doing="fetching the trace")
+        self._container.get(f"{folder}/result", work, doing="fetching the result")
         try:
             result: dict[str, Any] = json.loads((work / "result.json").read_text())
         except (OSError, ValueError) as error:
             text = printed.decode(errors="replace")[-_CHARACTERS:]
-            raise ToolError(f"tracing failed in the image with status {status}", detail=text) from error
+            raise ToolError(f"{doing} failed in the image with status {status}", detail=text) from error
         return result
 
     def _folder(self) -> str:
@@ -343,11 +344,12 @@ class ImagePython:
         for name in names:
             yield f"{below}/tree/{name}", root / name
 
-    def _traced(
-        self, folder: str, request: Mapping[str, Any], places: Mapping[str, Path], worker: Path
+    def _requested(
+        self, folder: str, request: Mapping[str, Any], places: Mapping[str, Path], file: Path
     ) -> Iterator[Member]:
         below = folder.removeprefix(f"{WORK}/")
-        yield f"lib/trace_{worker.name}", worker
+        for needed in (worker.STARTER, file):
+            yield f"lib/{needed.name}", needed
         yield f"{below}/request.json", json.dumps(request).encode()
         yield f"{below}/cwd", None
         yield f"{below}/result", None

@@ -1,30 +1,23 @@
-"""Run by the target's own Python, 3.8 to 3.14, standard library alone: what does a program touch?
+"""Run by ``worker.start_worker`` in the target's own Python, 3.8 to 3.14: what does a program touch?
 
-    python -S -s -B worker.py REQUEST RESULT
-
-REQUEST and RESULT are JSON files. A child process runs the code; this process watches the tree with
-inotify, which sees every open: Python's, the dynamic linker's and other native code's. An audit hook in
-the child tells which of them Python made. Where inotify is not to be had or lost count, the hook and
-``/proc/self/maps`` have to do: then opens by native code are not seen, and the result says so.
+A child process runs the code; this process watches the tree with inotify, which sees every open: Python's,
+the dynamic linker's and other native code's. An audit hook in the child tells which of them Python made.
+Where inotify is not to be had or lost count, the hook and ``/proc/self/maps`` have to do: then opens by
+native code are not seen, and the result says so.
 """
 
 from __future__ import annotations
 
+import builtins
+import os
 import sys
 
 TYPE_CHECKING = False  # typing costs 10 ms
-_CODE_NAME = "<traced code>"
-
-if __name__ == "__main__":
-    # This folder's modules must not hide the standard library's.
-    del sys.path[0]
-
-import os
 
 if TYPE_CHECKING:
-    from types import FrameType
     from typing import Any
 
+_CODE_NAME = "<traced code>"
 _IN_OPEN = 0x00000020
 _IN_ISDIR = 0x40000000
 _IN_Q_OVERFLOW = 0x00004000
@@ -63,25 +56,15 @@ def _run_code(request: dict[str, Any], opened: int) -> int:
     os.dup2(log, 2)
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
-    _add_builtins()
     sys.addaudithook(_recorder(root, opened))
     return _execute(request["code"])
-
-
-def _add_builtins() -> None:
-    """``exit``, ``help`` and so on, which ``-S`` leaves out together with this Python's own packages."""
-    import site
-
-    site.setquit()
-    site.setcopyright()
-    site.sethelper()
 
 
 def _execute(code: str) -> int:
     import types
 
     main = types.ModuleType("__main__")
-    main.__dict__["__builtins__"] = __builtins__
+    main.__dict__["__builtins__"] = builtins
     sys.modules["__main__"] = main
     try:
         exec(compile(code, _CODE_NAME, "exec", dont_inherit=True), main.__dict__)
@@ -192,7 +175,7 @@ class Watch:
                 self.files[path] = None
 
 
-def watch_code(request: dict[str, Any]) -> dict[str, Any]:
+def run(request: dict[str, Any]) -> dict[str, Any]:
     """Run the code in a child and watch it."""
     import tempfile
 
@@ -262,27 +245,3 @@ def _mapped_below(root: str, maps: bytes) -> dict[str, None]:
         if len(fields) == 6 and fields[5].startswith(below):
             found[os.fsdecode(fields[5][len(below) :])] = None
     return found
-
-
-def _stop(signum: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
-
-
-def main() -> None:
-    """Read the request, write the result."""
-    import json
-    import signal
-
-    signal.signal(signal.SIGTERM, _stop)
-    with open(sys.argv[1], encoding="utf-8") as file:
-        request = json.load(file)
-    try:
-        result = watch_code(request)
-    except KeyboardInterrupt:
-        sys.exit(130)
-    with open(sys.argv[2], "w", encoding="utf-8") as file:
-        json.dump(result, file)
-
-
-if __name__ == "__main__":
-    main()

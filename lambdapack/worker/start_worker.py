@@ -1,0 +1,65 @@
+"""Run by the target's own Python, 3.8 to 3.14, standard library alone: does what a worker's file says.
+
+    python -S -s -B start_worker.py WORKER REQUEST RESULT
+
+WORKER is a Python file that defines ``run(request)``, a function of JSON's types; REQUEST and RESULT are JSON
+files. SIGTERM lets it end the processes that it started, as Ctrl-C would.
+"""
+
+from __future__ import annotations
+
+import sys
+
+TYPE_CHECKING = False  # typing costs 10 ms
+
+if __name__ == "__main__":
+    # This folder's modules must not hide the standard library's.
+    del sys.path[0]
+
+if TYPE_CHECKING:
+    from types import FrameType
+    from typing import Any
+
+
+def _stop(signum: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _add_builtins() -> None:
+    """``exit``, ``help`` and so on, which ``-S`` leaves out together with this Python's own packages."""
+    import site
+
+    site.setquit()
+    site.setcopyright()
+    site.sethelper()
+
+
+def _load(path: str) -> Any:
+    """The file's ``run``; nothing else of its folder can be imported."""
+    with open(path, "rb") as file:
+        code = compile(file.read(), path, "exec", dont_inherit=True)
+    names: dict[str, Any] = {"__name__": "worker", "__file__": path}
+    exec(code, names)
+    return names["run"]
+
+
+def main() -> None:
+    """Read the request, write the result."""
+    import json
+    import signal
+
+    signal.signal(signal.SIGTERM, _stop)
+    run = _load(sys.argv[1])
+    with open(sys.argv[2], encoding="utf-8") as file:
+        request = json.load(file)
+    _add_builtins()
+    try:
+        result = run(request)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    with open(sys.argv[3], "w", encoding="utf-8") as file:
+        json.dump(result, file)
+
+
+if __name__ == "__main__":
+    main()
