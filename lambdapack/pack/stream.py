@@ -1,0 +1,78 @@
+"""The tar stream of a pack, readable at any frame without holding the rest."""
+
+from __future__ import annotations
+
+import os
+from bisect import bisect_right
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from lambdapack.errors import ToolError
+from lambdapack.pack import tar
+
+__all__ = ["Member", "Stream"]
+
+
+class Member(NamedTuple):
+    """One file: where it is, its name in the archive, its size in bytes, whether its owner may run it."""
+
+    path: Path
+    name: str
+    size: int
+    executable: bool
+
+
+class Stream:
+    """What the archive of some files looks like.
+
+    Attributes:
+        starts: Offset of each file's header.
+        offsets: Offset of each file's content.
+        files_end: Where the last file ends, with its padding.
+        end: Length of the stream.
+    """
+
+    def __init__(self, members: Iterable[Member]) -> None:
+        self._members = list(members)
+        self._headers = [tar.header(one.name, one.size, one.executable) for one in self._members]
+        self.starts: list[int] = []
+        self.offsets: list[int] = []
+        position = 0
+        for one, header in zip(self._members, self._headers, strict=True):
+            self.starts.append(position)
+            self.offsets.append(position + len(header))
+            position += len(header) + one.size + tar.padding(one.size)
+        self.files_end = position
+        self.end = position + len(tar.END)
+
+    def read(self, start: int, end: int) -> bytearray:
+        """The bytes from ``start`` up to ``end``; no header of a file is cut by either.
+
+        Raises:
+            ToolError: A file cannot be read, or has another size now.
+        """
+        data = bytearray(end - start)
+        number = bisect_right(self.starts, start) - 1
+        while number < len(self.starts) and self.starts[number] < end:
+            self._place(data, start, end, number)
+            number += 1
+        return data
+
+    def _place(self, data: bytearray, start: int, end: int, number: int) -> None:
+        member, offset = self._members[number], self.offsets[number]
+        if self.starts[number] >= start:
+            at = self.starts[number] - start
+            data[at : at + len(self._headers[number])] = self._headers[number]
+        first, stop = max(offset, start), min(offset + member.size, end)
+        if stop <= first:
+            return
+        try:
+            with member.path.open("rb") as file:
+                whole = os.fstat(file.fileno()).st_size == member.size
+                file.seek(first - offset)
+                got = file.readinto(memoryview(data)[first - start : stop - start])
+        except OSError as error:
+            raise ToolError(f"cannot read {member.path}: {error.strerror}") from None
+        if not whole or got != stop - first:
+            raise ToolError(f"{member.path} changed while it was packed", hint="run the build again")
