@@ -22,6 +22,7 @@ from lambdapack.memo import NOTHING, Memo
 from lambdapack.model import Distribution, ImportCheck, Lock, SlimReport, Trace, Tree
 from lambdapack.progress import Progress
 from lambdapack.slim import Cut, SlimOptions
+from lambdapack.slim.accounts import SOURCES, STRIP
 from lambdapack.slim.importing import Outcome, difference, import_modules
 from lambdapack.slim.restoring import Group, Probe, necessary, suspects
 from lambdapack.trace.modules import public_modules
@@ -30,6 +31,7 @@ __all__ = ["Runner", "Slimmed", "slim"]
 
 _IMPORT_SECONDS = 120.0
 _ROUNDS = 4
+_ALTERING = frozenset((STRIP, SOURCES))
 
 
 class Runner:
@@ -343,6 +345,3 @@ def _below(distribution: Distribution) -> list[str]:
     packages = {module_name(path) for path in distribution.files if path.endswith("/__init__.py")}
     found = {name for name in packages if name and name.count(".") == 1 and "._" not in name}
     return sorted(name for name in found if name.partition(".")[0] in packages)
-
-
-_ALTERING = frozenset(("strip", "sources"))

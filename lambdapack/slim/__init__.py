@@ -6,7 +6,7 @@ import difflib
 import os
 import shutil
 import tempfile
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from lambdapack.memo import NOTHING, Memo, key_of
 from lambdapack.model import SlimReport, Trace, Tree
 from lambdapack.progress import QUIET, Progress
 from lambdapack.slim.accounts import SOURCES, STRIP, account, changes, owners_of
+from lambdapack.slim.files import link, walk
 from lambdapack.slim.packages import PACKAGE_RULES
 from lambdapack.slim.records import write_records
 from lambdapack.slim.restoring import Changes, Group
@@ -175,7 +176,7 @@ def _cut(
     progress: Progress,
 ) -> Cut:
     root, tag = tree.root, tree.target.cache_tag
-    paths = sorted(_files(root))
+    paths = sorted(walk(root))
     owners = owners_of(tree, paths)
     selection = select(
         root,
@@ -209,13 +210,6 @@ def _cut(
     )
 
 
-def _files(root: Path) -> Iterator[str]:
-    for folder, _, names in os.walk(root):
-        relative = os.path.relpath(folder, root)
-        for name in names:
-            yield name if relative == "." else f"{relative}/{name}"
-
-
 def _is_unchecked(path: Path) -> bool:
     """Whether bytecode is of the kind that an import takes without a look at the source."""
     with path.open("rb") as file:
@@ -226,11 +220,7 @@ def _link(root: Path, part: Path, paths: Sequence[str]) -> None:
     for folder in sorted({os.path.dirname(path) for path in paths}):  # noqa: PTH120 - twice as fast
         (part / folder).mkdir(parents=True, exist_ok=True)
     for path in paths:
-        try:
-            os.link(root / path, part / path, follow_symlinks=False)
-        except OSError:
-            # Another disk, or one that has no hard links.
-            shutil.copy2(root / path, part / path, follow_symlinks=False)
+        link(root / path, part / path)
 
 
 @dataclass(frozen=True)
@@ -291,7 +281,7 @@ def _compile(
 
 def _drop_sources(part: Path, tag: str, keep: Collection[str]) -> None:
     """Put bytecode in its source's place, where an import takes it without one."""
-    for path in sorted(_files(part)):
+    for path in sorted(walk(part)):
         cached = part / cached_name(path, tag)
         if path.endswith(".py") and path not in keep and cached.exists():
             cached.replace((part / path).with_suffix(".pyc"))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from lambdapack.model import Dropped, SlimReport, Tree
+from lambdapack.slim.files import walk
 from lambdapack.slim.select import Selection, source_name
 from lambdapack.slim.stripping import Stripped
 
@@ -56,7 +56,7 @@ def account(
         stripped: What stripping did.
     """
     before = {path: (tree.root / path).lstat().st_size for path in owners}
-    after = {path: (part / path).lstat().st_size for path in _walk(part)}
+    after = {path: (part / path).lstat().st_size for path in walk(part)}
     files: dict[tuple[str, str], int] = defaultdict(int)
     sizes: dict[tuple[str, str], int] = defaultdict(int)
     totals: dict[str, list[int]] = defaultdict(lambda: [0, 0])
@@ -116,7 +116,3 @@ def _owner_of_new(path: str, owners: Mapping[str, str]) -> str:
     """Whose bytecode that is: in ``__pycache__`` or in the place of its source."""
     source = source_name(path) or path.removesuffix("c")
     return owners.get(source, UNOWNED)
-
-
-def _walk(root: Path) -> list[str]:
-    return [os.path.relpath(Path(folder, name), root) for folder, _, names in os.walk(root) for name in names]

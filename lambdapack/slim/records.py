@@ -23,9 +23,7 @@ def write_records(tree: Tree, part: Path) -> tuple[Distribution, ...]:
     """Write each distribution's RECORD below ``part``; the distributions with the files that are there."""
     slimmed = []
     for distribution in tree.distributions:
-        files = tuple(
-            path for path in map(_bare, distribution.files, [part] * len(distribution.files)) if path
-        )
+        files = tuple(place for path in distribution.files if (place := _place(path, part)))
         for path in files:
             if path.endswith(_RECORD) and path.count("/") == 1:
                 (part / path).unlink()
@@ -34,7 +32,7 @@ def write_records(tree: Tree, part: Path) -> tuple[Distribution, ...]:
     return tuple(slimmed)
 
 
-def _bare(path: str, part: Path) -> str:
+def _place(path: str, part: Path) -> str:
     """The path that holds a recorded file now: a source may have become its bytecode; empty if none does."""
     if (part / path).is_file():
         return path

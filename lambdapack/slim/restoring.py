@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from lambdapack.imports import module_name
+from lambdapack.slim.files import link
 
 __all__ = ["Changes", "Group", "Probe", "necessary", "suspects"]
 
@@ -83,7 +83,7 @@ class Probe:
         self._installed = installed
         self._slimmed = slimmed
         self._changes = changes
-        shutil.copytree(slimmed, place, copy_function=_link)
+        shutil.copytree(slimmed, place, copy_function=link)
 
     def close(self) -> None:
         """Remove it."""
@@ -106,18 +106,10 @@ class Probe:
         place.unlink(missing_ok=True)
         if source.exists():
             place.parent.mkdir(parents=True, exist_ok=True)
-            _link(source, place)
+            link(source, place)
             return
         # An empty folder would be a namespace package.
         for folder in place.relative_to(self.root).parents[:-1]:
             if not (self.root / folder).is_dir() or any((self.root / folder).iterdir()):
                 break
             (self.root / folder).rmdir()
-
-
-def _link(source: str | Path, place: str | Path) -> None:
-    try:
-        os.link(source, place)
-    except OSError:
-        # Another disk, or one that has no hard links.
-        shutil.copy2(source, place)

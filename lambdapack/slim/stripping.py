@@ -6,9 +6,11 @@ import hashlib
 import os
 import subprocess
 import tempfile
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 from lambdapack import elf, worker
 from lambdapack.elf.strip import strip
@@ -91,37 +93,44 @@ def check_loads(
     Raises:
         ToolError: The interpreter failed.
     """
-    pairs = b"".join(
-        os.fsencode(folder.resolve() / path) + b"\0" for path in paths for folder in (destination, root)
-    )
     failed: dict[str, str] = {}
-    pending = iter(paths)
     with (
         tempfile.TemporaryFile() as request,
-        tempfile.TemporaryDirectory(prefix="lambdapack-load-") as folder,
         progress.step("load", total=len(paths), unit="files") as advance,
     ):
-        request.write(pairs)
+        for path in paths:
+            for folder in (destination, root):
+                request.write(os.fsencode(folder.resolve() / path) + b"\0")
         request.seek(0)
-        with subprocess.Popen(
+        with _worker(interpreter, request) as answers:
+            for path, line in zip(paths, answers, strict=False):
+                if line.startswith(_FAILED.encode()):
+                    failed[path] = line[len(_FAILED) :].decode(errors="replace").strip()
+                advance()
+    return failed
+
+
+@contextmanager
+def _worker(interpreter: Interpreter, request: IO[bytes]) -> Iterator[IO[bytes]]:
+    """Start the worker; yield its answers, one line a library."""
+    with (
+        tempfile.TemporaryDirectory(prefix="lambdapack-load-") as folder,
+        subprocess.Popen(
             worker.command(interpreter.path, LOAD_WORKER),
             stdin=request,
             stdout=subprocess.PIPE,
             cwd=folder,
             env={"HOME": folder, "TMPDIR": folder, "LC_ALL": "C.UTF-8", **worker.library_path()},
-        ) as process:
-            assert process.stdout is not None
-            try:
-                for path, line in zip(pending, process.stdout, strict=False):
-                    if line.startswith(_FAILED.encode()):
-                        failed[path] = line[len(_FAILED) :].decode(errors="replace").strip()
-                    advance()
-            except BaseException:
-                process.kill()
-                raise
+        ) as process,
+    ):
+        assert process.stdout is not None
+        try:
+            yield process.stdout
+        except BaseException:
+            process.kill()
+            raise
     if process.returncode:
         raise ToolError(
             f"loading the stripped libraries failed: {interpreter.path} ended with status "
             f"{process.returncode}"
         )
-    return failed
