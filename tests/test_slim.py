@@ -25,7 +25,7 @@ from lambdapack.interpreter import Interpreter
 from lambdapack.memo import NOTHING, Memo
 from lambdapack.model import SlimReport, Trace, Tree
 from lambdapack.progress import QUIET, Advance, Progress
-from lambdapack.slim import SlimOptions, cut, rule_names, slim, stripping
+from lambdapack.slim import SlimOptions, cut, rule_names, stripping
 from lambdapack.slim.globs import matcher
 from lambdapack.slim.packages import PACKAGE_RULES
 from lambdapack.slim.rules import RULES
@@ -77,13 +77,14 @@ def check_sums(tree: Tree, slimmed: Tree, report: SlimReport) -> None:
 
 
 def slim_it(tree: Tree, out: Path, *hot: str, **options: object) -> tuple[set[str], SlimReport]:
-    slimmed, report = slim(
+    made = cut(
         tree,
         out,
         trace=touched(*hot),
         interpreter=own(),
         options=SlimOptions(**options),  # type: ignore[arg-type]
     )
+    slimmed, report = made.tree, made.report
     check_sums(tree, slimmed, report)
     return {path for path in paths(out) if not path.endswith(".pyc")}, report
 
@@ -270,7 +271,8 @@ def test_without_sources_modules_still_import(tmp_path: Path) -> None:
         tmp_path / "tree", {"pkg": {"pkg/__init__.py": "from . import a\n", "pkg/a.py": "x = 1\n"}}
     )
     out = tmp_path / "out"
-    slimmed, report = slim(tree, out, trace=touched(), interpreter=own(), options=SlimOptions(sources=False))
+    made = cut(tree, out, trace=touched(), interpreter=own(), options=SlimOptions(sources=False))
+    slimmed, report = made.tree, made.report
     check_sums(tree, slimmed, report)
     assert not [path for path in paths(out) if path.endswith(".py") or "__pycache__" in path]
     found = trace.run(slimmed, own(), "import pkg.a; assert pkg.a.x == 1")
@@ -374,7 +376,7 @@ def test_an_object_that_no_longer_loads_is_reverted(tmp_path: Path, monkeypatch:
 
     monkeypatch.setattr(stripping, "strip", cut_one)
     said = Listening()
-    slimmed, report = slim(
+    made = cut(
         tree,
         tmp_path / "out",
         trace=touched(),
@@ -382,6 +384,7 @@ def test_an_object_that_no_longer_loads_is_reverted(tmp_path: Path, monkeypatch:
         options=SlimOptions(),
         progress=said,
     )
+    slimmed, report = made.tree, made.report
     check_sums(tree, slimmed, report)
     assert list(report.reverted) == [objects[0]]
     assert (tmp_path / "out" / objects[0]).read_bytes() == broken
@@ -447,9 +450,10 @@ def test_a_target_that_cannot_run_here(tmp_path: Path) -> None:
     """Without an interpreter nothing is loaded or compiled, and that is said."""
     tree = debug_tree(tmp_path / "tree")
     said = Listening()
-    slimmed, report = slim(
+    made = cut(
         tree, tmp_path / "out", trace=touched(), interpreter=None, options=SlimOptions(), progress=said
     )
+    slimmed, report = made.tree, made.report
     check_sums(tree, slimmed, report)
     assert report.reverted == {}
     assert any("cannot run on this machine" in line for line in said.said)

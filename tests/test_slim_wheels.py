@@ -12,7 +12,7 @@ from lambdapack import elf, interpreter, trace
 from lambdapack.build import read_tree
 from lambdapack.elf.headers import PT_LOAD, Segment, read_header, read_segments
 from lambdapack.model import Tree
-from lambdapack.slim import SlimOptions, slim
+from lambdapack.slim import SlimOptions, cut
 from lambdapack.target import Target
 
 OWN = ".".join(map(str, sys.version_info[:2]))
@@ -42,9 +42,8 @@ def test_numpy_computes_after_slimming(installed: Tree, tmp_path: Path) -> None:
     """Smaller, every stripped library loads, and linear algebra (OpenBLAS) gives the right numbers."""
     python = interpreter.find(OWN)
     traced = trace.run(installed, python, CODE)
-    slimmed, report = slim(
-        installed, tmp_path / "out", trace=traced, interpreter=python, options=SlimOptions()
-    )
+    made = cut(installed, tmp_path / "out", trace=traced, interpreter=python, options=SlimOptions())
+    slimmed, report = made.tree, made.report
     assert report.reverted == {}
     assert report.slimmed_bytes < report.installed_bytes
     assert {one.rule for one in report.dropped} >= {"tests", "headers", "stubs", "strip"}
@@ -55,7 +54,7 @@ def test_numpy_computes_after_slimming(installed: Tree, tmp_path: Path) -> None:
 def test_every_mapped_byte_is_the_same(installed: Tree, tmp_path: Path) -> None:
     """Each segment of each library has the original's bytes, outside the rewritten header tables."""
     traced = trace.heuristic(installed, ["numpy"])
-    slimmed, _ = slim(installed, tmp_path / "out", trace=traced, interpreter=None, options=SlimOptions())
+    slimmed = cut(installed, tmp_path / "out", trace=traced, interpreter=None, options=SlimOptions()).tree
     smaller = 0
     for path in sorted(path for path in slimmed.root.rglob("*") if elf.is_elf(path)):
         after = path.read_bytes()

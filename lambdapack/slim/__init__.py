@@ -26,7 +26,7 @@ from lambdapack.slim.rules import RULES
 from lambdapack.slim.select import cached_name, select, source_name
 from lambdapack.slim.stripping import LOAD_WORKER, Loader, Stripped, check_loads, strip_tree
 
-__all__ = ["Cut", "SlimOptions", "cut", "rule_names", "slim"]
+__all__ = ["Cut", "SlimOptions", "cut", "rule_names"]
 
 _UNCHECKED_HASH = b"\1\0\0\0"
 _LOADS = "loads"
@@ -70,20 +70,6 @@ class Cut:
     tree: Tree
     report: SlimReport
     changes: Changes = field(repr=False)
-
-
-def slim(
-    tree: Tree,
-    destination: Path,
-    *,
-    trace: Trace,
-    interpreter: Interpreter | None,
-    options: SlimOptions,
-    progress: Progress = QUIET,
-) -> tuple[Tree, SlimReport]:
-    """The tree and the report of ``cut``, with nothing restored."""
-    made = cut(tree, destination, trace=trace, interpreter=interpreter, options=options, progress=progress)
-    return made.tree, made.report
 
 
 def cut(

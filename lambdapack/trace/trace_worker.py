@@ -176,7 +176,11 @@ class Watch:
 
 
 def run(request: dict[str, Any]) -> dict[str, Any]:
-    """Run the code in a child and watch it."""
+    """Run the code in a child and watch it.
+
+    The result has its wait ``status`` (``None`` when its time was up), the ``problem`` that inotify had, and
+    the paths below the root that were ``watched``, ``opened`` by Python and ``mapped``, in order.
+    """
     import tempfile
 
     with tempfile.TemporaryFile() as opened, tempfile.TemporaryFile() as mapped:
