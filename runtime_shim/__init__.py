@@ -49,7 +49,9 @@ def __getattr__(name: str) -> Any:
 def stats() -> dict[str, Any]:
     """What this process's start did: bytes, requests, retries, frames, resumed frames, milliseconds.
 
-    Empty without a pack. ``assets`` has the same of each asset that was begun or asked for, by name.
+    Empty without a pack. ``library_error`` is there where a bundled library could not be mapped: the first
+    error, with the library's path. ``assets`` has the same of each asset that was begun or asked for, by
+    name.
     """
     found = _pack.stats() if _pack is not None else {}
     if _function_assets is not None:
@@ -180,7 +182,7 @@ def _start(environ: MutableMapping[str, str]) -> None:
     if disk:
         pack.wait_eager()
         if bundled:
-            bundled.Libraries(place.site, index).load_all()
+            bundled.Libraries(pack).load_all()
         sys.path.insert(position, place.site)
         return
     from ._guard import Guard

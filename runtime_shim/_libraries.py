@@ -15,23 +15,21 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, MutableMapping
 
     from ._importer import Importer
-    from ._index import Index
+    from ._start import Pack
 
 RTLD_NOW = 2
+ERROR = "library_error"
+"""Where ``runtime_shim.stats()`` has the first error of a library that cannot be mapped."""
 
 
 class Libraries:
-    """The bundled libraries of one pack.
+    """The bundled libraries of one pack."""
 
-    Args:
-        site: The pack's root on disk.
-        index: Its index.
-    """
-
-    def __init__(self, site: str, index: Index) -> None:
-        self._site = site
-        self._index = index
-        self._left = {file for file, path in enumerate(index.paths) if path.startswith(LIBRARIES)}
+    def __init__(self, pack: Pack) -> None:
+        self._pack = pack
+        self._site = pack.place.site
+        self._index = pack.index
+        self._left = {file for file, path in enumerate(pack.index.paths) if path.startswith(LIBRARIES)}
         self._busy: set[tuple[int, int]] = set()
 
     def load(self, files: Iterable[int]) -> None:
@@ -62,15 +60,24 @@ class Libraries:
 
         try:
             dlopen(self._site + "/" + self._index.paths[file], RTLD_NOW)
-        except OSError:
-            # Whatever needs it fails to load now, and says so in its own words.
-            pass
+        except OSError as error:
+            # What needs it may do without it, so this is no failure yet. If not, its error will name the
+            # library alone.
+            self._tell("%s: %s" % (self._index.paths[file], error))
         self._left.discard(file)
+
+    def _tell(self, text: str) -> None:
+        """Keep the first error, and write it to the log, where the ones that follow from it will be."""
+        if ERROR in self._pack.problems:
+            return
+        text = "".join(char if " " <= char <= "~" and char not in "\"'\\" else "?" for char in text)
+        self._pack.problems[ERROR] = text
+        print('{"lambdapack": "library", "%s": "%s"}' % (ERROR, text), flush=True)
 
 
 def attach(importer: Importer) -> None:
     """Have ``importer`` map bundled libraries once they are in place and before what waits for them."""
-    libraries = Libraries(importer.site, importer.pack.index)
+    libraries = Libraries(importer.pack)
     needs = importer.pack.index.needs
     wait = importer.wait_library
 

@@ -59,6 +59,7 @@ class Pack:
         self.role = "warm"
         self.fetching_threads: Any = set()
         self.report: dict[str, Any] = {}
+        self.problems: dict[str, str] = {}
         self._child = 0
         self._pipe = -1
         self._thread_lock = -1
@@ -288,6 +289,7 @@ class Pack:
             on_demand=self.on_demand,
             wait_ms=round(self.waited * 1000, 1),
             start_ms=round((time.time() - self.began) * 1000, 1),
+            **self.problems,
         )
         return report
 

@@ -200,10 +200,42 @@ def test_without_the_shim_it_would_not_load(world: World, images: Path) -> None:
 def test_a_pack_without_them_does_not_pay(world: World) -> None:
     """The module that maps them is imported only where the index names such libraries."""
     world.forget()
-    out = world.run(PROBES["import"] + "\nimport sys; print('runtime_shim._libraries' in sys.modules)")
-    assert out.split() == ["42", "True"]
+    out = world.run(
+        PROBES["import"] + "\nimport sys; print('runtime_shim._libraries' in sys.modules)"
+        "\nprint('library_error' in runtime_shim.stats())"
+    )
+    assert out.split() == ["42", "True", "False"]
     data = (world.function / "runtime_shim" / "index.json").read_bytes()
     assert data.count(b'"lambdapack.libs/') == 2
+
+
+@pytest.fixture(scope="module")
+def broken(images: Path, tmp_path_factory: pytest.TempPathFactory, lambdapack_cache: Path) -> Iterator[World]:
+    """A pack whose one bundled library needs another, which is nowhere."""
+    folder = tmp_path_factory.mktemp("broken")
+    (folder / "part").mkdir()
+    (folder / "part" / "libodd.so.1").write_bytes((images / "libodd.so.1").read_bytes())
+    made = bundled(package(folder / "tree", images, PYTHON), folder / "part")
+    trace = Trace(("oddlib/libtwice.so",), frozenset(), "traced", "import oddly")
+    with running_world(folder, interpreter.find(PYTHON), lambdapack_cache, (made, trace)) as running:
+        yield running
+
+
+@pytest.mark.parametrize("mode", ["stream", "disk"])
+def test_the_first_error_of_a_bundled_library_is_told(broken: World, mode: str) -> None:
+    """The import's own error names the symptom; the cause is in a line of the log before it, in ``stats()``
+    and in the line of the cold start; whoever needs no such library starts as ever."""
+    broken.forget()
+    out = broken.run(
+        "import runtime_shim\ntry:\n    import oddly\nexcept ImportError as error: print(error)\n"
+        "runtime_shim.ready()\nprint(runtime_shim.stats()['library_error'])\nimport oddlib",
+        LAMBDAPACK_MODE=mode,
+    )
+    told, symptom, line, said = out.splitlines()
+    assert "libodd.so.1: cannot open" in symptom
+    assert said.startswith("lambdapack.libs/libodd.so.1: libeven.so.2: cannot open shared object file")
+    assert json.loads(told) == {"lambdapack": "library", "library_error": said}
+    assert json.loads(line)["library_error"] == said
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=str)
