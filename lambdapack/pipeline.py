@@ -79,8 +79,13 @@ def build(
         LambdapackError: A stage failed; nothing of it is left in ``options.output``.
     """
     requirements = lock_stage.read_requirements(
-        options.requirements, options.files, extras=options.extras, groups=options.groups
+        *(options.requirements, options.files),
+        extras=options.extras,
+        groups=options.groups,
+        optional=bool(options.trace.assets),
     )
+    if requirements.nothing:
+        progress.note("no requirements: the function has its assets, and a pack without files")
     builder, reason = build_stage.choose(
         options.builder,
         options.target,

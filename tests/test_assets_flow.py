@@ -180,6 +180,27 @@ def test_verify_and_inspect_know_them(run_lambdapack: Run, tiny: Path) -> None:
     assert f"{path} is not sound" in run_lambdapack("verify", cwd=tiny, status=1).stderr
 
 
+def test_a_function_may_have_assets_alone(run_lambdapack: Run, tmp_path: Path) -> None:
+    """No requirement at all: it is built, planned, deployed and answers; its empty pack is never fetched."""
+    (tmp_path / "lambdapack.toml").write_text('[function]\nname = "alone"\n[assets]\nwords = "words.txt"\n')
+    (tmp_path / "words.txt").write_text("two words")
+    (tmp_path / "app.py").write_text(
+        "import runtime_shim\n"
+        "def handler(event, context):\n"
+        "    with open(runtime_shim.path('words')) as file:\n"
+        "        return [file.read(), runtime_shim.stats()['requests']]\n"
+    )
+    built = _json(run_lambdapack("build", "--json", cwd=tmp_path))
+    assert built["distributions"] == []
+    assert [one["name"] for one in built["assets"]] == ["words"]
+    assert _json(run_lambdapack("plan", "--json", cwd=tmp_path))["ok"]
+    run_lambdapack("deploy", cwd=tmp_path)
+    invoked = _json(run_lambdapack("invoke", "--json", cwd=tmp_path))
+    assert invoked["invocations"][0]["payload"] == ["two words", 0]
+    (tmp_path / "lambdapack.toml").write_text('[function]\nname = "alone"\n')
+    assert "no requirements were given" in run_lambdapack("build", cwd=tmp_path, status=2).stderr
+
+
 def test_status_and_destroy_know_them(run_lambdapack: Run, tiny: Path) -> None:
     """What is deployed says its assets; destroying the last function that has them removes their packs."""
     run_lambdapack("deploy", cwd=tiny)

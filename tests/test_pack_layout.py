@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import io
+import tarfile
 from pathlib import Path
 
 import packing
 import pytest
+import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lambdapack import pack
 from lambdapack.elf import Elf
 from lambdapack.errors import ConfigurationError
-from lambdapack.model import Tree
+from lambdapack.model import Distribution, Tree
 from lambdapack.pack import classes, linking
 from lambdapack.pack.layout import Band, Layout, arrange
 
@@ -182,10 +186,23 @@ def test_names_that_are_not_utf8_are_refused(tmp_path: Path) -> None:
         arrange(tree, packing.trace())
 
 
-def test_an_empty_tree_is_refused(tmp_path: Path) -> None:
-    """There is nothing to pack, and the message says where it looked."""
+def test_a_tree_that_lost_all_its_files_is_refused(tmp_path: Path) -> None:
+    """What was installed is not there any more; the message says where it looked."""
+    gone = Distribution("gone", "1", ("gone.py",), ("gone",))
     with pytest.raises(ConfigurationError, match="holds no files"):
-        arrange(Tree(tmp_path, packing.TARGET, ()), packing.trace())
+        arrange(Tree(tmp_path, packing.TARGET, (gone,)), packing.trace())
+
+
+def test_a_pack_of_nothing_is_sound_and_asks_for_nothing(tmp_path: Path) -> None:
+    """A function may have assets alone: its pack has no file, and no frame that a start would fetch."""
+    (tmp_path / "tree").mkdir()
+    tree = Tree(tmp_path / "tree", packing.TARGET, ())
+    made = pack.write(tree, packing.trace(), packing.LOCK, tmp_path / "pack")
+    assert pack.verify(made.path) == []
+    assert (made.index.paths, made.index.hot, made.index.eager) == ([], 0, 0)
+    stream = zstandard.ZstdDecompressor().decompress(made.path.read_bytes())
+    with tarfile.open(fileobj=io.BytesIO(stream)) as archive:
+        assert archive.getnames() == []
 
 
 def test_linker_looks_in_the_search_path_first() -> None:

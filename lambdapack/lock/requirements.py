@@ -58,6 +58,11 @@ class Requirements:
         return bool(self.locks) and not (self.lines or self.direct)
 
     @property
+    def nothing(self) -> bool:
+        """Whether nothing at all is asked for."""
+        return not (self.lines or self.direct or self.locks)
+
+    @property
     def shown(self) -> tuple[str, ...]:
         """What was asked for, for people: no password, and no folder of this machine."""
         named = [one.name or one.filename for one in self.direct]
@@ -224,6 +229,7 @@ def read_requirements(
     *,
     extras: Collection[str] = (),
     groups: Collection[str] = (),
+    optional: bool = False,
 ) -> Requirements:
     """Read requirement strings and files; what a file is, its name says.
 
@@ -232,9 +238,11 @@ def read_requirements(
         files: ``uv.lock``, ``poetry.lock``, ``Pipfile.lock``, ``pylock.toml``, ``pylock.*.toml``; any other
             ``.toml`` is a ``pyproject.toml``, anything else a requirements file.
         extras, groups: Wanted of those files that have such.
+        optional: Whether it is no mistake to ask for nothing.
 
     Raises:
-        ConfigurationError: Names every line that cannot be used, by file and line; or the key of a lock.
+        ConfigurationError: Names every line that cannot be used, by file and line; or the key of a lock. Or
+            nothing is asked for.
     """
     reader = _Reader(
         extras=frozenset(map(canonicalize_name, extras)), groups=frozenset(map(canonicalize_name, groups))
@@ -248,8 +256,8 @@ def read_requirements(
             reader.line(argument.strip(), _COMMAND_LINE, Path(), False)
     for path in files:
         reader.file(path, False, None)
-    _check(reader, bool(arguments or files))
-    return Requirements(
+    _check(reader)
+    found = Requirements(
         tuple(reader.lines),
         tuple(reader.names),
         tuple(reader.constraints),
@@ -263,6 +271,14 @@ def read_requirements(
         tuple(sorted(reader.formats["--no-binary"])),
         tuple(sorted(reader.formats["--only-binary"])),
     )
+    if found.nothing and not optional:
+        raise ConfigurationError(
+            "the requirement files ask for no package"
+            if arguments or files
+            else "no requirements were given",
+            hint="name packages (lambdapack build spacy) or a file (lambdapack build -r requirements.txt)",
+        )
+    return found
 
 
 def logical_lines(text: str) -> Iterator[tuple[int, str]]:
@@ -286,7 +302,7 @@ def logical_lines(text: str) -> Iterator[tuple[int, str]]:
         yield first, rest
 
 
-def _check(reader: _Reader, asked: bool) -> None:
+def _check(reader: _Reader) -> None:
     if reader.problems:
         count = len(reader.problems)
         listed = "".join(f"\n  {problem}" for problem in reader.problems)
@@ -299,11 +315,6 @@ def _check(reader: _Reader, asked: bool) -> None:
         if wanted - have:
             where = next(iter(reader.known[kind]), Path("the command line"))
             raise unknown(where, kind, wanted - have, sorted(have))
-    if not (reader.lines or reader.direct or reader.locks):
-        raise ConfigurationError(
-            "the requirement files ask for no package" if asked else "no requirements were given",
-            hint="name packages (lambdapack build spacy) or a file (lambdapack build -r requirements.txt)",
-        )
 
 
 def _split_option(words: list[str]) -> tuple[str, str | None]:

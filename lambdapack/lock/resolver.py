@@ -78,6 +78,8 @@ def resolve(
             f"{interpreter.version}",
             hint=f"choose another Python, or --python {interpreter.python}",
         )
+    if requirements.nothing:
+        return Lock(target, glibc or target.glibc, (), (), requirements.options)
     preparer = Preparer(
         *(target, interpreter, wheelwright),
         cache_dir=cache_dir,

@@ -120,8 +120,10 @@ def _columns(
         elif not (_is_strings(column) if key in strings else _is_ints(column)):
             yield f"{name}.{key} is not a list of {'strings' if key in strings else 'integers'}"
     lengths = {len(columns[key]) for key in keys if key != "executable" and hasattr(columns[key], "__len__")}
-    if len(lengths) != 1 or not max(lengths):
-        yield f"the columns of {name} are empty or of different lengths"
+    if len(lengths) != 1:
+        yield f"the columns of {name} are of different lengths"
+    elif name == "frames" and not max(lengths):
+        yield "there are no frames"
 
 
 def _scalars(document: Mapping[str, Any]) -> Iterator[str]:

@@ -78,8 +78,10 @@ def cut(spans: Sequence[Span], end: int) -> list[Frame]:
     Args:
         spans: The files, consecutive from 0, band after band.
         end: Length of the stream; what follows the last span (the end-of-archive blocks) joins the last
-            frame.
+            frame. Without any span it is a frame of its own, which nobody ever asks for.
     """
+    if not spans:
+        return [Frame(0, end, Band.LAZY_SOURCE)]
     frames: list[Frame] = []
     for band, group in groupby(spans, key=lambda span: span.band):
         frames += [Frame(start, stop, band) for start, stop in _cut_band(list(group), band)]

@@ -84,12 +84,14 @@ class Layout:
 def arrange(tree: Tree, trace: Trace) -> Layout:
     """Order the files of ``tree`` by first use, as the pack's format wants them.
 
+    One without distributions may be empty: a function may have assets alone.
+
     Raises:
-        ConfigurationError: The tree holds something that is neither a regular file nor a folder, or a
-            name that a pack cannot carry.
+        ConfigurationError: Distributions were installed and nothing is left of them; or the tree holds
+            something that is neither a regular file nor a folder, or a name that a pack cannot carry.
     """
     found = _walk(tree.root)
-    if not found:
+    if not found and tree.distributions:
         raise ConfigurationError(f"{tree.root} holds no files: there is nothing to pack")
     classified = classify(tree.root, tree.target, found, trace.native)
     hot = _hot_order(tree, trace, classified)

@@ -53,7 +53,7 @@ class Stream:
             ToolError: A file cannot be read, or has another size now.
         """
         data = bytearray(end - start)
-        number = bisect_right(self.starts, start) - 1
+        number = max(bisect_right(self.starts, start) - 1, 0)
         while number < len(self.starts) and self.starts[number] < end:
             self._place(data, start, end, number)
             number += 1
