@@ -15,6 +15,7 @@ from typing import Any
 
 from lambdapack.errors import ConfigurationError
 from lambdapack.model import Dropped, ImportCheck, Lacking, SlimReport, SystemLibrary
+from lambdapack.progress import Message
 
 __all__ = ["FILE_NAME", "VERSION", "BuildReport", "BuiltDistribution", "PackFacts", "read", "write"]
 
@@ -91,6 +92,7 @@ class BuildReport:
         lacking: Shared libraries that its files ask for and that nobody has.
         reuse: What the build cache gave: ``distributions``, ``frames`` and so on -> how many came from it
             (``reused``) of how many (``all``).
+        messages: What the user was told of what is in the pack; of the lock, the cached lock says it.
     """
 
     tool: str
@@ -111,6 +113,7 @@ class BuildReport:
     libraries: tuple[SystemLibrary, ...] = ()
     lacking: tuple[Lacking, ...] = ()
     reuse: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    messages: tuple[Message, ...] = ()
 
 
 def to_json(report: BuildReport) -> dict[str, Any]:
@@ -185,5 +188,6 @@ def _parse(document: Mapping[str, Any]) -> BuildReport:
             "lacking": tuple(
                 Lacking(**{**one, "needed_by": tuple(one["needed_by"])}) for one in fields.get("lacking", ())
             ),
+            "messages": tuple((str(kind), str(text)) for kind, text in fields.get("messages", ())),
         }
     )

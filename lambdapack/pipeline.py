@@ -23,7 +23,7 @@ from lambdapack.buildreport import BuildReport, BuiltDistribution, PackFacts
 from lambdapack.installing import install
 from lambdapack.interpreter import Interpreter
 from lambdapack.model import Lock, SlimReport, Tree
-from lambdapack.progress import QUIET, Progress
+from lambdapack.progress import QUIET, Progress, Remembering, say
 from lambdapack.resolving import Resolving
 from lambdapack.slimming import Runner, slim
 from runtime_shim._index import ARENA
@@ -96,7 +96,8 @@ def build(
     progress.note(f"builder: {builder.name} ({reason})")
     store = buildcache.open_store(cache_dir, progress, enabled=reuse.cache)
     locks = buildcache.Locks(store)
-    resolving = Resolving(options, requirements, locks, refresh=not reuse.lock)
+    downloads = lock_stage.Downloads(cache_dir, requirements.options, progress)
+    resolving = Resolving(options, requirements, locks, downloads, refresh=not reuse.lock)
     identity, python = builder.identify(options.target, progress=progress)
     python = python or locks.interpreter(identity)
     with store.in_use():
@@ -152,6 +153,7 @@ class Task:
         output, inputs = self._options.output, digest(self._options, lock, python, identity)
         report = sound(output, inputs)
         if report is not None:
+            say(report.messages, progress)
             progress.note(f"nothing changed since the last build in {output}: reused")
             return Built(report, output, reused=True, source="output")
         with workspace(output) as work:
@@ -163,6 +165,7 @@ class Task:
             said = {**report.builder, **self._builder}
             report = replace(report, requirements=self._lines, builder=said)
             publish(copied, report, output)
+        say(report.messages, progress)
         progress.note("nothing changed since an earlier build: taken from the cache")
         return Built(report, output, reused=True, source="cache")
 
@@ -178,6 +181,7 @@ class Task:
         """Build it, with what the cache has of its parts."""
         options, store, clock = self._options, self._store, clock or _Clock()
         inputs = digest(options, lock, workshop.interpreter, workshop.identity)
+        progress = Remembering(progress)
         with workspace(options.output) as work:
             with clock.stage("install"):
                 tree, reused = install(lock, work / "tree", workshop, store, jobs=jobs, progress=progress)
@@ -222,6 +226,7 @@ class Task:
                 pack=_facts(made),
                 seconds=clock.seconds,
                 reuse=_reuse(reused, len(lock.pins), store),
+                messages=tuple(progress.said),
             )
             files = (made.path, made.index_path, buildreport.write(report, work / "pack"))
             self._builds.keep(inputs, files)

@@ -6,11 +6,14 @@ users pass none.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
-__all__ = ["QUIET", "Advance", "Progress", "Quiet"]
+__all__ = ["QUIET", "Advance", "Message", "Progress", "Quiet", "Remembering", "say"]
+
+Message = tuple[str, str]
+"""``note`` or ``warning``, and what is said."""
 
 
 class Advance(Protocol):
@@ -55,6 +58,38 @@ class Quiet:
 
     def warn(self, message: str) -> None:
         """Say nothing."""
+
+
+class Remembering:
+    """Passes everything on to another ``Progress``.
+
+    Attributes:
+        said: What was told the user, in order.
+    """
+
+    def __init__(self, progress: Progress) -> None:
+        self.said: list[Message] = []
+        self._progress = progress
+
+    def step(self, name: str, *, total: int | None = None, unit: str = "") -> AbstractContextManager[Advance]:
+        """Begin a step."""
+        return self._progress.step(name, total=total, unit=unit)
+
+    def note(self, message: str) -> None:
+        """Say and remember it."""
+        self.said.append(("note", message))
+        self._progress.note(message)
+
+    def warn(self, message: str) -> None:
+        """Say and remember it."""
+        self.said.append(("warning", message))
+        self._progress.warn(message)
+
+
+def say(messages: Iterable[Message], progress: Progress) -> None:
+    """Say again what was said before."""
+    for kind, message in messages:
+        (progress.warn if kind == "warning" else progress.note)(message)
 
 
 QUIET = Quiet()

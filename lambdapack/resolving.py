@@ -5,8 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 import sys
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from packaging.requirements import Requirement
@@ -20,7 +19,7 @@ from lambdapack.interpreter import Interpreter
 from lambdapack.lock import Requirements
 from lambdapack.memo import key_of
 from lambdapack.model import Lock
-from lambdapack.progress import Advance, Progress
+from lambdapack.progress import Message, Progress, Remembering, say
 from lambdapack.report.units import ago
 
 __all__ = ["Resolving"]
@@ -33,13 +32,21 @@ class Resolving:
         options: The build's.
         requirements: What was read of them.
         locks: Earlier answers.
-        refresh: Whether those do not count.
+        downloads: Fetches what requirements name by its address.
+        refresh: Whether earlier answers do not count.
     """
 
     def __init__(
-        self, options: BuildOptions, requirements: Requirements, locks: Locks, *, refresh: bool
+        self,
+        options: BuildOptions,
+        requirements: Requirements,
+        locks: Locks,
+        downloads: lock_stage.Downloads,
+        *,
+        refresh: bool,
     ) -> None:
         self._options = options
+        self._downloads = downloads
         self._requirements = requirements
         self._locks = locks
         self._refresh = refresh
@@ -51,40 +58,49 @@ class Resolving:
         key = None if self._refresh else self._key(python, identity)
         hashed, settled = _hashed(self._requirements), self._requirements.settled
         found = self._locks.find(key, hashed=hashed, settled=settled) if key else None
-        if found is None:
+        if found is None or not all(Path(page).is_file() for page in found.lock.sources[1::2]):
             return None
-        for warning in found.warnings:
-            progress.warn(warning)
+        say(found.said, progress)
         progress.note(f"lock: reused, resolved {ago(found.seconds)} ago (--refresh resolves anew)")
-        return dataclasses.replace(
-            found, lock=dataclasses.replace(found.lock, sources=self._requirements.options)
-        )
+        sources = (*self._requirements.options, *found.lock.sources)
+        return dataclasses.replace(found, lock=dataclasses.replace(found.lock, sources=sources))
 
     def resolve(self, workshop: build_stage.Workshop, *, cache_dir: Path, progress: Progress) -> Lock:
         """Ask the package index, and remember what it said."""
-        told = _Told(progress)
+        told = Remembering(progress)
+        python, identity = workshop.interpreter, workshop.identity
+        key = self._key(python, identity)
         lock = lock_stage.resolve(
             self._requirements,
             self._options.target,
-            workshop.interpreter,
+            python,
             glibc=self._options.glibc,
             exclude=self._options.exclude,
             runtime_provided=self._options.runtime_provided,
             cache_dir=cache_dir,
             place=workshop.place,
             wheelwright=workshop,
+            downloads=self._downloads,
             progress=told,
         )
-        key = self._key(workshop.interpreter, workshop.identity)
-        if key is not None and lock.sources == self._requirements.options:
-            self._locks.keep(key, lock, told.warnings)
+        # A source that somebody saved meanwhile may be in the lock or not.
+        if key is not None and key == self._key(python, identity):
+            self._keep(key, lock, told.said)
         return lock
+
+    def _keep(self, key: str, lock: Lock, said: Sequence[Message]) -> None:
+        own = self._requirements.options
+        pages = lock.sources[len(own) :]
+        # Behind the user's options come the pages of prepared wheels, which are in the cache.
+        if lock.sources[: len(own)] == own and set(pages[::2]) <= {"--find-links"}:
+            self._locks.keep(key, lock, said, local=pages)
 
     def _key(self, python: Interpreter, identity: Mapping[str, str]) -> str | None:
         wanted = self._requirements
         # Where a line came from is for messages alone.
+        direct = tuple(dataclasses.replace(one, origin="") for one in wanted.direct)
         asked = [
-            (one.name, repr(getattr(wanted, one.name)))
+            (one.name, repr(getattr(dataclasses.replace(wanted, direct=direct), one.name)))
             for one in dataclasses.fields(wanted)
             if not one.name.endswith("origins")
         ]
@@ -92,10 +108,11 @@ class Resolving:
             (*wanted.lines, *wanted.constraints, *wanted.options),
             (Path(sys.prefix), python.path.parent.parent),
         )
-        if about is None:
+        named = lock_stage.contents(wanted, self._options.target, python, self._downloads)
+        if about is None or named is None:
             return None
         return key_of(
-            *(tool_digest(), about, asked, _said(self._options)),
+            *(tool_digest(), about, asked, named, _said(self._options)),
             *(python.version, python.machine, dict(identity)),
         )
 
@@ -120,21 +137,3 @@ def _hashed(requirements: Requirements) -> frozenset[str]:
         if hashes and re.search(r"[^!<>~=]==\s*[^*\s;,]+\s*(;|$)", text):
             names.add(canonicalize_name(Requirement(text).name))
     return frozenset(names)
-
-
-class _Told:
-    """Passes everything on, and remembers the warnings."""
-
-    def __init__(self, progress: Progress) -> None:
-        self.warnings: list[str] = []
-        self._progress = progress
-
-    def step(self, name: str, *, total: int | None = None, unit: str = "") -> AbstractContextManager[Advance]:
-        return self._progress.step(name, total=total, unit=unit)
-
-    def note(self, message: str) -> None:
-        self._progress.note(message)
-
-    def warn(self, message: str) -> None:
-        self.warnings.append(message)
-        self._progress.warn(message)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from conftest import Run
 from test_cache_store import Heard, damage, files
+from test_lock_direct import package
 from wheelhouse import wheel
 
 from lambdapack import interpreter, toolchain
@@ -176,6 +177,51 @@ def test_a_new_wheel_in_a_folder_of_wheels_is_seen_at_once(builds: Build, wheels
     second, _ = builds("gamma")
     assert [one.version for one in first.report.distributions] == ["1"]
     assert [one.version for one in second.report.distributions] == ["5"]
+
+
+def test_local_packages_and_files_are_looked_at_each_time(
+    builds: Build, wheels: Path, tmp_path: Path
+) -> None:
+    """As long as they are what they were, the earlier lock and build are taken; one byte makes others."""
+    wheel(wheels, "helper", "1")
+    folder, file = package(tmp_path / "project"), wheel(tmp_path, "delta", "1", files=code("delta"))
+
+    def again() -> tuple[bool, bool, str]:
+        built, heard = builds(str(folder), str(file))
+        known = any("lock: reused" in note for note in heard.notes)
+        return known, built.source == "cache", built.report.pack.id
+
+    *news, first = again()
+    assert not any(news)
+    assert again() == (True, True, first)
+    (folder / "pure_thing.py").write_text("VALUE = 2\n")
+    *news, second = again()
+    assert not any(news)
+    wheel(tmp_path, "delta", "1", files=code("delta", 21))
+    *news, third = again()
+    assert not any(news)
+    assert len({first, second, third}) == 3
+    for page in (tmp_path / "cache" / "files").rglob("index.html"):
+        page.unlink()
+    # Without its wheels a lock cannot be installed.
+    assert again() == (False, True, third)
+
+
+def test_a_reused_build_says_again_what_it_said(builds: Build, wheels: Path) -> None:
+    """What was left out, what was restored and what was checked; from the cache, and in its own folder."""
+    late = b"import importlib\nimportlib.import_module('delta.tests.helper')\n"
+    parts = {"delta/__init__.py": b"", "delta/late/__init__.py": late, "delta/tests/helper.py": b""}
+    wheel(wheels, "delta", "1", files=parts)
+    asked = ("delta==1", "alpha==1")
+    first, heard = builds(*asked, exclude=("beta",))
+    about = [note for note in heard.notes if "left out" in note or "import as before" in note]
+    assert len(about) == 2
+    assert any("'tests' is not applied to delta" in warning for warning in heard.warnings)
+    for output, source in ((first.directory, "output"), (None, "cache")):
+        again, said = builds(*asked, exclude=("beta",), output=output)
+        assert again.source == source
+        assert [note for note in said.notes if note in about] == about
+        assert said.warnings == heard.warnings
 
 
 def test_refresh_resolves_anew_and_no_cache_leaves_no_trace(builds: Build, tmp_path: Path) -> None:

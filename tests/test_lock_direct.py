@@ -19,8 +19,9 @@ from wheelhouse import wheel
 from lambdapack import toolchain
 from lambdapack.build import LocalBuilder
 from lambdapack.errors import ConfigurationError, LambdapackError
-from lambdapack.lock import read_requirements, resolve, source_tree
+from lambdapack.lock import Downloads, direct, read_requirements, resolve, source_tree
 from lambdapack.model import Lock
+from lambdapack.progress import QUIET
 
 # A build backend of its own: nothing has to be fetched to build with it.
 BACKEND = """
@@ -195,6 +196,8 @@ class Files:
 
     def __init__(self, folder: Path, user: str) -> None:
         self.asked: list[str] = []
+        self.answered: list[int] = []
+        self.tagged = True
         expected = "Basic " + base64.b64encode(user.encode()).decode()
         files = self
 
@@ -204,7 +207,13 @@ class Files:
                 allowed = self.headers.get("Authorization") == expected
                 path = folder / self.path.rpartition("/")[2]
                 status = 401 if not allowed else 200 if path.is_file() else 404
+                etag = f'"{hashlib.md5(path.read_bytes()).hexdigest()}"' if status == 200 else ""
+                if etag and self.headers.get("If-None-Match") == etag:
+                    status = 304
+                files.answered.append(status)
                 self.send_response(status)
+                if etag and files.tagged:
+                    self.send_header("ETag", etag)
                 if status == 401:
                     self.send_header("WWW-Authenticate", 'Basic realm="files"')
                 data = path.read_bytes() if status == 200 else b""
@@ -245,6 +254,28 @@ def test_an_address_is_fetched_with_its_credentials_and_shows_none(
     count = len(files.asked)
     assert shop.lock(f"top @ {address}#{sha256(path).replace(':', '=')}") == lock
     assert len(files.asked) == count
+
+
+def test_an_address_without_a_hash_is_asked_each_time(shop: Shop, files: Files, tmp_path: Path) -> None:
+    """What is fetched again is only what changed there, as far as the server can tell; a build asks once."""
+    served = wheel(tmp_path / "served", "top", "1")
+    address = f"http://someone:t0ken@{files.address}/f/{served.name}"
+
+    def fetched() -> Path:
+        downloads = Downloads(shop.cache, (), QUIET)
+        wanted = direct.parse(address, (), tmp_path, "here")
+        assert downloads.file(wanted) == downloads.file(wanted)
+        assert downloads.file(wanted).read_bytes() == served.read_bytes()
+        return downloads.file(wanted)
+
+    assert fetched() == fetched()
+    wheel(tmp_path / "served", "top", "1", files={"top.py": b"VALUE = 2\n"})
+    fetched().write_bytes(b"damaged")
+    fetched()
+    files.tagged = False
+    wheel(tmp_path / "served", "top", "1", files={"top.py": b"VALUE = 3\n"})
+    assert fetched() == fetched()
+    assert [status for status in files.answered if status != 401] == [200, 304, 200, 200, 200, 200]
 
 
 def test_an_address_that_fails_shows_no_password(shop: Shop, files: Files) -> None:

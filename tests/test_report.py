@@ -51,6 +51,7 @@ def _report(**changes: Any) -> BuildReport:
             400_000, 1_100_000, 10, 4, 2, 200_000, 3, 300_000, 100, 900, "",
         ),
         seconds={"lock": 1.5},
+        messages=(("note", "one module imports"), ("warning", "thing/x.so lacks libc.so.5")),
     )  # fmt: skip
     return replace(report, **changes)
 

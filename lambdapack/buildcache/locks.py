@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from lambdapack.buildcache.store import Store
 from lambdapack.interpreter import Interpreter
 from lambdapack.memo import key_of
 from lambdapack.model import Lock
+from lambdapack.progress import Message
 
 __all__ = ["FRESH_SECONDS", "Locks", "Resolved"]
 
@@ -27,21 +28,21 @@ class Resolved:
     """A lock of the cache.
 
     Attributes:
-        lock: It, without ``sources``: those may hold credentials and are not kept.
+        lock: It, with those ``sources`` alone that are local: others may hold credentials and are not kept.
         seconds: How long ago it was resolved.
-        warnings: What was said then.
+        said: What the user was told then.
     """
 
     lock: Lock
     seconds: float
-    warnings: tuple[str, ...]
+    said: tuple[Message, ...]
 
 
 @dataclass(frozen=True)
 class _Kept:
     resolved: float
     lock: Lock
-    warnings: tuple[str, ...]
+    said: tuple[Message, ...]
 
 
 _KEPT = TypeAdapter(_Kept)
@@ -77,11 +78,11 @@ class Locks:
         settled = settled or all(pin.name in hashed for pin in kept.lock.pins)
         if not settled and not 0 <= seconds < FRESH_SECONDS:
             return None
-        return Resolved(kept.lock, max(seconds, 0.0), kept.warnings)
+        return Resolved(kept.lock, max(seconds, 0.0), kept.said)
 
-    def keep(self, key: str, lock: Lock, warnings: Collection[str] = ()) -> None:
-        """Keep an answer."""
-        kept = _Kept(time.time(), replace(lock, sources=()), tuple(warnings))
+    def keep(self, key: str, lock: Lock, said: Iterable[Message] = (), *, local: Sequence[str] = ()) -> None:
+        """Keep an answer, and of its sources the ``local`` ones."""
+        kept = _Kept(time.time(), replace(lock, sources=tuple(local)), tuple(said))
         self._store.put(_KIND, key, _KEPT.dump_json(kept))
 
     def interpreter(self, image: Mapping[str, str]) -> Interpreter | None:

@@ -2,8 +2,9 @@
 
     python -I fetch_worker.py < REQUEST
 
-REQUEST is a JSON object: ``url``, ``path`` (where to write), ``options`` (pip's, on indexes). Prints one JSON
-object: ``{"sha256"}``, or ``{"error", "network"}``. Uses what pip-tools uses of pip, by the same names.
+REQUEST is a JSON object: ``url``, ``path`` (where to write), ``options`` (pip's, on indexes), ``etag`` (of
+the file that is there already, or nothing). Prints one JSON object: ``{"sha256", "etag"}``,
+``{"unchanged"}``, or ``{"error", "network"}``. Uses what pip-tools uses of pip, by the same names.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ def main() -> None:
 
     request = json.load(sys.stdin)
     try:
-        answer: dict[str, Any] = {"sha256": fetch(request)}
+        answer = fetch(request)
     except HTTPError as error:
         status = error.response.status_code
         answer = {"error": "the server answered {}".format(status), "network": status >= 500}
@@ -30,21 +31,29 @@ def main() -> None:
     print(json.dumps(answer))
 
 
-def fetch(request: dict[str, Any]) -> str:
-    """Write the file and return its SHA-256."""
+def fetch(request: dict[str, Any]) -> dict[str, Any]:
+    """Write the file, unless it is what it was; the answer."""
     from pip._internal.commands import create_command
 
     command = create_command("download")
     options, _ = command.parse_args([*request["options"], "nothing"])
     digest = hashlib.sha256()
+    # Without max-age, pip's own cache may answer for a server that nobody asked.
+    headers = {"Accept-Encoding": "identity", "Cache-Control": "max-age=0"}
+    if request["etag"]:
+        headers["If-None-Match"] = request["etag"]
     with command._build_session(options) as session:
-        response = session.get(request["url"], headers={"Accept-Encoding": "identity"}, stream=True)
+        response = session.get(request["url"], headers=headers, stream=True)
         response.raise_for_status()
+        if response.status_code == 304:
+            return {"unchanged": True}
+        etag = response.headers.get("ETag", "")
         with open(request["path"], "wb") as file:
             for chunk in response.iter_content(1 << 18):
                 digest.update(chunk)
                 file.write(chunk)
-    return digest.hexdigest()
+    # A weak one stays where bytes change.
+    return {"sha256": digest.hexdigest(), "etag": "" if etag.startswith("W/") else etag}
 
 
 if __name__ == "__main__":

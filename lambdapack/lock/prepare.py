@@ -5,10 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import subprocess
-import sys
 import tempfile
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -16,11 +13,12 @@ from urllib.parse import quote
 
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
-from lambdapack import atomic, pip, wheel_tags
-from lambdapack.errors import ConfigurationError
+from lambdapack import atomic, wheel_tags
+from lambdapack.errors import ConfigurationError, ToolError
 from lambdapack.interpreter import Interpreter
 from lambdapack.lock import source_tree, wheel_file
-from lambdapack.lock.direct import Direct, shown
+from lambdapack.lock.direct import Direct
+from lambdapack.lock.downloads import Downloads
 from lambdapack.lockdriver import Wheelwright
 from lambdapack.progress import Progress
 from lambdapack.target import Target
@@ -28,7 +26,6 @@ from lambdapack.target import Target
 __all__ = ["Prepared", "Preparer"]
 
 _ARCHIVES = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".zip")
-_WORKER = Path(__file__).with_name("fetch_worker.py")
 _NEWEST_GLIBC = (2, 34)
 _PAGE = "index.html"
 # Changed when the same source would give another wheel.
@@ -69,7 +66,7 @@ class Preparer:
         interpreter: The target's Python.
         wheelwright: Builds wheels; ``None`` where nothing can be built.
         cache_dir: Where files are kept, by their hash.
-        options: pip's, on indexes: an address there may have the credentials.
+        downloads: Fetches what is at an address.
         progress: Told what is done.
     """
 
@@ -80,14 +77,14 @@ class Preparer:
         wheelwright: Wheelwright | None,
         *,
         cache_dir: Path,
-        options: Sequence[str],
+        downloads: Downloads,
         progress: Progress,
     ) -> None:
         self._target = target
         self._interpreter = interpreter
         self._wheelwright = wheelwright
         self._cache = cache_dir
-        self._options = [one for one in options if one not in ("--pre", "--prefer-binary")]
+        self._downloads = downloads
         self._progress = progress
 
     def prepare(self, direct: Direct) -> Prepared:
@@ -99,7 +96,7 @@ class Preparer:
         """
         path = direct.path
         if path is None:
-            return self._file(direct, self._fetched(direct))
+            return self._file(direct, self._downloads.file(direct))
         if path.is_dir():
             return self._folder(direct, path)
         if not path.is_file():
@@ -146,6 +143,10 @@ class Preparer:
                 work = Path(tempfile.mkdtemp(prefix=".part-", dir=kept.parent))
             try:
                 self._build(direct, source, work)
+                if source.is_dir() and source_tree.digest(source) != digest:
+                    raise ToolError(
+                        f"{direct.origin}: {source} changed while it was built", hint="run the build again"
+                    )
                 _publish(work / "wheel", kept)
             finally:
                 shutil.rmtree(work, ignore_errors=True)
@@ -192,46 +193,6 @@ class Preparer:
                 page = f"<!DOCTYPE html><html><body>{link}</body></html>\n"
                 atomic.write_bytes(folder / _PAGE, page.encode())
         return Prepared(direct, name, str(version), filename, f"sha256:{digest}", folder / _PAGE)
-
-    def _fetched(self, direct: Direct) -> Path:
-        """The file at an address; one whose hash is known is fetched once."""
-        for one in direct.hashes:
-            there = self._cache / "downloads" / one.partition(":")[2]
-            if there.is_file():
-                return there
-        folder = self._cache / "downloads"
-        with atomic.explained(folder):
-            folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(prefix=".part-", dir=folder) as work:
-                part = Path(work, "file")
-                with self._progress.step(f"fetch {direct.filename}"):
-                    digest = self._download(direct, part)
-                final = folder / digest
-                part.replace(final)
-        return final
-
-    def _download(self, direct: Direct, path: Path) -> str:
-        doing = f"fetching {shown(direct.location.partition('?')[0])}"
-        request = {"url": direct.location, "path": str(path), "options": self._options}
-        done = subprocess.run(
-            [sys.executable, "-I", str(_WORKER)],
-            input=json.dumps(request).encode(),
-            capture_output=True,
-            env=pip.environment(),
-            check=False,
-        )
-        try:
-            answer: Mapping[str, str] = json.loads(done.stdout)
-        except ValueError:
-            text = shown(done.stderr.decode(errors="replace"))
-            raise pip.explain(text, doing=doing, status=done.returncode) from None
-        if "sha256" in answer:
-            return answer["sha256"]
-        if answer["network"]:
-            raise pip.network_error(doing, answer["error"])
-        raise ConfigurationError(
-            f"{direct.origin}: {doing} failed: {answer['error']}", hint="check the address"
-        )
 
 
 def _publish(folder: Path, final: Path) -> None:

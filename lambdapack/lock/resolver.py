@@ -12,6 +12,7 @@ from packaging.utils import canonicalize_name
 from lambdapack import toolchain, wheel_tags
 from lambdapack.errors import ConfigurationError, LambdapackError, ToolError
 from lambdapack.interpreter import Interpreter
+from lambdapack.lock.downloads import Downloads
 from lambdapack.lock.environment import environment
 from lambdapack.lock.explain import cuda_error, explain, only_sdists
 from lambdapack.lock.left_out import Choice, choice
@@ -48,6 +49,7 @@ def resolve(
     cache_dir: Path,
     place: Place | None = None,
     wheelwright: Wheelwright | None = None,
+    downloads: Downloads | None = None,
     progress: Progress = QUIET,
 ) -> Lock:
     """Pin and hash everything that ``requirements`` need on ``target``.
@@ -66,6 +68,7 @@ def resolve(
         cache_dir: Where pip-tools, and files that are named themselves, are kept.
         place: Where the target's Python is, if not here: ``interpreter`` then says which it is.
         wheelwright: Builds local packages; ``None`` where none can be built.
+        downloads: What was fetched already.
         progress: Told what is looked up, and of every choice made for the user.
 
     Raises:
@@ -83,7 +86,7 @@ def resolve(
     preparer = Preparer(
         *(target, interpreter, wheelwright),
         cache_dir=cache_dir,
-        options=requirements.options,
+        downloads=downloads or Downloads(cache_dir, requirements.options, progress),
         progress=progress,
     )
     asked = Asked(environment(target, interpreter), requirements.extras, requirements.groups)
