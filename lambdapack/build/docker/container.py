@@ -135,24 +135,27 @@ class Container:
             The files, in the archive's order. A name that leads elsewhere is refused.
         """
         found = []
-        with TemporaryFile() as file:
-            with self._explained(doing):
-                chunks, _ = self._client.api.get_archive(self.id, path)
-                for chunk in chunks:
-                    file.write(chunk)
-            file.seek(0)
-            with tarfile.open(fileobj=file) as archive:
-                for member in archive:
-                    inside = PurePosixPath(*PurePosixPath(member.name).parts[1:])
-                    if not member.isreg() or not wanted(member.name):
-                        continue
-                    if inside.is_absolute() or ".." in inside.parts or not inside.parts:
-                        raise ToolError(f"{doing} failed: the container answered with {member.name!r}")
-                    found.append(_unpack(archive, member, destination / inside))
+        with self._archive(path, doing) as archive:
+            for member in archive:
+                inside = PurePosixPath(*PurePosixPath(member.name).parts[1:])
+                if not member.isreg() or not wanted(member.name):
+                    continue
+                if inside.is_absolute() or ".." in inside.parts or not inside.parts:
+                    raise ToolError(f"{doing} failed: the container answered with {member.name!r}")
+                found.append(_unpack(archive, member, destination / inside))
         return found
 
     def read(self, path: str, destination: Path, *, doing: str) -> None:
         """Copy the container's regular file ``path`` to the file ``destination``."""
+        with self._archive(path, doing) as archive:
+            member = archive.next()
+            if member is None or not member.isreg():
+                raise ToolError(f"{doing} failed: {path} is not a regular file of the image")
+            _unpack(archive, member, destination)
+
+    @contextmanager
+    def _archive(self, path: str, doing: str) -> Iterator[tarfile.TarFile]:
+        """What the engine answers when it is asked for the container's ``path``."""
         with TemporaryFile() as file:
             with self._explained(doing):
                 chunks, _ = self._client.api.get_archive(self.id, path)
@@ -160,10 +163,7 @@ class Container:
                     file.write(chunk)
             file.seek(0)
             with tarfile.open(fileobj=file) as archive:
-                member = archive.next()
-                if member is None or not member.isreg():
-                    raise ToolError(f"{doing} failed: {path} is not a regular file of the image")
-                _unpack(archive, member, destination)
+                yield archive
 
     @contextmanager
     def _explained(self, doing: str) -> Iterator[None]:
