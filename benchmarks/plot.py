@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks import drawing
 from benchmarks.results import Case, Line
 from benchmarks.show import title
 
@@ -19,13 +20,9 @@ def plot(lines: Sequence[Line], path: Path) -> bool:
     Returns:
         Whether there is a picture: matplotlib is an extra.
     """
-    try:
-        import matplotlib as mpl  # noqa: PLC0415 - the extra "bench"
-    except ModuleNotFoundError:
+    pyplot = drawing.pyplot()
+    if pyplot is None:
         return False
-    mpl.use("Agg")
-    from matplotlib import pyplot  # noqa: PLC0415
-
     cases = list(dict.fromkeys(line.case for line in lines))
     rows = [[line for line in lines if line.case == case] for case in cases]
     figure, axes = pyplot.subplots(

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmarks import drawing
 from benchmarks.waterfall.account import Account
 from benchmarks.waterfall.record import Mark, Recording
 
@@ -33,14 +34,10 @@ def draw(found: Account, recording: Recording, title: str, path: Path) -> bool:
     Returns:
         Whether there is a picture: matplotlib is an extra.
     """
-    try:
-        import matplotlib as mpl  # noqa: PLC0415 - the extra "bench"
-    except ModuleNotFoundError:
+    pyplot = drawing.pyplot()
+    if pyplot is None:
         return False
-    mpl.use("Agg")
-    mpl.rcParams.update({"svg.hashsalt": "waterfall", "font.size": 9, "text.color": _INK})
-    from matplotlib import pyplot  # noqa: PLC0415
-
+    pyplot.rcParams.update({"svg.hashsalt": "waterfall", "font.size": 9, "text.color": _INK})
     rates = bandwidth(recording.link, recording.started)
     figure, (link, fetch, process) = pyplot.subplots(
         3, sharex=True, figsize=(13, 7.4), height_ratios=[1.0, 2.2, 4.4], layout="constrained"
