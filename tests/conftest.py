@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+from command_line import Run
 
 from lambdapack.config import FILE_NAME
 
 ROOT = Path(__file__).parent.parent
-Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture(scope="session")
@@ -64,3 +65,9 @@ def project(tmp_path: Path) -> Callable[[str], Path]:
         return folder
 
     return write
+
+
+@pytest.fixture
+def tiny(built: Path, tmp_path: Path) -> Path:
+    """A copy, to change, of the project that the test file's own ``built`` made."""
+    return Path(shutil.copytree(built, tmp_path / "tiny"))

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
-import subprocess
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
-
-Run = Callable[..., "subprocess.CompletedProcess[str]"]
+from command_line import Run, shown
 
 CONFIGURATION = """\
 [build]
@@ -64,16 +61,6 @@ def built(run_lambdapack: Run, tmp_path_factory: pytest.TempPathFactory) -> Path
     return folder
 
 
-@pytest.fixture
-def tiny(built: Path, tmp_path: Path) -> Path:
-    """A copy of the built project to change."""
-    return Path(shutil.copytree(built, tmp_path / "tiny"))
-
-
-def _json(done: subprocess.CompletedProcess[str]) -> Any:
-    return json.loads(done.stdout)
-
-
 def _built(folder: Path) -> dict[str, dict[str, Any]]:
     document = json.loads((folder / ".lambdapack/build/assets.json").read_text())
     return {one["name"]: one for one in document["assets"]}
@@ -82,7 +69,7 @@ def _built(folder: Path) -> dict[str, dict[str, Any]]:
 def test_the_local_cloud_serves_a_file_and_a_folder(run_lambdapack: Run, tiny: Path) -> None:
     """Build, deploy, invoke: what path() gives is the asset, below the shim's root; warm it costs nothing."""
     run_lambdapack("deploy", cwd=tiny)
-    document = _json(run_lambdapack("invoke", "--count", "2", "--json", "--payload", '{"late": 1}', cwd=tiny))
+    document = shown(run_lambdapack("invoke", "--count", "2", "--json", "--payload", '{"late": 1}', cwd=tiny))
     cold, warm = (one["payload"] for one in document["invocations"])
     assert cold == warm
     assert cold["files"] == ["weights.bin"]
@@ -107,7 +94,7 @@ def test_changed_code_changes_no_asset(run_lambdapack: Run, tiny: Path) -> None:
         for path in (tiny / ".lambdapack/local/s3").rglob("*.tar.zst")
         if path.name.removesuffix(".tar.zst") in names
     }.items() <= objects.items()
-    assert _json(run_lambdapack("invoke", "--json", cwd=tiny))["invocations"][0]["payload"]["six"] == "1.17.0"
+    assert shown(run_lambdapack("invoke", "--json", cwd=tiny))["invocations"][0]["payload"]["six"] == "1.17.0"
 
 
 def test_the_zip_has_the_indexes_and_not_the_files(run_lambdapack: Run, tiny: Path) -> None:
@@ -148,7 +135,7 @@ def test_a_missing_asset_is_a_mistake_of_the_configuration(run_lambdapack: Run, 
 
 def test_plan_counts_the_assets(run_lambdapack: Run, tiny: Path) -> None:
     """Their bytes are in /tmp, on the link, in memory and in the budget; a broken one is status 1."""
-    document = _json(run_lambdapack("plan", "--json", cwd=tiny))
+    document = shown(run_lambdapack("plan", "--json", cwd=tiny))
     checks = {check["name"]: check for check in document["checks"]}
     assert checks["tmp"]["measured"] > len(MODEL)
     assert len(MODEL) < checks["memory.assets"]["measured"] < len(MODEL) + 20_000
@@ -164,12 +151,12 @@ def test_plan_counts_the_assets(run_lambdapack: Run, tiny: Path) -> None:
 
 def test_verify_and_inspect_know_them(run_lambdapack: Run, tiny: Path) -> None:
     """A damaged asset is status 1; each is listed with its pack."""
-    found = _json(run_lambdapack("verify", "--json", cwd=tiny))
+    found = shown(run_lambdapack("verify", "--json", cwd=tiny))
     assert [(one["asset"], one["sound"]) for one in found["assets"]] == [
         ("words", True), ("model", True), ("late", True),
     ]  # fmt: skip
-    shown = _json(run_lambdapack("inspect", "--json", cwd=tiny))
-    assert {one["name"]: one["id"] for one in shown["assets"]} == {
+    listed = shown(run_lambdapack("inspect", "--json", cwd=tiny))
+    assert {one["name"]: one["id"] for one in listed["assets"]} == {
         name: one["id"] for name, one in _built(tiny).items()
     }
     assert "model" in run_lambdapack("inspect", cwd=tiny).stdout
@@ -190,12 +177,12 @@ def test_a_function_may_have_assets_alone(run_lambdapack: Run, tmp_path: Path) -
         "    with open(runtime_shim.path('words')) as file:\n"
         "        return [file.read(), runtime_shim.stats()['requests']]\n"
     )
-    built = _json(run_lambdapack("build", "--json", cwd=tmp_path))
+    built = shown(run_lambdapack("build", "--json", cwd=tmp_path))
     assert built["distributions"] == []
     assert [one["name"] for one in built["assets"]] == ["words"]
-    assert _json(run_lambdapack("plan", "--json", cwd=tmp_path))["ok"]
+    assert shown(run_lambdapack("plan", "--json", cwd=tmp_path))["ok"]
     run_lambdapack("deploy", cwd=tmp_path)
-    invoked = _json(run_lambdapack("invoke", "--json", cwd=tmp_path))
+    invoked = shown(run_lambdapack("invoke", "--json", cwd=tmp_path))
     assert invoked["invocations"][0]["payload"] == ["two words", 0]
     (tmp_path / "lambdapack.toml").write_text('[function]\nname = "alone"\n')
     assert "no requirements were given" in run_lambdapack("build", cwd=tmp_path, status=2).stderr
@@ -205,7 +192,7 @@ def test_status_and_destroy_know_them(run_lambdapack: Run, tiny: Path) -> None:
     """What is deployed says its assets; destroying the last function that has them removes their packs."""
     run_lambdapack("deploy", cwd=tiny)
     run_lambdapack("deploy", "second", cwd=tiny)
-    functions = _json(run_lambdapack("status", "--json", cwd=tiny))["functions"]
+    functions = shown(run_lambdapack("status", "--json", cwd=tiny))["functions"]
     assert [one["assets"]["model"]["id"] for one in functions] == [_built(tiny)["model"]["id"]] * 2
     assert "asset model " in run_lambdapack("status", cwd=tiny).stdout
     run_lambdapack("destroy", cwd=tiny)
@@ -266,16 +253,16 @@ def test_deploy_to_aws_uploads_each_asset_once(run_lambdapack: Run, tiny: Path, 
     to_aws = ("deploy", "--cloud", "aws", "--location", "s3://packs/prefix")
     said = run_lambdapack(*to_aws, "--dry-run", cwd=tiny, environment=environment).stdout
     assert "would upload the pack, the asset words, the asset model, the asset late to s3://packs" in said
-    done = _json(run_lambdapack(*to_aws, "--json", cwd=tiny, environment=environment))
+    done = shown(run_lambdapack(*to_aws, "--json", cwd=tiny, environment=environment))
     first = _puts(s3)
     assert set(first.values()) == {1}
     assert len(first) == 4
     (tiny / "app.py").write_text(APP + "\n# changed\n")
-    again = _json(run_lambdapack(*to_aws, "--json", cwd=tiny, environment=environment))
+    again = shown(run_lambdapack(*to_aws, "--json", cwd=tiny, environment=environment))
     assert again["function_version"] == "2"
     assert _puts(s3) == first
-    status = _json(run_lambdapack("status", "--cloud", "aws", "--json", cwd=tiny, environment=environment))
+    status = shown(run_lambdapack("status", "--cloud", "aws", "--json", cwd=tiny, environment=environment))
     assert [one["assets"] for one in status["versions"]] == [done["assets"]] * 2
     pushed = run_lambdapack("push", ".lambdapack/build", "s3://packs/prefix", "--json", cwd=tiny,
                             environment=environment)  # fmt: skip
-    assert [one["sent"] for one in _json(pushed)["assets"]] == [False] * 3
+    assert [one["sent"] for one in shown(pushed)["assets"]] == [False] * 3

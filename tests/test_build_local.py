@@ -9,13 +9,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from wheelhouse import elf, wheel
+from told import Told
+from wheelhouse import elf, only_place, wheel
 
 from lambdapack import build, interpreter, pip
 from lambdapack.build.records import read_tree
@@ -23,7 +23,6 @@ from lambdapack.elf import is_elf, read
 from lambdapack.errors import ConfigurationError, ToolError
 from lambdapack.lock import read_requirements, resolve
 from lambdapack.model import Lock, Pin
-from lambdapack.progress import QUIET, Advance
 from lambdapack.target import Target
 
 AMD = Target("3.11")
@@ -31,33 +30,10 @@ ARM = Target("3.11", "arm64")
 ABI = "cp311-cp311"
 
 
-class Told:
-    """A progress that remembers warnings."""
-
-    def __init__(self) -> None:
-        self.warnings: list[str] = []
-
-    def step(self, name: str, *, total: int | None = None, unit: str = "") -> AbstractContextManager[Advance]:
-        return QUIET.step(name, total=total, unit=unit)
-
-    def note(self, message: str) -> None:
-        return None
-
-    def warn(self, message: str) -> None:
-        self.warnings.append(message)
-
-
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder of wheels, the only place where pip looks."""
-    for name in [name for name in os.environ if name.startswith("PIP_")]:
-        monkeypatch.delenv(name)
-    wheels = tmp_path / "wheels"
-    wheels.mkdir()
-    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
-    monkeypatch.setenv("PIP_NO_INDEX", "1")
-    monkeypatch.setenv("PIP_FIND_LINKS", str(wheels))
-    return wheels
+    return only_place(tmp_path / "wheels", monkeypatch)
 
 
 def locked(*wheels: Path, target: Target = AMD, glibc: tuple[int, int] | None = None) -> Lock:

@@ -14,27 +14,17 @@ from typing import Any
 
 import pytest
 import zstandard
+from told import Told
 
 from lambdapack import elf, interpreter
 from lambdapack.deploy.bundle import Bundle, make_zip
 from lambdapack.errors import CheckError, ConfigurationError
 from lambdapack.model import Location
-from lambdapack.progress import Quiet
 from lambdapack.target import Target
 from runtime_shim._index import Index, encode
 
 HERE = Target("{}.{}".format(*sys.version_info[:2]))
 APP = "import runtime_shim\n\n\ndef handler(event, context):\n    return event\n"
-
-
-class Recorder(Quiet):
-    """A progress that keeps what it was told."""
-
-    def __init__(self) -> None:
-        self.warnings: list[str] = []
-
-    def warn(self, message: str) -> None:
-        self.warnings.append(message)
 
 
 @pytest.fixture(scope="session")
@@ -316,7 +306,7 @@ def test_importing_the_pack_before_the_shim_is_warned_of(
 ) -> None:
     """The pack is there once runtime_shim was imported: what comes before would fail in Lambda."""
     index, pack_id = write_index(tmp_path)
-    told = Recorder()
+    told = Told()
     bundle(write(tmp_path / "source", files), cache, pack=index, pack_id=pack_id, progress=told)
     assert len(told.warnings) == 1
     assert words in told.warnings[0]
@@ -341,7 +331,7 @@ def test_importing_the_pack_before_the_shim_is_warned_of(
 def test_the_shim_first_is_not_warned_of(tmp_path: Path, cache: Path, files: dict[str, str]) -> None:
     """The shim may come in through another module of the handler's folder; functions run later."""
     index, pack_id = write_index(tmp_path)
-    told = Recorder()
+    told = Told()
     bundle(write(tmp_path / "source", files), cache, pack=index, pack_id=pack_id, progress=told)
     assert told.warnings == []
 
@@ -350,7 +340,7 @@ def test_a_module_that_the_pack_has_too_is_warned_of(source: Path, cache: Path, 
     """Two copies of a package: the handler's folder comes first on sys.path."""
     write(source, {"six.py": ""})
     index, pack_id = write_index(tmp_path)
-    told = Recorder()
+    told = Told()
     bundle(source, cache, pack=index, pack_id=pack_id, progress=told)
     assert told.warnings == ["six is both in the handler's folder and in the pack: the handler's folder wins"]
 
@@ -406,7 +396,7 @@ def test_more_than_lambda_takes_is_refused(
 def test_over_the_direct_upload_is_said(source: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A zip over 50 MiB works, through S3."""
     monkeypatch.setattr("lambdapack.limits.ZIP_DIRECT_UPLOAD", 1000)
-    told = Recorder()
+    told = Told()
     bundle(source, cache, progress=told)
     assert "goes through S3" in told.warnings[0]
 

@@ -10,9 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import Run
-from test_cache_store import Heard, damage, files
+from command_line import Run
+from test_cache_store import damage, files
 from test_lock_direct import package
+from told import Told
 from wheelhouse import wheel
 
 from lambdapack import interpreter, toolchain
@@ -23,7 +24,7 @@ from lambdapack.target import Target
 
 PYTHON = ".".join(map(str, sys.version_info[:2]))
 DEFAULT = Reuse()
-Build = Callable[..., tuple[Built, Heard]]
+Build = Callable[..., tuple[Built, Told]]
 
 
 def code(name: str, size: int = 20) -> dict[str, bytes]:
@@ -62,8 +63,8 @@ def builds(wheels: Path, tmp_path: Path, lambdapack_cache: Path) -> Build:
         reuse: Reuse = DEFAULT,
         output: Path | None = None,
         **options: object,
-    ) -> tuple[Built, Heard]:
-        number, heard = next(count), Heard()
+    ) -> tuple[Built, Told]:
+        number, heard = next(count), Told()
         folder = tmp_path / cache
         folder.mkdir(exist_ok=True)
         if not (folder / "tools").exists():

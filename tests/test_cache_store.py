@@ -10,38 +10,20 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from told import Told
 
 from lambdapack.buildcache import Builds, Locks, Store, Trees, prune, surroundings, survey
 from lambdapack.buildcache.locks import FRESH_SECONDS
 from lambdapack.memo import key_of
 from lambdapack.model import Distribution, Lock, Pin, Tree
-from lambdapack.progress import QUIET, Advance
 from lambdapack.target import Target
 
 TARGET = Target("3.11", "x86_64")
-
-
-class Heard:
-    """A progress that remembers what was said."""
-
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-        self.warnings: list[str] = []
-
-    def step(self, name: str, *, total: int | None = None, unit: str = "") -> AbstractContextManager[Advance]:
-        return QUIET.step(name, total=total, unit=unit)
-
-    def note(self, message: str) -> None:
-        self.notes.append(message)
-
-    def warn(self, message: str) -> None:
-        self.warnings.append(message)
 
 
 def files(folder: Path) -> Iterator[Path]:
@@ -79,7 +61,7 @@ def test_a_damaged_or_cut_value_is_never_given(
     tmp_path_factory: pytest.TempPathFactory, value: bytes, data: st.DataObject
 ) -> None:
     """Whatever byte changed, wherever it was cut: it is thrown away with a note, and can be made again."""
-    heard = Heard()
+    heard = Told()
     store = Store(tmp_path_factory.mktemp("store"), heard)
     store.put("frames", "ab" * 32, value)
     path = store.path("frames", "ab" * 32)
@@ -99,7 +81,7 @@ def test_a_damaged_or_cut_value_is_never_given(
 def test_where_nothing_can_be_written_the_user_is_told_once(tmp_path: Path) -> None:
     """A file is where the cache's folder should be: nothing raises, nothing is found."""
     (tmp_path / "builds").write_text("in the way")
-    heard = Heard()
+    heard = Told()
     store = Store(tmp_path / "builds", heard)
     for number in range(3):
         store.put("frames", f"{number:064x}", b"value")
@@ -117,8 +99,8 @@ import resource, sys
 from pathlib import Path
 sys.path.insert(0, {str(Path(__file__).parent)!r})
 from lambdapack.buildcache import Store
-from test_cache_store import Heard
-heard = Heard()
+from told import Told
+heard = Told()
 store = Store(Path({str(tmp_path)!r}), heard)
 store.put("frames", "aa" * 32, b"small")
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
@@ -159,7 +141,7 @@ def test_killed_at_any_time_it_leaves_only_whole_entries(tmp_path: Path) -> None
         writer.send_signal(signal.SIGKILL)
         writer.wait()
         writer.stdout.close()
-    heard = Heard()
+    heard = Told()
     store = Store(tmp_path, heard)
     found = 0
     for path in (tmp_path / "frames").glob("*/*"):
@@ -274,7 +256,7 @@ def test_a_whole_build_is_copied_and_a_damaged_one_is_not(tmp_path: Path) -> Non
     out.mkdir()
     (made / "a.tar.zst").write_bytes(b"pack")
     (made / "build.json").write_bytes(b"{}")
-    heard = Heard()
+    heard = Told()
     builds = Builds(Store(tmp_path / "builds", heard))
     builds.keep("ab" * 32, files(made))
     for _ in range(2):
@@ -296,7 +278,7 @@ def test_a_lock_grows_old_unless_its_hashes_settle_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After some hours an index may answer otherwise; to exact versions with hashes it cannot."""
-    heard, lock = Heard(), lock_of(("alpha", "1"), ("beta", "2"))
+    heard, lock = Told(), lock_of(("alpha", "1"), ("beta", "2"))
     locks = Locks(Store(tmp_path, heard))
     locks.keep("ab" * 32, lock, ["careful"])
     found = locks.find("ab" * 32)

@@ -13,12 +13,11 @@ from pathlib import Path
 
 import click
 import pytest
+from command_line import Run
 
 from lambdapack.cli import group
 from lambdapack.cli.session import glibc_version, read_payload
 from lambdapack.errors import CheckError, ConfigurationError, LambdapackError, ToolError
-
-Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 def test_help_imports_nothing_heavy() -> None:

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-
-Run = Callable[..., "subprocess.CompletedProcess[str]"]
+from command_line import Run, shown
 
 CONFIGURATION = """\
 [build]
@@ -47,16 +44,6 @@ def built(run_lambdapack: Run, tmp_path_factory: pytest.TempPathFactory) -> Path
     return folder
 
 
-@pytest.fixture
-def tiny(built: Path, tmp_path: Path) -> Path:
-    """A copy of the built project to change."""
-    return Path(shutil.copytree(built, tmp_path / "tiny"))
-
-
-def _json(done: subprocess.CompletedProcess[str]) -> Any:
-    return json.loads(done.stdout)
-
-
 def _pack(folder: Path) -> Path:
     return next((folder / ".lambdapack" / "build").glob("*.tar.zst"))
 
@@ -74,7 +61,7 @@ def test_the_build_folder_holds_the_four_files(tiny: Path) -> None:
 
 def test_the_same_inputs_are_reused_in_another_folder_too(run_lambdapack: Run, tiny: Path) -> None:
     """A moved project keeps its build: no path is among the inputs."""
-    assert _json(run_lambdapack("build", "--json", cwd=tiny))["reused"]
+    assert shown(run_lambdapack("build", "--json", cwd=tiny))["reused"]
 
 
 def test_a_changed_handler_or_option_or_a_damaged_pack_is_built_again(
@@ -85,11 +72,11 @@ def test_a_changed_handler_or_option_or_a_damaged_pack_is_built_again(
     with before.open("r+b") as file:
         file.seek(10)
         file.write(b"damaged")
-    assert not _json(run_lambdapack("build", "--no-cache", "--json", cwd=tiny))["reused"]
+    assert not shown(run_lambdapack("build", "--no-cache", "--json", cwd=tiny))["reused"]
     run_lambdapack("verify", cwd=tiny)
     (tiny / "app.py").write_text(APP + "\nimport six.moves.urllib.parse\n")
-    assert not _json(run_lambdapack("build", "--json", cwd=tiny))["reused"]
-    document = _json(run_lambdapack("build", "--no-sources", "--level", "3", "--json", cwd=tiny))
+    assert not shown(run_lambdapack("build", "--json", cwd=tiny))["reused"]
+    document = shown(run_lambdapack("build", "--no-sources", "--level", "3", "--json", cwd=tiny))
     assert not document["reused"]
     assert document["id"] != before.name.removesuffix(".tar.zst")
     assert [path.name for path in (tiny / ".lambdapack/build").glob("*.tar.zst")] == [
@@ -99,7 +86,7 @@ def test_a_changed_handler_or_option_or_a_damaged_pack_is_built_again(
 
 def test_inspect_lists_files_and_bands(run_lambdapack: Run, tiny: Path) -> None:
     """For people and for machines, with every file in pack order."""
-    document = _json(run_lambdapack("inspect", "--json", cwd=tiny))
+    document = shown(run_lambdapack("inspect", "--json", cwd=tiny))
     bill = json.loads(Path(document["sbom"]).read_text())
     assert [one["purl"] for one in bill["components"]] == ["pkg:pypi/six@1.17.0"]
     paths = [one["path"] for one in document["files"]]
@@ -149,8 +136,8 @@ def test_package_refuses_a_handler_that_is_not_there(run_lambdapack: Run, tiny: 
 
 def test_push_to_a_folder_twice_sends_once(run_lambdapack: Run, tiny: Path) -> None:
     """A pack that is in the store is not sent again."""
-    first = _json(run_lambdapack("push", ".lambdapack/build", "packs", "--json", cwd=tiny))
-    again = _json(run_lambdapack("push", ".lambdapack/build", "packs", "--json", cwd=tiny))
+    first = shown(run_lambdapack("push", ".lambdapack/build", "packs", "--json", cwd=tiny))
+    again = shown(run_lambdapack("push", ".lambdapack/build", "packs", "--json", cwd=tiny))
     assert (first["sent"], again["sent"]) == (True, False)
 
 
@@ -160,18 +147,18 @@ def test_plan_holds_the_budget(run_lambdapack: Run, tiny: Path) -> None:
     with (tiny / "lambdapack.toml").open("a") as file:
         file.write("[budget]\npack = 0.001\n")
     done = run_lambdapack("plan", "--json", cwd=tiny, status=1)
-    broken = [check["name"] for check in _json(done)["checks"] if not check["ok"]]
+    broken = [check["name"] for check in shown(done)["checks"] if not check["ok"]]
     assert broken == ["budget.pack"]
     assert "over 1.0 kB" in done.stderr
 
 
 def test_deploy_invoke_status_destroy(run_lambdapack: Run, tiny: Path) -> None:
     """Cold then warm in one command; a handler's error is status 1; nothing is left after destroy."""
-    document = _json(run_lambdapack("deploy", "--dry-run", "--json", cwd=tiny))
+    document = shown(run_lambdapack("deploy", "--dry-run", "--json", cwd=tiny))
     assert document["dry_run"]
     assert "nothing" in run_lambdapack("status", cwd=tiny).stdout
     run_lambdapack("deploy", cwd=tiny)
-    document = _json(run_lambdapack("invoke", "tiny", "--count", "2", "--json", cwd=tiny))
+    document = shown(run_lambdapack("invoke", "tiny", "--count", "2", "--json", cwd=tiny))
     assert [one["cold"] for one in document["invocations"]] == [True, False]
     answer = document["invocations"][0]["payload"]
     assert (answer["six"], answer["event"]) == ("1.17.0", {"n": 1})
@@ -179,11 +166,11 @@ def test_deploy_invoke_status_destroy(run_lambdapack: Run, tiny: Path) -> None:
     assert run_lambdapack("invoke", "--quiet", "--payload", "{}", cwd=tiny).stdout.count("\n") == 1
     failed = run_lambdapack("invoke", "--payload", '{"fail": true}', cwd=tiny, status=1)
     assert json.loads(failed.stdout)["errorMessage"] == "as asked"
-    assert [one["name"] for one in _json(run_lambdapack("status", "--json", cwd=tiny))["functions"]] == [
+    assert [one["name"] for one in shown(run_lambdapack("status", "--json", cwd=tiny))["functions"]] == [
         "tiny"
     ]
     run_lambdapack("destroy", cwd=tiny)
-    assert _json(run_lambdapack("status", "--json", cwd=tiny))["functions"] == []
+    assert shown(run_lambdapack("status", "--json", cwd=tiny))["functions"] == []
 
 
 def test_a_running_local_cloud_keeps_environments_warm(
@@ -202,7 +189,7 @@ def test_a_running_local_cloud_keeps_environments_warm(
         assert server.stdout is not None
         assert server.stdout.readline().startswith("127.0.0.1:")
         colds = [
-            _json(run_lambdapack("invoke", "--json", cwd=tiny))["invocations"][0]["cold"] for _ in range(2)
+            shown(run_lambdapack("invoke", "--json", cwd=tiny))["invocations"][0]["cold"] for _ in range(2)
         ]
         assert colds == [True, False]
     finally:
@@ -239,17 +226,17 @@ def test_deploy_to_aws(run_lambdapack: Run, tiny: Path, aws: list[tuple[str, str
     s3 = boto3.client("s3", endpoint_url=aws[0][1], region_name="eu-central-1", **keys)
     s3.create_bucket(Bucket="packs", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
     to_aws = ("--cloud", "aws", "--location", "s3://packs/prefix", "--json")
-    dry = _json(run_lambdapack("deploy", *to_aws, "--dry-run", cwd=tiny, environment=aws))
+    dry = shown(run_lambdapack("deploy", *to_aws, "--dry-run", cwd=tiny, environment=aws))
     assert "create_function" in [call["operation"] for call in dry["calls"]]
-    done = _json(run_lambdapack("deploy", *to_aws, cwd=tiny, environment=aws))
+    done = shown(run_lambdapack("deploy", *to_aws, cwd=tiny, environment=aws))
     assert done["function_version"] == "1"
     assert done["arn"].endswith(":tiny:live")
-    again = _json(run_lambdapack("deploy", *to_aws, cwd=tiny, environment=aws))
+    again = shown(run_lambdapack("deploy", *to_aws, cwd=tiny, environment=aws))
     assert again["calls"] == []
-    status = _json(run_lambdapack("status", "--cloud", "aws", "--json", cwd=tiny, environment=aws))
+    status = shown(run_lambdapack("status", "--cloud", "aws", "--json", cwd=tiny, environment=aws))
     assert status["versions"] == [{"number": "1", "pack": done["pack"], "assets": {}}]
     run_lambdapack("destroy", "--cloud", "aws", cwd=tiny, environment=aws)
-    status = _json(run_lambdapack("status", "--cloud", "aws", "--json", cwd=tiny, environment=aws))
+    status = shown(run_lambdapack("status", "--cloud", "aws", "--json", cwd=tiny, environment=aws))
     assert not status["deployed"]
 
 

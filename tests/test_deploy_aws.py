@@ -21,7 +21,6 @@ from lambdapack.deploy.aws.executor import execute
 from lambdapack.deploy.recorded import variables
 from lambdapack.errors import CheckError, ConfigurationError, ToolError
 from lambdapack.model import FunctionAsset, FunctionSpec, Location
-from lambdapack.progress import Quiet
 from lambdapack.target import Target
 from runtime_shim._index import Index, encode
 
@@ -54,16 +53,6 @@ def cloud(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> aws.Clients:
     clients = aws.Clients()
     clients["s3"].create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
     return clients
-
-
-class Recorder(Quiet):
-    """A progress that keeps what it was told."""
-
-    def __init__(self) -> None:
-        self.warnings: list[str] = []
-
-    def warn(self, message: str) -> None:
-        self.warnings.append(message)
 
 
 _LOGS_ONLY = {

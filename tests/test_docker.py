@@ -14,7 +14,7 @@ import sys
 import tarfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -23,6 +23,7 @@ from urllib.parse import quote
 
 import docker_world
 import pytest
+from command_line import Run
 from system_libraries import compile_c, libraries
 from wheelhouse import wheel
 
@@ -43,8 +44,6 @@ TARGET = Target(PYTHON)
 BUILT = "lambdapack-test/build:python" + PYTHON
 SECRET = "s3cr3t+token/with=signs"
 NO_CONFIGURATION = (("PIP_CONFIG_FILE", os.devnull),)
-Run = Callable[..., "subprocess.CompletedProcess[str]"]
-
 # A build backend of its own: needs a compiler and no other package.
 BACKEND = """
 import os, subprocess, sysconfig, zipfile

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import tarfile
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,6 +15,7 @@ from typing import Any
 
 import docker_world
 import pytest
+from command_line import Run
 
 from lambdapack.build.docker import container, engine, images
 from lambdapack.errors import LambdapackError, ToolError
@@ -25,7 +26,6 @@ pytestmark = pytest.mark.slow
 NOBODY = 65534
 MEGABYTES = 48
 EMPTY = "lambdapack-test/empty:1"
-Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @contextmanager

@@ -11,11 +11,12 @@ import sys
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from command_line import Run
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -26,7 +27,6 @@ from lambdapack.target import Target
 
 WORKER = Path(images.__file__).with_name("relay_worker.py")
 _STDOUT = struct.Struct(">BxxxL")
-Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 class Wire:

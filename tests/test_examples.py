@@ -7,16 +7,15 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from command_line import Run
 
 from lambdapack import pack
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
-Run = Callable[..., "subprocess.CompletedProcess[str]"]
 _QUICK = "6"  # what is checked here does not depend on how hard the pack was compressed
 
 

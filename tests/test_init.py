@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from command_line import Run
 
 from lambdapack import config
-
-Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 def test_it_writes_a_valid_project(run_lambdapack: Run, tmp_path: Path) -> None:

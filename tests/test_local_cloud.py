@@ -17,13 +17,13 @@ from pathlib import Path
 
 import pytest
 from local_cloud import answer, call, eventually, left_behind, make_spec, processes_of
+from told import Told
 
 from lambdapack.errors import CheckError, ConfigurationError
 from lambdapack.interpreter import installed
 from lambdapack.limits import MIB
 from lambdapack.local import Fault, LocalCloud, sigv4
 from lambdapack.model import Location
-from lambdapack.progress import QUIET
 from lambdapack.target import Target
 
 REPORT = re.compile(
@@ -33,20 +33,6 @@ REPORT = re.compile(
     r"(?:\tError Type: (?P<type>[\w.]+))?\t$",
     re.MULTILINE,
 )
-
-
-class Notes:
-    """A progress that remembers its notes."""
-
-    def __init__(self) -> None:
-        self.step = QUIET.step
-        self.notes: list[str] = []
-
-    def note(self, message: str) -> None:
-        self.notes.append(message)
-
-    def warn(self, message: str) -> None:
-        self.notes.append(message)
 
 
 @pytest.fixture(scope="module", params=["auto", "user", "none"])
@@ -407,14 +393,14 @@ def test_every_python_of_this_machine_runs(cloud: LocalCloud, tmp_path: Path) ->
 
 def test_closing_leaves_nothing_behind(tmp_path: Path, lambdapack_cache: Path) -> None:
     """No process, mount, loop device, control group or folder of an environment remains."""
-    notes = Notes()
-    with LocalCloud(tmp_path / "state", cache_dir=lambdapack_cache, progress=notes) as cloud:
+    told = Told()
+    with LocalCloud(tmp_path / "state", cache_dir=lambdapack_cache, progress=told) as cloud:
         cloud.deploy(make_spec(tmp_path, "leaves"), None)
         call(cloud, "leaves")
         ids = {e["id"] for e in cloud.status()["functions"][0]["environments"]}
         assert len(ids) == 1 and left_behind(cloud.state, ids, "leaves")
         expected = "root" if os.geteuid() == 0 and os.access("/dev/loop-control", os.W_OK) else ""
-        assert len(notes.notes) == 1 and f"local cloud ({expected}" in notes.notes[0]
+        assert len(told.said) == 1 and f"local cloud ({expected}" in told.notes[0]
     assert eventually(lambda: not left_behind(cloud.state, ids, "leaves")), left_behind(
         cloud.state, ids, "leaves"
     )

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_lock_resolve import RUNNING, TARGET, Told, offline, versions
-from wheelhouse import wheel
+from test_lock_resolve import RUNNING, TARGET, versions
+from told import Told
+from wheelhouse import only_place, wheel
 
 from lambdapack import toolchain
 from lambdapack.build import LocalBuilder
@@ -79,14 +80,10 @@ class Shop:
 @pytest.fixture
 def shop(tmp_path: Path, lambdapack_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Shop:
     toolchain.ensure(RUNNING, lambdapack_cache)
-    folder, cache = tmp_path / "wheels", tmp_path / "cache"
-    folder.mkdir()
+    cache = tmp_path / "cache"
     cache.mkdir()
     (cache / "tools").symlink_to(lambdapack_cache / "tools")
-    offline(monkeypatch)
-    monkeypatch.setenv("PIP_NO_INDEX", "1")
-    monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
-    return Shop(folder, cache)
+    return Shop(only_place(tmp_path / "wheels", monkeypatch), cache)
 
 
 def sha256(path: Path) -> str:

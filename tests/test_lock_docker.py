@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Run
+from command_line import Run
 from test_docker import PYTHON, build, c_sdist, world
 from test_lock_direct import package
 from wheelhouse import wheel

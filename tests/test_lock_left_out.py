@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from packaging.version import Version
-from test_lock_resolve import RUNNING, TARGET, Told, offline, versions
-from wheelhouse import wheel
+from test_lock_resolve import RUNNING, TARGET, versions
+from told import Told
+from wheelhouse import only_place, wheel
 
 from lambdapack import limits, toolchain
 from lambdapack.lock import read_requirements, resolve
@@ -48,12 +49,7 @@ class Shelf:
 @pytest.fixture
 def shelf(tmp_path: Path, lambdapack_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Shelf:
     toolchain.ensure(RUNNING, lambdapack_cache)
-    folder = tmp_path / "wheels"
-    folder.mkdir()
-    offline(monkeypatch)
-    monkeypatch.setenv("PIP_NO_INDEX", "1")
-    monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
-    return Shelf(folder, lambdapack_cache)
+    return Shelf(only_place(tmp_path / "wheels", monkeypatch), lambdapack_cache)
 
 
 def test_what_the_runtime_has_is_left_out_and_said(shelf: Shelf) -> None:

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
-from wheelhouse import sdist, wheel
+from told import Told
+from wheelhouse import only_place, sdist, wheel
 
 from lambdapack import interpreter, toolchain, wheel_tags
 from lambdapack.errors import ConfigurationError, LambdapackError, ToolError
 from lambdapack.lock import read_requirements, resolve
 from lambdapack.model import Lock
-from lambdapack.progress import QUIET, Advance
 from lambdapack.target import Target
 
 RUNNING = interpreter.find(".".join(map(str, __import__("sys").version_info[:2])))
@@ -23,23 +21,6 @@ TARGET = Target(RUNNING.python, "x86_64")
 ABI = "cp{}{}".format(*TARGET.version)
 OLD_GLIBC = Target("3.11")
 TAG = f"{ABI}-{ABI}"
-
-
-class Told:
-    """A progress that remembers what the user would have read."""
-
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-        self.warnings: list[str] = []
-
-    def step(self, name: str, *, total: int | None = None, unit: str = "") -> AbstractContextManager[Advance]:
-        return QUIET.step(name, total=total, unit=unit)
-
-    def note(self, message: str) -> None:
-        self.notes.append(message)
-
-    def warn(self, message: str) -> None:
-        self.warnings.append(message)
 
 
 class World:
@@ -72,19 +53,7 @@ def world(tmp_path: Path, lambdapack_cache: Path, monkeypatch: pytest.MonkeyPatc
     toolchain.ensure(RUNNING, lambdapack_cache)
     if OLD_GLIBC.python != RUNNING.python:
         toolchain.ensure(interpreter.find(OLD_GLIBC.python), lambdapack_cache)
-    folder = tmp_path / "wheels"
-    folder.mkdir()
-    offline(monkeypatch)
-    monkeypatch.setenv("PIP_NO_INDEX", "1")
-    monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
-    yield World(folder, lambdapack_cache)
-
-
-def offline(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave this machine's configuration of pip out."""
-    for name in [name for name in os.environ if name.startswith("PIP_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    yield World(only_place(tmp_path / "wheels", monkeypatch), lambdapack_cache)
 
 
 def versions(lock: Lock) -> dict[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from conftest import Run
+from command_line import Run
 
 SURROUNDINGS = (
     (("TZ", "UTC"), ("LC_ALL", "C"), ("PYTHONHASHSEED", "0")),

@@ -4,27 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from importlib.metadata import distributions
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from installed import OWN, make_tree, own
+from told import Told
 from zstandard import backend_c
 
-from lambdapack import elf, interpreter, trace
-from lambdapack.build import read_tree
+from lambdapack import elf, trace
 from lambdapack.buildcache import Store
 from lambdapack.bytecode import compile_tree
 from lambdapack.elf.strip import strip
 from lambdapack.errors import ConfigurationError
-from lambdapack.interpreter import Interpreter
 from lambdapack.memo import NOTHING, Memo
 from lambdapack.model import SlimReport, Trace, Tree
-from lambdapack.progress import QUIET, Advance, Progress
+from lambdapack.progress import Progress
 from lambdapack.slim import SlimOptions, cut, rule_names, stripping
 from lambdapack.slim.globs import matcher
 from lambdapack.slim.packages import PACKAGE_RULES
@@ -32,25 +30,7 @@ from lambdapack.slim.rules import RULES
 from lambdapack.slim.stripping import check_loads
 from lambdapack.target import Target
 
-OWN = ".".join(map(str, sys.version_info[:2]))
 TAG = Target(OWN).cache_tag
-Files = Mapping[str, str | bytes]
-
-
-def own() -> Interpreter:
-    return interpreter.find(OWN)
-
-
-def make_tree(root: Path, packages: Mapping[str, Files]) -> Tree:
-    """A tree with one distribution for each entry: name -> its files."""
-    for name, files in packages.items():
-        info = f"{name}-1.dist-info"
-        content = {**files, f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1\n"}
-        content[f"{info}/RECORD"] = "".join(f"{path},,\n" for path in [*content, f"{info}/RECORD"])
-        for path, data in content.items():
-            (root / path).parent.mkdir(parents=True, exist_ok=True)
-            (root / path).write_bytes(data.encode() if isinstance(data, str) else data)
-    return read_tree(root, Target(OWN))
 
 
 def touched(*files: str) -> Trace:
@@ -317,24 +297,6 @@ def test_same_tree_twice(tmp_path: Path) -> None:
         assert (tmp_path / "out1" / path).read_bytes() == (tmp_path / "out2" / path).read_bytes()
 
 
-class Listening:
-    """Progress that remembers what was said."""
-
-    def __init__(self) -> None:
-        self.said: list[str] = []
-
-    @contextmanager
-    def step(self, name: str, *, total: int | None = None, unit: str = "") -> Iterator[Advance]:
-        with QUIET.step(name) as advance:
-            yield advance
-
-    def note(self, message: str) -> None:
-        self.said.append(message)
-
-    def warn(self, message: str) -> None:
-        self.said.append(message)
-
-
 def debug_tree(root: Path) -> Tree:
     """A tree with real libraries that have symbols to strip: those of this environment."""
     site = Path(backend_c.__file__).parent.parent
@@ -375,7 +337,7 @@ def test_an_object_that_no_longer_loads_is_reverted(tmp_path: Path, monkeypatch:
         return data[:4096] if data == broken else strip(data)
 
     monkeypatch.setattr(stripping, "strip", cut_one)
-    said = Listening()
+    said = Told()
     made = cut(
         tree,
         tmp_path / "out",
@@ -449,7 +411,7 @@ def test_what_did_not_load_before_is_not_held_against_stripping(tmp_path: Path) 
 def test_a_target_that_cannot_run_here(tmp_path: Path) -> None:
     """Without an interpreter nothing is loaded or compiled, and that is said."""
     tree = debug_tree(tmp_path / "tree")
-    said = Listening()
+    said = Told()
     made = cut(
         tree, tmp_path / "out", trace=touched(), interpreter=None, options=SlimOptions(), progress=said
     )

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from installed import OWN, make_tree, own
 
 from lambdapack import interpreter
-from lambdapack.build import LocalBuilder, read_tree
+from lambdapack.build import LocalBuilder
 from lambdapack.buildoptions import BuildOptions, TraceOptions
 from lambdapack.bytecode import compile_tree
 from lambdapack.errors import CheckError
-from lambdapack.interpreter import Interpreter
 from lambdapack.model import Lock, Trace, Tree
 from lambdapack.progress import QUIET
 from lambdapack.slim import SlimOptions
@@ -24,27 +23,16 @@ from lambdapack.slim.restoring import Group, Probe, necessary, suspects
 from lambdapack.slimming import Runner, Slimmed, slim
 from lambdapack.target import Target
 
-OWN = ".".join(map(str, sys.version_info[:2]))
 MACHINE_TARGET = Target(OWN, "x86_64" if interpreter.find(OWN).machine == "x86_64" else "arm64")
 FOREIGN = Target(OWN, "arm64" if MACHINE_TARGET.arch == "x86_64" else "x86_64")
 Files = Mapping[str, str]
 
 
-def own() -> Interpreter:
-    return interpreter.find(OWN)
-
-
-def make_tree(root: Path, packages: Mapping[str, Files], target: Target = MACHINE_TARGET) -> Tree:
-    """A compiled tree with one distribution for each entry: name -> its files."""
-    for name, files in packages.items():
-        info = f"{name}-1.dist-info"
-        content = {**files, f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1\n"}
-        content[f"{info}/RECORD"] = "".join(f"{path},,\n" for path in [*content, f"{info}/RECORD"])
-        for path, data in content.items():
-            (root / path).parent.mkdir(parents=True, exist_ok=True)
-            (root / path).write_text(data)
+def compiled_tree(root: Path, packages: Mapping[str, Files], target: Target = MACHINE_TARGET) -> Tree:
+    """``make_tree`` with bytecode."""
+    tree = make_tree(root, packages, target)
     compile_tree(root, own(), jobs=1)
-    return read_tree(root, target)
+    return tree
 
 
 def outcomes(root: Path, files: Files, *modules: Sequence[str], timeout: float = 60) -> dict[str, Outcome]:
@@ -223,7 +211,7 @@ def test_a_rule_that_breaks_an_import_is_taken_back(tmp_path: Path, text: str, s
         },
         "other": {"other/__init__.py": "", "other/docs/x": "x"},
     }
-    slimmed = slim_it(make_tree(tmp_path / "in", packages), tmp_path / "work")
+    slimmed = slim_it(compiled_tree(tmp_path / "in", packages), tmp_path / "work")
     assert {"needs/docs/x", "needs/docs/y"} <= files(slimmed)
     assert not {"needs/tests/t.py", "other/docs/x"} & files(slimmed)
     (line,) = slimmed.restored
@@ -237,7 +225,7 @@ def test_a_rule_is_blamed_in_another_distribution(tmp_path: Path) -> None:
         "needs": {"needs/__init__.py": TOLERANT, "needs/docs/x": ""},
         "other": {"other/__init__.py": "", "other/docs/x": "", "other/tests/__init__.py": ""},
     }
-    slimmed = slim_it(make_tree(tmp_path / "in", packages), tmp_path / "work")
+    slimmed = slim_it(compiled_tree(tmp_path / "in", packages), tmp_path / "work")
     assert "other/tests/__init__.py" in files(slimmed)
     assert not {"other/docs/x", "needs/docs/x"} & files(slimmed)
     assert len(slimmed.restored) == 1
@@ -246,7 +234,7 @@ def test_a_rule_is_blamed_in_another_distribution(tmp_path: Path) -> None:
 def test_what_fails_anyway_is_noted(tmp_path: Path) -> None:
     """A module that never imported is not held against slimming, and nothing is kept for it."""
     packages = {"bad": {"bad/__init__.py": "import nowhere", "bad/docs/x": "x"}}
-    slimmed = slim_it(make_tree(tmp_path / "in", packages), tmp_path / "work")
+    slimmed = slim_it(compiled_tree(tmp_path / "in", packages), tmp_path / "work")
     assert slimmed.restored == ()
     assert "bad/docs/x" not in files(slimmed)
     assert slimmed.imports.modules == 1
@@ -259,7 +247,7 @@ def test_sources_are_kept_where_they_are_read(tmp_path: Path) -> None:
         "reads": {"reads/__init__.py": "import inspect\ndef f(): pass\ntext = inspect.getsource(f)"},
         "plain": {"plain/__init__.py": ""},
     }
-    tree = make_tree(tmp_path / "in", packages)
+    tree = compiled_tree(tmp_path / "in", packages)
     slimmed = slim_it(tree, tmp_path / "work", SlimOptions(sources=False))
     assert "reads/__init__.py" in files(slimmed)
     assert "plain/__init__.py" not in files(slimmed)
@@ -272,7 +260,7 @@ def test_the_traced_code_gets_back_what_it_needs(tmp_path: Path) -> None:
         "b": {"b/__init__.py": "", "b/docs/x": "x"},
     }
     code = "import a, os\nassert os.path.exists(os.path.dirname(a.__file__) + '/docs/x'), 'no docs'"
-    slimmed = slim_it(make_tree(tmp_path / "in", packages), tmp_path / "work", code=code)
+    slimmed = slim_it(compiled_tree(tmp_path / "in", packages), tmp_path / "work", code=code)
     assert "a/docs/x" in files(slimmed)
     assert not {"a/tests/t", "b/docs/x"} & files(slimmed)
     assert "'docs' is not applied to a" in slimmed.restored[0]
@@ -280,14 +268,14 @@ def test_the_traced_code_gets_back_what_it_needs(tmp_path: Path) -> None:
 
 def test_code_that_fails_for_good_is_an_error(tmp_path: Path) -> None:
     """Where restoring everything does not help, the traced code's own error is the build's."""
-    tree = make_tree(tmp_path / "in", {"a": {"a/__init__.py": "", "a/docs/x": "x"}})
+    tree = compiled_tree(tmp_path / "in", {"a": {"a/__init__.py": "", "a/docs/x": "x"}})
     with pytest.raises(CheckError, match="raise SystemExit"):
         slim_it(tree, tmp_path / "work", code="raise SystemExit(4)")
 
 
 def test_a_foreign_target_is_not_imported(tmp_path: Path) -> None:
     """Nothing runs, nothing is restored, and the report says that nothing was checked."""
-    tree = make_tree(tmp_path / "in", {"a": {"a/__init__.py": "raise SystemExit"}}, FOREIGN)
+    tree = compiled_tree(tmp_path / "in", {"a": {"a/__init__.py": "raise SystemExit"}}, FOREIGN)
     slimmed = slim_it(tree, tmp_path / "work")
     assert slimmed.imports.how.startswith("not done")
     assert (slimmed.imports.modules, slimmed.restored) == (0, ())

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from installed import OWN
 
 from lambdapack import elf, interpreter, trace
 from lambdapack.build import read_tree
@@ -15,7 +16,6 @@ from lambdapack.model import Tree
 from lambdapack.slim import SlimOptions, cut
 from lambdapack.target import Target
 
-OWN = ".".join(map(str, sys.version_info[:2]))
 CODE = """\
 import numpy
 from numpy.testing import assert_allclose

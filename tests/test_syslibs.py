@@ -4,49 +4,35 @@ from __future__ import annotations
 
 import json
 import platform
-import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from command_line import Run
 from hypothesis import given
 from hypothesis import strategies as st
 from shim_world import World, running_world
 from system_libraries import Folder, compile_c, libraries, package
+from told import Told
 from wheelhouse import wheel
 
 from lambdapack import interpreter, limits, syslibs, toolchain
 from lambdapack.errors import CheckError
 from lambdapack.model import Lacking, Trace, Tree
-from lambdapack.progress import QUIET, Progress, Quiet
+from lambdapack.progress import QUIET, Progress
 from lambdapack.target import Target
 
 PYTHON = ".".join(map(str, sys.version_info[:2]))
 MACHINE = platform.machine()
 HERE = {"aarch64": "arm64"}.get(MACHINE, MACHINE)
-Run = Callable[..., "subprocess.CompletedProcess[str]"]
 TARGETS = [
     Target(python, arch)
     for python in limits.PYTHONS_ARCHIVED + limits.PYTHONS
     for arch in limits.ARCHITECTURES
 ]
-
-
-class Heard(Quiet):
-    """Keeps what it is told."""
-
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-        self.warnings: list[str] = []
-
-    def note(self, message: str) -> None:
-        self.notes.append(message)
-
-    def warn(self, message: str) -> None:
-        self.warnings.append(message)
 
 
 @pytest.fixture(scope="module")
@@ -142,7 +128,7 @@ def test_the_c_librarys_own_parts_are_never_bundled(tree: Tree, images: Path, tm
 
 def test_a_bundled_library_that_wants_a_newer_glibc_is_warned_of(tree: Tree, images: Path) -> None:
     """What the lock allows counts for libraries of the image, too."""
-    heard = Heard()
+    heard = Told()
     has = syslibs.provided(tree.target)
     odd = images / "libodd.so.1"
     asks = compile_c(
@@ -266,16 +252,16 @@ def missing(*paths: str, reason: str = "") -> Any:
 def test_a_missing_library_is_told_where_it_matters() -> None:
     """A warning with name, user and way out where the trace used it; a note where it did not."""
     has = syslibs.provided(Target("3.12"))
-    heard = Heard()
+    heard = Told()
     syslibs.tell(missing("a.so", "b.so"), has, ["b.so"], heard, image=False)
     assert heard.notes == []
     (said,) = heard.warnings
     assert all(word in said for word in ("b.so needs libgomp.so.1", "Amazon Linux 2023", "--builder docker"))
-    heard = Heard()
+    heard = Told()
     syslibs.tell(missing("a.so"), has, [], heard, image=True)
     assert heard.warnings == []
     assert "libgomp.so.1" in heard.notes[0]
-    heard = Heard()
+    heard = Told()
     syslibs.tell(missing("a.so"), has, ["a.so"], heard, image=True)
     assert "--system-package" in heard.warnings[0]
 

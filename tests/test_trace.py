@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 import tempfile
 import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from installed import OWN, own
+from told import Told
 from zstandard import backend_c
 
 from lambdapack import interpreter, trace
@@ -20,7 +21,6 @@ from lambdapack.target import Target
 from lambdapack.trace import trace_worker
 from lambdapack.trace.modules import public_modules
 
-OWN = ".".join(map(str, sys.version_info[:2]))
 VERSIONS = [(found.python, found) for found in interpreter.installed()]
 
 PACKAGE = {
@@ -44,10 +44,6 @@ def make_tree(root: Path, files: Mapping[str, str], *, python: str = OWN) -> Tre
         tops.setdefault(name.split("/")[0].split(".")[0].split("-")[0], []).append(name)
     found = tuple(Distribution(top, "1", tuple(names), (top,)) for top, names in sorted(tops.items()))
     return Tree(root, Target(python), found)
-
-
-def own() -> Interpreter:
-    return interpreter.find(OWN)
 
 
 @pytest.mark.parametrize(("version", "python"), VERSIONS, ids=[version for version, _ in VERSIONS])
@@ -189,17 +185,11 @@ def test_without_inotify_the_hook_and_the_maps_do(tmp_path: Path, monkeypatch: p
     broken.write_text(text.replace("self._fd = libc.inotify_init1(_IN_NONBLOCK)", "self._fd = -1"))
     assert "self._fd = -1" in broken.read_text()
     monkeypatch.setattr(trace, "_WORKER", broken)
-    warnings: list[str] = []
-
-    class Listening:
-        step = staticmethod(trace.QUIET.step)
-        note = staticmethod(trace.QUIET.note)
-        warn = staticmethod(warnings.append)
-
+    told = Told()
     tree = make_tree(tmp_path / "tree", PACKAGE)
-    found = trace.run(tree, own(), "import zeta", progress=Listening())
+    found = trace.run(tree, own(), "import zeta", progress=told)
     assert found.files == ("zeta/__init__.py", "zeta/b.py", "alpha.py", "zeta/a.py", "zeta/data.txt")
-    assert "inotify" in warnings[0]
+    assert "inotify" in told.warnings[0]
 
 
 def test_many_files_at_once(tmp_path: Path) -> None:

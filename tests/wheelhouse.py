@@ -5,12 +5,15 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
+import os
 import re
 import struct
 import tarfile
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+import pytest
 
 MACHINES = {"x86_64": 62, "aarch64": 183}
 
@@ -70,6 +73,22 @@ def elf(machine: str) -> bytes:
     """The smallest sound shared object for ``machine``: a header and nothing else."""
     ident = b"\x7fELF\x02\x01\x01" + bytes(9)
     return ident + struct.pack("<HHIQQQIHHHHHH", 3, MACHINES[machine], 1, 0, 0, 0, 0, 64, 56, 0, 64, 0, 0)
+
+
+def offline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave this machine's configuration of pip out."""
+    for name in [name for name in os.environ if name.startswith("PIP_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+
+
+def only_place(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Make ``folder``, and let pip look nowhere else."""
+    folder.mkdir()
+    offline(monkeypatch)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
+    return folder
 
 
 def _record(content: Mapping[str, bytes], itself: str) -> bytes:
