@@ -280,9 +280,9 @@ def test_a_lock_grows_old_unless_its_hashes_settle_it(
     """After some hours an index may answer otherwise; to exact versions with hashes it cannot."""
     heard, lock = Told(), lock_of(("alpha", "1"), ("beta", "2"))
     locks = Locks(Store(tmp_path, heard))
-    locks.keep("ab" * 32, lock, ["careful"])
+    locks.keep("ab" * 32, lock, [("warning", "careful")])
     found = locks.find("ab" * 32)
-    assert found is not None and found.warnings == ("careful",) and found.seconds < 60
+    assert found is not None and found.said == (("warning", "careful"),) and found.seconds < 60
     assert (found.lock.pins, found.lock.requested, found.lock.glibc) == (
         lock.pins,
         lock.requested,
