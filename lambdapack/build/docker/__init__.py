@@ -15,6 +15,7 @@ from lambdapack.build.docker.container import Limits
 from lambdapack.build.docker.libraries import ImageLibraries
 from lambdapack.build.docker.loading import ImageLoader
 from lambdapack.build.docker.python import ImagePython
+from lambdapack.build.docker.working import ImageWorkers
 from lambdapack.build.local import LocalBuilder
 from lambdapack.errors import ToolError
 from lambdapack.interpreter import Interpreter
@@ -89,7 +90,7 @@ class DockerBuilder:
                 if python.interpreter.python != target.python:
                     raise ToolError(f"the image {image.name} has Python {python.interpreter.version}")
                 progress.note(f"image: {image.name} ({image.id[7:19]}), Python {python.interpreter.version}")
-                yield DockerWorkshop(image, python, ImageLibraries(running), ImageLoader(running), cache_dir)
+                yield DockerWorkshop(image, python, running, cache_dir)
 
     def libraries(
         self, target: Target, *, progress: Progress = QUIET
@@ -119,18 +120,17 @@ class DockerWorkshop:
         self,
         image: images.Image,
         python: ImagePython,
-        libraries: ImageLibraries,
-        loader: ImageLoader,
+        running: container.Container,
         cache_dir: Path,
     ) -> None:
         self.interpreter: Interpreter = python.interpreter
         self.place: Place | None = python
         self.identity: Mapping[str, str] = _identity(image)
         self.runs_here = False
-        self.ask_elsewhere = python.run_worker
-        self.load_elsewhere = loader.check
+        self.ask_elsewhere = ImageWorkers(running).ask
+        self.load_elsewhere = ImageLoader(running).check
         self._python = python
-        self._libraries = libraries
+        self._libraries = ImageLibraries(running)
         self._cache_dir = cache_dir
 
     def compile_tree(self, root: Path, *, jobs: int | None = None, progress: Progress = QUIET) -> None:

@@ -1,4 +1,4 @@
-"""The image's own Python at work: it resolves locks and builds wheels from sdists."""
+"""The image's own Python at work: it resolves locks, builds wheels from sdists and compiles to bytecode."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from lambdapack.build.docker import lacking
 from lambdapack.build.docker.container import WORK, Container, Member
 from lambdapack.build.docker.images import Image
 from lambdapack.build.docker.settings import Settings, masked
+from lambdapack.build.docker.working import PLACES
 from lambdapack.errors import LambdapackError, ToolError
 from lambdapack.interpreter import Interpreter
 from lambdapack.model import Lock, Pin
@@ -44,8 +45,6 @@ _ENVIRONMENT = {
     "SOURCE_DATE_EPOCH": "315532800",
     "PYTHONHASHSEED": "0",
 }
-# What the bytecode and the trace see of the image is its Python.
-_PLACES = {"HOME": f"{WORK}/home", "TMPDIR": f"{WORK}/tmp"}
 _LINES_OF_DETAIL = 12
 _CHARACTERS = 2000
 _SUBPROCESS = "error: subprocess-exited-with-error"
@@ -235,7 +234,7 @@ class ImagePython:
         found = bytearray()
         self._container.run(
             probe,
-            environment=_PLACES,
+            environment=PLACES,
             output=found.extend,
             errors=bytearray().extend,
             doing="looking at the image",
@@ -272,7 +271,7 @@ class ImagePython:
 
             status = self._container.run(
                 worker.command(self.interpreter.path, f"{WORK}/lib/{bytecode.WORKER.name}", f"{folder}/tree"),
-                environment={**bytecode.ENVIRONMENT, **_PLACES},
+                environment={**bytecode.ENVIRONMENT, **PLACES},
                 output=heard,
                 errors=pending.extend,
                 stdin=f"{folder}/names",
@@ -286,52 +285,6 @@ class ImagePython:
             f"{folder}/tree", root, doing="fetching the bytecode", wanted=lambda name: name.endswith(".pyc")
         )
 
-    def run_worker(
-        self, request: Mapping[str, Any], work: Path, file: Path, environment: Mapping[str, str], doing: str
-    ) -> dict[str, Any]:
-        """Run a worker's ``file`` in the image, on a copy of the tree; see ``worker.ask``.
-
-        Raises:
-            ToolError: It gave no result.
-        """
-        folder = self._folder()
-        search = [f"{folder}/search{number}" for number, _ in enumerate(request["search"])]
-        assets = {
-            name: f"{folder}/assets/{name}/{Path(path).name}"
-            for name, path in request.get("assets", {}).items()
-        }
-        moved = {
-            **request,
-            "assets": assets,
-            "root": f"{folder}/tree",
-            "search": search,
-            "cwd": f"{folder}/cwd",
-            "log": f"{folder}/result/log",
-        }
-        places = {
-            f"{folder}/tree": Path(request["root"]),
-            **dict(zip(search, map(Path, request["search"]), strict=True)),
-            **{place: Path(request["assets"][name]) for name, place in assets.items()},
-        }
-        members = self._requested(folder, moved, places, file)
-        self._container.put(members, doing="bringing the tree into the image")
-        printed = bytearray()
-        status = self._container.run(
-            worker.command(
-                self.interpreter.path, f"{WORK}/lib/{worker.STARTER.name}", f"{WORK}/lib/{file.name}",
-                f"{folder}/request.json", f"{folder}/result/result.json",
-            ),
-            environment={**environment, **_PLACES}, output=printed.extend, errors=printed.extend,
-            doing=f"{doing} in the image",
-        )  # fmt: skip
-        self._container.get(f"{folder}/result", work, doing="fetching the result")
-        try:
-            result: dict[str, Any] = json.loads((work / "result.json").read_text())
-        except (OSError, ValueError) as error:
-            text = printed.decode(errors="replace")[-_CHARACTERS:]
-            raise ToolError(f"{doing} failed in the image with status {status}", detail=text) from error
-        return result
-
     def _folder(self) -> str:
         """A new folder of the container."""
         self._folders += 1
@@ -343,23 +296,6 @@ class ImagePython:
         yield f"{below}/names", b"".join(os.fsencode(name) + b"\0" for name in names)
         for name in names:
             yield f"{below}/tree/{name}", root / name
-
-    def _requested(
-        self, folder: str, request: Mapping[str, Any], places: Mapping[str, Path], file: Path
-    ) -> Iterator[Member]:
-        below = folder.removeprefix(f"{WORK}/")
-        for needed in (worker.STARTER, file):
-            yield f"lib/{needed.name}", needed
-        yield f"{below}/request.json", json.dumps(request).encode()
-        yield f"{below}/cwd", None
-        yield f"{below}/result", None
-        for place, source in places.items():
-            inside = place.removeprefix(f"{WORK}/")
-            if source.is_file():
-                yield inside, source
-            for path in sorted(source.rglob("*")):
-                if path.is_file():
-                    yield f"{inside}/{path.relative_to(source).as_posix()}", path
 
 
 def _outfit(tools: Path) -> Iterator[Member]:
