@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from lambdapack import limits
 from lambdapack.errors import ConfigurationError
 
-__all__ = ["Target"]
+__all__ = ["AL2023_GLIBC", "Target"]
 
 _MACHINES = {"x86_64": "x86_64", "arm64": "aarch64"}
 # https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtimes.html: 3.12 and later run on Amazon
 # Linux 2023 (glibc 2.34), earlier ones on Amazon Linux 2 (glibc 2.26).
 _AL2023_SINCE = (3, 12)
+AL2023_GLIBC = (2, 34)
+"""The newest C library of a runtime; a container image can offer it to the Pythons before as well."""
 
 
 @dataclass(frozen=True, order=True)
@@ -83,9 +85,25 @@ class Target:
     @property
     def glibc(self) -> tuple[int, int]:
         """Version of the C library in Lambda's own image for this runtime."""
-        return (2, 34) if self.version >= _AL2023_SINCE else (2, 26)
+        return AL2023_GLIBC if self.version >= _AL2023_SINCE else (2, 26)
 
     @property
     def operating_system(self) -> str:
         """Name of the distribution that Lambda runs this Python on."""
         return "Amazon Linux 2023" if self.version >= _AL2023_SINCE else "Amazon Linux 2"
+
+    def markers(self, version: str) -> dict[str, str]:
+        """Every variable of PEP 508's markers but ``extra``, where Python's full version is ``version``."""
+        return {
+            "implementation_name": "cpython",
+            "implementation_version": version,
+            "os_name": "posix",
+            "platform_machine": self.machine,
+            "platform_python_implementation": "CPython",
+            "platform_release": "",
+            "platform_system": "Linux",
+            "platform_version": "",
+            "python_full_version": version,
+            "python_version": self.python,
+            "sys_platform": "linux",
+        }

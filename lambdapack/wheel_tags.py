@@ -9,8 +9,10 @@ from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
 from lambdapack.target import Target
 
-__all__ = ["fits", "platforms", "ranks", "tags"]
+__all__ = ["ANY_GLIBC", "fits", "platforms", "ranks", "tags"]
 
+ANY_GLIBC = (2, 60)
+"""Newer than what any wheel is built for."""
 # The oldest C library that a wheel may be built for (PEP 513 on x86-64; arm64 began with 2.17).
 _OLDEST_MINOR = {"x86_64": 5, "aarch64": 17}
 # Names from before PEP 600, by the glibc minor version that they stand for.

@@ -20,10 +20,10 @@ from packaging.version import Version
 from lambdapack import interpreter, wheel_tags
 from lambdapack.errors import ConfigurationError
 from lambdapack.lock import read_requirements, resolve
-from lambdapack.lock.environment import holds
 from lambdapack.lock.fields import read_toml
 from lambdapack.lock.formats import pipfile, poetry, poetry_versions, pylock, uv
 from lambdapack.lock.locked import Asked, LockFile
+from lambdapack.lock.markers import holds
 from lambdapack.model import Lock
 from lambdapack.target import Target
 

@@ -10,8 +10,8 @@ from lambdapack.interpreter import Interpreter
 from lambdapack.lock import source_tree
 from lambdapack.lock.direct import Direct
 from lambdapack.lock.downloads import Downloads
-from lambdapack.lock.environment import environment, holds
 from lambdapack.lock.locked import Asked
+from lambdapack.lock.markers import holds
 from lambdapack.lock.requirements import Requirements
 from lambdapack.target import Target
 
@@ -29,7 +29,7 @@ def contents(
     Raises:
         LambdapackError: A lock is not for the target, or an address cannot be asked.
     """
-    asked = Asked(environment(target, interpreter), requirements.extras, requirements.groups)
+    asked = Asked(target.markers(interpreter.version), requirements.extras, requirements.groups)
     found = []
     try:
         for one in _named(requirements, asked):

@@ -26,6 +26,11 @@ else:
 __all__ = ["Choice", "Kept", "choice", "needed", "provided", "runtime_has"]
 
 _MB = 1_000_000
+_REASONS = (
+    ("because the runtime has it", "runtime"),
+    ("as asked", "excluded"),
+    ("because only those need it", "unneeded"),
+)
 
 
 @dataclass(frozen=True)
@@ -66,7 +71,7 @@ def provided(
         wishes = [*written, *(wish for one in found if one.name not in out for wish in _wishes(one))]
         unmet = [
             Kept(wish.name, str(wish.specifier), who, floors[wish.name])
-            for wish, who in ((one, who) for one, who in wishes)
+            for wish, who in wishes
             if wish.name in out and not wish.specifier.contains(floors[wish.name], prereleases=True)
         ]
         if not unmet:
@@ -179,13 +184,6 @@ class Choice:
                     f"{stays.name}{stays.wish}, and the runtime is only known to have {stays.floor} or newer"
                 )
         return tuple(out)
-
-
-_REASONS = (
-    ("because the runtime has it", "runtime"),
-    ("as asked", "excluded"),
-    ("because only those need it", "unneeded"),
-)
 
 
 def choice(exclude: Iterable[str], target: Target | None, lines: Iterable[tuple[str, str]] = ()) -> Choice:

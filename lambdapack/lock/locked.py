@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -140,7 +140,7 @@ class NoFile:
 
     message: str
     hint: str
-    newer: bool = field(default=False)
+    newer: bool
 
 
 def choose(
@@ -163,8 +163,7 @@ def choose(
     if sdists and builds:
         return sdists[0]
     files = [File(one.name, Version(package.version), "", False) for one in package.files]
-    newest = (2, 60)
-    newer = any(wheel_tags.fits(one.name, target, newest) for one in package.files)
+    newer = any(wheel_tags.fits(one.name, target, wheel_tags.ANY_GLIBC) for one in package.files)
     there = describe_files(files, target, glibc) if files else "no file at all"
     what = "sdist" if sdist else "wheel"
     return NoFile(

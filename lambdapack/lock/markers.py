@@ -1,4 +1,4 @@
-"""The environment that markers are evaluated in: the target's, whatever machine this is."""
+"""Whether markers hold for the target, whatever machine this is."""
 
 from __future__ import annotations
 
@@ -7,32 +7,12 @@ from collections.abc import Collection, Mapping
 
 from packaging.markers import InvalidMarker, Marker, UndefinedComparison, UndefinedEnvironmentName
 
-from lambdapack.interpreter import Interpreter
-from lambdapack.target import Target
-
-__all__ = ["environment", "holds", "is_marker"]
+__all__ = ["holds", "is_marker"]
 
 # PEP 508 has one extra at a time; locks mean the set of those that were asked for.
 _EXTRA = re.compile(r"""\bextra\s*(==|!=)\s*(?P<q>["'])(?P<right>[^"']*)(?P=q)""")
 _REVERSED = re.compile(r"""(?P<q>["'])(?P<right>[^"']*)(?P=q)\s*(==|!=)\s*extra\b""")
 _TRUE, _FALSE = "python_version >= '0'", "python_version < '0'"
-
-
-def environment(target: Target, interpreter: Interpreter) -> dict[str, str]:
-    """Every variable of PEP 508 but ``extra``, as the target's own Python would have it."""
-    return {
-        "implementation_name": "cpython",
-        "implementation_version": interpreter.version,
-        "os_name": "posix",
-        "platform_machine": target.machine,
-        "platform_python_implementation": "CPython",
-        "platform_release": "",
-        "platform_system": "Linux",
-        "platform_version": "",
-        "python_full_version": interpreter.version,
-        "python_version": target.python,
-        "sys_platform": "linux",
-    }
 
 
 def holds(marker: str, variables: Mapping[str, str], extras: Collection[str] = ()) -> bool:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 from lambdapack.errors import ConfigurationError
 from lambdapack.lock.direct import Direct
-from lambdapack.lock.environment import holds
 from lambdapack.lock.locked import Asked, Locked, LockedFile, NoFile, Selection, choose
+from lambdapack.lock.markers import holds
 from lambdapack.lock.prepare import Prepared, Preparer
 from lambdapack.lock.process import Found, Solution
 from lambdapack.lock.requirements import Requirements

@@ -21,12 +21,11 @@ from lambdapack.lock.direct import Direct
 from lambdapack.lock.downloads import Downloads
 from lambdapack.lockdriver import Wheelwright
 from lambdapack.progress import Progress
-from lambdapack.target import Target
+from lambdapack.target import AL2023_GLIBC, Target
 
 __all__ = ["Prepared", "Preparer"]
 
 _ARCHIVES = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".zip")
-_NEWEST_GLIBC = (2, 34)
 _PAGE = "index.html"
 # Changed when the same source would give another wheel.
 _RECIPE = 1
@@ -179,7 +178,7 @@ class Preparer:
                 f"{direct.origin}: {direct.name} was asked for, and {filename} is {name}",
                 hint="name the package that the file is of",
             )
-        if not wheel_tags.fits(filename, self._target, max(_NEWEST_GLIBC, self._target.glibc)):
+        if not wheel_tags.fits(filename, self._target, AL2023_GLIBC):
             raise ConfigurationError(
                 f"{direct.origin}: {filename} is not for {self._target}",
                 hint="name a wheel for it, or its sdist with --builder docker",

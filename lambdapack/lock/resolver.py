@@ -13,7 +13,6 @@ from lambdapack import toolchain, wheel_tags
 from lambdapack.errors import ConfigurationError, LambdapackError, ToolError
 from lambdapack.interpreter import Interpreter
 from lambdapack.lock.downloads import Downloads
-from lambdapack.lock.environment import environment
 from lambdapack.lock.explain import cuda_error, explain, only_sdists
 from lambdapack.lock.left_out import Choice, choice
 from lambdapack.lock.locked import Asked
@@ -24,12 +23,10 @@ from lambdapack.lock.requirements import Requirements
 from lambdapack.lockdriver import Place, Wheelwright
 from lambdapack.model import Lock, Pin
 from lambdapack.progress import QUIET, Progress
-from lambdapack.target import Target
+from lambdapack.target import AL2023_GLIBC, Target
 
 __all__ = ["is_cuda", "resolve"]
 
-# Amazon Linux 2023's; what a container image can offer a Python whose zip runtime has an older one.
-_NEWER_GLIBC = (2, 34)
 _CUDA_PREFIXES = ("nvidia-", "cuda-", "triton", "pytorch-triton")
 # Bindings in plain Python, which do no harm where there is no GPU.
 _NOT_CUDA = frozenset(("nvidia-ml-py", "tritonclient"))
@@ -89,7 +86,7 @@ def resolve(
         downloads=downloads or Downloads(cache_dir, requirements.options, progress),
         progress=progress,
     )
-    asked = Asked(environment(target, interpreter), requirements.extras, requirements.groups)
+    asked = Asked(target.markers(interpreter.version), requirements.extras, requirements.groups)
     wanted = ready(requirements, asked, preparer, place is not None)
     left_out = choice(exclude, target if runtime_provided else None, wanted.wishes)
     query = Query(
@@ -128,8 +125,8 @@ def _best(job: _Job, glibc: tuple[int, int] | None) -> Lock:
     first = _solve(job, glibc or target.glibc)
     if isinstance(first, Lock):
         return first
-    if glibc is None and target.glibc < _NEWER_GLIBC and not first.final:
-        second = _solve(job, _NEWER_GLIBC)
+    if glibc is None and target.glibc < AL2023_GLIBC and not first.final:
+        second = _solve(job, AL2023_GLIBC)
         if isinstance(second, Lock):
             job.query.progress.warn(_newer_glibc_warning(target, first))
             return second
@@ -287,7 +284,7 @@ def _check_hash(found: Found, requirements: Requirements) -> None:
 
 
 def _newer_glibc_warning(target: Target, first: _Refused) -> str:
-    have, need = ".".join(map(str, target.glibc)), ".".join(map(str, _NEWER_GLIBC))
+    have, need = ".".join(map(str, target.glibc)), ".".join(map(str, AL2023_GLIBC))
     why = "CUDA alone" if first.is_cuda else "nothing that fits"
     return (
         f"for glibc {have}, which {target.operating_system} has, there is {why}; these wheels need up to "

@@ -18,7 +18,6 @@ __all__ = ["File", "describe_files", "ways_out"]
 
 _MANYLINUX = re.compile(r"manylinux_2_(\d+)_(\w+)")
 _LEGACY = {"manylinux2014": 17, "manylinux2010": 12, "manylinux1": 5}
-_NEWEST_GLIBC = (2, 60)
 
 
 @dataclass(frozen=True)
@@ -102,7 +101,7 @@ def _needed_glibc(files: Sequence[File], target: Target, glibc: tuple[int, int])
     """The oldest C library above ``glibc`` that one of the wheels would run with on this target."""
     minors = []
     for file in files:
-        if _takes_python(file, target) and wheel_tags.fits(file.filename, target, _NEWEST_GLIBC):
+        if _takes_python(file, target) and wheel_tags.fits(file.filename, target, wheel_tags.ANY_GLIBC):
             minors += [
                 m for tag in file.tags if (m := _glibc_minor(tag.platform, target.machine)) is not None
             ]

@@ -143,25 +143,7 @@ def _applies(requirement: Requirement, extras: frozenset[str], target: Target) -
     if marker is None:
         return True
     return any(
-        marker.evaluate({**_environment(target, patch), "extra": extra})
+        marker.evaluate({**target.markers(f"{target.python}.{patch}"), "extra": extra})
         for patch in _PATCHES
         for extra in ("", *sorted(extras))
     )
-
-
-def _environment(target: Target, patch: str) -> dict[str, str]:
-    """https://packaging.python.org/en/latest/specifications/dependency-specifiers/#environment-markers."""
-    full = f"{target.python}.{patch}"
-    return {
-        "implementation_name": "cpython",
-        "implementation_version": full,
-        "os_name": "posix",
-        "platform_machine": target.machine,
-        "platform_python_implementation": "CPython",
-        "platform_release": "",
-        "platform_system": "Linux",
-        "platform_version": "",
-        "python_full_version": full,
-        "python_version": target.python,
-        "sys_platform": "linux",
-    }

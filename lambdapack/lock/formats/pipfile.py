@@ -16,9 +16,9 @@ from packaging.version import InvalidVersion, Version
 
 from lambdapack.errors import ConfigurationError
 from lambdapack.lock.direct import Direct
-from lambdapack.lock.environment import holds, is_marker
 from lambdapack.lock.fields import Fields, read_json
 from lambdapack.lock.locked import Asked, Locked, LockedFile, Selection, from_repository, sha256
+from lambdapack.lock.markers import holds, is_marker
 
 __all__ = ["PipfileLock", "read"]
 

@@ -14,7 +14,6 @@ from packaging.utils import canonicalize_name
 
 from lambdapack.errors import ConfigurationError
 from lambdapack.lock.direct import Direct
-from lambdapack.lock.environment import holds, is_marker
 from lambdapack.lock.fields import Fields, read_toml
 from lambdapack.lock.formats.poetry_project import MAIN, Project, Wish, wishes
 from lambdapack.lock.formats.poetry_versions import allows, ranges
@@ -28,6 +27,7 @@ from lambdapack.lock.locked import (
     sha256,
     version_of,
 )
+from lambdapack.lock.markers import holds, is_marker
 
 __all__ = ["PoetryLock", "read"]
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-from lambdapack.lock.environment import is_marker
 from lambdapack.lock.fields import Fields
 from lambdapack.lock.formats.poetry_versions import ranges
+from lambdapack.lock.markers import is_marker
 
 __all__ = ["MAIN", "Project", "Wish", "wishes"]
 

@@ -16,7 +16,6 @@ from packaging.utils import canonicalize_name
 
 from lambdapack.errors import ConfigurationError
 from lambdapack.lock.direct import Direct
-from lambdapack.lock.environment import holds, is_marker
 from lambdapack.lock.fields import Fields, read_toml
 from lambdapack.lock.locked import (
     Asked,
@@ -29,6 +28,7 @@ from lambdapack.lock.locked import (
     sha256,
     version_of,
 )
+from lambdapack.lock.markers import holds, is_marker
 
 __all__ = ["UvLock", "read"]
 
@@ -83,11 +83,7 @@ class UvLock:
             specifier = self.fields.text("requires-python")
             check_python(self.fields, "requires-python", specifier, asked)
         roots = list(self._roots(asked))
-        # Markers of locks with conflicts ask which extras and groups of which package were wanted.
-        wanted = {*asked.extras}
-        for member in self.members:
-            for kind, names in (("extra", asked.extras), ("group", asked.groups)):
-                wanted |= {f"{kind}-{len(member.name)}-{member.name}-{name}" for name in names}
+        wanted = self._wanted(asked)
         queue = deque(one for one in roots if holds(one.marker, asked.environment, wanted))
         requested = tuple(dict.fromkeys(one.name for one in queue))
         chosen: dict[str, _Package] = {}
@@ -110,6 +106,14 @@ class UvLock:
         packages = tuple(self._locked(one) for name, one in sorted(chosen.items()) if name not in members)
         wishes = tuple(self._wishes())
         return Selection(packages, tuple(name for name in requested if name not in members), wishes)
+
+    def _wanted(self, asked: Asked) -> set[str]:
+        """Extras; markers of locks with conflicts ask which ones and which groups of which package."""
+        wanted = {*asked.extras}
+        for member in self.members:
+            for kind, names in (("extra", asked.extras), ("group", asked.groups)):
+                wanted |= {f"{kind}-{len(member.name)}-{member.name}-{name}" for name in names}
+        return wanted
 
     def _wishes(self) -> Iterator[tuple[str, str]]:
         for member in self.members:
