@@ -60,17 +60,9 @@ def resolve(request: dict[str, Any], answer: Callable[[dict[str, Any]], None]) -
     from pip._internal.exceptions import DistributionNotFound, HashError, PipError, UnsupportedPythonVersion
     from pip._internal.index import collector
     from pip._internal.operations.prepare import RequirementPreparer
-    from pip._vendor.packaging import _musllinux
     from pip._vendor.requests.exceptions import RequestException
-    from piptools.repositories.pypi import PyPIRepository
 
-    # A resolver that runs on musl would otherwise offer its own wheels.
-    _musllinux.platform_tags = lambda archs: iter(())
-    # Metadata is enough for a lock: nothing is downloaded that the index describes.
-    RequirementPreparer.prepare_linked_requirements_more = lambda *args, **kwargs: None
-    repository = PyPIRepository(request["pip_args"], cache_dir=request["cache"])
-    # pip-tools sets it to false, whatever pip was told.
-    repository.options.ignore_dependencies = request["alone"]
+    repository = open_repository(request)
     pages = Pages(repository, collector, answer)
     metadata = Metadata(request, repository, pages)
     metadata.install(RequirementPreparer)
@@ -90,6 +82,22 @@ def resolve(request: dict[str, Any], answer: Callable[[dict[str, Any]], None]) -
         network = isinstance(error, RequestException) or "Connection" in type(error).__name__
         about = getattr(error, "context", None) or ""
         answer(failed("network" if network else "pip", pages, message=str(error), about=str(about)))
+
+
+def open_repository(request: dict[str, Any]) -> Any:
+    """pip-tools' view of the indexes, for a target that is not this machine."""
+    from pip._internal.operations.prepare import RequirementPreparer
+    from pip._vendor.packaging import _musllinux
+    from piptools.repositories.pypi import PyPIRepository
+
+    # A resolver that runs on musl would otherwise offer its own wheels.
+    _musllinux.platform_tags = lambda archs: iter(())
+    # Metadata is enough for a lock: nothing is downloaded that the index describes.
+    RequirementPreparer.prepare_linked_requirements_more = lambda *args, **kwargs: None
+    repository = PyPIRepository(request["pip_args"], cache_dir=request["cache"])
+    # pip-tools sets it to false, whatever pip was told.
+    repository.options.ignore_dependencies = request["alone"]
+    return repository
 
 
 def solve(repository: Any, roots: list[Any]) -> Iterable[Any]:
