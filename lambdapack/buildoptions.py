@@ -20,6 +20,7 @@ from lambdapack.interpreter import Interpreter
 from lambdapack.model import Lock
 from lambdapack.slim import SlimOptions
 from lambdapack.target import Target
+from lambdapack.wheelrecipe import recipe
 from runtime_shim import _index
 
 __all__ = ["BuildOptions", "TraceOptions", "describe", "digest", "tool_digest", "version_of"]
@@ -149,6 +150,7 @@ def digest(
         "target": str(options.target),
         "glibc": lock.glibc,
         "lock": lock.digest,
+        "built": [lock.built, recipe(lock.sources)] if lock.built else [],
         "requested": lock.requested,
         "builder": [options.builder, dict(identity or {})],
         "python": [python.version, python.machine],

@@ -9,6 +9,7 @@ from lambdapack.buildcache import Store, Trees
 from lambdapack.buildoptions import tool_digest, version_of
 from lambdapack.model import Lock, Tree
 from lambdapack.progress import Progress
+from lambdapack.wheelrecipe import recipe
 
 __all__ = ["install"]
 
@@ -34,7 +35,8 @@ def install(
         *(tool_digest(), version_of("pip"), str(lock.target), lock.glibc),
         *(python.version, python.machine, dict(workshop.identity)),
     ]
-    trees = Trees(store, made_by)
+    how = recipe(lock.sources) if lock.built else None
+    trees = Trees(store, made_by, dict.fromkeys(lock.built, how))
     reused = trees.install(lock, destination, fresh)
     tree = build_stage.read_tree(destination, lock.target)
     return workshop.complete(tree, lock, progress=progress), reused

@@ -72,6 +72,8 @@ class Lock:
             ``text``: the hashes settle what is installed, and these may hold credentials.
         built: Canonical names of which an sdist is locked, to be built in the target's image.
         left_out: What was resolved and is not in it, by name; not part of ``text``.
+        addressed: Canonical names of what the metadata of others names by an address; what is there may
+            change, and nobody would notice.
     """
 
     target: Target
@@ -81,6 +83,7 @@ class Lock:
     sources: tuple[str, ...] = field(default=(), repr=False)
     built: tuple[str, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
+    addressed: tuple[str, ...] = ()
 
     @property
     def text(self) -> str:

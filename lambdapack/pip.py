@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import os
 import re
@@ -13,7 +14,7 @@ from pathlib import Path
 
 from lambdapack.errors import ConfigurationError, LambdapackError, ToolError
 
-__all__ = ["environment", "explain", "network_error", "run", "tail"]
+__all__ = ["FROM_ENVIRONMENT", "configured", "environment", "explain", "network_error", "run", "tail"]
 
 # Settings of pip's that are about the user's own site-packages, and would send files elsewhere.
 _FORCED = {
@@ -35,13 +36,17 @@ _NETWORK = re.compile(
     re.IGNORECASE,
 )
 _LINES_OF_DETAIL = 6
+FROM_ENVIRONMENT = ":env:"
+"""The section of what ``PIP_*`` variables say."""
 
 
-def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
+def environment(
+    extra: Mapping[str, str] | None = None, inherited: Mapping[str, str] = os.environ
+) -> dict[str, str]:
     """This process's environment for a run of pip: its configuration kept, Python's own left out."""
     kept = {
         name: value
-        for name, value in os.environ.items()
+        for name, value in inherited.items()
         if name not in _DROPPED and not name.startswith("PYTHON")
     }
     return {**kept, **_FORCED, **(extra or {})}
@@ -52,6 +57,7 @@ def run(
     *,
     doing: str,
     variables: Mapping[str, str] | None = None,
+    inherited: Mapping[str, str] = os.environ,
     pip: Sequence[str | Path] = (),
 ) -> str:
     """Run ``pip ARGUMENTS`` with the Python that runs lambdapack; returns what it printed.
@@ -60,6 +66,7 @@ def run(
         arguments: The command and its options.
         doing: What is being done, for messages, e.g. ``"installing 45 wheels"``.
         variables: Environment variables to set besides.
+        inherited: Those that it has without.
         pip: The command of another Python's pip.
 
     Raises:
@@ -80,7 +87,7 @@ def run(
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env=environment(variables),
+                env=environment(variables, inherited),
             )
         )
         log.seek(0)
@@ -88,6 +95,28 @@ def run(
     if status:
         raise explain(text, doing=doing, status=status)
     return text
+
+
+def configured() -> list[tuple[str, str, str]]:
+    """pip's settings as section, key and value, those of the environment (``:env:``) first.
+
+    pip itself merges its files.
+
+    Raises:
+        ToolError: It cannot read them.
+    """
+    found = []
+    for line in run(["config", "list"], doing="reading pip's configuration").splitlines():
+        name, equals, value = line.partition("=")
+        section, _, key = name.rpartition(".")
+        if not equals or not section:
+            continue
+        try:
+            text = ast.literal_eval(value)
+        except (ValueError, SyntaxError):
+            continue
+        found.append((section, key.replace("_", "-"), str(text).strip()))
+    return sorted(found, key=lambda one: one[0] != FROM_ENVIRONMENT)
 
 
 def _wait(process: subprocess.Popen[bytes]) -> int:

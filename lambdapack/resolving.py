@@ -21,6 +21,7 @@ from lambdapack.memo import key_of
 from lambdapack.model import Lock
 from lambdapack.progress import Message, Progress, Remembering, say
 from lambdapack.report.units import ago
+from lambdapack.wheelrecipe import recipe
 
 __all__ = ["Resolving"]
 
@@ -92,7 +93,8 @@ class Resolving:
         own = self._requirements.options
         pages = lock.sources[len(own) :]
         # Behind the user's options come the pages of prepared wheels, which are in the cache.
-        if lock.sources[: len(own)] == own and set(pages[::2]) <= {"--find-links"}:
+        known = lock.sources[: len(own)] == own and set(pages[::2]) <= {"--find-links"}
+        if known and not lock.addressed:
             self._locks.keep(key, lock, said, local=pages)
 
     def _key(self, python: Interpreter, identity: Mapping[str, str]) -> str | None:
@@ -111,8 +113,9 @@ class Resolving:
         named = lock_stage.contents(wanted, self._options.target, python, self._downloads)
         if about is None or named is None:
             return None
+        how = recipe(wanted.options) if named else None
         return key_of(
-            *(tool_digest(), about, asked, named, _said(self._options)),
+            *(tool_digest(), about, asked, named, how, _said(self._options)),
             *(python.version, python.machine, dict(identity)),
         )
 

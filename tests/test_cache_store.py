@@ -371,7 +371,7 @@ def test_a_tree_from_the_cache_is_the_tree_of_a_fresh_install(
     """For any sequence of locks, also where distributions bring the same paths, and where entries of the
     cache were damaged or lost: file by file."""
     folder = tmp_path_factory.mktemp("trees")
-    trees = Trees(Store(folder / "builds"), ["made by"])
+    trees = Trees(Store(folder / "builds"), ["made by"], {})
     for number, world in enumerate(worlds):
         lock = lock_of(*((name, f"{version}.{sorted(paths)}") for name, (version, paths) in world.items()))
         content = {name: paths for name, (_, paths) in world.items()}

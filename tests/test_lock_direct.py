@@ -129,8 +129,10 @@ def test_a_folder_becomes_the_same_wheel_wherever_it_is(shop: Shop, tmp_path: Pa
     assert other.lock(str(second)).pins[1].hashes != lock.pins[2].hashes
 
 
-def test_a_folder_that_did_not_change_is_not_built_again(shop: Shop, tmp_path: Path) -> None:
-    """Wheels are kept by the content of the folder, so that a broken backend no longer matters."""
+def test_a_folder_that_did_not_change_is_not_built_again(
+    shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wheels are kept by the content of the folder and by what their build sees of the environment."""
     wheel(shop.folder, "helper", "1")
     folder = package(tmp_path / "a")
     before = shop.lock(str(folder))
@@ -138,6 +140,9 @@ def test_a_folder_that_did_not_change_is_not_built_again(shop: Shop, tmp_path: P
     inode = kept.stat().st_ino
     assert shop.lock(str(folder)) == before
     assert [one.stat().st_ino for one in (shop.cache / "local-wheels").iterdir()] == [inode]
+    monkeypatch.setenv("CFLAGS", "-O1")
+    assert shop.lock(str(folder)) == before
+    assert len(list((shop.cache / "local-wheels").iterdir())) == 2
 
 
 def test_an_sdist_is_built_and_its_hash_is_held(shop: Shop, tmp_path: Path) -> None:
@@ -303,6 +308,22 @@ def test_the_users_hashes_choose_the_file(shop: Shop, tmp_path: Path) -> None:
     assert shop.lock(files=(tmp_path / "r.txt",)).pins[0].hashes == (sha256(best),)
     (tmp_path / "r.txt").write_text(f"-f {page}\napp --hash={sha256(plain)}\n")
     assert shop.lock(files=(tmp_path / "r.txt",)).pins[0].hashes == (sha256(plain),)
+
+
+def test_what_a_packages_metadata_names_by_its_address(shop: Shop, tmp_path: Path) -> None:
+    """It is fetched or built as if the user had named it, and the lock says which it was: it may change."""
+    (tmp_path / "away").mkdir()
+    there = wheel(tmp_path / "away", "there", "3")
+    wheel(shop.folder, "helper", "1")
+    folder = package(tmp_path / "project")
+    needs = (f"there @ {there.as_uri()}", f"pure-thing @ {folder.as_uri()}")
+    wheel(shop.folder, "top", "1", needs=needs)
+    lock = shop.lock("top")
+    assert versions(lock) == {"helper": "1", "pure-thing": "1.5", "there": "3", "top": "1"}
+    assert lock.pins[2].hashes == (sha256(there),)
+    assert lock.addressed == ("pure-thing", "there")
+    with LocalBuilder().open(TARGET, cache_dir=shop.cache) as workshop:
+        assert (workshop.install(lock, tmp_path / "tree").root / "pure_thing.py").is_file()
 
 
 def test_builds_from_source_need_the_image(shop: Shop, tmp_path: Path) -> None:

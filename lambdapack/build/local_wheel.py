@@ -9,6 +9,7 @@ from pathlib import Path
 from lambdapack import pip
 from lambdapack.errors import ConfigurationError, ToolError
 from lambdapack.interpreter import Interpreter
+from lambdapack.wheelrecipe import build_environment
 
 __all__ = ["pure_wheel"]
 
@@ -46,6 +47,7 @@ def pure_wheel(
                 ["wheel", "--no-deps", *sources, "--wheel-dir", destination, source],
                 doing=doing,
                 variables={**_VARIABLES, "TMPDIR": scratch},
+                inherited=build_environment(),
                 pip=(interpreter.path, "-s", tools / "pip" / "__pip-runner__.py"),
             )
         except ToolError as error:

@@ -39,11 +39,13 @@ class Trees:
     Args:
         store: Where they are kept.
         made_by: Everything that decides a tree besides its pin: target, tools, interpreter, builder.
+        built: Name of each distribution that is built from its sdist -> what decides that.
     """
 
-    def __init__(self, store: Store, made_by: Sequence[Any]) -> None:
+    def __init__(self, store: Store, made_by: Sequence[Any], built: Mapping[str, Any]) -> None:
         self._store = store
         self._made_by = made_by
+        self._built = built
 
     def install(self, lock: Lock, destination: Path, fresh: Callable[[Lock, Path], Tree]) -> int:
         """Install ``lock`` into the new folder ``destination``: from the cache what it has.
@@ -95,7 +97,7 @@ class Trees:
         return fresh(part, destination)
 
     def _key(self, pin: Pin) -> str:
-        return key_of(pin.name, pin.version, sorted(pin.hashes), self._made_by)
+        return key_of(pin.name, pin.version, sorted(pin.hashes), self._made_by, self._built.get(pin.name))
 
     def _find(self, pin: Pin) -> _Kept | None:
         found = self._store.get_folder(_KIND, self._key(pin))

@@ -6,6 +6,7 @@ import hashlib
 import json
 import shutil
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -13,7 +14,7 @@ from urllib.parse import quote
 
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
-from lambdapack import atomic, wheel_tags
+from lambdapack import atomic, toolchain, wheel_tags
 from lambdapack.errors import ConfigurationError, ToolError
 from lambdapack.interpreter import Interpreter
 from lambdapack.lock import source_tree, wheel_file
@@ -22,6 +23,7 @@ from lambdapack.lock.downloads import Downloads
 from lambdapack.lockdriver import Wheelwright
 from lambdapack.progress import Progress
 from lambdapack.target import AL2023_GLIBC, Target
+from lambdapack.wheelrecipe import recipe
 
 __all__ = ["Prepared", "Preparer"]
 
@@ -65,6 +67,7 @@ class Preparer:
         interpreter: The target's Python.
         wheelwright: Builds wheels; ``None`` where nothing can be built.
         cache_dir: Where files are kept, by their hash.
+        options: pip's, on indexes.
         downloads: Fetches what is at an address.
         progress: Told what is done.
     """
@@ -76,6 +79,7 @@ class Preparer:
         wheelwright: Wheelwright | None,
         *,
         cache_dir: Path,
+        options: Sequence[str],
         downloads: Downloads,
         progress: Progress,
     ) -> None:
@@ -83,6 +87,7 @@ class Preparer:
         self._interpreter = interpreter
         self._wheelwright = wheelwright
         self._cache = cache_dir
+        self._options = options
         self._downloads = downloads
         self._progress = progress
 
@@ -133,7 +138,10 @@ class Preparer:
                 hint="use --builder docker",
             )
         identity = dict(self._wheelwright.identity)
-        made_of = [_RECIPE, digest, str(self._target), self._interpreter.version, identity]
+        made_of = [
+            *(_RECIPE, digest, str(self._target), self._interpreter.version, identity),
+            *(recipe(self._options), toolchain.requirements(self._interpreter.python)),
+        ]
         key = hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()
         kept = self._cache / "local-wheels" / key
         if not kept.is_dir():

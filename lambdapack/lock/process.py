@@ -7,7 +7,7 @@ import json
 import subprocess
 import tempfile
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -66,6 +66,7 @@ class Found:
         cpu: Versions of it built for the CPU alone (``2.13.0+cpu``) that the target can use, newest first.
         needs: What it depends on, as requirements without markers, those that hold for the target.
         bytes: What it takes when it is unpacked; 0 where nobody asked.
+        url: The address by which the metadata of another names it, else nothing.
     """
 
     name: str
@@ -76,6 +77,7 @@ class Found:
     cpu: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
     bytes: int = 0
+    url: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)
@@ -239,6 +241,7 @@ def _read(answer: Mapping[str, Any]) -> Solution | Failure:
             tuple(pin["cpu"]),
             tuple(pin["needs"]),
             pin["bytes"],
+            pin["url"],
         )
         for pin in answer["pins"]
     )

@@ -12,6 +12,7 @@ from packaging.utils import canonicalize_name
 from lambdapack import toolchain, wheel_tags
 from lambdapack.errors import ConfigurationError, LambdapackError, ToolError
 from lambdapack.interpreter import Interpreter
+from lambdapack.lock.addressed import addressed
 from lambdapack.lock.downloads import Downloads
 from lambdapack.lock.explain import cuda_error, explain, only_sdists
 from lambdapack.lock.left_out import Choice, choice
@@ -83,6 +84,7 @@ def resolve(
     preparer = Preparer(
         *(target, interpreter, wheelwright),
         cache_dir=cache_dir,
+        options=requirements.options,
         downloads=downloads or Downloads(cache_dir, requirements.options, progress),
         progress=progress,
     )
@@ -253,6 +255,7 @@ def _lock(
             f"that does not hold there",
             hint="look at --exclude and at the markers after ';' in the requirements",
         )
+    kept, pages = addressed(kept, job.wanted.preparer)
     built = tuple(sorted(found.name for found in kept if not found.filename.endswith(".whl")))
     for found in kept:
         if found.name not in built and not wheel_tags.fits(found.filename, query.target, glibc):
@@ -262,7 +265,9 @@ def _lock(
     names = {pin.name for pin in pins}
     requested = tuple(name for name in _requested(query, outcome) if name in names)
     left_out = job.left_out.tell(outcome.found, kept, query.progress)
-    return Lock(query.target, glibc, pins, requested, query.requirements.options, built, left_out)
+    sources = (*query.requirements.options, *pages)
+    named = tuple(found.name for found in kept if found.url)
+    return Lock(query.target, glibc, pins, requested, sources, built, left_out, named)
 
 
 def _requested(query: Query, outcome: Solution) -> tuple[str, ...]:

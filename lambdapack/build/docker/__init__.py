@@ -83,9 +83,11 @@ class DockerBuilder:
             ToolError: No engine, no image, or the image is not for ``target``.
         """
         told = settings.read(sources)
+        # Wheels of what was named by itself; their pages are options of the lock, which comes later.
+        folders = {**told.folders, cache_dir / "files": False}
         with engine.connect() as client:
             image = self._ready(client, target, progress)
-            with container.start(client, image, target, self._limits, told.folders) as running:
+            with container.start(client, image, target, self._limits, folders) as running:
                 python = ImagePython(running, image, told, sources, cache_dir)
                 if python.interpreter.python != target.python:
                     raise ToolError(f"the image {image.name} has Python {python.interpreter.version}")

@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TextIO
 
-from lambdapack import atomic, bytecode, lockdriver, pip, worker
+from lambdapack import atomic, bytecode, lockdriver, pip, toolchain, worker
 from lambdapack.build.docker import lacking
 from lambdapack.build.docker.container import WORK, Container, Member
 from lambdapack.build.docker.images import Image
@@ -22,6 +22,7 @@ from lambdapack.errors import LambdapackError, ToolError
 from lambdapack.interpreter import Interpreter
 from lambdapack.model import Lock, Pin
 from lambdapack.progress import Advance, Progress
+from lambdapack.wheelrecipe import recipe
 
 __all__ = ["ImagePython"]
 
@@ -137,7 +138,10 @@ class ImagePython:
 
     def _kept(self, pin: Pin, lock: Lock) -> Path:
         """Where the wheel of ``pin`` is kept: by what it is made of and where."""
-        made_of = [str(lock.target), self._image.id, *sorted(pin.hashes), *sorted(_ENVIRONMENT.items())]
+        made_of = [
+            *(str(lock.target), self._image.id, sorted(pin.hashes), sorted(_ENVIRONMENT.items())),
+            *(recipe(self._pip_options), toolchain.requirements(lock.target.python)),
+        ]
         key = hashlib.sha256(json.dumps(made_of).encode()).hexdigest()
         return self._cache_dir / "wheels" / f"{pin.name}-{pin.version}-{key[:16]}"
 

@@ -8,7 +8,6 @@ configuration.
 
 from __future__ import annotations
 
-import ast
 import os
 import re
 import ssl
@@ -69,7 +68,6 @@ _LOCAL = frozenset(
 _BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
 _PROXIES = ("http_proxy", "https_proxy", "no_proxy", "all_proxy")
 _MASK = "****"
-_FROM_ENVIRONMENT = ":env:"
 
 
 @dataclass
@@ -185,14 +183,14 @@ def read(options: Sequence[str] = (), environment: Mapping[str, str] = os.enviro
     settings = Settings()
     winning: set[str] = set()
     provider = ""
-    for section, key, value in _configured():
+    for section, key, value in pip.configured():
         if key == "keyring-provider":
             provider = provider or value
         if key in _LOCAL or key in winning:
             continue
-        if section == _FROM_ENVIRONMENT:
+        if section == pip.FROM_ENVIRONMENT:
             winning.add(key)
-        settings.values["global" if section == _FROM_ENVIRONMENT else section, key] = value
+        settings.values["global" if section == pip.FROM_ENVIRONMENT else section, key] = value
         if key in _ADDRESSES:
             settings._note(key, value)
     settings.add_options(options)
@@ -213,22 +211,6 @@ def masked(text: str, secrets: Iterable[str]) -> str:
     for secret in secrets:
         text = text.replace(secret, _MASK)
     return text
-
-
-def _configured() -> Iterator[tuple[str, str, str]]:
-    """pip's settings, those of the environment first; pip itself merges its files."""
-    found = []
-    for line in pip.run(["config", "list"], doing="reading pip's configuration").splitlines():
-        name, equals, value = line.partition("=")
-        section, _, key = name.rpartition(".")
-        if not equals or not section:
-            continue
-        try:
-            text = ast.literal_eval(value)
-        except (ValueError, SyntaxError):
-            continue
-        found.append((section, key.replace("_", "-"), str(text).strip()))
-    return iter(sorted(found, key=lambda one: one[0] != _FROM_ENVIRONMENT))
 
 
 def _add_files(settings: Settings, environment: Mapping[str, str]) -> None:

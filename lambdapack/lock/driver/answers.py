@@ -17,12 +17,15 @@ def solved(
         link = ireq.link
         version = str(next(iter(ireq.specifier)).version)
         digest = link.hash if link.hash_name == "sha256" else None
+        # Where the metadata of another names it by an address, that may be a folder.
+        url = ireq.req.url or ""
         pins.append(
             {
                 "name": ireq.name,
                 "version": version,
                 "filename": link.filename,
-                "hash": "sha256:" + digest if digest else repository._get_file_hash(link),
+                "hash": "sha256:" + digest if digest else "" if url else repository._get_file_hash(link),
+                "url": url,
                 "parents": sorted(ireq._required_by),
                 "cpu": cpu_builds(repository, ireq.name),
                 "needs": metadata.needs(ireq.name, version, sorted(ireq.extras)),
