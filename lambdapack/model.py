@@ -136,6 +136,7 @@ class SystemLibrary:
         bytes: Its size.
         sha256: Of its bytes, hex, before slimming.
         needed_by: Paths of the tree that ask for it.
+        purl: The package as a package URL; empty where nobody knows.
     """
 
     name: str
@@ -145,6 +146,7 @@ class SystemLibrary:
     bytes: int
     sha256: str
     needed_by: tuple[str, ...]
+    purl: str = ""
 
 
 @dataclass(frozen=True)

@@ -183,7 +183,8 @@ def _explained(report: BuildReport) -> Iterator[None]:
         yield
     except ToolError as error:
         gone = _GONE.search(error.detail or "")
-        if gone is None:
+        # What compiles comes from an index as well, and is in no lock.
+        if gone is None or f"\n{gone[1]}" not in f"\n{report.lock['text']}":
             raise
         raise ToolError(
             f"the pack {report.pack.id[:12]} cannot be built again: the file of {gone[1]} that its lock "

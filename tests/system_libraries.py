@@ -72,7 +72,7 @@ class Folder:
         self.path = path
         self.asked: list[str] = []
 
-    def fetch(self, wanted: Sequence[Wanted], destination: Path) -> Mapping[str, tuple[str, str]]:
+    def fetch(self, wanted: Sequence[Wanted], destination: Path) -> Mapping[str, tuple[str, str, str]]:
         """Copy what is there."""
         found = {}
         for one in wanted:
@@ -80,7 +80,7 @@ class Folder:
             for folder in (*map(Path, one.folders), self.path):
                 if (folder / one.name).is_file():
                     (destination / one.name).write_bytes((folder / one.name).read_bytes())
-                    found[one.name] = (str(folder / one.name), "odd-1")
+                    found[one.name] = (str(folder / one.name), "odd-1", "pkg:rpm/amzn/odd@1")
                     break
         return found
 

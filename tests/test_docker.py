@@ -15,9 +15,10 @@ import tarfile
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import quote
 
@@ -191,7 +192,7 @@ def test_an_sdist_is_compiled_once_and_answers(world: Any, run_lambdapack: Run, 
     assert first["id"] == again["id"] == compiled["id"]
     run_lambdapack("deploy", cwd=tmp_path)
     invoked = json.loads(run_lambdapack("invoke", "--json", cwd=tmp_path).stdout)
-    run_lambdapack("destroy", "--yes", cwd=tmp_path, status=None)
+    run_lambdapack("destroy", cwd=tmp_path, status=None)
     assert invoked["invocations"][0]["payload"] == 42
 
 
@@ -214,7 +215,7 @@ def test_three_real_sdists_with_c_code(world: Any, run_lambdapack: Run, tmp_path
     assert {one["name"] for one in made["distributions"]} == set(names)
     run_lambdapack("deploy", cwd=tmp_path)
     invoked = json.loads(run_lambdapack("invoke", "--json", cwd=tmp_path).stdout)
-    run_lambdapack("destroy", "--yes", cwd=tmp_path, status=None)
+    run_lambdapack("destroy", cwd=tmp_path, status=None)
     assert invoked["invocations"][0]["payload"] == [[1, 2], 0.75, True]
 
 
@@ -272,9 +273,175 @@ def test_a_library_that_lambda_lacks_goes_along(world: Any, run_lambdapack: Run,
     assert made["lacking"] == []
     run_lambdapack("deploy", cwd=tmp_path)
     invoked = json.loads(run_lambdapack("invoke", "--json", cwd=tmp_path).stdout)
-    run_lambdapack("destroy", "--yes", cwd=tmp_path, status=None)
+    run_lambdapack("destroy", cwd=tmp_path, status=None)
     assert invoked["invocations"][0]["payload"] == 42
     world.images.remove(image, force=True)
+
+
+def test_the_traced_handler_finds_its_assets(world: Any, run_lambdapack: Run, tmp_path: Path) -> None:
+    """``runtime_shim.path`` gives a file and a folder in the image, byte for byte: what the handler imports
+    because of what it read there is traced; the function then answers the same."""
+    files = {"chosen.py": b"ANSWER = 42\n", "other.py": b""}
+    wheel(tmp_path, "choices", "1", files=files)
+    (tmp_path / "name.txt").write_text("chosen")
+    (tmp_path / "model" / "deep").mkdir(parents=True)
+    (tmp_path / "model" / "deep" / "weights").write_bytes(bytes(range(256)) * 5000)
+    (tmp_path / "app.py").write_text(
+        "import runtime_shim\nimport hashlib, importlib\n"
+        "def handler(event, context):\n"
+        "    with open(runtime_shim.path('name')) as file:\n"
+        "        module = importlib.import_module(file.read())\n"
+        "    with open(runtime_shim.path('model') + '/deep/weights', 'rb') as file:\n"
+        "        digest = hashlib.sha256(file.read()).hexdigest()\n"
+        "    assert digest == event['digest']\n"
+        "    return module.ANSWER\n"
+    )
+    event = {"digest": hashlib.sha256(bytes(range(256)) * 5000).hexdigest()}
+    (tmp_path / "event.json").write_text(json.dumps(event))
+    (tmp_path / "lambdapack.toml").write_text(
+        f'[build]\npython = "{PYTHON}"\n[trace]\nhandler = "app.handler"\nevent = "event.json"\n'
+        '[assets]\nname = "name.txt"\nmodel = "model"\n'
+    )
+    made = build(
+        run_lambdapack, tmp_path, ".lambdapack/build", "choices",
+        environment=(*NO_CONFIGURATION, ("PIP_NO_INDEX", "1"), ("PIP_FIND_LINKS", str(tmp_path))),
+    )  # fmt: skip
+    assert made["trace"]["how"] == "traced"
+    traced = " ".join(made["trace"]["files"])
+    assert "chosen" in traced
+    assert "other" not in traced
+    run_lambdapack("deploy", cwd=tmp_path)
+    invoked = json.loads(run_lambdapack("invoke", "--json", cwd=tmp_path).stdout)
+    run_lambdapack("destroy", cwd=tmp_path, status=None)
+    assert invoked["invocations"][0]["payload"] == 42
+
+
+def test_a_pack_is_proved_in_its_very_image(world: Any, run_lambdapack: Run, tmp_path: Path) -> None:
+    """An sdist is compiled again from scratch in the image that the pack was built in: by the digest that its
+    registry knows it by, else by its id; another image of the same name by then changes nothing."""
+    c_sdist(tmp_path)
+    environment = (*NO_CONFIGURATION, ("PIP_NO_INDEX", "1"), ("PIP_FIND_LINKS", str(tmp_path)))
+    image = image_with(world, "lambdapack-test/proved:1", {"etc/first": b"one"})
+    named = ("rough", "--builder", "docker", "--image", image)
+    made = build(run_lambdapack, tmp_path, "out", *named, environment=environment)
+    assert made["builder"]["digest"] == ""
+    first = made["builder"]["id"]
+    with registry(world, image) as known:
+        world.images.pull(known)
+        by_digest = ("rough", "--builder", "docker", "--image", known)
+        other = build(run_lambdapack, tmp_path, "digest", *by_digest, environment=environment)
+    assert other["builder"]["digest"] == known
+    assert other["id"] == made["id"]
+    image_with(world, image, {"etc/second": b"two"})
+    assert world.images.get(image).id != first
+    # With an index: what compiles is fetched anew, too.
+    proof = (*NO_CONFIGURATION, ("PIP_FIND_LINKS", str(tmp_path)))
+    for folder in ("out", "digest"):
+        done = run_lambdapack("verify", folder, "--rebuild", cwd=tmp_path, environment=proof)
+        assert "every byte is the same" in done.stdout
+        assert first[7:19] in done.stderr
+    for name in (image, known):
+        world.images.remove(name, force=True)
+
+
+@contextmanager
+def registry(client: Any, image: str) -> Iterator[str]:
+    """A registry on the loopback address with that one image; what it is called there, with its digest."""
+    with TemporaryDirectory(prefix="lambdapack-registry-") as folder:
+        saved = Path(folder, "image.tar")
+        with saved.open("wb") as file:
+            for piece in client.images.get(image).save():
+                file.write(piece)
+        with tarfile.open(saved) as archive:
+            archive.extractall(folder, filter="data")
+        digest, blobs = manifest(Path(folder))
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                found = blobs.get(self.path.rpartition("/")[2])
+                known = self.path == "/v2/" or found is not None
+                self.send_response(200 if known else 404)
+                self.send_header("Content-Length", str(found.stat().st_size if found else 0))
+                if "/manifests/" in self.path:
+                    self.send_header("Content-Type", MANIFEST)
+                    self.send_header("Docker-Content-Digest", digest)
+                self.end_headers()
+                if found and self.command == "GET":
+                    with found.open("rb") as file:
+                        shutil.copyfileobj(file, self.wfile)
+
+            do_HEAD = do_GET  # noqa: N815 - the name that http.server looks for
+
+            def log_message(self, *arguments: Any) -> None:
+                """Keep quiet."""
+
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield f"127.0.0.1:{server.server_address[1]}/proved@{digest}"
+        finally:
+            server.shutdown()
+            server.server_close()
+
+
+MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
+
+
+def manifest(folder: Path) -> tuple[str, dict[str, Path]]:
+    """The digest of a manifest for the image that was unpacked there, and all that it names, by digest."""
+    (saved,) = json.loads((folder / "manifest.json").read_text())
+    blobs = {}
+
+    def known(path: Path) -> dict[str, Any]:
+        with path.open("rb") as file:
+            digest = "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
+        blobs[digest] = path
+        return {"digest": digest, "size": path.stat().st_size}
+
+    document = {
+        "schemaVersion": 2,
+        "mediaType": MANIFEST,
+        "config": {
+            "mediaType": "application/vnd.docker.container.image.v1+json",
+            **known(folder / saved["Config"]),
+        },
+        "layers": [
+            {"mediaType": "application/vnd.docker.image.rootfs.diff.tar", **known(folder / layer)}
+            for layer in saved["Layers"]
+        ],
+    }
+    path = folder / "made.json"
+    path.write_text(json.dumps(document))
+    return known(path)["digest"], blobs
+
+
+def test_lightgbm_finds_libgomp_in_its_pack(world: Any, run_lambdapack: Run, tmp_path: Path) -> None:
+    """Its wheel lacks libgomp, and so does Lambda: the image's goes along, and is the one that is mapped."""
+    (tmp_path / "app.py").write_text(
+        "import runtime_shim\nimport lightgbm, numpy\n"
+        "def handler(event, context):\n"
+        "    data = lightgbm.Dataset(numpy.arange(100.0).reshape(-1, 1), numpy.arange(100) > 50)\n"
+        "    options = {'objective': 'binary', 'verbose': -1, 'min_data_in_leaf': 5}\n"
+        "    model = lightgbm.train(options, data, 20)\n"
+        "    with open('/proc/self/maps') as maps:\n"
+        "        mapped = {line.split()[-1] for line in maps if 'libgomp.so.1' in line}\n"
+        "    return [(model.predict([[10.0], [90.0]]) > 0.5).tolist(), sorted(mapped)]\n"
+    )
+    (tmp_path / "lambdapack.toml").write_text(f'[build]\npython = "{PYTHON}"\n[function]\nsource = "."\n')
+    made = build(run_lambdapack, tmp_path, ".lambdapack/build", "lightgbm")
+    assert [one["name"] for one in made["libraries"]] == ["libgomp.so.1"]
+    assert made["lacking"] == []
+    bill = json.loads((tmp_path / ".lambdapack" / "build" / made["sbom"]).read_text())
+    edges = {one["ref"]: one.get("dependsOn", []) for one in bill["dependencies"]}
+    (lightgbm,) = (ref for ref in edges if ref.startswith("pkg:pypi/lightgbm@"))
+    assert "file:lambdapack.libs/libgomp.so.1" in edges[lightgbm]
+    run_lambdapack("plan", cwd=tmp_path)
+    run_lambdapack("deploy", cwd=tmp_path)
+    invoked = json.loads(run_lambdapack("invoke", "--json", cwd=tmp_path).stdout)
+    run_lambdapack("destroy", cwd=tmp_path, status=None)
+    answer, (mapped,) = invoked["invocations"][0]["payload"]
+    assert answer == [False, True]
+    assert mapped.endswith("/lambdapack.libs/libgomp.so.1")
 
 
 def deb(folder: Path, name: str, files: Mapping[str, bytes]) -> None:
@@ -521,7 +688,7 @@ def test_spacy_is_the_same_twice_and_answers(world: Any, run_lambdapack: Run, tm
     run_lambdapack("deploy", cwd=project)
     asked = ("--payload", '{"text": "Hello, world"}', "--json")
     invoked = json.loads(run_lambdapack("invoke", *asked, cwd=project).stdout)
-    run_lambdapack("destroy", "--yes", cwd=project, status=None)
+    run_lambdapack("destroy", cwd=project, status=None)
     assert invoked["invocations"][0]["payload"] == ["Hello", ",", "world"]
 
 

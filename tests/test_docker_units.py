@@ -19,8 +19,9 @@ import pytest
 from command_line import Run
 from hypothesis import given
 from hypothesis import strategies as st
+from packageurl import PackageURL
 
-from lambdapack.build.docker import engine, images, settings
+from lambdapack.build.docker import engine, images, libraries_worker, settings
 from lambdapack.build.docker.relay import Relay
 from lambdapack.errors import ToolError
 from lambdapack.target import Target
@@ -294,3 +295,40 @@ def test_a_container_that_says_nothing(tmp_path: Path) -> None:
     made = Relay(ours, {}, str(tmp_path))
     assert made.begin() is False
     assert "not found" in made.complaint
+
+
+@pytest.mark.parametrize(
+    ("programs", "said", "url"),
+    [
+        (
+            {"rpm": "echo 'libgomp 11.5.0-5.amzn2023.0.5 x86_64 (none)'"},
+            "libgomp-11.5.0-5.amzn2023.0.5",
+            "pkg:rpm/amzn/libgomp@11.5.0-5.amzn2023.0.5?arch=x86_64&distro=amzn-2023",
+        ),
+        (
+            {"rpm": "echo libx 2-1 noarch 7"},
+            "libx-2-1",
+            "pkg:rpm/amzn/libx@2-1?arch=noarch&distro=amzn-2023&epoch=7",
+        ),
+        (
+            {"dpkg-query": "case $1 in -S) echo libgomp1:amd64: /x;; *) echo 12.2-1+b amd64;; esac"},
+            "libgomp1-12.2-1+b",
+            "pkg:deb/amzn/libgomp1@12.2-1%2Bb?arch=amd64&distro=amzn-2023",
+        ),
+        ({}, "", ""),
+    ],
+)
+def test_the_package_of_a_library(
+    programs: dict[str, str], said: str, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the image's own package manager has it, in words and as a package URL; nothing where none knows."""
+    for name, script in programs.items():
+        path = tmp_path / name
+        path.write_text(f"#!/bin/sh\n{script}\n")
+        path.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    release = tmp_path / "os-release"
+    release.write_text('NAME="Amazon Linux"\nID="amzn"\nVERSION_ID="2023"\n')
+    assert libraries_worker.package("/lib64/libx.so.1", str(release)) == (said, url)
+    if url:
+        assert PackageURL.from_string(url).to_string() == url

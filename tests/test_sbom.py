@@ -119,10 +119,11 @@ def test_the_graph_is_of_the_target(report: BuildReport, tmp_path: Path) -> None
 
 
 def test_system_libraries_are_listed_with_who_needs_them(report: BuildReport, tmp_path: Path) -> None:
-    """What was bundled from the image: its package and hash there, and the edges of those that asked."""
+    """What was bundled from the image: its package, that one's version and URL, its hash there, and the edges
+    of those that asked. Where the image knows of no package, nothing is made up."""
     libraries = (
         SystemLibrary("libpq.so.5", "lib/libpq.so.5", "/usr/lib64/libpq.so.5", "libpq-15", 9, "c" * 64,
-                      ("demo/_db.so",)),
+                      ("demo/_db.so",), "pkg:rpm/amzn/libpq@15.8-1%2Bx?arch=x86_64&distro=amzn-2023"),
         SystemLibrary("libldap.so.2", "lib/libldap.so.2", "/usr/lib64/libldap.so.2", "", 9, "d" * 64,
                       ("lib/libpq.so.5",)),
     )  # fmt: skip
@@ -130,6 +131,10 @@ def test_system_libraries_are_listed_with_who_needs_them(report: BuildReport, tm
     one = components(document)["file:lib/libpq.so.5"]
     assert (one["name"], one["hashes"][0]["content"]) == ("libpq.so.5", "c" * 64)
     assert {"name": "lambdapack:package", "value": "libpq-15"} in one["properties"]
+    assert one["version"] == "15.8-1+x"
+    assert one["purl"].startswith("pkg:rpm/amzn/libpq@15.8-1")
+    unknown = components(document)["file:lib/libldap.so.2"]
+    assert not {"version", "purl"} & unknown.keys()
     found = edges(document)
     assert "file:lib/libpq.so.5" in found["pkg:pypi/demo@1.0"]
     assert found["file:lib/libpq.so.5"] == ["file:lib/libldap.so.2"]

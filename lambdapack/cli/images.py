@@ -71,11 +71,14 @@ def libraries(image: str, python: str | None, arch: str | None, **given: Any) ->
     has = syslibs.provided(target)
     wanting = sorted(has.certain - found.keys())
     if session.as_json:
-        rows = {name: {"path": path, "package": package} for name, (path, package) in sorted(found.items())}
+        rows = {
+            name: {"path": path, "package": package, "purl": url}
+            for name, (path, package, url) in sorted(found.items())
+        }
         document = {"image": used.name, "id": used.id, "digest": used.digest, "libraries": rows}
         session.emit("libraries", {**document, "wanting": wanting})
     else:
-        for name, (path, package) in sorted(found.items()):
+        for name, (path, package, _) in sorted(found.items()):
             click.echo(f"{name:<32} {path}  {package}".rstrip())
     if wanting:
         raise CheckError(

@@ -21,7 +21,7 @@ __all__ = ["SPEC_VERSION", "file_name", "write"]
 
 SPEC_VERSION = "1.7"
 _NAMESPACE = uuid.UUID("5f1c9f6e-8a3d-5c0b-9d62-6b0f0f5f7c11")
-_MADE_AS = 1
+_MADE_AS = 2
 """Raised when the same pack is to be described in other words."""
 
 
@@ -61,7 +61,7 @@ def _serial(report: BuildReport, assets: Sequence[BuiltAsset]) -> uuid.UUID:
         "pack": report.pack.id,
         "requested": sorted(one.name for one in report.distributions if one.requested),
         "extras": sorted([name, *sorted(extras)] for name, extras in asked.items() if extras),
-        "libraries": sorted([one.path, one.sha256, one.package] for one in report.libraries),
+        "libraries": sorted([one.path, one.sha256, one.package, one.purl] for one in report.libraries),
         "assets": sorted([one.name, one.id] for one in assets),
     }
     return uuid.uuid5(_NAMESPACE, json.dumps(listed, sort_keys=True))

@@ -113,8 +113,11 @@ def _licences(said: Described) -> Sequence[License]:
 
 
 def _system_library(one: SystemLibrary) -> Component:
+    purl = PackageURL.from_string(one.purl) if one.purl else None
     return Component(
         name=one.name,
+        version=purl.version if purl else None,
+        purl=purl,
         type=ComponentType.LIBRARY,
         bom_ref=f"file:{one.path}",
         scope=ComponentScope.REQUIRED,

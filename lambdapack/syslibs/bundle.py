@@ -45,11 +45,12 @@ class Wanted:
 class Source(Protocol):
     """Where libraries come from."""
 
-    def fetch(self, wanted: Sequence[Wanted], destination: Path) -> Mapping[str, tuple[str, str]]:
+    def fetch(self, wanted: Sequence[Wanted], destination: Path) -> Mapping[str, tuple[str, str, str]]:
         """Copy what is there into ``destination``, each under its name.
 
         Returns:
-            Name -> where it was found and the package that it belongs to, if that is known.
+            Name -> where it was found, the package that it belongs to, and that one's package URL, if they
+            are known.
         """
 
 
@@ -94,7 +95,7 @@ class _Search:
         self, tree: Tree, has: Provided, source: Source, folder: Path, objects: Mapping[str, Elf]
     ) -> None:
         self.found: dict[str, Elf] = {}
-        self.origins: dict[str, tuple[str, str]] = {}
+        self.origins: dict[str, tuple[str, str, str]] = {}
         self.needed_by: dict[str, list[str]] = {}
         self.failed: dict[str, str] = {}
         self.reasons: dict[str, str] = {}
@@ -177,7 +178,7 @@ def _keep(tree: Tree, search: _Search) -> tuple[SystemLibrary, ...]:
         path.parent.mkdir(exist_ok=True)
         shutil.copyfile(search.folder / name, path)
         data = path.read_bytes()
-        where, package = search.origins[name]
+        where, package, purl = search.origins[name]
         kept.append(
             SystemLibrary(
                 name=name,
@@ -187,6 +188,7 @@ def _keep(tree: Tree, search: _Search) -> tuple[SystemLibrary, ...]:
                 bytes=len(data),
                 sha256=hashlib.sha256(data).hexdigest(),
                 needed_by=tuple(sorted(search.needed_by[name])),
+                purl=purl,
             )
         )
     return tuple(kept)

@@ -96,8 +96,8 @@ class DockerBuilder:
 
     def libraries(
         self, target: Target, *, progress: Progress = QUIET
-    ) -> tuple[dict[str, tuple[str, str]], images.Image]:
-        """Name -> path and package of every shared library of the image, and the image."""
+    ) -> tuple[dict[str, tuple[str, str, str]], images.Image]:
+        """Name -> path, package and package URL of every shared library of the image, and the image."""
         with engine.connect() as client:
             image = images.find(client, target, self._image, progress)
             with container.start(client, image, target, self._limits, {}) as running:

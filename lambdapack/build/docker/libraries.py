@@ -24,23 +24,23 @@ class ImageLibraries:
     def __init__(self, container: Container) -> None:
         self._container = container
 
-    def fetch(self, wanted: Sequence[Wanted], destination: Path) -> Mapping[str, tuple[str, str]]:
+    def fetch(self, wanted: Sequence[Wanted], destination: Path) -> Mapping[str, tuple[str, str, str]]:
         """Copy those of ``wanted`` that are there into ``destination``; see ``syslibs.Source``."""
         asked = [{"name": one.name, "folders": list(one.folders)} for one in wanted]
         found = self._ask({"ask": asked})
         names = {one.name for one in wanted}
         answer = {}
-        for name, (path, package) in found.items():
+        for name, (path, package, url) in found.items():
             if name in names and "/" not in name:
                 self._container.read(path, destination / name, doing=f"copying {name} from the image")
-                answer[name] = (path, package)
+                answer[name] = (path, package, url)
         return answer
 
-    def listed(self) -> dict[str, tuple[str, str]]:
-        """Name -> path and package of everything that programs of the image find."""
+    def listed(self) -> dict[str, tuple[str, str, str]]:
+        """Name -> path, package and package URL of everything that programs of the image find."""
         return self._ask({"list": True})
 
-    def _ask(self, request: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
+    def _ask(self, request: Mapping[str, Any]) -> dict[str, tuple[str, str, str]]:
         self._container.put(iter([(f"lib/{_WORKER.name}", _WORKER)]), doing=_DOING)
         stdin = self._container.relay.keep_json("libraries.json", request)
         output, errors = bytearray(), bytearray()
@@ -54,7 +54,7 @@ class ImageLibraries:
         )
         try:
             answer = json.loads(output)
-            return {str(name): (str(path), str(package)) for name, (path, package) in answer.items()}
+            return {str(name): (str(path), str(one), str(url)) for name, (path, one, url) in answer.items()}
         except (ValueError, AttributeError, TypeError):
             text = errors.decode(errors="replace")[-_CHARACTERS:]
             raise ToolError(f"{_DOING} failed with status {status}", detail=text or None) from None

@@ -3,9 +3,9 @@
     python -I libraries_worker.py < REQUEST
 
 REQUEST is JSON: ``ask``, a list of ``{"name", "folders"}``; or ``list``: true, for everything that a program
-would find. Answers ``{name: [path, package]}``, searched as ld.so(8) does: LD_LIBRARY_PATH, the folders (the
-RUNPATH of what needs it), the linker's cache, the default folders. Builds for newer processors alone, which
-the cache names too, are left out.
+would find. Answers ``{name: [path, package, package URL]}``, searched as ld.so(8) does: LD_LIBRARY_PATH, the
+folders (the RUNPATH of what needs it), the linker's cache, the default folders. Builds for newer processors
+alone, which the cache names too, are left out.
 """
 
 from __future__ import annotations
@@ -85,17 +85,47 @@ def configured(path: str = _CONFIGURATION, depth: int = 0) -> list[str]:
     return found
 
 
-def package(path: str) -> str:
-    """The package that owns a file, with its version; empty where nobody knows."""
-    name = said(["rpm", "-qf", "--qf", "%{NAME}-%{VERSION}-%{RELEASE}", path])
-    if name:
-        return name
+def package(path: str, release: str = "/etc/os-release") -> tuple[str, str]:
+    """The package that owns a file, with its version, and its package URL; empty where nobody knows."""
+    form = "%{NAME} %{VERSION}-%{RELEASE} %{ARCH} %{EPOCH}\n"
+    fields = said(["rpm", "-qf", "--qf", form, path]).partition("\n")[0].split()
+    if len(fields) == 4:
+        name, version, arch, epoch = fields
+        return name + "-" + version, package_url("rpm", [name, version, arch, epoch], release)
     for one in dict.fromkeys((path, os.path.realpath(path), path.replace("/usr/lib", "/lib", 1))):
-        owner = said(["dpkg-query", "-S", one]).partition(":")[0]
-        if owner:
-            version = said(["dpkg-query", "-W", "-f", "${Version}", owner])
-            return owner + "-" + version if version else owner
-    return ""
+        name = said(["dpkg-query", "-S", one]).partition(":")[0]
+        if name:
+            told = said(["dpkg-query", "-W", "-f", "${Version} ${Architecture}\n", name])
+            version, _, arch = told.partition("\n")[0].partition(" ")
+            if not version:
+                return name, ""
+            return name + "-" + version, package_url("deb", [name, version, arch, ""], release)
+    return "", ""
+
+
+def package_url(kind: str, fields: list[str], release: str) -> str:
+    """``pkg:rpm/amzn/libgomp@11.5.0-5.amzn2023?arch=x86_64&distro=amzn-2023``, by which scanners know it."""
+    from urllib.parse import quote
+
+    name, version, arch, epoch = fields
+    system = operating_system(release)
+    if "ID" not in system:
+        return ""
+    distro = "-".join(system[key] for key in ("ID", "VERSION_ID") if key in system)
+    told = {"arch": arch, "distro": distro, "epoch": epoch if epoch.strip("0").isdigit() else ""}
+    asked = "&".join(key + "=" + quote(value, safe="") for key, value in told.items() if value)
+    named = "/".join(quote(part, safe="") for part in (kind, system["ID"], name))
+    return "pkg:" + named + "@" + quote(version, safe="") + "?" + asked
+
+
+def operating_system(path: str) -> dict[str, str]:
+    """What os-release(5) says of the image."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            pairs = [line.strip().partition("=") for line in file]
+    except OSError:
+        return {}
+    return {key: value.strip("\"'") for key, equals, value in pairs if equals and value.strip("\"'")}
 
 
 def search(names: list[dict[str, Any]]) -> dict[str, list[str]]:
@@ -112,7 +142,7 @@ def search(names: list[dict[str, Any]]) -> dict[str, list[str]]:
         for place in places:
             if header(place) == machine:
                 path = os.path.realpath(place)
-                found[name] = [path, package(path)]
+                found[name] = [path, *package(path)]
                 break
     return found
 
