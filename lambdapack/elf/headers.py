@@ -12,7 +12,6 @@ from typing import Final, NamedTuple
 __all__ = ["Header", "HeaderError", "Section", "Segment", "read_header", "read_sections", "read_segments"]
 
 PT_LOAD: Final = 1
-PT_DYNAMIC: Final = 2
 SHT_NULL: Final = 0
 SHT_SYMTAB: Final = 2
 SHT_STRTAB: Final = 3
@@ -20,7 +19,9 @@ SHT_RELA: Final = 4
 SHT_NOBITS: Final = 8
 SHT_REL: Final = 9
 SHT_SYMTAB_SHNDX: Final = 18
+SHF_WRITE: Final = 0x1
 SHF_ALLOC: Final = 0x2
+SHF_EXECINSTR: Final = 0x4
 SHF_INFO_LINK: Final = 0x40
 ET_EXEC: Final = 2
 ET_DYN: Final = 3

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO
 
 from lambdapack import elf, worker
+from lambdapack.elf.gpu import without_gpu_code
 from lambdapack.elf.strip import strip
 from lambdapack.errors import ToolError
 from lambdapack.interpreter import Interpreter
@@ -52,6 +53,8 @@ def strip_tree(
 ) -> Stripped:
     """Write a stripped copy, below ``destination``, of each object that gets smaller by it and is not spared.
 
+    Code for GPUs is filled with zeros on the way: the file keeps its length, and a pack nothing of them.
+
     Nothing is remembered of an earlier build: to strip a file takes as long as to prove two digests.
     """
     result = Stripped()
@@ -61,12 +64,18 @@ def strip_tree(
             original = root / path
             content = original.read_bytes()
             result.objects[path] = hashlib.sha256(content).hexdigest()
-            data = None if path in spared else strip(content)
+            data = None if path in spared else _smaller(content)
             if data is not None:
                 _write(destination / path, data, original.stat().st_mode & 0o777)
                 result.saved[path] = len(content) - len(data)
             advance()
     return result
+
+
+def _smaller(content: bytes) -> bytes | None:
+    """What is left to compress of a shared object, ``None`` where that is all of it."""
+    blank = without_gpu_code(content)
+    return strip(blank or content) or blank
 
 
 def _write(path: Path, data: bytes, mode: int) -> None:

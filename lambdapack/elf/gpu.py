@@ -1,0 +1,53 @@
+"""Fill the GPU code in a shared object with zeros: Lambda has no GPU that could run it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from lambdapack.elf import headers
+from lambdapack.elf.headers import HeaderError, Section
+
+__all__ = ["SECTIONS", "without_gpu_code"]
+
+SECTIONS = (b".nv_fatbin", b"__nv_relfatbin", b".hip_fatbin")
+"""Where CUDA's and HIP's compilers put the code for the device: images that the CPU's own code hands to a
+driver, and the dynamic linker maps without a look at them
+(https://docs.nvidia.com/cuda/cuda-binary-utilities/). The CPU's code, and the small segment that points to
+the images, stay."""
+
+
+def without_gpu_code(data: bytes) -> bytes | None:
+    """Zeros for device code; nothing moves, so that every address stays what it was.
+
+    Args:
+        data: A whole ELF file.
+
+    Returns:
+        A file of the same length, or ``None`` where there is no device code, or where the headers are not
+        those of a shared object as ``elf.headers`` knows them.
+    """
+    try:
+        found = [section for section in _device_code(data) if section.stored]
+    except HeaderError:
+        return None
+    if not found:
+        return None
+    result = bytearray(data)
+    for section in found:
+        result[section.offset : section.end] = bytes(section.stored)
+    return bytes(result)
+
+
+def _device_code(data: bytes) -> Iterator[Section]:
+    header = headers.read_header(data)
+    if header.type != headers.ET_DYN or not header.shnum:
+        return
+    sections = headers.read_sections(data, header)
+    names = sections[header.shstrndx]
+    for section in sections:
+        start = names.offset + section.name
+        end = data.find(b"\0", start, names.end)
+        # What the program may write or run is not an image for another processor.
+        plain = section.mapped and not section.flags & (headers.SHF_WRITE | headers.SHF_EXECINSTR)
+        if plain and data[start:end] in SECTIONS:
+            yield section
