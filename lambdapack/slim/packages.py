@@ -66,6 +66,12 @@ PACKAGE_RULES: Final = (
         distributions=("pyarrow",),
     ),
     Rule(
+        "botocore-examples",
+        "examples of calls, which only the generator of botocore's own documentation reads",
+        globs=("botocore/data/**/examples-1.json*",),
+        distributions=("botocore",),
+    ),
+    Rule(
         "numpy-tests",
         "extensions that only NumPy's tests import",
         globs=(
@@ -73,6 +79,18 @@ PACKAGE_RULES: Final = (
             *("numpy/*core/_operand_flag_tests.*.so", "numpy/*core/_struct_ufunc_tests.*.so"),
         ),
         distributions=("numpy",),
+    ),
+    Rule(
+        "numpy-f2py",
+        "writes extensions for a Fortran and a C compiler; Lambda has none, and nothing else imports it",
+        globs=("numpy/f2py/**",),
+        distributions=("numpy",),
+    ),
+    Rule(
+        "keras-tests",
+        "tests beside the modules that they test",
+        globs=("keras/src/**/*_test.py",),
+        distributions=("keras",),
     ),
     Rule(
         "scipy-tests",
