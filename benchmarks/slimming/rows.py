@@ -170,8 +170,8 @@ ROWS = (
         "x = np.random.default_rng(0).random((50, 4)); y = (x[:, 0] > 0.5).astype(int)\n"
         "model = xgb.train({'objective': 'binary:logistic'}, xgb.DMatrix(x, y), 5)\n"
         "assert model.predict(xgb.DMatrix(x)).shape == (50,)",
-        exclude=("nvidia-nccl-cu12",),
-        remark="nvidia-nccl-cu12, which moves data between GPUs, is left out with `exclude`; the zip has it",
+        exclude=("nvidia-nccl-cu13",),
+        remark="nvidia-nccl-cu13, which moves data between GPUs, is left out with `exclude`; the zip has it",
     ),
     Row(
         "lightgbm",
