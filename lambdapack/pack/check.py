@@ -20,7 +20,7 @@ from runtime_shim import _index
 __all__ = ["FRAME_SIZE_MAX", "path_problem", "problems"]
 
 FRAME_SIZE_MAX = 64 * 1024 * 1024
-"""Uncompressed; the writer makes none above 12 MiB and a bit. Bounds what a hostile pack makes us allocate."""
+"""Uncompressed; our writer makes none above 12 MiB. Bounds what a hostile pack makes us allocate."""
 _STORED_MAX = 2**32 - 1
 _FILE_SIZE_MAX = 2**43
 _HEADER_MAX = 32 * BLOCK
