@@ -238,7 +238,7 @@ ROWS = (
         "sentencepiece",
         "import io, sentencepiece as spm\nout = io.BytesIO()\n"
         "spm.SentencePieceTrainer.train(sentence_iterator=iter(['hello world', 'hello there'] * 50),\n"
-        "    model_writer=out, vocab_size=30, minloglevel=2)\n"
+        "    model_writer=out, vocab_size=30, hard_vocab_limit=False, minloglevel=2)\n"
         "assert spm.SentencePieceProcessor(model_proto=out.getvalue()).encode('hello')",
     ),
     Row(

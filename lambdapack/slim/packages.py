@@ -81,12 +81,6 @@ PACKAGE_RULES: Final = (
         distributions=("numpy",),
     ),
     Rule(
-        "numpy-f2py",
-        "writes extensions for a Fortran and a C compiler; Lambda has none, and nothing else imports it",
-        globs=("numpy/f2py/**",),
-        distributions=("numpy",),
-    ),
-    Rule(
         "keras-tests",
         "tests beside the modules that they test",
         globs=("keras/src/**/*_test.py",),
