@@ -27,10 +27,15 @@ SAMPLES = {
     ),
     "pyarrow-link-names": ("pyarrow/libarrow_python.so.2600.1.0", "pyarrow/libarrow_python.so.2600"),
     "pyarrow-tests": ("pyarrow/_pyarrow_cpp_tests.cpython-312-x86_64-linux-gnu.so", "pyarrow/_csv.py"),
+    "botocore-examples": (
+        "botocore/data/ec2/2016-11-15/examples-1.json",
+        "botocore/data/ec2/2016-11-15/paginators-1.json",
+    ),
     "numpy-tests": (
         "numpy/_core/_simd.cpython-312-x86_64-linux-gnu.so",
         "numpy/_core/_multiarray_tests.cpython-312-x86_64-linux-gnu.so",
     ),
+    "keras-tests": ("keras/src/ops/numpy_test.py", "keras/src/ops/numpy.py"),
     "scipy-tests": (
         "scipy/_lib/_test_ccallback.cpython-312-x86_64-linux-gnu.so",
         "scipy/_lib/_ccallback_c.cpython-312-x86_64-linux-gnu.so",
