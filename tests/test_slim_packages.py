@@ -20,6 +20,10 @@ SAMPLES = {
     "torch-tests": ("torch/bin/test_api", "torch/bin/torch_shm_manager"),
     "torch-build": ("torch/bin/protoc-3.13.0.0", "torch/bin/torch_shm_manager"),
     "tensorflow-headers": ("tensorflow/include/Eigen/Core", "tensorflow/libtensorflow_cc.so.2"),
+    "tensorflow-stablehlo": (
+        "tensorflow/compiler/mlir/stablehlo/stablehlo_extension.so",
+        "tensorflow/compiler/mlir/quantization/stablehlo/quantization_config_pb2.py",
+    ),
     "tensorflow-libclang": ("clang/native/libclang.so", "clang/cindex.py"),
     "onnxruntime-c-library": (
         "onnxruntime/capi/libonnxruntime.so.1.32.0",

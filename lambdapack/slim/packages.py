@@ -41,6 +41,12 @@ PACKAGE_RULES: Final = (
         distributions=_TENSORFLOW,
     ),
     Rule(
+        "tensorflow-stablehlo",
+        "bindings to take StableHLO programs apart; nothing in TensorFlow or Keras imports them",
+        globs=("tensorflow/compiler/mlir/stablehlo/**",),
+        distributions=_TENSORFLOW,
+    ),
+    Rule(
         "tensorflow-libclang",
         "TensorFlow asks for libclang to generate code when it is built; nothing in it imports clang",
         globs=("clang/native/*.so*",),
