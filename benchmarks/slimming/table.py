@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -65,8 +65,22 @@ def _table(figures: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
         f"Without pip's bytecode the zips would be {_mb(without)} MB in all; the packs, which have bytecode, "
         f"are {_share(packed, without)} of that."
     )
+    yield from _without_excluding(rows)
     yield ""
     yield from (line for one in rows for line in _remarks(one))
+
+
+def _without_excluding(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """The sums of the rows whose packs hold all that their zips do."""
+    excluding = {row.name for row in ROWS if row.exclude}
+    others = [one for one in rows if one["name"] not in excluding]
+    if others and len(others) < len(rows):
+        packed, zipped = (sum(one[key] for one in others) for key in ("pack", "zipped"))
+        names = " and ".join(one["name"] for one in rows if one["name"] in excluding)
+        yield (
+            f"Without {names}, of which a distribution is left out with `exclude`, the packs are "
+            f"{_share(packed, zipped)} of the zips."
+        )
 
 
 def _remarks(one: Mapping[str, Any]) -> Iterator[str]:
