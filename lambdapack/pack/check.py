@@ -25,6 +25,8 @@ _STORED_MAX = 2**32 - 1
 _FILE_SIZE_MAX = 2**43
 _HEADER_MAX = 32 * BLOCK
 _PATH_MAX, _NAME_MAX = 4096, 255
+_NO_NAMES = frozenset(("", ".", ".."))
+_UNSEEN = ("Cc", "Cs", "Zl", "Zp")
 _DIGEST = re.compile(r"[0-9a-f]{64}\Z")
 _GLIBC = re.compile(r"([0-9]{1,4}\.[0-9]{1,4})?\Z")
 _TOOL = re.compile(r"[ -~]{1,200}\Z")
@@ -61,11 +63,13 @@ def problems(data: bytes) -> list[str]:
 def path_problem(path: str) -> str | None:
     """Why a path must not be in a pack: it could leave the pack's root or mislead a reader."""
     parts = path.split("/")
-    if not path or path.startswith("/") or any(part in ("", ".", "..") for part in parts):
+    if not path or path.startswith("/") or not _NO_NAMES.isdisjoint(parts):
         return "is empty, absolute, or has an empty, '.' or '..' part"
-    if any(unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp") for letter in path):
+    # A second build is as slow as its checks: what is printable has none of these.
+    if not path.isprintable() and any(unicodedata.category(letter) in _UNSEEN for letter in path):
         return "has a control character, a line separator or a lone surrogate"
-    if len(path.encode()) > _PATH_MAX or any(len(part.encode()) > _NAME_MAX for part in parts):
+    size = len(path.encode())
+    if size > _PATH_MAX or (size > _NAME_MAX and any(len(part.encode()) > _NAME_MAX for part in parts)):
         return f"is longer than {_PATH_MAX} bytes, or a part of it longer than {_NAME_MAX}"
     return None
 
