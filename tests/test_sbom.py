@@ -18,7 +18,9 @@ from sbom_world import make_report
 
 from lambdapack import sbom
 from lambdapack.assets import BuiltAsset
+from lambdapack.buildcache import open_store
 from lambdapack.buildreport import BuildReport, BuiltDistribution
+from lambdapack.errors import LambdapackError
 from lambdapack.model import Pin, SystemLibrary
 from lambdapack.sbom.metadata import Described, dependencies, describe
 from lambdapack.target import Target
@@ -207,3 +209,13 @@ def test_any_graph_ends(lines: dict[str, list[str]]) -> None:
     found = dependencies(described, ("a[x]",), Target("3.12"))
     assert set(found) == set(described)
     assert all(needed in described and needed != name for name, all_ in found.items() for needed in all_)
+
+
+def test_a_document_that_was_made_before_is_taken_from_the_cache(report: BuildReport, tmp_path: Path) -> None:
+    """In another folder the same bytes come without a look into the pack; other assets are made anew."""
+    store = open_store(tmp_path / "cache")
+    first = sbom.write(report, ASSETS, tmp_path / "pack", store).read_bytes()
+    (tmp_path / "other").mkdir()
+    assert sbom.write(report, ASSETS, tmp_path / "other", store).read_bytes() == first
+    with pytest.raises(LambdapackError):
+        sbom.write(report, (), tmp_path / "other", store)

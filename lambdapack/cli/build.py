@@ -68,7 +68,7 @@ def command(requirements: tuple[str, ...], jobs: int | None, **given: Any) -> No
       id=$(lambdapack build scikit-learn --quiet)
     """
     session = Session.open(given["config"], as_json=given["as_json"], quiet=given["quiet"])
-    from lambdapack import assets, buildreport, pipeline, sbom  # noqa: PLC0415 - brings every stage along
+    from lambdapack import assets, buildcache, buildreport, pipeline, sbom  # noqa: PLC0415 - brings every stage along
 
     options = build_options(session, requirements, given)
     wanted = _assets(session)
@@ -78,7 +78,8 @@ def command(requirements: tuple[str, ...], jobs: int | None, **given: Any) -> No
         options, cache_dir=session.cache, reuse=reuse, jobs=jobs, progress=session.progress
     )
     beside = assets.build(wanted, built.directory, jobs=jobs, progress=session.progress)
-    bill = sbom.write(built.report, beside, built.directory)
+    memo = buildcache.open_store(session.cache, session.progress, enabled=reuse.cache)
+    bill = sbom.write(built.report, beside, built.directory, memo)
     if session.as_json:
         click.echo(
             json.dumps(

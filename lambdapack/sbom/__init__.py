@@ -15,12 +15,14 @@ from pathlib import Path
 from lambdapack import atomic
 from lambdapack.assets import BuiltAsset
 from lambdapack.buildreport import BuildReport
+from lambdapack.memo import NOTHING, Memo, key_of
 from lambdapack.sbom.metadata import asked_extras
 
 __all__ = ["SPEC_VERSION", "file_name", "write"]
 
 SPEC_VERSION = "1.7"
 _NAMESPACE = uuid.UUID("5f1c9f6e-8a3d-5c0b-9d62-6b0f0f5f7c11")
+_BILLS = "bills"
 _MADE_AS = 2
 """Raised when the same pack is to be described in other words."""
 
@@ -30,10 +32,10 @@ def file_name(pack_id: str) -> str:
     return f"{pack_id}.cdx.json"
 
 
-def write(report: BuildReport, assets: Sequence[BuiltAsset], directory: Path) -> Path:
+def write(report: BuildReport, assets: Sequence[BuiltAsset], directory: Path, memo: Memo = NOTHING) -> Path:
     """Write the bill of materials of the pack in ``directory``; one that is up to date is left alone.
 
-    Those of other packs are removed, as their packs are.
+    Those of other packs are removed, as their packs are. ``memo`` remembers the document.
 
     Raises:
         CheckError: The pack is not sound.
@@ -42,15 +44,25 @@ def write(report: BuildReport, assets: Sequence[BuiltAsset], directory: Path) ->
     path = directory / file_name(report.pack.id)
     serial = _serial(report, assets)
     if _serial_of(path) != serial.urn:
-        # The library takes a third of a second to import, which a build that is reused has not.
-        from lambdapack.sbom.document import make  # noqa: PLC0415
-
-        text = make(report, assets, directory / report.pack.file, serial)
-        atomic.write_bytes(path, text.encode() + b"\n")
+        atomic.write_bytes(path, _document(report, assets, directory, serial, memo))
     for other in directory.glob(f"*{file_name('')}"):
         if other != path:
             other.unlink(missing_ok=True)
     return path
+
+
+def _document(
+    report: BuildReport, assets: Sequence[BuiltAsset], directory: Path, serial: uuid.UUID, memo: Memo
+) -> bytes:
+    key = key_of(serial.urn)
+    kept = memo.get(_BILLS, key)
+    if kept is None:
+        # The library takes a third of a second to import, which a build that is reused has not.
+        from lambdapack.sbom.document import make  # noqa: PLC0415
+
+        kept = make(report, assets, directory / report.pack.file, serial).encode() + b"\n"
+        memo.put(_BILLS, key, kept)
+    return kept
 
 
 def _serial(report: BuildReport, assets: Sequence[BuiltAsset]) -> uuid.UUID:
