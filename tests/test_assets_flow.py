@@ -11,6 +11,7 @@ from random import Random
 from typing import Any
 
 import pytest
+from aws_world import empty_aws
 from command_line import Run, shown
 
 CONFIGURATION = """\
@@ -216,27 +217,20 @@ def test_too_little_tmp_is_told_with_the_setting(run_lambdapack: Run, tiny: Path
 def cloud() -> Iterator[tuple[list[tuple[str, str]], Any]]:
     """moto's server: the environment that points at it, and a client of its S3 with a versioned bucket."""
     import boto3  # noqa: PLC0415 - slow
-    from moto.server import ThreadedMotoServer  # noqa: PLC0415 - slow
 
-    server = ThreadedMotoServer(port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    url = f"http://{host}:{port}"
-    environment = {
-        "AWS_ENDPOINT_URL": url,
-        "AWS_ACCESS_KEY_ID": "testing",
-        "AWS_SECRET_ACCESS_KEY": "testing",
-        "AWS_DEFAULT_REGION": "eu-central-1",
-        "AWS_EC2_METADATA_DISABLED": "true",
-    }
-    keys = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing"}
-    s3 = boto3.client("s3", endpoint_url=url, region_name="eu-central-1", **keys)
-    s3.create_bucket(Bucket="packs", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
-    s3.put_bucket_versioning(Bucket="packs", VersioningConfiguration={"Status": "Enabled"})
-    try:
+    with empty_aws() as url:
+        environment = {
+            "AWS_ENDPOINT_URL": url,
+            "AWS_ACCESS_KEY_ID": "testing",
+            "AWS_SECRET_ACCESS_KEY": "testing",
+            "AWS_DEFAULT_REGION": "eu-central-1",
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+        keys = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing"}
+        s3 = boto3.client("s3", endpoint_url=url, region_name="eu-central-1", **keys)
+        s3.create_bucket(Bucket="packs", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
+        s3.put_bucket_versioning(Bucket="packs", VersioningConfiguration={"Status": "Enabled"})
         yield list(environment.items()), s3
-    finally:
-        server.stop()
 
 
 def _puts(s3: Any) -> dict[str, int]:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from aws_world import empty_aws
 from command_line import Run, shown
 
 CONFIGURATION = """\
@@ -200,22 +201,14 @@ def test_a_running_local_cloud_keeps_environments_warm(
 @pytest.fixture
 def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[str, str]]]:
     """moto's server; yields the environment that points AWS's tools at it."""
-    from moto.server import ThreadedMotoServer  # noqa: PLC0415 - slow
-
-    server = ThreadedMotoServer(port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    environment = [
-        ("AWS_ENDPOINT_URL", f"http://{host}:{port}"),
-        ("AWS_ACCESS_KEY_ID", "testing"),
-        ("AWS_SECRET_ACCESS_KEY", "testing"),
-        ("AWS_DEFAULT_REGION", "eu-central-1"),
-        ("AWS_EC2_METADATA_DISABLED", "true"),
-    ]
-    try:
-        yield environment
-    finally:
-        server.stop()
+    with empty_aws() as url:
+        yield [
+            ("AWS_ENDPOINT_URL", url),
+            ("AWS_ACCESS_KEY_ID", "testing"),
+            ("AWS_SECRET_ACCESS_KEY", "testing"),
+            ("AWS_DEFAULT_REGION", "eu-central-1"),
+            ("AWS_EC2_METADATA_DISABLED", "true"),
+        ]
 
 
 def test_deploy_to_aws(run_lambdapack: Run, tiny: Path, aws: list[tuple[str, str]]) -> None:

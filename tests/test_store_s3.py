@@ -14,8 +14,8 @@ from pathlib import Path
 
 import boto3
 import pytest
+from aws_world import empty_aws
 from botocore.exceptions import ClientError, EndpointConnectionError
-from moto.server import ThreadedMotoServer
 
 from lambdapack import store
 from lambdapack.errors import CheckError, ConfigurationError, ToolError
@@ -29,11 +29,8 @@ BUCKET = "packs-of-tests"
 
 @pytest.fixture(scope="module")
 def endpoint() -> Iterator[str]:
-    server = ThreadedMotoServer(port=0)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    with empty_aws() as url:
+        yield url
 
 
 @pytest.fixture(autouse=True)
