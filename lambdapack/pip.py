@@ -97,16 +97,19 @@ def run(
     return text
 
 
-def configured() -> list[tuple[str, str, str]]:
+def configured(inherited: Mapping[str, str] = os.environ) -> list[tuple[str, str, str]]:
     """pip's settings as section, key and value, those of the environment (``:env:``) first.
 
     pip itself merges its files.
 
+    Args:
+        inherited: The variables that pip sees.
+
     Raises:
         ToolError: It cannot read them.
     """
-    found = []
-    for line in run(["config", "list"], doing="reading pip's configuration").splitlines():
+    found, command = [], ["config", "list"]
+    for line in run(command, doing="reading pip's configuration", inherited=inherited).splitlines():
         name, equals, value = line.partition("=")
         section, _, key = name.rpartition(".")
         if not equals or not section:

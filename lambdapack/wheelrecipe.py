@@ -72,8 +72,8 @@ def recipe(sources: Sequence[str], environment: Mapping[str, str] = os.environ) 
 
 @cache
 def _configured(environment: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str, str], ...]:
-    """pip's settings, read once as long as nothing in the environment points elsewhere."""
-    return tuple(pip.configured())
+    """pip's settings in this environment, and so read once as long as nothing there points elsewhere."""
+    return tuple(pip.configured(dict(environment)))
 
 
 def _said(key: str, value: str) -> Iterator[str]:

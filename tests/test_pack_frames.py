@@ -10,11 +10,10 @@ from hypothesis import strategies as st
 
 from lambdapack.limits import MIB
 from lambdapack.pack.frames import (
+    COLD_SIZES,
     FIRST_SIZES,
     HOT_SIZES,
-    LAZY_SIZES,
     PIECE_MAX,
-    REST_SIZES,
     Span,
     cut,
 )
@@ -61,12 +60,11 @@ def test_frames_of_small_files_are_neither_crumbs_nor_too_large(files: list[tupl
     """Where files are small, each frame is within the sizes of its band; a smaller one is there only where
     the band is smaller than that, or no file begins where a cut would leave enough on both sides."""
     made, end = spans(files)
-    sizes = {Band.HOT: HOT_SIZES, Band.REST: REST_SIZES}
     frames = cut(made, end)
     for band, group in groupby(frames, key=lambda frame: frame.band):
         mine = list(group)
         found = [frame.end - frame.start for frame in mine]
-        allowed = sizes.get(band, LAZY_SIZES)
+        allowed = HOT_SIZES if band is Band.HOT else COLD_SIZES
         assert max(found) <= allowed.most + 1024
         # The first two hot ones are small on purpose.
         later = found[2:] if band is Band.HOT else found

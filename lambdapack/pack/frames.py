@@ -33,10 +33,10 @@ class Sizes:
 FIRST_SIZES = (Sizes(MIB // 4, MIB // 2), Sizes(MIB // 2, MIB))
 """The first frames: the first import begins when the first of them is in place."""
 HOT_SIZES = Sizes(2 * MIB, 5 * MIB)
-REST_SIZES = Sizes(4 * MIB, 8 * MIB)
-LAZY_SIZES = Sizes(4 * MIB, 8 * MIB)
-"""Fetched on demand, one at a time: a request waits some 20 ms for its first byte, in which the 1.2 MB of
-such a frame could arrive. A quarter of the size compresses sources 4 to 15 % worse (sympy, transformers)."""
+COLD_SIZES = Sizes(4 * MIB, 8 * MIB)
+"""What is needed only later. Lazy frames are fetched one at a time: a request waits some 20 ms for its first
+byte, in which the 1.2 MB of such a frame could arrive, and frames of a quarter of the size compress sources 4
+to 15 % worse (sympy, transformers)."""
 LARGE = 4 * MIB
 """A file above this has frames of its own."""
 PIECE_MAX = 12 * MIB
@@ -104,7 +104,7 @@ def _sizes(band: Band) -> Iterator[Sizes]:
     if band is Band.HOT:
         yield from FIRST_SIZES
     while True:
-        yield HOT_SIZES if band is Band.HOT else REST_SIZES if band is Band.REST else LAZY_SIZES
+        yield HOT_SIZES if band is Band.HOT else COLD_SIZES
 
 
 def _runs(spans: Sequence[Span], sizes: Iterator[Sizes]) -> Iterator[tuple[int, int]]:

@@ -22,7 +22,7 @@ __all__ = ["SPEC_VERSION", "file_name", "write"]
 
 SPEC_VERSION = "1.7"
 _NAMESPACE = uuid.UUID("5f1c9f6e-8a3d-5c0b-9d62-6b0f0f5f7c11")
-_BILLS = "bills"
+_KIND = "sboms"
 _MADE_AS = 2
 """Raised when the same pack is to be described in other words."""
 
@@ -55,13 +55,13 @@ def _document(
     report: BuildReport, assets: Sequence[BuiltAsset], directory: Path, serial: uuid.UUID, memo: Memo
 ) -> bytes:
     key = key_of(serial.urn)
-    kept = memo.get(_BILLS, key)
+    kept = memo.get(_KIND, key)
     if kept is None:
         # The library takes a third of a second to import, which a build that is reused has not.
         from lambdapack.sbom.document import make  # noqa: PLC0415
 
         kept = make(report, assets, directory / report.pack.file, serial).encode() + b"\n"
-        memo.put(_BILLS, key, kept)
+        memo.put(_KIND, key, kept)
     return kept
 
 
