@@ -25,6 +25,7 @@ from lambdapack.interpreter import Interpreter
 from lambdapack.model import Lock, SlimReport, Tree
 from lambdapack.progress import QUIET, Progress, Remembering, say
 from lambdapack.resolving import Resolving
+from lambdapack.slim import check_options
 from lambdapack.slimming import Runner, slim
 from runtime_shim._index import ARENA
 
@@ -78,6 +79,7 @@ def build(
     Raises:
         LambdapackError: A stage failed; nothing of it is left in ``options.output``.
     """
+    check_options(options.slim)
     requirements = lock_stage.read_requirements(
         *(options.requirements, options.files),
         extras=options.extras,

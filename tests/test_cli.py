@@ -164,6 +164,15 @@ def test_a_reader_that_leaves_is_no_error(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "U", "")
 
 
+def test_a_rule_that_does_not_exist_is_told_before_anything_slow(run_lambdapack: Run, tmp_path: Path) -> None:
+    """The configuration is looked at first: neither an index nor the output folder is touched."""
+    (tmp_path / "lambdapack.toml").write_text('[slim]\ndisable = ["numpy-test"]\n')
+    done = run_lambdapack("build", "./no-such-package", "--output", "out", cwd=tmp_path, status=2)
+    assert "there is no slimming rule 'numpy-test'" in done.stderr
+    assert "did you mean 'numpy-tests'?" in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
 def test_ctrl_c_ends_with_130_and_leaves_nothing(tmp_path: Path, lambdapack_cache: Path) -> None:
     """An interrupted build says so in a line and leaves neither a pack nor a work folder."""
     output = tmp_path / "out"

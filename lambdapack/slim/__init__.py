@@ -26,7 +26,7 @@ from lambdapack.slim.rules import RULES
 from lambdapack.slim.select import cached_name, select, source_name
 from lambdapack.slim.stripping import LOAD_WORKER, Loader, Stripped, check_loads, strip_tree
 
-__all__ = ["Cut", "SlimOptions", "cut", "rule_names"]
+__all__ = ["Cut", "SlimOptions", "check_options", "cut", "rule_names"]
 
 _UNCHECKED_HASH = b"\1\0\0\0"
 _LOADS = "loads"
@@ -111,7 +111,8 @@ def cut(
         ConfigurationError: ``destination`` is not empty; ``options`` name an unknown rule.
         ToolError: The interpreter failed.
     """
-    _check_options(destination, options)
+    check_options(options)
+    _check_empty(destination)
     destination.parent.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix=f".{destination.name}-", dir=destination.parent))
     try:
@@ -134,7 +135,12 @@ def cut(
     return replace(made, tree=replace(made.tree, root=destination))
 
 
-def _check_options(destination: Path, options: SlimOptions) -> None:
+def check_options(options: SlimOptions) -> None:
+    """Look whether ``options`` make sense, before anything slow is done.
+
+    Raises:
+        ConfigurationError: They name an unknown rule.
+    """
     unknown = sorted(set(options.disable) - set(rule_names()))
     if unknown:
         close = difflib.get_close_matches(unknown[0], rule_names(), n=1)
@@ -142,6 +148,9 @@ def _check_options(destination: Path, options: SlimOptions) -> None:
             f"there is no slimming rule {unknown[0]!r} (there are: {', '.join(rule_names())})",
             hint=f"did you mean {close[0]!r}?" if close else None,
         )
+
+
+def _check_empty(destination: Path) -> None:
     if destination.exists() and any(destination.iterdir()):
         raise ConfigurationError(
             f"{destination} is not empty: slimming into it would mix two trees",
