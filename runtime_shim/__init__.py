@@ -139,7 +139,7 @@ def _start(environ: MutableMapping[str, str]) -> None:
     except FileNotFoundError:
         return
     from ._contents import Contents
-    from ._disk import PackError, Place  # above for types alone
+    from ._disk import PackError, Place, root_folder  # above for types alone
     from ._index import LIBRARIES, IndexFormatError, decode, loads
     from ._start import Pack
 
@@ -154,9 +154,7 @@ def _start(environ: MutableMapping[str, str]) -> None:
         ) from error
     _check_target(index.target, PackError)
     disk = environ.get("LAMBDAPACK_MODE", "stream") == "disk"
-    # As it is without symbolic links: a path that a library has resolved must still be one of the pack's.
-    root = os.path.realpath(environ.get("LAMBDAPACK_ROOT") or "/tmp/lambdapack")
-    place = Place(root, pack_id, index, disk)
+    place = Place(root_folder(environ), pack_id, index, disk)
 
     def make_fetcher(place: Place, alive: Callable[[], None]) -> Fetcher:
         from ._fetch import Fetcher, connections_for

@@ -16,7 +16,7 @@ import os
 import time
 from _thread import allocate_lock
 
-from ._disk import PackError, Place, make_folder
+from ._disk import PackError, Place, root_folder
 from ._index import ASSETS_FOLDER, IndexFormatError, decode, loads
 from ._start import LOOK, Everyone, Pack
 
@@ -49,44 +49,34 @@ class AssetPlace(Place):
     """
 
     def __init__(self, root: str, pack_id: str, index: Index, name: str, others: list[Pack]) -> None:
-        import mmap
-
-        self.index = index
         self.name = name
+        self.noun = "asset " + name
         self.others = others
-        self.base = "%s/%s/%s" % (root, ASSETS_FOLDER, pack_id[:16])
-        self.site = self.base + "/site"
-        self.in_arena = frozenset()
-        self.frames = len(index.frame_size)
-        try:
-            make_folder(self.site)
-            self.journal = self._map("journal", self.frames + 1, mmap.PROT_READ | mmap.PROT_WRITE)
-        except OSError as error:
-            raise self.failure(error) from error
+        self._open(root, "%s/%s/%s" % (root, ASSETS_FOLDER, pack_id[:16]), index, frozenset(), more=1)
 
     @property
     def wanted(self) -> bool:
         """Whether somebody waits for it, in whichever process."""
-        return bool(self.journal[self.frames])
+        return self.journal.raw()[self.frames : self.frames + 1] == b"\1"
 
     def want(self) -> None:
         """Say that somebody waits for it."""
-        self.journal[self.frames] = 1
+        try:
+            self.journal.write(self.frames, 1)
+        except OSError as error:
+            raise self.failure(error) from error
 
     def check_space(self, frames: list[int]) -> None:
         """Fail before anything is written if ``frames``, and all that is on its way beside, do not fit."""
-        need = self._bytes_on_disk(frames)
+        need = self.bytes_on_disk(frames)
         for other in self.others:
-            need += other.place._bytes_on_disk(other.place.missing(0, other.eager))
-        room = os.statvfs(self.base)
-        free = room.f_bavail * room.f_frsize
-        if need > free:
-            raise PackError(self._no_space(need, free, room.f_blocks * room.f_frsize))
+            need += other.place.bytes_on_disk(other.place.missing(0, other.eager))
+        self._check_room(need)
 
     def _no_space(self, need: int, free: int, total: int) -> str:
         beside = " (with what else is on its way)" if self.others else ""
         said = super()._no_space(need, free, total)
-        return said.replace("the pack needs", "the asset %s%s needs" % (self.name, beside), 1)
+        return said.replace(self.noun + " needs", self.noun + beside + " needs", 1)
 
 
 class Asset:
@@ -175,8 +165,8 @@ class Asset:
             left = before[:1] if short else before
             if all(complete(p.place, p.index.hot if short else p.eager) for p in left):
                 return
-            if time.time() > look:
-                look = time.time() + LOOK
+            if time.monotonic() > look:
+                look = time.monotonic() + LOOK
                 # Whoever fetched it has failed or was killed: waiting for it would be for ever.
                 if any(abandoned(p.place) for p in left if not complete(p.place, p.eager)):
                     return
@@ -202,11 +192,15 @@ class Asset:
         Raises:
             PackError: It cannot be had; the next call tries again.
         """
-        if self._ready:
+        if self._ready and not self.place.missing(0, self.place.frames):
             return self.path
         with self._lock:
             if self._ready:
-                return self.path
+                # Somebody has removed files of it since, or another thread has waited meanwhile.
+                if not self.place.missing(0, self.place.frames):
+                    return self.path
+                self._ready = False
+                self._new_pack()
             self.place.want()
             try:
                 if not self._started:
@@ -232,7 +226,7 @@ TOLD = ("bytes", "requests", "retries", "frames", "resumed", "fetch_ms", "wait_m
 
 def complete(place: Place, frames: int) -> bool:
     """Whether the first ``frames`` frames are in place."""
-    return place.journal[:frames].count(b"\1") == frames
+    return sum(place.journal.look()[:frames]) == frames
 
 
 def abandoned(place: Place) -> bool:
@@ -240,7 +234,7 @@ def abandoned(place: Place) -> bool:
     lock = place.lock()
     if lock is None:
         return False
-    os.close(lock)
+    lock.release()
     return True
 
 
@@ -259,7 +253,7 @@ class Assets:
     ) -> None:
         self._folder = here + "/" + ASSETS_FOLDER
         self._environ = environ
-        self._root = os.path.realpath(environ.get("LAMBDAPACK_ROOT") or "/tmp/lambdapack")
+        self._root = root_folder(environ)
         self._load_decoder = load_decoder
         self._main = main
         self._before = [main] if main is not None else []

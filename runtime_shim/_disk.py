@@ -1,39 +1,223 @@
-"""A pack's place on disk: the arena, the files, the journal of frames and the lock.
+"""A pack's place on disk, as a process that reads from it sees it.
 
 ::
 
-    <root>/<id>/site/...   real files, at the paths they have in the pack
-    <root>/<id>/arena      the tar stream, sparse: only bytecode, sources and metadata are written to it
-    <root>/<id>/journal    one byte a frame: 1 once all its pieces are written
+    <root>/<id>/site/...   real files, at the paths they have in the pack; each appears by a rename, whole
+    <root>/<id>/arena      the tar stream, sparse: only bytecode, sources and metadata are written to it;
+                           behind it a stamp of random bytes, this arena's own
+    <root>/<id>/journal    one byte a frame, 1 once all its pieces are written; behind them the stamp of
+                           the arena that this is the journal of
     <root>/<id>/lock       held by the process that fetches
+    <root>/<id>/part-...   files of several frames that are not whole yet (``_write``)
 
-Writing the same frame twice puts the same bytes in the same places, so a frame that was half written
-when its process died is simply written again. Nothing is ever truncated or renamed: other processes may
-have mapped it.
+User code may remove or cut any of these at any time, and may close any descriptor and open another in
+its place. So nothing is believed for having been true once:
+
+- A file is in place while ``lstat`` shows a regular file of the index's size that belongs to this user.
+- Bytes from the arena are believed if, after they were read, its stamp was still at its end: whoever cuts
+  an arena takes the stamp away, a new arena has a new stamp, and another file has none.
+- A journal speaks of the arena whose stamp it bears, and of no other.
+
+Functions come from ``posix``: those of ``os`` are replaced by ``_views``, for user code.
 """
 
 from __future__ import annotations
 
 import errno
-import fcntl
-import mmap
-import os
 from bisect import bisect_right
+from posix import (
+    O_CLOEXEC,
+    O_CREAT,
+    O_EXCL,
+    O_NOFOLLOW,
+    O_RDWR,
+    close,
+    fstat,
+    ftruncate,
+    geteuid,
+    getpid,
+    link,
+    lstat,
+    mkdir,
+    open,
+    pread,
+    pwrite,
+    rename,
+    statvfs,
+    unlink,
+    urandom,
+)
 
 from ._index import ARENA
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from typing import Any
+
     from ._index import Index
+    from ._write import Writer
 
 BLOCK = 4096
-LET_GO = 2 * 1024 * 1024
+STAMP = 16
+MARK = b"lp01"
+# Of st_mode: what kind of file it is, a regular file, a folder, and who but its owner may write.
+KIND, REGULAR, FOLDER, OTHERS_WRITE = 0o170000, 0o100000, 0o040000, 0o022
+
+
+def root_folder(environ: Mapping[str, str]) -> str:
+    """The folder for all packs, as it is without symbolic links above it: a path that a library has resolved
+    must still be one of the pack's.
+    """
+    from os.path import abspath, realpath
+
+    above, _, name = abspath(environ.get("LAMBDAPACK_ROOT") or "/tmp/lambdapack").rpartition("/")
+    return realpath(above or "/").rstrip("/") + "/" + name
 
 
 class PackError(RuntimeError):
     """The pack cannot be put in place. Not an ImportError: libraries that treat a module as optional
     must not take a full disk for its absence.
     """
+
+
+class OpenFile:
+    """A file kept open. Its descriptor is the user's to close, so it is proved before it is believed.
+
+    Args:
+        path: Its path.
+        size: Length of what it holds, before its stamp.
+    """
+
+    __slots__ = ("_fd", "_identity", "path", "size")
+
+    def __init__(self, path: str, size: int) -> None:
+        self.path = path
+        self.size = size
+        self._fd = -1
+        self._identity = (0, 0)
+
+    def read(self, size: int, offset: int) -> bytes:
+        """What a ``pread`` gives; nothing where the descriptor is not open or not to be read."""
+        try:
+            return pread(self._fd, size, offset)
+        except OSError:
+            return b""
+
+    def stamp(self) -> bytes:
+        """The stamp at the file's end, ``b""`` if there is none."""
+        found = self.read(STAMP, self.size)
+        return found if len(found) == STAMP and found.startswith(MARK) else b""
+
+    def descriptor(self) -> int:
+        """The descriptor, for whoever writes; its ``stamp`` has just been looked at."""
+        return self._fd
+
+    def open(self) -> bytes:
+        """Open what is at ``path`` now; its stamp, ``b""`` if there is no such file or none of ours."""
+        self.close()
+        try:
+            fd = open(self.path, O_RDWR | O_NOFOLLOW | O_CLOEXEC)
+        except OSError as error:
+            if error.errno in (errno.ENOENT, errno.ELOOP, errno.ENOTDIR):
+                return b""
+            raise
+        state = fstat(fd)
+        if state.st_uid != geteuid() or state.st_mode & KIND != REGULAR:
+            close(fd)
+            return b""
+        self._fd, self._identity = fd, (state.st_dev, state.st_ino)
+        return self.stamp() if state.st_size == self.size + STAMP else b""
+
+    def close(self) -> None:
+        """Close the descriptor, unless it is somebody else's by now."""
+        fd, self._fd = self._fd, -1
+        if fd >= 0 and identity(fd) == self._identity:
+            close(fd)
+
+    def moved(self) -> bool:
+        """Whether ``path`` leads to another file by now, or to none."""
+        try:
+            state = lstat(self.path)
+        except OSError:
+            return True
+        return (state.st_dev, state.st_ino) != self._identity
+
+    def make(self, stamp: bytes, *, replace: bool) -> None:
+        """Make it at ``path``: zeros and ``stamp``. With ``replace`` whatever is there goes, else that
+        stays; the file appears whole either way.
+        """
+        new = "%s-%d-%s" % (self.path, getpid(), urandom(4).hex())
+        fd = open(new, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
+        try:
+            ftruncate(fd, self.size)
+            write(fd, stamp, self.size)
+            if replace:
+                rename(new, self.path)
+                return
+            try:
+                link(new, self.path)
+            except FileExistsError:
+                pass
+            unlink(new)
+        except OSError:
+            try:
+                unlink(new)
+            except OSError:
+                pass
+            raise
+        finally:
+            close(fd)
+
+
+class Journal:
+    """Which frames are in place: the journal's bytes, once read, as long as the arena is the same.
+
+    A frame that was there once is not asked for again: the arena's stamp says whether that still holds.
+    """
+
+    def __init__(self, file: OpenFile, frames: int) -> None:
+        self.file = file
+        self.frames = frames
+        self._known = bytearray(frames)
+        self._stamp = b""
+
+    def begin(self, stamp: bytes) -> None:
+        """From now on speak of the arena that bears ``stamp``."""
+        if stamp != self._stamp:
+            self._stamp = stamp
+            self._known = bytearray(self.frames)
+
+    def raw(self) -> bytes:
+        """The bytes in the file, ``b""`` if it is not there or speaks of another arena."""
+        found = self.file.read(self.file.size + STAMP, 0)
+        if found[self.file.size :] != self._stamp:
+            if self.file.open() != self._stamp or not self._stamp:
+                return b""
+            found = self.file.read(self.file.size + STAMP, 0)
+            if found[self.file.size :] != self._stamp:
+                return b""
+        return found
+
+    def look(self) -> bytearray:
+        """One byte a frame, as it is now."""
+        found = self.raw()
+        if found:
+            known = self._known
+            for frame in range(self.frames):
+                if found[frame]:
+                    known[frame] = 1
+        return self._known
+
+    def __getitem__(self, frame: int) -> int:
+        return self._known[frame] or self.look()[frame]
+
+    def write(self, frame: int, value: int) -> None:
+        """Set one byte, in the file and here. Where the file is gone, what this process knows is enough."""
+        if self.raw():
+            write(self.file.descriptor(), b"\1" if value else b"\0", frame)
+        if frame < self.frames:
+            self._known[frame] = value
 
 
 class Place:
@@ -46,73 +230,184 @@ class Place:
         disk: Whether every file becomes a real file (``disk`` mode) instead of going to the arena.
     """
 
+    noun = "pack"
+
     def __init__(self, root: str, pack_id: str, index: Index, disk: bool) -> None:
-        self.index = index
         # Both modes may be used in one environment; their journals mean different things.
-        self.base = root + "/" + pack_id[:16] + ("-disk" if disk else "")
-        self.site = self.base + "/site"
-        self.in_arena = frozenset() if disk else ARENA
+        base = root + "/" + pack_id[:16] + ("-disk" if disk else "")
+        self._open(root, base, index, frozenset() if disk else ARENA)
+
+    def _open(self, root: str, base: str, index: Index, in_arena: frozenset[str], more: int = 0) -> None:
+        self.index = index
+        self.root = root
+        self.base = base
+        self.site = base + "/site"
+        self.in_arena = in_arena
+        self.frames = len(index.frame_size)
+        self._writer: Writer | None = None
+        self._arena = OpenFile(base + "/arena", index.frame_start[-1] if in_arena else 0)
+        self.journal = Journal(OpenFile(base + "/journal", self.frames + more), self.frames)
+        self._stamp = b""
         try:
-            make_folder(self.site)
-            self.journal = self._map("journal", len(index.frame_size), mmap.PROT_READ | mmap.PROT_WRITE)
-            self._arena_fd = os.open(self.base + "/arena", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            if os.fstat(self._arena_fd).st_size < index.frame_start[-1]:
-                os.ftruncate(self._arena_fd, index.frame_start[-1])
-            self._map_of_arena = mmap.mmap(self._arena_fd, index.frame_start[-1], prot=mmap.PROT_READ)
-            self._arena = memoryview(self._map_of_arena)
-            self._mapped = 0
+            self.attach()
         except OSError as error:
             raise self.failure(error) from error
 
-    def _map(self, name: str, size: int, prot: int) -> mmap.mmap:
-        fd = os.open(self.base + "/" + name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    # What is in place
+
+    def attach(self) -> None:
+        """Open the arena and the journal that are there now; make what is missing.
+
+        Raises:
+            OSError: They cannot be made.
+            PackError: The folders are not this user's own.
+        """
+        self.make_folders()
+        stamp = self._arena.open()
+        if not stamp:
+            # Not over one that somebody has made in this moment; over one that has been cut.
+            broken = self._arena.descriptor() >= 0 or not _absent(self._arena.path)
+            self._arena.make(MARK + urandom(STAMP - len(MARK)), replace=broken)
+            stamp = self._arena.open()
+            if not stamp:
+                raise OSError(errno.EIO, "what was just written is not there", self._arena.path)
+        self._stamp = stamp
+        file = self.journal.file
+        known = file.open()
+        if known != stamp:
+            file.make(stamp, replace=file.descriptor() >= 0 or not _absent(file.path))
+            file.open()
+        self.journal.begin(stamp)
+
+    def follow(self) -> None:
+        """Turn to another process's arena where somebody has removed the one that this process reads.
+
+        Raises:
+            PackError: What is there now cannot be used.
+        """
+        if self._arena.moved() or self.journal.file.moved():
+            self._attach()
+
+    def _attach(self) -> None:
         try:
-            # The first of several processes makes it; growing it twice to one size changes nothing.
-            if os.fstat(fd).st_size < size:
-                # posix_fallocate: a hole in a mapped file would end in SIGBUS on a full disk.
-                os.posix_fallocate(fd, 0, size)
-            return mmap.mmap(fd, size, prot=prot)
-        finally:
-            os.close(fd)
+            self.attach()
+        except OSError as error:
+            raise self.failure(error) from error
+
+    def make_folders(self) -> None:
+        """Make root, base and site where they are missing, and see that they are this user's own."""
+        try:
+            own_folder(self.root)
+            folder = self.root
+            for name in self.base[len(self.root) + 1 :].split("/"):
+                folder += "/" + name
+                own_folder(folder)
+            own_folder(self.site)
+        except FileNotFoundError:
+            make_folder(self.root, 0o700)
+            self.make_folders()
+
+    def read(self, file: int) -> bytes | None:
+        """The bytes of a file in the arena whose frames are in place; None if they no longer are."""
+        size = self.index.sizes[file]
+        found = self._arena.read(size, self.index.offsets[file])
+        # In this order: if the stamp is there afterwards, the bytes before it were.
+        if len(found) == size and self._arena.stamp() == self._stamp:
+            return found
+        if self._arena.open() != self._stamp:
+            self._attach()
+            return None
+        found = self._arena.read(size, self.index.offsets[file])
+        return found if len(found) == size and self._arena.stamp() == self._stamp else None
+
+    def whole(self, file: int) -> bool:
+        """Whether a real file is in place: there, of its size, this user's own."""
+        try:
+            state = lstat(self.site + "/" + self.index.paths[file])
+        except OSError:
+            return False
+        return (
+            state.st_size == self.index.sizes[file]
+            and state.st_mode & KIND == REGULAR
+            and state.st_uid == geteuid()
+        )
 
     def missing(self, first: int, last: int) -> list[int]:
         """The frames of ``range(first, last)`` that are not in place."""
-        journal = self.journal
-        return [frame for frame in range(first, last) if not journal[frame]]
+        journal = self.journal.look()
+        gone = self._gone(first, last)
+        return [frame for frame in range(first, last) if not journal[frame] or frame in gone]
 
-    def check_files(self) -> int:
-        """Forget frames whose files somebody has removed or cut; return how many.
-
-        Handlers that tidy /tmp exist; what they delete must be fetched again, not trusted.
-        """
-        index, journal, in_arena = self.index, self.journal, self.in_arena
-        forgotten = 0
-        for file, size in enumerate(index.sizes):
-            if index.classes[file] in in_arena:
+    def _gone(self, first: int, last: int) -> set[int]:
+        """Frames with files that somebody has removed or cut, whatever the journal says."""
+        index, in_arena = self.index, self.in_arena
+        start, end = index.frame_start[first], index.frame_start[last]
+        begin = max(bisect_right(index.offsets, start) - 1, 0)
+        gone: set[int] = set()
+        for file in range(begin, len(index.offsets)):
+            if index.offsets[file] >= end and file > begin:
+                break
+            if index.classes[file] in in_arena or self.whole(file):
                 continue
             frames = index.frames_of(file)
-            if not journal[frames[0]]:
-                continue
-            try:
-                if os.stat(self.site + "/" + index.paths[file]).st_size >= size:
-                    continue
-            except OSError:
-                pass
-            if all(journal[frame] for frame in frames):
-                for frame in frames:
-                    journal[frame] = 0
-                forgotten += len(frames)
-        return forgotten
+            if len(frames) == 1:
+                gone.update(frames)
+            else:
+                pieces = self._pieces(file)
+                gone.update(frame for frame in frames if not pieces[frame - frames[0]])
+        return gone
 
-    def lock(self) -> int | None:
-        """Take the lock of the one process that fetches: a descriptor, or None if it is taken."""
-        fd = os.open(self.base + "/lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    def _pieces(self, file: int) -> bytes:
+        """Of a file that is not whole: a byte for each of its frames, 1 where its piece is on disk."""
+        from ._write import pieces
+
+        return pieces(self, file)
+
+    def forget(self, frames: Iterable[int]) -> None:
+        """Journal that ``frames`` are not in place: who waits for them then waits for the fetch."""
+        journal = self.journal.look()
+        for frame in frames:
+            if journal[frame]:
+                self.journal.write(frame, 0)
+
+    # Who fetches
+
+    def lock(self) -> Lock | None:
+        """The lock of the one process that fetches, None if another has it.
+
+        Where the file system knows no locks everybody gets one: two processes that fetch write the same
+        bytes.
+
+        Raises:
+            PackError: The lock's file cannot be made.
+        """
+        path = self.base + "/lock"
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(fd)
+            try:
+                fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0o600)
+            except FileNotFoundError:
+                self.make_folders()
+                fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise self.failure(error) from error
+        from fcntl import LOCK_EX, LOCK_NB, flock
+
+        try:
+            flock(fd, LOCK_EX | LOCK_NB)
+        except BlockingIOError:
+            close(fd)
             return None
-        return fd
+        except OSError:
+            return Lock(fd, shared=True)
+        return Lock(fd)
+
+    def lock_name(self) -> str:
+        """The name that ``Lock.name`` has of the lock file that is there now, ``""`` if there is none."""
+        try:
+            state = lstat(self.base + "/lock")
+        except OSError:
+            return ""
+        return lock_name((state.st_dev, state.st_ino))
 
     def check_space(self, frames: list[int]) -> None:
         """Fail before anything is written if ``frames`` do not fit.
@@ -120,13 +415,21 @@ class Place:
         Raises:
             PackError: Says what is needed, what is free and which setting gives it.
         """
-        need = self._bytes_on_disk(frames)
-        room = os.statvfs(self.base)
+        self._check_room(self.bytes_on_disk(frames))
+
+    def _check_room(self, need: int) -> None:
+        try:
+            room = statvfs(self.base)
+        except FileNotFoundError:
+            return  # removed a moment ago; whoever writes makes it again
+        except OSError as error:
+            raise self.failure(error) from error
         free = room.f_bavail * room.f_frsize
         if need > free:
             raise PackError(self._no_space(need, free, room.f_blocks * room.f_frsize))
 
-    def _bytes_on_disk(self, frames: list[int]) -> int:
+    def bytes_on_disk(self, frames: list[int]) -> int:
+        """What ``frames`` take at most."""
         index = self.index
         need = sum(index.frame_size[frame] for frame in frames)
         wanted = set(frames)
@@ -141,20 +444,58 @@ class Place:
         used = total - free
         want = -(-(used + need + need // 32) // 1048576)
         return (
-            "lambdapack: the pack needs %.0f MB more in %s, where %.0f of %.0f MB are free: give the "
+            "lambdapack: the %s needs %.0f MB more in %s, where %.0f of %.0f MB are free: give the "
             "function at least %d MB of ephemeral storage (lambdapack deploy --tmp %d)"
-            % (need / 1e6, self.base, free / 1e6, total / 1e6, max(512, want), max(512, want))
+            % (self.noun, need / 1e6, self.base, free / 1e6, total / 1e6, max(512, want), max(512, want))
         )
 
     def failure(self, error: OSError) -> PackError:
-        """An OSError of writing as a PackError that says what helps."""
+        """An OSError of reading or writing as a PackError that says what helps."""
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            left = self.missing(0, self.index.eager) if hasattr(self, "journal") else []
-            room = os.statvfs(os.path.dirname(self.base))
-            need = self._bytes_on_disk(left)
-            free = room.f_bavail * room.f_frsize
-            return PackError(self._no_space(max(need, BLOCK), free, room.f_blocks * room.f_frsize))
-        return PackError("lambdapack: writing the pack to %s: %s" % (self.base, error))
+            return PackError(self._full())
+        if error.errno in (errno.EMFILE, errno.ENFILE):
+            helps = ": too many files are open; close some before the pack is needed"
+        elif error.errno == errno.EROFS:
+            helps = ": it is read-only; set LAMBDAPACK_ROOT to a folder that can be written to"
+        else:
+            helps = ""
+        return PackError("lambdapack: writing the %s to %s: %s%s" % (self.noun, self.base, error, helps))
+
+    def _full(self) -> str:
+        room: Any = None
+        folder = self.base
+        while room is None and folder:
+            try:
+                room = statvfs(folder)
+            except OSError:
+                folder = folder.rpartition("/")[0]
+        if room is None:
+            return "lambdapack: writing the %s to %s: no space left" % (self.noun, self.base)
+        if not room.f_favail and room.f_files:
+            return (
+                "lambdapack: writing the %s to %s: no inode is left there for another file: remove "
+                "files that are not needed" % (self.noun, self.base)
+            )
+        journal = self.journal.look()
+        left = self.bytes_on_disk([frame for frame in range(self.index.eager) if not journal[frame]])
+        free = room.f_bavail * room.f_frsize
+        return self._no_space(max(left, BLOCK), free, room.f_blocks * room.f_frsize)
+
+    # Writing
+
+    def writer(self) -> Writer:
+        """What places frames in this process."""
+        if self._writer is None:
+            from ._write import Writer
+
+            self._writer = Writer(self)
+        return self._writer
+
+    def write_under(self, lock: Lock | None) -> None:
+        """From now on place frames as the holder of ``lock``, who alone goes on with what is in parts."""
+        from ._write import Writer
+
+        self._writer = Writer(self, lock)
 
     def put(self, frame: int, data: memoryview) -> None:
         """Write every piece of ``frame`` to its place, then journal it.
@@ -162,80 +503,116 @@ class Place:
         Raises:
             OSError: A write failed; the frame is not journalled.
         """
-        index = self.index
-        start = index.frame_start[frame]
-        end = start + len(data)
-        file = max(bisect_right(index.offsets, start) - 1, 0)
-        run_start = run_end = -1
-        while file < len(index.offsets) and index.offsets[file] < end:
-            offset, size = index.offsets[file], index.sizes[file]
-            low, high = max(offset, start), min(offset + size, end)
-            if index.classes[file] in self.in_arena:
-                # Neighbours go in one write, with the tar headers between them.
-                if low < high:
-                    run_start = low if run_start < 0 else run_start
-                    run_end = high
-            elif low <= high:
-                if run_start >= 0:
-                    write(self._arena_fd, data[run_start - start : run_end - start], run_start)
-                    run_start = -1
-                self._put_file(file, data[low - start : high - start], low - offset)
-            file += 1
-        if run_start >= 0:
-            write(self._arena_fd, data[run_start - start : run_end - start], run_start)
-        self.journal[frame] = 1
+        self.writer().put(frame, data)
 
-    def _put_file(self, file: int, piece: memoryview, offset: int) -> None:
-        path = self.site + "/" + self.index.paths[file]
-        flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC
-        # Listed once a pack and short, so a linear search is enough.
-        mode = 0o755 if file in self.index.executable else 0o644
-        try:
-            fd = os.open(path, flags, mode)
-        except FileNotFoundError:
-            make_folder(os.path.dirname(path))
-            fd = os.open(path, flags, mode)
-        try:
-            write(fd, piece, offset)
-        finally:
-            os.close(fd)
-
-    def read(self, file: int) -> memoryview:
-        """The bytes of a file in the arena, whose frames are in place.
-
-        Mapped pages count as the process's memory until they are let go of; they stay in the page cache.
-        """
-        offset, size = self.index.offsets[file], self.index.sizes[file]
-        self._mapped += size
-        if self._mapped > LET_GO and hasattr(mmap, "MADV_DONTNEED"):
-            self._mapped = size
-            self._map_of_arena.madvise(mmap.MADV_DONTNEED)
-        return self._arena[offset : offset + size]
-
-    def materialise(self, file: int) -> None:
+    def materialise(self, file: int, data: bytes) -> None:
         """Make a real file of one that is in the arena, for whatever opens it by its path.
 
-        Not renamed into place: whoever looks at it through the guard writes the same bytes first.
+        Raises:
+            OSError: It cannot be written.
         """
-        self._put_file(file, self.read(file), 0)
+        self.writer().put_file(file, data)
+
+    def arena(self) -> int:
+        """A descriptor of the arena to write to, with ``stamp`` behind the tar stream.
+
+        Raises:
+            OSError: There is none and none can be made.
+        """
+        if self._arena.stamp() != self._stamp and self._arena.open() != self._stamp:
+            self.attach()
+        return self._arena.descriptor()
 
 
-def write(fd: int, data: memoryview, offset: int) -> None:
+class Lock:
+    """A lock that this process has taken.
+
+    Attributes:
+        shared: Whether others may have it as well: the file system has no locks.
+        name: The same for all that have held this very lock file, one after the other.
+    """
+
+    __slots__ = ("_fd", "_identity", "name", "shared")
+
+    def __init__(self, fd: int, shared: bool = False) -> None:
+        self._fd = fd
+        self._identity = identity(fd)
+        self.shared = shared
+        self.name = lock_name(self._identity)
+
+    def release(self) -> None:
+        """Close this process's descriptor: the lock is free once every process that has it has done so."""
+        fd, self._fd = self._fd, -1
+        if fd >= 0 and identity(fd) == self._identity:
+            close(fd)
+
+
+def identity(fd: int) -> tuple[int, int]:
+    """Which file a descriptor stands for."""
+    try:
+        state = fstat(fd)
+    except OSError:
+        return (0, 0)
+    return (state.st_dev, state.st_ino)
+
+
+def lock_name(identity: tuple[int, int]) -> str:
+    """A lock file's name in the names of files."""
+    return "lock-%x-%x" % identity
+
+
+def _absent(path: str) -> bool:
+    try:
+        lstat(path)
+    except FileNotFoundError:
+        return True
+    return False
+
+
+def write(fd: int, data: bytes | memoryview, offset: int) -> None:
     """``pwrite`` all of it: a nearly full disk takes a part."""
     while data:
-        done = os.pwrite(fd, data, offset)
+        done = pwrite(fd, data, offset)
         data = data[done:]
         offset += done
 
 
-def make_folder(path: str) -> None:
-    """Make a folder and those above it, by mkdir alone: ``os.makedirs`` looks first, and the guard that
-    answers those looks calls this.
+def own_folder(path: str) -> None:
+    """Make a folder for this user alone, or see that it is one.
+
+    Raises:
+        PackError: It is a link, no folder, somebody else's, or writable by others: what is in it may not be
+            what was fetched.
+        FileNotFoundError: The folder above it is missing.
     """
     try:
-        os.mkdir(path, 0o755)
+        mkdir(path, 0o700)
+        return
+    except FileExistsError:
+        state = lstat(path)
+    if state.st_mode & KIND != FOLDER:
+        wrong = "is not a folder (a link or a file)"
+    elif state.st_uid != geteuid():
+        wrong = "belongs to user %d, and this function runs as user %d" % (state.st_uid, geteuid())
+    elif state.st_mode & OTHERS_WRITE:
+        wrong = "can be written to by others (mode %o)" % (state.st_mode & 0o7777)
+    else:
+        return
+    raise PackError(
+        "lambdapack: %s %s: what is in it is not trusted; remove it, or set LAMBDAPACK_ROOT to a folder that "
+        "nobody else can write to" % (path, wrong)
+    )
+
+
+def make_folder(path: str, mode: int = 0o755) -> None:
+    """Make a folder and those above it, by ``mkdir`` alone."""
+    try:
+        mkdir(path, mode)
     except FileExistsError:
         pass
     except FileNotFoundError:
-        make_folder(os.path.dirname(path))
-        make_folder(path)
+        above = path.rpartition("/")[0]
+        if not above:
+            raise
+        make_folder(above)
+        make_folder(path, mode)

@@ -53,6 +53,16 @@ class Stats:
         self.requests = 0
         self.retries = 0
 
+    def report(self, began: float) -> dict[str, Any]:
+        """The counts, and the milliseconds since ``began`` (monotonic), by their names in ``stats()``."""
+        return {
+            "bytes": self.bytes,
+            "requests": self.requests,
+            "retries": self.retries,
+            "frames": self.frames,
+            "fetch_ms": round((time.monotonic() - began) * 1000, 1),
+        }
+
 
 class Slot:
     """A buffer to decompress into, used again for each frame: fresh memory costs a fault a page."""
@@ -91,8 +101,16 @@ class Fetcher:
         self.alive = alive
         self.connections = connections
         self.stats = Stats()
+        self.tell: Callable[[str], None] | None = None
         self._failed: BaseException | None = None
         self._slots: list[Slot] = []
+
+    def prepare(self) -> None:
+        """Import everything that fetching needs: a thread that fetches must not import."""
+        import hmac  # noqa: F401
+
+        self.source.prepare()
+        self._decompressor()
 
     def run(self, frames: list[int], spawn: Any = None) -> None:
         """Fetch ``frames`` (ascending); return when all are in place.
@@ -152,6 +170,7 @@ class Fetcher:
         patient = time.time() + PATIENCE
         while left:
             before = len(left)
+            self.alive()
             try:
                 self._frames(connection, left)
             except S3Error as error:

@@ -122,18 +122,14 @@ class Guard:
             if folder in folders:
                 self.folder(folder)
             return
-        if file in self._ready:
+        if file in self._ready and self._place.whole(file):
             return
         if self.virtual(file):
-            self._pack.wait_file(file)
-            self._unseen(self._materialise, file, relative)
+            data = self._pack.read(file)
+            self._unseen(self._place.materialise, file, data)
         else:
             self._importer.wait_library(file)
         self._ready.add(file)
-
-    def _materialise(self, file: int, relative: str) -> None:
-        self._place.materialise(file)
-        os.utime(self._prefix + relative, (MTIME, MTIME))
 
     def folder(self, relative: str) -> None:
         """Put a folder on disk, as empty as it is."""
@@ -163,7 +159,10 @@ class Guard:
 
     def virtual(self, file: int) -> bool:
         """Whether this file is in the arena and, so far, not on disk."""
-        return file not in self._ready and self._pack.index.classes[file] in self._place.in_arena
+        return (
+            not (file in self._ready and self._place.whole(file))
+            and self._pack.index.classes[file] in self._place.in_arena
+        )
 
     def look(self, relative: str) -> int | None:
         """Make a path ready for a stat; its file's number if there is nothing on disk to stat."""

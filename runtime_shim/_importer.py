@@ -62,10 +62,9 @@ class Importer:
             return path[len(site) + 1 :]
         return None
 
-    def read(self, file: int) -> memoryview:
+    def read(self, file: int) -> bytes:
         """The bytes of a file that lives in the arena."""
-        self.pack.wait_file(file)
-        return self.pack.place.read(file)
+        return self.pack.read(file)
 
     def wait_library(self, file: int) -> None:
         """Wait for a shared object and all those that the dynamic linker will map for it."""
@@ -99,9 +98,9 @@ class PackLoader(SourceFileLoader):
         if cached is None:
             return compile(self.get_data(self.path), self.path, "exec", dont_inherit=True)
         view = importer.read(cached)
-        if bytes(view[:4]) != MAGIC:
+        if view[:4] != MAGIC:
             return compile(self.get_data(self.path), self.path, "exec", dont_inherit=True)
-        code: CodeType = marshal.loads(view[16:])
+        code: CodeType = marshal.loads(memoryview(view)[16:])
         _fix_co_filename(code, self.path)
         return code
 
@@ -112,7 +111,7 @@ class PackLoader(SourceFileLoader):
         file = importer.files.get(relative) if relative is not None else None
         if file is None or importer.pack.index.classes[file] not in importer.pack.place.in_arena:
             return super().get_data(path)
-        return bytes(importer.read(file))
+        return importer.read(file)
 
     def path_stats(self, path: Any) -> Any:
         """Size and time of a source, as ``py_compile`` and importlib's own loaders ask for it."""
@@ -140,7 +139,7 @@ class PackBytecodeLoader(SourcelessFileLoader):
 
     def get_data(self, path: Any) -> bytes:
         """The bytes of the module's file, or of any other."""
-        return bytes(self._importer.read(self._file)) if path == self.path else super().get_data(path)
+        return self._importer.read(self._file) if path == self.path else super().get_data(path)
 
     def __reduce__(self) -> Any:
         return SourcelessFileLoader, (self.name, self.path)

@@ -79,6 +79,13 @@ class Source:
         """``s3://bucket/key``, for messages."""
         return "s3://%s/%s" % (self.bucket, self.key)
 
+    def prepare(self) -> None:
+        """Import what a connection needs."""
+        if self.tls:
+            import ssl  # noqa: F401
+
+            from . import _roots  # noqa: F401
+
     def head(self) -> str:
         """The request's lines up to the Range header, signed; reused while the signature is fresh.
 

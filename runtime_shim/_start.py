@@ -1,7 +1,9 @@
 """One process's view of a pack: who fetches, and waiting for frames.
 
-The process that gets the lock forks a child that fetches; everybody, in this process and in others, watches
-the journal, which is shared memory. If the child dies without having finished, whoever waits takes over.
+The process that gets the lock has a child that fetches; everybody, in this process and in others, watches the
+journal. If the child dies without having finished, whoever waits takes over. Every wait ends: as long as
+frames arrive it goes on, and where none does for ``PATIENCE`` who waits fetches for himself, which
+ends in the frames or in an error.
 """
 
 from __future__ import annotations
@@ -16,16 +18,22 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable
 
+    from ._child import Child
+    from ._disk import Lock
     from ._fetch import Fetcher
     from ._index import Index
 
 POLL = 0.001
 # How often a waiting thread looks whether the fetching process is still there.
 LOOK = 0.02
-
-
-class ParentGone(BaseException):
-    """The process that wanted the frames has died; its successor goes on from the journal."""
+# Looks without a new frame until who waits no longer believes in whoever fetches: 8 s, so that an error is
+# said before the 10 s of the init phase are over. Looks, not seconds: an environment that was frozen has not
+# waited.
+PATIENCE = 400
+# Children that die one after the other without a single new frame.
+DEATHS = 3
+# Times that one file is fetched because somebody removes it as often.
+TRIES = 5
 
 
 class Everyone:
@@ -33,6 +41,26 @@ class Everyone:
 
     def __contains__(self, ident: object) -> bool:
         return True
+
+
+class Own:
+    """Marks a thread as doing the shim's own work: it sees the real files and the plain import system."""
+
+    __slots__ = ("_nested", "_threads")
+
+    def __init__(self, threads: Any) -> None:
+        self._threads = threads
+        self._nested = True
+
+    def __enter__(self) -> None:
+        ident = get_ident()
+        self._nested = ident in self._threads
+        if not self._nested:
+            self._threads.add(ident)
+
+    def __exit__(self, *exc: object) -> None:
+        if not self._nested:
+            self._threads.discard(get_ident())
 
 
 class Pack:
@@ -52,7 +80,7 @@ class Pack:
         self.index: Index = place.index
         self.make_fetcher = make_fetcher
         self.eager = eager
-        self.began = time.time()
+        self.began = time.monotonic()
         self.waited = 0.0
         self.resumed = 0
         self.on_demand = 0
@@ -60,10 +88,21 @@ class Pack:
         self.fetching_threads: Any = set()
         self.report: dict[str, Any] = {}
         self.problems: dict[str, str] = {}
-        self._child = 0
-        self._pipe = -1
-        self._thread_lock = -1
+        self._fetching: Child | None = None
+        self._running = False
+        self._lock: Lock | None = None
         self._error: PackError | None = None
+        self._deaths = 0
+        self._arrived = 0
+
+    @property
+    def _child(self) -> int:
+        """Process id of the child that fetches, 0 if there is none."""
+        return self._fetching.pid if self._fetching is not None else 0
+
+    def own(self) -> Own:
+        """A context in which this thread does the shim's own work."""
+        return Own(self.fetching_threads)
 
     def start(self) -> None:
         """Begin to fetch what is missing, unless another process already does.
@@ -71,99 +110,74 @@ class Pack:
         Raises:
             PackError: No room for it.
         """
-        os.register_at_fork(before=self._fork, after_in_child=self._forked)
-        place = self.place
-        if not place.missing(0, self.eager) and not place.check_files():
-            self.resumed = self.eager
-            return
-        lock = place.lock()
-        if lock is None:
-            self.role = "follower"
-            return
-        try:
+        os.register_at_fork(after_in_child=self._forked)
+        with self.own():
+            if not self.place.missing(0, self.eager):
+                self.resumed = self.eager
+                return
+            lock = self.place.lock()
+            if lock is None:
+                self.role = "follower"
+                return
             self._fetch(lock)
-        finally:
-            os.close(lock)
-
-    def _fork(self) -> None:
-        """Before the function forks: a lock that our thread holds then would stay locked in the child."""
-        while self._thread_lock >= 0 and get_ident() not in self.fetching_threads:
-            time.sleep(POLL)
 
     def _forked(self) -> None:
-        """In a process that the function forks: the fetching child is its parent's."""
-        if self._child:
-            os.close(self._pipe)
-        self._child, self._pipe = 0, -1
-        self.fetching_threads = set()
+        """In a process that the function forks: who fetches is its parent's, and so are the locks."""
+        self._fetching = None
+        self._running = False
+        self._error = None
+        lock, self._lock = self._lock, None
+        if lock is not None:
+            lock.release()
+        if not isinstance(self.fetching_threads, Everyone):
+            self.fetching_threads = set()
+        self.place._writer = None
 
-    def _fetch(self, lock: int) -> None:
-        """Fetch as the holder of ``lock``: the caller closes its descriptor, the child keeps its own."""
-        if self._thread_lock < 0:
-            self.place.check_files()
-        missing = self.place.missing(0, self.eager)
-        self.resumed = self.eager - len(missing)
-        if not missing:
-            return
-        self.place.check_space(missing)
-        self.role = "fetcher"
-        if single_threaded():
-            reading, writing = os.pipe()
-            try:
-                child = os.fork()
-            except OSError:
-                os.close(reading)
-                os.close(writing)
-            else:
-                if not child:
-                    self._in_child(missing, writing)
-                os.close(writing)
-                self._child, self._pipe = child, reading
-                return
-        self._in_threads(missing, os.dup(lock))
+    # Who fetches
 
-    def _in_child(self, missing: list[int], writing: int) -> None:
-        parent = os.getppid()
-        status = 1
-        # When a waiting process takes over, the child inherits its audit hook: it must not wait for itself.
-        self.fetching_threads = Everyone()
+    def _fetch(self, lock: Lock) -> None:
+        """Fetch what is missing as the holder of ``lock``, which is released once that is done."""
+        place, handed = self.place, False
         try:
-            quieten()
-
-            def alive() -> None:
-                if os.getppid() != parent:
-                    raise ParentGone
-
-            fetcher = self.make_fetcher(self.place, alive)
-            began = time.time()
-            try:
-                fetcher.run(missing)
-                status = 0
-            finally:
-                os.write(writing, encode_report(fetcher, began))
-        except PackError as error:
-            os.write(writing, b"\0" + str(error).encode("utf-8", "replace")[:4000])
-        except ParentGone:
-            pass
-        except BaseException as error:
-            text = "lambdapack: fetching the pack: %s: %s" % (type(error).__name__, error)
-            os.write(writing, b"\0" + text.encode("utf-8", "replace")[:4000])
+            missing = place.missing(0, self.eager)
+            self.resumed = self.eager - len(missing)
+            if missing:
+                place.forget(missing)
+                place.check_space(missing)
+                self.role = "fetcher"
+                if single_threaded() and self._in_child(missing, lock):
+                    return
+                handed = True
+                self._in_threads(missing, lock)
+        except OSError as error:
+            raise place.failure(error) from error
         finally:
-            # Not sys.exit: the parent's atexit handlers and buffers are not ours.
-            os._exit(status)
+            # A child has a descriptor of its own; threads release this one.
+            if not handed:
+                lock.release()
 
-    def _in_threads(self, missing: list[int], lock: int) -> None:
+    def _in_child(self, missing: list[int], lock: Lock) -> bool:
+        """Fetch in a process of its own; False if there can be none."""
+        from ._child import fetch
+
+        # The last try is this process's own child: only of its own is a process told how they end.
+        self._fetching = fetch(self, missing, lock, direct=self._deaths + 1 >= DEATHS)
+        return self._fetching is not None
+
+    def _in_threads(self, missing: list[int], lock: Lock) -> None:
         """The same in this process: it has threads already, so forking it is not safe."""
-        self._thread_lock = lock
-        fetcher = self.make_fetcher(self.place, lambda: None)
-        began = time.time()
+        try:
+            fetcher = self._make_fetcher()
+        except BaseException:
+            lock.release()
+            raise
+        self.place.write_under(lock)
+        self._running, self._lock = True, lock
+        began = time.monotonic()
 
         def marked(work: Callable[[], None]) -> None:
-            self.fetching_threads.add(get_ident())
-            try:
+            with self.own():
                 work()
-            finally:
-                self.fetching_threads.discard(get_ident())
 
         def spawn(work: Callable[[], None], _: tuple[()]) -> int:
             return start_new_thread(marked, (work,))
@@ -178,106 +192,203 @@ class Pack:
                     "lambdapack: fetching the pack: %s: %s" % (type(error).__name__, error)
                 )
             finally:
-                self.report = decode_report(encode_report(fetcher, began))
-                os.close(lock)
-                self._thread_lock = -1
+                self._add(fetcher.stats.report(began))
+                lock.release()
+                self._lock = None
+                self._running = False
 
-        spawn(run, ())
+        try:
+            spawn(run, ())
+        except RuntimeError:
+            # No thread can be started: then this one does it.
+            run()
+
+    def _make_fetcher(self) -> Fetcher:
+        """A fetcher for this very process: everything that it imports is imported now."""
+        with self.own():
+            from ._s3 import S3Error
+
+            try:
+                fetcher = self.make_fetcher(self.place, lambda: None)
+                fetcher.tell = tell
+                fetcher.prepare()
+            except S3Error as error:
+                raise PackError("lambdapack: fetching the pack: %s" % error) from error
+        return fetcher
+
+    def _add(self, report: dict[str, Any]) -> None:
+        """Count what one fetch has done."""
+        for name, value in report.items():
+            self.report[name] = self.report.get(name, 0) + value
+
+    # Waiting
 
     def present(self, file: int) -> bool:
         """Whether every byte of file number ``file`` is in place."""
+        if self.index.classes[file] not in self.place.in_arena:
+            return self.place.whole(file)
         journal = self.place.journal
         return all(journal[frame] for frame in self.index.frames_of(file))
 
-    def wait_file(self, file: int) -> None:
-        """Return once every byte of file number ``file`` is in place."""
-        journal = self.place.journal
-        for frame in self.index.frames_of(file):
-            if not journal[frame]:
-                self.wait_frame(frame)
+    def read(self, file: int) -> bytes:
+        """The bytes of a file in the arena, fetched if they are not there, or no longer.
 
-    def wait_frame(self, frame: int) -> None:
-        """Return once ``frame`` is in place.
+        Raises:
+            PackError: They cannot be had.
+        """
+        for _ in range(TRIES):
+            self.wait_file(file)
+            data = self.place.read(file)
+            if data is not None:
+                return data
+        raise self._removed(file)
+
+    def wait_file(self, file: int) -> None:
+        """Return once every byte of file number ``file`` is in place.
 
         Raises:
             PackError: It cannot be had.
         """
-        began = time.time()
+        if self.index.classes[file] in self.place.in_arena:
+            journal = self.place.journal
+            for frame in self.index.frames_of(file):
+                if not journal[frame]:
+                    self.wait_frame(frame)
+        elif not self.place.whole(file):
+            self._wait_real(file)
+
+    def _wait_real(self, file: int) -> None:
+        """Wait for a real file. Its frames may have been in place and the file been removed since."""
+        place, journal = self.place, self.place.journal
+        frames = self.index.frames_of(file)
+        for _ in range(TRIES):
+            if place.whole(file):
+                return
+            awaited = [frame for frame in frames if not journal[frame]]
+            for frame in awaited:
+                if frame < self.eager and not place.whole(file):
+                    self.wait_frame(frame)
+            if not place.whole(file):
+                self._demand(list(frames))
+        if not place.whole(file):
+            raise self._removed(file)
+
+    def _removed(self, file: int) -> PackError:
+        return PackError(
+            "lambdapack: %s/%s is removed as often as it is put in place: something empties %s while the "
+            "pack is in use" % (self.place.site, self.index.paths[file], self.place.root)
+        )
+
+    def wait_frame(self, frame: int) -> None:
+        """Return once ``frame`` has been put in place.
+
+        Raises:
+            PackError: It cannot be had.
+        """
+        began = time.monotonic()
         try:
             if frame >= self.eager:
-                self._demand(frame)
+                self._demand([frame])
             else:
                 self._watch(frame)
         finally:
-            self.waited += time.time() - began
+            self.waited += time.monotonic() - began
 
     def wait_eager(self) -> None:
-        """Return once everything is in place that must be before the first invocation."""
+        """Return once everything has been put in place that must be before the first invocation."""
+        journal = self.place.journal
         for frame in range(self.eager):
-            if not self.place.journal[frame]:
+            if not journal[frame]:
                 self.wait_frame(frame)
-        self._reap()
+        self._collect()
+        self._error = None
 
     def _watch(self, frame: int) -> None:
+        """Wait for a frame that somebody fetches; fetch where nobody does."""
         journal = self.place.journal
-        look = time.time() + LOOK
+        look, quiet, count = time.monotonic() + LOOK, 0, 0
         while not journal[frame]:
             time.sleep(POLL)
-            if time.time() < look:
+            if time.monotonic() < look:
                 continue
-            look = time.time() + LOOK
-            if self._error is not None:
-                raise self._error
-            if self._thread_lock >= 0:
-                continue
+            look = time.monotonic() + LOOK
+            self._tell()
+            arrived = sum(journal.look())
+            quiet = quiet + 1 if arrived <= count else 0
+            count = max(arrived, count)
+            if quiet >= PATIENCE:
+                # Whoever it is does not get on (stopped, or on another machine): nothing is to be lost.
+                self._demand([frame])
+                return
+            if not self._alive() and not journal[frame]:
+                self._take_over(frame)
+
+    def _alive(self) -> bool:
+        """Whether somebody in this process, or its own child, fetches."""
+        return self._running or (self._fetching is not None and self._fetching.alive())
+
+    def _take_over(self, frame: int) -> None:
+        """Go on with the fetch where nobody is at it any more.
+
+        Raises:
+            PackError: What ended the fetch of this process.
+        """
+        with self.own():
+            self.place.follow()
             lock = self.place.lock()
             if lock is None:
-                continue
-            try:
-                # Nobody is fetching any more: it is done, it failed, or it was killed.
-                if journal[frame]:
-                    return
-                self._reap()
-                if self._error is not None:
-                    raise self._error
+                return
+            self._collect()
+            error, self._error = self._error, None
+            if self.place.journal.look()[frame]:
+                lock.release()
+            elif error is not None:
+                lock.release()
+                # Told once; who asks again is served again.
+                raise error
+            else:
                 self._fetch(lock)
-            finally:
-                os.close(lock)
 
-    def _demand(self, frame: int) -> None:
-        """Fetch one cold frame now. Two processes may do so at once: they write the same bytes."""
+    def _demand(self, frames: list[int]) -> None:
+        """Fetch frames now, in this thread. Two processes may do so at once: they write the same bytes."""
         self.on_demand += 1
-        ident = get_ident()
-        self.fetching_threads.add(ident)
-        try:
-            self.place.check_space([frame])
-            self.make_fetcher(self.place, lambda: None).run([frame])
-        finally:
-            self.fetching_threads.discard(ident)
+        with self.own():
+            self.place.check_space(frames)
+            self._make_fetcher().run(frames)
 
-    def _reap(self) -> None:
-        """Read what the child has to say and let the kernel forget it."""
-        while self._thread_lock >= 0:
-            time.sleep(POLL)  # all frames are in place; the thread is about to add up
-        if not self._child:
-            return
-        said = b""
-        while True:
-            part = os.read(self._pipe, 65536)
-            if not part:
+    def _tell(self) -> None:
+        """Write to the log what the child has to say."""
+        if self._fetching is not None:
+            self._fetching.tell()
+
+    def _collect(self) -> None:
+        """Take down what a fetch of this process that has ended has to say."""
+        for _ in range(PATIENCE):
+            if not self._running:
                 break
-            said += part
-        os.close(self._pipe)
-        try:
-            os.waitpid(self._child, 0)
-        except OSError:
-            pass  # a handler that waits for any child got there first
-        self._child = 0
-        counts, _, error = said.partition(b"\0")
-        if counts:
-            self.report = decode_report(counts)
-        if error:
-            self._error = PackError(error.decode("utf-8", "replace"))
+            time.sleep(POLL)  # all frames are in place; the thread is about to add up
+        child = self._fetching
+        if child is None:
+            return
+        for _ in range(PATIENCE):
+            if not child.alive():
+                break
+            time.sleep(POLL)
+        self._fetching = None
+        child.tell()
+        report, said = child.outcome()
+        self._add(report)
+        arrived = sum(self.place.journal.look())
+        if arrived > self._arrived:
+            self._deaths = 0
+        self._arrived = arrived
+        if said:
+            self._error = PackError(said)
+        elif not report:
+            self._deaths += 1
+            if self._deaths >= DEATHS:
+                self._deaths = 0
+                self._error = PackError(died(child.ending()))
 
     def stats(self) -> dict[str, Any]:
         """What this process's start did, for people and for CloudWatch."""
@@ -288,48 +399,34 @@ class Pack:
             resumed=self.resumed,
             on_demand=self.on_demand,
             wait_ms=round(self.waited * 1000, 1),
-            start_ms=round((time.time() - self.began) * 1000, 1),
+            start_ms=round((time.monotonic() - self.began) * 1000, 1),
             **self.problems,
         )
         return report
 
 
+def died(ending: str) -> str:
+    """What is said of children that die without a word."""
+    return (
+        "lambdapack: the process that fetches the pack died %d times without having placed a frame, the last "
+        "time by %s: SIGKILL is usually the function's memory (give it more: lambdapack deploy --memory), "
+        "SIGILL, SIGSEGV and SIGABRT a zstd decoder for another processor or Python (build the function's "
+        "zip again: lambdapack package)" % (DEATHS, ending)
+    )
+
+
+def tell(text: str) -> None:
+    """Write one line to the log."""
+    from sys import stderr
+
+    print(text, file=stderr, flush=True)
+
+
 def single_threaded() -> bool:
     """Whether this process has one thread, native ones included: only then is forking safe."""
+    from posix import listdir
+
     try:
-        return len(os.listdir("/proc/self/task")) == 1
+        return len(listdir("/proc/self/task")) == 1
     except OSError:
         return False
-
-
-def quieten() -> None:
-    """Let go of the parent's standard streams: who reads them must not wait for this process."""
-    null = os.open(os.devnull, os.O_RDWR)
-    for fd in (0, 1, 2):
-        os.dup2(null, fd)
-    os.close(null)
-    # The built-in half of the signal module: the other one costs 10 ms of enumerations.
-    import _signal  # type: ignore[import-not-found]  # typeshed has the other half
-
-    # Handlers of the parent's (a Ctrl-C, a shutdown hook) are not for this process.
-    _signal.signal(_signal.SIGINT, _signal.SIG_IGN)
-    _signal.signal(_signal.SIGTERM, _signal.SIG_DFL)
-
-
-def encode_report(fetcher: Fetcher, began: float) -> bytes:
-    """A fetcher's counts as one line."""
-    stats = fetcher.stats
-    values = (stats.bytes, stats.requests, stats.retries, stats.frames, int((time.time() - began) * 1e4))
-    return (" ".join(map(str, values)) + "\n").encode("ascii")
-
-
-def decode_report(line: bytes) -> dict[str, Any]:
-    """The counts of ``encode_report``."""
-    values = [int(value) for value in line.split()]
-    return {
-        "bytes": values[0],
-        "requests": values[1],
-        "retries": values[2],
-        "frames": values[3],
-        "fetch_ms": values[4] / 10,
-    }

@@ -1,0 +1,228 @@
+"""A process of its own that fetches.
+
+It is no child of the function's process: that process's ``os.wait()`` and SIGCHLD are the user's. It is
+forked by a process that ends at once, and what it has to say goes through a page of shared memory, which
+nobody can close. Imported only by who fetches.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from mmap import mmap
+from posix import close, dup2, getpid, open, pread, read, waitpid
+
+from ._disk import PackError
+from ._start import Everyone, tell
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from ._disk import Lock
+    from ._start import Pack
+
+# Where the texts are in the shared page, and how long they may be: each is written before its length.
+PID, REPORT, TOLD, ERROR = (0, 64), (64, 256), (512, 3000), (4096, 4000)
+PAGE = 8192
+FIELDS = ("bytes", "requests", "retries", "frames", "fetch_ms")
+
+
+class ParentGone(BaseException):
+    """The process that wanted the frames has died; its successor goes on from the journal."""
+
+
+class Page:
+    """Memory that a process shares with those it forks."""
+
+    def __init__(self) -> None:
+        self._memory = mmap(-1, PAGE)
+
+    def put(self, where: tuple[int, int], text: str) -> None:
+        """Leave a text."""
+        start, room = where
+        data = text.encode("utf-8", "replace")[: room - 4]
+        self._memory[start + 4 : start + 4 + len(data)] = data
+        self._memory[start : start + 4] = len(data).to_bytes(4, "little")
+
+    def get(self, where: tuple[int, int]) -> str:
+        """The text that was left, ``""`` if none was."""
+        start, room = where
+        size = min(int.from_bytes(self._memory[start : start + 4], "little"), room - 4)
+        return self._memory[start + 4 : start + 4 + size].decode("utf-8", "replace")
+
+
+class Child:
+    """The process that fetches, as the one sees it that waits.
+
+    Args:
+        page: Shared with it.
+        direct: Its process id where it is this process's own child.
+    """
+
+    def __init__(self, page: Page, direct: int = 0) -> None:
+        self._page = page
+        self._direct = direct
+        self._status: int | None = None
+        self._told = False
+        pid, _, began = page.get(PID).partition(" ")
+        self.pid = direct or int(pid or 0)
+        self._began = process(self.pid)[1] if direct else began
+
+    def alive(self) -> bool:
+        """Whether it still runs."""
+        if self._direct:
+            if self._status is None:
+                try:
+                    pid, status = waitpid(self._direct, os.WNOHANG)
+                except OSError:
+                    pid, status = self._direct, 0  # the function's own os.wait() got there first
+                if pid:
+                    self._status = status
+            return self._status is None
+        state, began = process(self.pid)
+        return state not in ("", "Z", "X") and began == self._began
+
+    def tell(self) -> None:
+        """Write what it has to say to the log, once."""
+        if not self._told:
+            text = self._page.get(TOLD)
+            if text:
+                self._told = True
+                tell(text)
+
+    def outcome(self) -> tuple[dict[str, Any], str]:
+        """Its counts, none if it did not get that far, and its error, ``""`` if there was none."""
+        values = self._page.get(REPORT).split()
+        report: dict[str, Any] = {}
+        if values:
+            report = {name: int(value) for name, value in zip(FIELDS[:-1], values)}  # noqa: B905  # since 3.10
+            report[FIELDS[-1]] = float(values[-1])
+        return report, self._page.get(ERROR)
+
+    def ending(self) -> str:
+        """How it ended, for people."""
+        status = self._status
+        if status is None:
+            return "an unknown cause"
+        if os.WIFSIGNALED(status):
+            from signal import Signals
+
+            try:
+                return Signals(os.WTERMSIG(status)).name
+            except ValueError:
+                return "signal %d" % os.WTERMSIG(status)
+        return "exit status %d" % os.WEXITSTATUS(status)
+
+
+def fetch(pack: Pack, missing: list[int], lock: Lock, *, direct: bool) -> Child | None:
+    """Fork a process that fetches ``missing`` while it holds ``lock``; None if there can be none."""
+    page = Page()
+    parent = getpid()
+    began = process(parent)[1]
+    try:
+        first = os.fork()
+    except OSError:
+        return None
+    if not first:
+        # Not sys.exit, whatever happens: the parent's atexit handlers and buffers are not ours.
+        try:
+            if direct or not os.fork():
+                page.put(PID, "%d %s" % (getpid(), process(getpid())[1]))
+                _run(pack, missing, lock, page, (parent, began))
+        except OSError as error:
+            page.put(ERROR, "lambdapack: a process that fetches the pack: %s" % error)
+        finally:
+            os._exit(0)
+    if direct:
+        return Child(page, first)
+    try:
+        waitpid(first, 0)
+    except OSError:
+        pass
+    # The second process says who it is as soon as it runs.
+    for _ in range(1000):
+        if page.get(PID) or page.get(ERROR):
+            break
+        time.sleep(0.0005)
+    return Child(page)
+
+
+def _run(pack: Pack, missing: list[int], lock: Lock, page: Page, parent: tuple[int, str]) -> None:
+    """What the process does from its beginning to its end."""
+    # When a waiting process takes over, this one inherits its finder and its hook: they must not answer here.
+    pack.fetching_threads = Everyone()
+    try:
+        quieten()
+        here = ParentWatch(*parent)
+        pack.place.write_under(lock)
+        fetcher = pack.make_fetcher(pack.place, here.check)
+        fetcher.tell = lambda text: page.put(TOLD, text)
+        began = time.monotonic()
+        try:
+            fetcher.run(missing)
+        finally:
+            report = fetcher.stats.report(began)
+            page.put(REPORT, " ".join(str(report[name]) for name in FIELDS))
+    except PackError as error:
+        page.put(ERROR, str(error))
+    except ParentGone:
+        pass
+    except BaseException as error:
+        page.put(ERROR, "lambdapack: fetching the pack: %s: %s" % (type(error).__name__, error))
+
+
+class ParentWatch:
+    """Tells whether a process is still the one that it was.
+
+    A descriptor of its entry in ``/proc`` stays that process's, whoever gets its number.
+    """
+
+    def __init__(self, pid: int, began: str) -> None:
+        self._pid, self._began = pid, began
+        try:
+            self._fd = open("/proc/%d/stat" % pid, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            self._fd = -1
+
+    def check(self) -> None:
+        """Raise ``ParentGone`` once it is gone."""
+        try:
+            state, began = parse(pread(self._fd, 1024, 0))
+        except OSError:
+            raise ParentGone from None
+        if state in ("", "Z", "X") or began != self._began:
+            raise ParentGone
+
+
+def process(pid: int) -> tuple[str, str]:
+    """A process's state (one letter) and when it began; empty if there is none."""
+    try:
+        fd = open("/proc/%d/stat" % pid, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            return parse(read(fd, 1024))
+        finally:
+            close(fd)
+    except OSError:
+        return "", ""
+
+
+def parse(line: bytes) -> tuple[str, str]:
+    """State and start time of a line of ``/proc/PID/stat``: behind the name, which may hold anything."""
+    fields = line.rpartition(b")")[2].split()
+    return (fields[0].decode(), fields[19].decode()) if len(fields) > 19 else ("", "")
+
+
+def quieten() -> None:
+    """Let go of the parent's standard streams: who reads them must not wait for this process."""
+    null = open(os.devnull, os.O_RDWR)
+    for fd in (0, 1, 2):
+        dup2(null, fd)
+    if null > 2:
+        close(null)
+    # The built-in half of the signal module: the other one costs 10 ms of enumerations.
+    import _signal  # type: ignore[import-not-found]  # typeshed has the other half
+
+    # Handlers of the parent's (a Ctrl-C, a shutdown hook) are not for this process.
+    _signal.signal(_signal.SIGINT, _signal.SIG_IGN)
+    _signal.signal(_signal.SIGTERM, _signal.SIG_DFL)
