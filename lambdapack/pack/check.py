@@ -17,15 +17,23 @@ from lambdapack.pack.tar import BLOCK, END, padding
 from lambdapack.target import Target
 from runtime_shim import _index
 
-__all__ = ["FRAME_SIZE_MAX", "path_problem", "problems"]
+__all__ = ["FRAME_SIZE_MAX", "PROBLEMS_MAX", "path_problem", "problems"]
 
-FRAME_SIZE_MAX = 64 * 1024 * 1024
+FRAME_SIZE_MAX = _index.FRAME_SIZE_MAX
 """Uncompressed; our writer makes none above 12 MiB. Bounds what a hostile pack makes us allocate."""
-_STORED_MAX = 2**32 - 1
+PROBLEMS_MAX = 1000
+"""More are not collected: a hostile index could have a message of 100 bytes for every byte of its own."""
+_VALUES_MAX = 8_000_000
+"""Commas of an index: two million files. What JSON becomes in memory depends on them, not on its length."""
+_LISTS_MAX = 500_000
+"""Lists and objects of an index, each of them 60 to 230 bytes for two; a list each shared object is ours."""
+_INTEGER_MAX = 2**63 - 1
 _FILE_SIZE_MAX = 2**43
 _HEADER_MAX = 32 * BLOCK
 _PATH_MAX, _NAME_MAX = 4096, 255
+_TOO_LONG = f"is longer than {_PATH_MAX} bytes, or a part of it longer than {_NAME_MAX}"
 _NO_NAMES = frozenset(("", ".", ".."))
+_ZERO = "\0"
 _UNSEEN = ("Cc", "Cs", "Zl", "Zp")
 _DIGEST = re.compile(r"[0-9a-f]{64}\Z")
 _GLIBC = re.compile(r"([0-9]{1,4}\.[0-9]{1,4})?\Z")
@@ -41,7 +49,13 @@ _ELF = frozenset((_index.EXTENSION, _index.LIBRARY, _index.NATIVE_DATA, _index.D
 
 
 def problems(data: bytes) -> list[str]:
-    """Everything that is wrong with an encoded index; empty when it is sound."""
+    """Everything that is wrong with an encoded index, ``PROBLEMS_MAX`` at most; empty when it is sound."""
+    for what, count, most in (
+        ("commas", data.count(b","), _VALUES_MAX),
+        ("brackets", data.count(b"[") + data.count(b"{"), _LISTS_MAX),
+    ):
+        if count > most:
+            return [f"the index has {count:,} {what}, allowed are {most:,}"]
     try:
         document = json.loads(data.decode("ascii"))
     except (ValueError, RecursionError) as error:
@@ -54,7 +68,8 @@ def problems(data: bytes) -> list[str]:
     if found:
         # What the fields mean together can be judged only when each is of its type.
         return found
-    found = [*_scalars(document), *_frames(document), *_files(document), *_relations(document)]
+    rules = (_scalars, _frames, _files, _relations)
+    found = [*itertools.islice((one for rule in rules for one in rule(document)), PROBLEMS_MAX)]
     if not found and _index.encode(_index.decode(data)) != data:
         found.append("the index is not in canonical form: sorted keys, no spaces, no duplicate keys")
     return found
@@ -62,6 +77,9 @@ def problems(data: bytes) -> list[str]:
 
 def path_problem(path: str) -> str | None:
     """Why a path must not be in a pack: it could leave the pack's root or mislead a reader."""
+    # Before it is taken apart: two bytes of path are a part, and a part is 60 bytes of memory.
+    if len(path) > _PATH_MAX:
+        return _TOO_LONG
     parts = path.split("/")
     if not path or path.startswith("/") or not _NO_NAMES.isdisjoint(parts):
         return "is empty, absolute, or has an empty, '.' or '..' part"
@@ -70,17 +88,20 @@ def path_problem(path: str) -> str | None:
         return "has a control character, a line separator or a lone surrogate"
     size = len(path.encode())
     if size > _PATH_MAX or (size > _NAME_MAX and any(len(part.encode()) > _NAME_MAX for part in parts)):
-        return f"is longer than {_PATH_MAX} bytes, or a part of it longer than {_NAME_MAX}"
+        return _TOO_LONG
     return None
 
 
 def _short(value: object) -> str:
+    if isinstance(value, str):
+        value = value[:100]
     text = ascii(value) if isinstance(value, (str, int, float, bool, type(None))) else type(value).__name__
     return text if len(text) <= 100 else text[:97] + "..."
 
 
 def _is_int(value: object) -> TypeGuard[int]:
-    return type(value) is int
+    # Longer ones cannot even be printed: Python refuses to turn them into text.
+    return type(value) is int and -_INTEGER_MAX <= value <= _INTEGER_MAX
 
 
 def _is_ints(value: object) -> TypeGuard[list[int]]:
@@ -154,8 +175,10 @@ def _frames(document: Mapping[str, Any]) -> Iterator[str]:
     for number, (stored, size, digest) in enumerate(
         zip(frames["stored"], frames["size"], frames["sha256"], strict=True)
     ):
-        if not 0 < stored <= _STORED_MAX:
-            yield f"frame {number}: stored size {stored} is not in 1 to {_STORED_MAX}"
+        # No zstd frame is larger: a file full of holes could otherwise make us read 4 GiB for one frame.
+        most = size + size // 256 + 1024
+        if not 0 < stored <= most:
+            yield f"frame {number}: stored size {stored} is not in 1 to {most}, for {size} bytes of content"
         if not 0 < size <= FRAME_SIZE_MAX:
             yield f"frame {number}: size {size} is not in 1 to {FRAME_SIZE_MAX}"
         if not _DIGEST.match(digest):
@@ -185,22 +208,22 @@ def _files(document: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _paths(paths: Sequence[str]) -> Iterator[str]:
-    seen: set[str] = set()
-    folders: set[str] = set()
+    sound: list[str] = []
     for number, path in enumerate(paths):
         problem = path_problem(path)
         if problem:
             yield f"file {number}: path {_short(path)} {problem}"
-            continue
-        if path in seen:
-            yield f"file {number}: path {_short(path)} is there twice"
-        seen.add(path)
-        parent = path.rpartition("/")[0]
-        while parent and parent not in folders:
-            folders.add(parent)
-            parent = parent.rpartition("/")[0]
-    for path in sorted(seen & folders):
-        yield f"path {_short(path)} is both a file and a folder"
+        else:
+            # No sound path has a zero byte. It sorts before all else, so right behind a path stands what
+            # is the same, and then what takes it for a folder; sets of all folders would take memory with
+            # the square of the depth.
+            sound.append(path.replace("/", _ZERO))
+    sound.sort()
+    for path, following in itertools.pairwise(sound):
+        if path == following:
+            yield f"path {_short(path.replace(_ZERO, '/'))} is there twice"
+        elif following.startswith(path) and following[len(path)] == _ZERO:
+            yield f"path {_short(path.replace(_ZERO, '/'))} is both a file and a folder"
 
 
 def _numbers(name: str, numbers: Sequence[int], count: int) -> Iterator[str]:

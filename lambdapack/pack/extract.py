@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
-import shutil
+import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -48,10 +49,11 @@ def extract(path: Path, destination: Path, *, progress: Progress = QUIET) -> Non
     with open_pack(path) as (file, _, index), atomic.explained(destination):
         destination.parent.mkdir(parents=True, exist_ok=True)
         unpacked = Path(tempfile.mkdtemp(prefix=".lambdapack-", dir=destination.parent))
+        root = os.open(unpacked, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            unpacked.chmod(0o755)
+            os.fchmod(root, 0o755)
             with progress.step("unpack", total=sum(index.sizes), unit="B") as advance:
-                _unpack(Contents(file, index), index, unpacked, advance)
+                _unpack(Contents(file, index), index, root, advance)
             unpacked.replace(destination)
         except FrameError as error:
             raise UnsoundError(path, [str(error)]) from None
@@ -62,16 +64,78 @@ def extract(path: Path, destination: Path, *, progress: Progress = QUIET) -> Non
                 ) from None
             raise
         finally:
-            shutil.rmtree(unpacked, ignore_errors=True)
+            if unpacked.exists():
+                _clear(root)
+                unpacked.rmdir()
+            os.close(root)
 
 
-def _unpack(contents: Contents, index: Index, root: Path, advance: Advance) -> None:
+def _unpack(contents: Contents, index: Index, root: int, advance: Advance) -> None:
+    """Every file, below the open folder ``root``: how long a path may be does not depend on where that is."""
     executable = frozenset(index.executable)
     for number, name in enumerate(index.paths):
-        target = root / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with target.open("xb") as out:
+        with open(_create(root, name), "wb") as out:
             for piece in contents.pieces(number):
                 out.write(piece)
-        target.chmod(0o755 if number in executable else 0o644)
+            os.fchmod(out.fileno(), 0o755 if number in executable else 0o644)
         advance(index.sizes[number])
+
+
+def _create(root: int, name: str) -> int:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        return os.open(name, flags, 0o600, dir_fd=root)
+    except FileNotFoundError:
+        _make_folders(root, name.rpartition("/")[0])
+        return os.open(name, flags, 0o600, dir_fd=root)
+
+
+def _make_folders(root: int, folder: str) -> None:
+    """``folder`` and those above it, a step at a time: a path may have 2,000 parts."""
+    at = os.dup(root)
+    try:
+        for name in folder.split("/"):
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(name, dir_fd=at)
+            at = _step(at, name)
+    finally:
+        os.close(at)
+
+
+def _step(at: int, name: str) -> int:
+    """The open folder ``name`` of the open folder ``at``, which is closed."""
+    inside = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=at)
+    os.close(at)
+    return inside
+
+
+def _clear(root: int) -> None:
+    """Remove all below the open folder ``root``. ``shutil.rmtree`` is recursive before Python 3.13."""
+    at = os.dup(root)
+    try:
+        entered: list[str] = []
+        left = [_clear_files(at)]
+        while left:
+            if left[-1]:
+                entered.append(left[-1].pop())
+                at = _step(at, entered[-1])
+                left.append(_clear_files(at))
+            else:
+                left.pop()
+                if entered:
+                    at = _step(at, "..")
+                    os.rmdir(entered.pop(), dir_fd=at)
+    finally:
+        os.close(at)
+
+
+def _clear_files(folder: int) -> list[str]:
+    """Remove the files of an open folder; the names of its folders."""
+    folders = []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                folders.append(entry.name)
+            else:
+                os.unlink(entry.name, dir_fd=folder)
+    return folders

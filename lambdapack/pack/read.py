@@ -5,11 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from bisect import bisect_left
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
-from operator import itemgetter
 from pathlib import Path
 from typing import BinaryIO
 
@@ -166,15 +164,22 @@ def verify(path: Path) -> list[str]:
     try:
         with open_pack(path) as (file, pack_id, index):
             found += _names(path, pack_id, index)
-            check_bytes = _StreamCheck(index, found.append)
-            for number in range(len(index.frame_size)):
-                try:
-                    check_bytes.feed(number, frame(file, index, number))
-                except FrameError as error:
-                    found.append(str(error))
+            found += islice(_contents(file, index), check.PROBLEMS_MAX)
     except UnsoundError as error:
         found += error.problems
     return found
+
+
+def _contents(file: BinaryIO, index: Index) -> Iterator[str]:
+    """What is wrong with the frames, a frame in memory at a time."""
+    between = _Between(index)
+    for number in range(len(index.frame_size)):
+        try:
+            content = frame(file, index, number)
+        except FrameError as error:
+            yield str(error)
+        else:
+            yield from between.problems(number, content)
 
 
 def _names(path: Path, pack_id: str, index: Index) -> Iterator[str]:
@@ -185,21 +190,26 @@ def _names(path: Path, pack_id: str, index: Index) -> Iterator[str]:
         yield f"{beside.name} is not the index of this pack"
 
 
-class _StreamCheck:
-    """Compares what stands between the files' contents with what the format prescribes."""
+class _Between:
+    """Compares what stands between the files' contents with what the format prescribes.
 
-    def __init__(self, index: Index, report: Callable[[str], None]) -> None:
+    What it prescribes is made as the frames go by: the headers of all files can be larger than the index by
+    a factor of 50.
+    """
+
+    def __init__(self, index: Index) -> None:
         self._index = index
-        self._report = report
         self._executable = frozenset(index.executable)
-        self._between = list(self._ranges())
+        self._ranges = self._expected()
+        self._next = next(self._ranges)
 
-    def _ranges(self) -> Iterator[tuple[int, bytes, str]]:
+    def _expected(self) -> Iterator[tuple[int, bytes | None, str]]:
+        """Offset, expected bytes and the problem if they are others; no bytes where it is one anyway."""
         end = 0
         for number, (path, size) in enumerate(zip(self._index.paths, self._index.sizes, strict=True)):
             header = tar.header(path, size, number in self._executable)
             if end + len(header) != self._index.offsets[number]:
-                self._report(f"{path}: its offset does not leave room for its tar header")
+                yield end, None, f"{path}: its offset does not leave room for its tar header"
             else:
                 yield end, header, f"{path}: its tar header is not the one that the index implies"
             end = self._index.offsets[number] + size
@@ -208,12 +218,12 @@ class _StreamCheck:
             end += tar.padding(size)
         yield end, tar.END, "the archive does not end in two blocks of zeros"
 
-    def feed(self, number: int, content: bytes) -> None:
-        """Check the parts that begin in frame ``number``; the format keeps each within one frame."""
+    def problems(self, number: int, content: bytes) -> Iterator[str]:
+        """Of the parts that begin in the next frame, ``number``; the format keeps each within one frame."""
         start, stop = self._index.frame_start[number], self._index.frame_start[number + 1]
-        first = bisect_left(self._between, start, key=itemgetter(0))
-        for offset, expected, problem in islice(self._between, first, None):
-            if offset >= stop:
-                break
-            if content[offset - start : offset - start + len(expected)] != expected:
-                self._report(problem)
+        while self._next[0] < stop:
+            offset, expected, problem = self._next
+            at = offset - start
+            if expected is None or (at >= 0 and content[at : at + len(expected)] != expected):
+                yield problem
+            self._next = next(self._ranges, (self._index.frame_start[-1], None, ""))

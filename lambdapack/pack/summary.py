@@ -6,7 +6,7 @@ import csv
 import io
 import posixpath
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -19,7 +19,7 @@ from runtime_shim._index import Index
 __all__ = ["FrameFacts", "Share", "Summary", "owners", "summarize"]
 
 _DIST_INFO = re.compile(r"(?P<name>[^/]+?)-(?P<version>[^/-]+)\.dist-info/")
-_RECORD_MAX = 16 * 1024 * 1024
+_RECORD_MAX = 8 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -155,27 +155,36 @@ def _frames(index: Index) -> Iterable[FrameFacts]:
 def owners(contents: Contents, index: Index) -> list[str]:
     """Distribution of each file, ``name version``: from RECORD, else from who owns its top-level name."""
     recorded: dict[str, str] = {}
+    claims: dict[str, set[str]] = {}
+    # A RECORD may list anything: what is kept of it is about files that are there.
+    files, tops = frozenset(index.paths), frozenset(path.split("/", maxsplit=1)[0] for path in index.paths)
     for number, path in enumerate(index.paths):
         match = _DIST_INFO.match(path)
-        if match:
-            recorded[path] = f"{match['name']} {match['version']}"
-        if match and path.endswith("/RECORD") and index.sizes[number] <= _RECORD_MAX:
-            recorded.update(dict.fromkeys(_record(b"".join(contents.pieces(number))), recorded[path]))
-    claims: dict[str, set[str]] = {}
+        if not match:
+            continue
+        owner = recorded[path] = f"{match['name']} {match['version']}"
+        if path.endswith("/RECORD") and index.sizes[number] <= _RECORD_MAX:
+            for listed in _record(b"".join(contents.pieces(number))):
+                top = listed.split("/", maxsplit=1)[0]
+                if listed in files:
+                    recorded[listed] = owner
+                elif top in tops:
+                    claims.setdefault(top, set()).add(owner)
     for path, owner in recorded.items():
-        claims.setdefault(path.split("/")[0], set()).add(owner)
+        claims.setdefault(path.split("/", maxsplit=1)[0], set()).add(owner)
     return [
         recorded.get(path) or recorded.get(_source(path)) or _claimed(path, claims) for path in index.paths
     ]
 
 
-def _record(data: bytes) -> Iterable[str]:
-    """Paths in a RECORD; what is not one lists nothing."""
+def _record(data: bytes) -> Iterator[str]:
+    """Paths in a RECORD; what is not one lists nothing more."""
     try:
-        rows = list(csv.reader(io.StringIO(data.decode(), newline="")))
+        for row in csv.reader(io.StringIO(data.decode(), newline="")):
+            if row:
+                yield posixpath.normpath(row[0])
     except (UnicodeDecodeError, csv.Error):
-        return []
-    return [posixpath.normpath(row[0]) for row in rows if row]
+        return
 
 
 def _source(path: str) -> str:
