@@ -278,6 +278,26 @@ def test_credentials_are_asked_for_past_any_proxy() -> None:
     assert f"\r\nHost: 127.0.0.1:{server.port}\r\n" in server.requests[0]
 
 
+def test_credentials_from_afar_are_asked_for_past_a_proxy_too(
+    bundle: tuple[trustme.CA, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """HTTPS_PROXY is for S3: an endpoint on another machine is connected to as it is."""
+    server = TlsServer(b"", bundle[0])
+    server.behave = GIVES
+    here = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", server.port))]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_: here)
+    with proxying(server.port) as proxy:
+        keys = ask(
+            server,
+            AWS_CONTAINER_CREDENTIALS_FULL_URI=f"https://{HOST}/",
+            AWS_CA_BUNDLE=bundle[1],
+            HTTPS_PROXY=f"http://127.0.0.1:{proxy.port}",
+        )
+    server.close()
+    assert keys == ("AKIA", "s", "t")
+    assert not proxy.heads
+
+
 def test_a_token_in_a_file_goes_before_one_in_the_environment(tmp_path: Path) -> None:
     """AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE: it is read each time, because it is replaced."""
     token = tmp_path / "token"
