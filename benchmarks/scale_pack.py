@@ -69,6 +69,7 @@ def constants(chosen: Constants) -> Iterator[None]:
         "ATTEMPTS": chosen.attempts,
         "FIRST_PAUSE": chosen.first_pause,
         "LONGEST_PAUSE": chosen.longest_pause,
+        "SLOWEST": _fetch.SLOWEST / SCALE,
     }
     kept = {name: getattr(_fetch, name) for name in replaced}
     for name, value in replaced.items():

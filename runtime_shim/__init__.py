@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -103,8 +104,6 @@ def _emit(pack: Pack) -> None:
     """One line in CloudWatch's embedded metric format
     (https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html).
     """
-    import time
-
     line: dict[str, Any] = pack.stats()
     line["lambdapack"] = "cold_start"
     line["pack"] = pack.place.base.rpartition("/")[2]
@@ -132,6 +131,7 @@ METRICS = (
 def _start(environ: MutableMapping[str, str]) -> None:
     """Find the index beside this file and put its pack in place; nothing to do without one."""
     global _pack
+    began = time.monotonic()
     here = os.path.dirname(os.path.abspath(__file__))
     try:
         with open(here + "/index.json", "rb") as file:
@@ -140,29 +140,19 @@ def _start(environ: MutableMapping[str, str]) -> None:
         return
     from ._contents import Contents
     from ._disk import PackError, Place, root_folder  # above for types alone
-    from ._index import LIBRARIES, IndexFormatError, decode, loads
+    from ._index import LIBRARIES, IndexFormatError, read_beside
     from ._start import Pack
 
     try:
-        index = decode(data)
-        with open(here + "/location.json", "rb") as file:
-            location = loads(file.read())
-        pack_id, where = location["id"], (location["bucket"], location["key"], location.get("region", ""))
-    except (OSError, ValueError, KeyError, IndexFormatError) as error:
+        _, index, location = read_beside(here, data)
+    except (OSError, IndexFormatError) as error:
         raise PackError(
             "lambdapack: the function's zip is damaged, build it again with lambdapack package: %s" % error
         ) from error
     _check_target(index.target, PackError)
     disk = environ.get("LAMBDAPACK_MODE", "stream") == "disk"
-    place = Place(root_folder(environ), pack_id, index, disk)
-
-    def make_fetcher(place: Place, alive: Callable[[], None]) -> Fetcher:
-        from ._fetch import Fetcher, connections_for
-        from ._s3 import Source
-
-        source = Source(*where, environ)
-        return Fetcher(place, source, lambda: _decoder(here), alive, connections_for(environ))
-
+    place = Place(root_folder(environ), location["id"], index, disk)
+    make_fetcher = _fetcher_maker(environ, location, here, began)
     pack = Pack(place, make_fetcher, len(index.frame_size) if disk else index.eager)
     # Forks before anything below is set up: the child needs none of it.
     pack.start()
@@ -191,6 +181,24 @@ def _start(environ: MutableMapping[str, str]) -> None:
     if bundled:
         bundled.attach(importer)
     install_views(Guard(importer))
+
+
+def _fetcher_maker(
+    environ: Mapping[str, str], location: dict[str, Any], here: str, began: float
+) -> Callable[[Place, Callable[[], None]], Fetcher]:
+    """What makes a fetcher of this function's pack, for a process that began at ``began``."""
+
+    def make(place: Place, alive: Callable[[], None]) -> Fetcher:
+        from ._fetch import INIT, Fetcher, connections_for, init_ends
+        from ._s3 import Source
+
+        source = Source(location["bucket"], location["key"], location.get("region", ""), environ)
+        fetcher = Fetcher(place, source, lambda: _decoder(here), alive, connections_for(environ))
+        if init_ends(environ) is not None:
+            fetcher.init_ends = began + INIT
+        return fetcher
+
+    return make
 
 
 def _export(environ: MutableMapping[str, str], folder: str) -> None:

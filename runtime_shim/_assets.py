@@ -17,7 +17,7 @@ import time
 from _thread import allocate_lock
 
 from ._disk import PackError, Place, root_folder
-from ._index import ASSETS_FOLDER, IndexFormatError, decode, loads
+from ._index import ASSETS_FOLDER, IndexFormatError, read_beside
 from ._start import LOOK, Everyone, Pack
 
 TYPE_CHECKING = False
@@ -105,13 +105,10 @@ class Asset:
         before: list[Pack],
     ) -> None:
         try:
-            with open(folder + "/index.json", "rb") as file:
-                index = decode(file.read())
-            with open(folder + "/location.json", "rb") as file:
-                location = loads(file.read())
+            _, index, location = read_beside(folder)
             pack_id, only = location["id"], location["file"]
             self._where = (location["bucket"], location["key"], location.get("region", ""))
-        except (OSError, ValueError, KeyError, IndexFormatError) as error:
+        except (OSError, KeyError, IndexFormatError) as error:
             raise PackError(
                 "lambdapack: the function's zip is damaged, build it again with lambdapack package: "
                 "asset %s: %s" % (name, error)

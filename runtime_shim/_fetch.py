@@ -34,6 +34,21 @@ REQUEST = 24 * 1024 * 1024
 # Buffers to decompress into, shared by the connections: a core each, and a bound on memory.
 DECODERS = 2
 ATTEMPTS = 8
+# Of an answer that is wrong rather than missing: it is likely to be as wrong again.
+WRONG = ("CorruptFrame", "WrongRange", "ExpiredToken", "RequestTimeTooSkewed", "NoCredentials")
+ATTEMPTS_WRONG = 3
+# Seconds without a verified frame, or bytes at less than SLOWEST, after which fetching is given up. Init ends
+# after 10, and who reads the log is to learn more than that.
+SILENCE = 8.0
+# What one attempt adds at most: an environment that was frozen in one wakes up an hour later.
+LONGEST_ATTEMPT = 4.0
+# The least that an attempt at a dead endpoint takes: none is begun that cannot end in time.
+SHORTEST_ATTEMPT = 1.5
+# Bytes a second below which a connection counts as dead: a frame of 5 MB would take 100 s.
+SLOWEST = 50_000.0
+# Seconds of transfer after which the rate is believed.
+MEASURED = 1.5
+INIT = 10.0
 # Seconds for which a request that S3 answers with SlowDown is repeated, however often: many starts at once
 # are waited for longer than a broken network, and failing would only bring the same requests again.
 PATIENCE = 60.0
@@ -83,6 +98,11 @@ class Fetcher:
         load_decoder: Loads the zstd decoder's module, while the first bytes are on their way.
         alive: Called between frames; raises to give up (the parent process is gone).
         connections: At once; ``connections_for`` says how many serve a function.
+
+    Attributes:
+        tell: Called with one line for the log, of the first attempt that fails and of a link that is too
+            slow; None for nobody.
+        init_ends: When init does (monotonic; ``init_ends`` tells), None where there is no such bound.
     """
 
     def __init__(
@@ -102,14 +122,24 @@ class Fetcher:
         self.connections = connections
         self.stats = Stats()
         self.tell: Callable[[str], None] | None = None
+        self.init_ends: float | None = None
+        self._told_failure = self._told_slow = False
         self._failed: BaseException | None = None
         self._slots: list[Slot] = []
+        self._links: list[Connection] = []
+        self._wanted = 0
+        self._began = 0.0
 
     def prepare(self) -> None:
-        """Import everything that fetching needs: a thread that fetches must not import."""
-        import hmac  # noqa: F401
+        """Import and load all that ``run`` needs, so that a thread that fetches imports nothing.
 
-        self.source.prepare()
+        Raises:
+            PackError: A setting cannot be used.
+        """
+        try:
+            self.source.prepare()
+        except S3Error as error:
+            raise PackError(self._gave_up(error, 1, 0.0)) from error
         self._decompressor()
 
     def run(self, frames: list[int], spawn: Any = None) -> None:
@@ -124,24 +154,43 @@ class Fetcher:
         jobs = cut(frames, self.place.index.frame_stored, bounded=not one)
         largest = max(self.place.index.frame_size[frame] for frame in frames)
         self._slots = [Slot(largest) for _ in range(1 if one else min(DECODERS, len(jobs)))]
+        self._failed = None
+        self._links = []
+        self._wanted = sum(self.place.index.frame_stored[frame] for frame in frames)
+        self._began = time.monotonic()
         if one:
-            connection = Connection(self.source)
-            for job in jobs:
-                self._job(connection, job)
-            connection.close()
+            connection = self._link()
+            try:
+                for job in jobs:
+                    self._job(connection, job)
+            finally:
+                connection.close()
             return
         self._run_beside(jobs, spawn)
+
+    def _link(self) -> Connection:
+        connection = Connection(self.source, SLOWEST, self._look)
+        self._links.append(connection)
+        return connection
 
     def _run_beside(self, jobs: list[list[int]], spawn: Any) -> None:
         from _thread import start_new_thread
 
         pending = iter(jobs)
-        done = allocate_lock()
+        done, counting = allocate_lock(), allocate_lock()
         done.acquire()
-        running = [0] * min(self.connections, len(jobs))
+        # This thread is one of them, until it has started the others.
+        running = [1]
+
+        def leave() -> None:
+            with counting:
+                running[0] -= 1
+                last = not running[0]
+            if last:
+                done.release()
 
         def work() -> None:
-            connection = Connection(self.source)
+            connection = self._link()
             try:
                 # next() on a list's iterator is one step for the interpreter: no job is taken twice.
                 for job in pending:
@@ -152,13 +201,27 @@ class Fetcher:
                 self._failed = self._failed or error
             finally:
                 connection.close()
-                running.pop()
-                if not running:
-                    done.release()
+                leave()
 
-        for _ in list(running):
-            (spawn or start_new_thread)(work, ())
-        self._decompressor()
+        for _ in range(min(self.connections, len(jobs))):
+            with counting:
+                running[0] += 1
+            try:
+                (spawn or start_new_thread)(work, ())
+            except Exception:
+                # No thread to be had: those that run do its part, and this one where there is none.
+                with counting:
+                    running[0] -= 1
+                    alone = running[0] == 1
+                    running[0] += alone
+                if alone:
+                    work()
+                break
+        try:
+            self._decompressor()
+        except BaseException as error:
+            self._failed = self._failed or error
+        leave()
         done.acquire()
         if self._failed is not None:
             raise self._failed
@@ -167,24 +230,39 @@ class Fetcher:
         """Fetch one run of neighbouring frames, resuming after each failure at the first one missing."""
         left = list(job)
         attempt = 0
-        patient = time.time() + PATIENCE
+        silent = 0.0
+        patient = time.monotonic() + PATIENCE
         while left:
+            self._check()
             before = len(left)
-            self.alive()
+            began = time.monotonic()
             try:
                 self._frames(connection, left)
             except S3Error as error:
+                connection.close()
+                slow_down = error.status in (429, 503) and time.monotonic() < patient
                 # What goes on arriving is not given up: each freeze of an environment breaks its connections.
                 attempt = attempt + 1 if len(left) == before else 1
-                connection.close()
-                slow_down = error.status in (429, 503) and time.time() < patient
-                if not error.retry or (attempt >= ATTEMPTS and not slow_down):
-                    raise PackError(self._gave_up(error, attempt)) from error
+                if len(left) < before or connection.moved > began:
+                    silent = 0.0
+                elif not slow_down:
+                    silent += min(time.monotonic() - began, LONGEST_ATTEMPT)
+                self._say_failure(error, time.monotonic() - began, slow_down)
+                if not error.retry or (self._enough(error, attempt, silent) and not slow_down):
+                    raise PackError(self._gave_up(error, attempt, silent)) from error
                 self.stats.retries += 1
                 self.source.forget_signature()
+                began = time.monotonic()
                 pause(attempt)
+                if not slow_down:
+                    silent += min(time.monotonic() - began, LONGEST_PAUSE)
             except OSError as error:
                 raise self.place.failure(error) from error
+
+    def _enough(self, error: S3Error, attempt: int, silent: float) -> bool:
+        """Whether another attempt is not worth it, or could not end in time."""
+        most = ATTEMPTS_WRONG if error.code in WRONG else ATTEMPTS
+        return attempt >= most or silent + SHORTEST_ATTEMPT > SILENCE
 
     def _frames(self, connection: Connection, left: list[int]) -> None:
         index = self.place.index
@@ -195,7 +273,7 @@ class Fetcher:
         stored = memoryview(bytearray(max(index.frame_stored[frame] for frame in left)))
         decoder = self._decompressor()
         while left:
-            self.alive()
+            self._check()
             frame = left[0]
             view = stored[: index.frame_stored[frame]]
             connection.read_into(view)
@@ -214,6 +292,49 @@ class Fetcher:
                 self.place.put(frame, data)
             self.stats.frames += 1
             del left[0]
+            self._look()
+
+    def _check(self) -> None:
+        """Between frames and attempts: raises where there is nothing more to do this for."""
+        self.alive()
+        if self._failed is not None:
+            raise self._failed
+
+    def _look(self) -> None:
+        """Say so once, while there is time, if the link is too slow for what is left."""
+        if self.tell is None or self._told_slow or self.init_ends is None:
+            return
+        now = time.monotonic()
+        spent, got = now - self._began, sum(link.received for link in self._links)
+        if spent < MEASURED or not got or now >= self.init_ends:
+            return
+        left = max(self._wanted - got, 0)
+        seconds = left * spent / got
+        if now + seconds <= self.init_ends:
+            return
+        self._told_slow = True
+        self.tell(
+            "lambdapack: %.1f MB of the pack are still to come, at %.2f MB/s that takes %.0f s, and init "
+            "ends in %.0f s. What has arrived is kept: the next init goes on from there. More memory gives a "
+            "function more CPU and a faster link; lambdapack plan shows what the pack is made of"
+            % (left / 1e6, got / spent / 1e6, seconds, self.init_ends - now)
+        )
+
+    def _say_failure(self, error: S3Error, seconds: float, slow_down: bool) -> None:
+        """Say at once what the first attempt failed of: init may end before the last one does."""
+        if self.tell is None or self._told_failure:
+            return
+        self._told_failure = True
+        if slow_down:
+            then = "it is repeated for %.0f s" % PATIENCE
+        elif error.retry:
+            then = "trying again, for %.0f s in all" % SILENCE
+        else:
+            then = "trying again would not help"
+        self.tell(
+            "lambdapack: fetching %s failed at %s after %.1f s; %s: %s"
+            % (self.source.url, self.source.at, seconds, then, error)
+        )
 
     def _decompressor(self) -> Any:
         """The decoder's module; the first who asks loads it, the others wait."""
@@ -222,8 +343,8 @@ class Fetcher:
                 self._decoder = self._load_decoder()
             return self._decoder
 
-    def _gave_up(self, error: S3Error, attempts: int) -> str:
-        tried = " (%d attempts)" % attempts if attempts > 1 else ""
+    def _gave_up(self, error: S3Error, attempts: int, seconds: float) -> str:
+        tried = " (%d attempts, %.1f s)" % (attempts, seconds) if attempts > 1 else ""
         return "lambdapack: the pack could not be fetched%s: %s" % (tried, error)
 
 
@@ -266,6 +387,15 @@ def cut(frames: list[int], stored: list[int], bounded: bool = True) -> list[list
             jobs.append([frame])
             size = stored[frame]
     return jobs
+
+
+def init_ends(environ: Mapping[str, str]) -> float | None:
+    """When init ends (monotonic) for a process that began now, None where nothing cuts it short at 10 s.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html
+    """
+    kind = environ.get("AWS_LAMBDA_INITIALIZATION_TYPE", "")
+    return time.monotonic() + INIT if kind == "on-demand" else None
 
 
 def pause(attempt: int) -> None:

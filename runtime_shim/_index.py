@@ -347,6 +347,35 @@ def _check_numbers(index: Index) -> None:
     _check_integers("needs", [*index.needs], 0, last)
 
 
+def read_beside(folder: str, data: bytes | None = None) -> tuple[bytes, Index, dict[str, Any]]:
+    """The index and the location in a folder of the function's zip, once the one is what the other names.
+
+    Args:
+        folder: Where both are.
+        data: The index's bytes, if they have been read.
+
+    Raises:
+        OSError: A file is missing.
+        IndexFormatError: The index is not the one whose id the location gives, or not sound.
+    """
+    if data is None:
+        with open(folder + "/" + INDEX_NAME, "rb") as file:
+            data = file.read()
+    with open(folder + "/" + LOCATION_NAME, "rb") as file:
+        text = file.read()
+    try:
+        location = loads(text)
+        for name in ("id", "bucket", "key"):
+            if not isinstance(location[name], str):
+                raise TypeError(name)
+    except (ValueError, TypeError, KeyError) as error:
+        raise IndexFormatError(
+            "%s names no pack: %s: %s" % (LOCATION_NAME, type(error).__name__, error)
+        ) from error
+    verify_id(data, location["id"])
+    return data, decode(data), location
+
+
 def verify_id(data: bytes, pack_id: str) -> None:
     """Refuse an index that is not the one whose id is known.
 

@@ -7,22 +7,27 @@ interpreter's lock hundreds of times.
 
 from __future__ import annotations
 
+import errno
 import socket
-import struct
 import time
+
+from ._disk import identity
+from ._endpoint import EndpointError, host_header, locate, quote, split_url
+from ._net import READ_TIMEOUT, Dialler, NetError, describe, read_head
+
+__all__ = ["Connection", "S3Error", "Source", "quote", "refusal", "sign", "split_url"]
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Mapping
+    from typing import Callable
 
-CONNECT_TIMEOUT = 3.0
-# Without a single byte for this long a connection is given up: S3's own advice is to retry early, and
-# the init phase has 10 s in all.
-READ_TIMEOUT = 2.5
 # A signature is good for 15 minutes; signing again well before that costs nothing.
 SIGNATURE_LIFE = 240.0
-MAX_HEADER = 64 * 1024
+# Seconds of waiting for bytes after which their rate is looked at: a little less than the kernel waits.
+WINDOW = 1.9
+# Bytes of an error's document that are looked at.
+MAX_ERROR = 64 * 1024
 
 
 class S3Error(Exception):
@@ -56,35 +61,37 @@ class Source:
         self.region = region or environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION") or "us-east-1"
         self._environ = environ
         self._signed: tuple[float, str] = (0.0, "")
-        self._context: ssl.SSLContext | None = None
-        self._system = False
-        endpoint = environ.get("AWS_ENDPOINT_URL_S3") or environ.get("AWS_ENDPOINT_URL") or ""
-        key_path = "/" + quote(key)
-        if endpoint:
-            self.tls, self.host, self.port, prefix = split_url(endpoint)
-            self.path = prefix + "/" + quote(bucket) + key_path
-        else:
-            suffix = "amazonaws.com.cn" if self.region.startswith("cn-") else "amazonaws.com"
-            self.tls, self.port = True, 443
-            if "." in bucket:
-                # The certificate's wildcard covers one label only.
-                self.host = "s3.%s.%s" % (self.region, suffix)
-                self.path = "/" + quote(bucket) + key_path
-            else:
-                self.host = "%s.s3.%s.%s" % (bucket, self.region, suffix)
-                self.path = key_path
+        try:
+            self.tls, self.host, self.port, self.path = locate(bucket, key, self.region, environ)
+        except EndpointError as error:
+            raise S3Error(str(error), retry=False) from None
+        self._dialler = Dialler(self.host, self.port, self.tls, environ, trust="amazon")
 
     @property
     def url(self) -> str:
         """``s3://bucket/key``, for messages."""
         return "s3://%s/%s" % (self.bucket, self.key)
 
-    def prepare(self) -> None:
-        """Import what a connection needs."""
-        if self.tls:
-            import ssl  # noqa: F401
+    @property
+    def at(self) -> str:
+        """Host and address of the last attempt, for messages."""
+        return self._dialler.at
 
-            from . import _roots  # noqa: F401
+    def prepare(self) -> None:
+        """Import all that a request may, so that whoever makes one imports nothing.
+
+        Raises:
+            S3Error: A setting cannot be used.
+        """
+        import hashlib  # noqa: F401
+        import hmac  # noqa: F401
+
+        if not has_keys(self._environ) and has_endpoint(self._environ):
+            from . import _keys  # noqa: F401
+        try:
+            self._dialler.prepare()
+        except NetError as error:
+            raise from_net(error) from error
 
     def head(self) -> str:
         """The request's lines up to the Range header, signed; reused while the signature is fresh.
@@ -92,11 +99,11 @@ class Source:
         The range is not signed, so that one signature serves every request.
         """
         made, text = self._signed
-        if text and time.time() - made < SIGNATURE_LIFE:
+        # By the wall clock, as S3 reads it; set back, it makes the signature one of the future.
+        if text and 0 <= time.time() - made < SIGNATURE_LIFE:
             return text
         now = time.time()
-        default = 443 if self.tls else 80
-        host = self.host if self.port == default else "%s:%d" % (self.host, self.port)
+        host = host_header(self.host, self.port, self.tls)
         headers = sign(host, self.path, self.region, credentials(self._environ), time.gmtime(now))
         text = "GET %s HTTP/1.1\r\n" % self.path + "".join("%s: %s\r\n" % pair for pair in headers)
         self._signed = (now, text)
@@ -107,70 +114,64 @@ class Source:
         self._signed = (0.0, "")
 
     def connect(self) -> socket.socket:
-        """A new connection, TLS where the endpoint asks for it."""
-        if self.tls:
-            return self._connect_tls()
-        sock = self._dial()
-        # A Python time-out would make the socket non-blocking and MSG_WAITALL void.
-        sock.settimeout(None)
-        seconds = struct.pack("ll", int(READ_TIMEOUT), int(READ_TIMEOUT % 1 * 1e6))
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, seconds)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, seconds)
-        return sock
+        """A new connection, TLS where the endpoint asks for it.
 
-    def _dial(self) -> socket.socket:
-        sock = socket.create_connection((self.host, self.port), CONNECT_TIMEOUT)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return sock
-
-    def _connect_tls(self) -> socket.socket:
-        import ssl
-
-        bundle = self._environ.get("AWS_CA_BUNDLE")
-        if self._context is None:
-            self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-            if bundle:
-                self._context.load_verify_locations(bundle)
-            else:
-                from ._roots import AMAZON
-
-                self._context.load_verify_locations(cadata=AMAZON)
-        try:
-            sock = self._context.wrap_socket(self._dial(), server_hostname=self.host)
-        except ssl.SSLCertVerificationError:
-            if bundle or self._system:
-                raise
-            # A proxy with a certificate of its own, another cloud: whom the system trusts.
-            self._system = True
-            self._context.set_default_verify_paths()
-            return self._connect_tls()
-        sock.settimeout(READ_TIMEOUT)
-        return sock
+        Raises:
+            NetError, OSError: There is none to be had.
+        """
+        return self._dialler.connect()
 
 
 class Connection:
     """A keep-alive connection that reads one range at a time.
 
     Not thread-safe. After any error it is closed and connects again on the next request.
+
+    Attributes:
+        slowest: Bytes a second below which a connection is given up, as one is that gives none.
+        received: Bytes of ranges that came, over all requests.
+        moved: When (monotonic) the rate was last found to be enough.
+        measured: Called each time that was found, as often as every ``WINDOW`` seconds.
     """
 
-    def __init__(self, source: Source) -> None:
+    def __init__(
+        self, source: Source, slowest: float = 0.0, measured: Callable[[], None] | None = None
+    ) -> None:
         self.source = source
+        self.slowest = slowest
+        self.received = 0
+        self.moved = 0.0
+        self.measured = measured
         self._sock: socket.socket | None = None
         self._left = 0
         self._rest = b""
         self._close_after = False
+        self._window = (0, 0.0)
+        self._identity = (0, 0)
 
     def close(self) -> None:
         """Drop the connection."""
         if self._sock is not None:
-            try:
-                self._sock.close()
-            except OSError:
-                pass
+            if self._is_ours():
+                try:
+                    self._sock.close()
+                except OSError:
+                    pass
+            else:
+                self._sock.detach()
         self._sock = None
         self._rest = b""
         self._left = 0
+
+    def _is_ours(self) -> bool:
+        """Whether the descriptor still stands for this socket: the function's code may have closed it and
+        opened a file of its own.
+        """
+        return self._sock is not None and identity(self._sock.fileno()) == self._identity
+
+    def _prove(self) -> None:
+        if not self._is_ours():
+            raise ConnectionResetError(errno.ECONNRESET, "the function's code has closed the socket")
 
     def request(self, first: int, last: int) -> None:
         """Ask for bytes ``first`` to ``last``, both included; ``read_into`` then gives them in order.
@@ -179,81 +180,94 @@ class Connection:
             S3Error: Any answer but exactly that range.
         """
         try:
-            if self._sock is None or self._left or self._close_after:
+            head = self.source.head()
+            if self._sock is None or self._left or self._rest or self._close_after:
                 self.close()
                 self._sock = self.source.connect()
-            self._sock.sendall(
-                ("%sRange: bytes=%d-%d\r\n\r\n" % (self.source.head(), first, last)).encode("ascii")
-            )
-            status, headers = self._read_head()
+                self._identity = identity(self._sock.fileno())
+            self._prove()
+            self._sock.sendall(("%sRange: bytes=%d-%d\r\n\r\n" % (head, first, last)).encode("ascii"))
+            status, headers, self._rest = read_head(self._sock, self.source.at)
             if status != 206:
                 raise self._refusal(status, headers)
-            length = int(headers.get("content-length", "-1"))
-            if length != last - first + 1:
-                total = headers.get("content-range", "").rpartition("/")[2]
-                raise S3Error(
-                    "%s answered with %d of %d bytes; the object has %s bytes: it is not the pack that "
-                    "this function was built with" % (self.source.url, length, last - first + 1, total),
-                    status,
-                    "IncompleteObject",
-                    retry=False,
-                )
-            self._left = length
+            check_range(self.source, headers, first, last)
+            self._left = last - first + 1
+            self._window = (0, 0.0)
             self._close_after = headers.get("connection", "").lower() == "close"
+        except NetError as error:
+            self.close()
+            raise from_net(error) from error
         except OSError as error:
             self.close()
-            raise S3Error("connection to %s: %s" % (self.source.host, describe(error))) from error
+            raise self._broken(error) from error
         except S3Error:
             self.close()
             raise
 
     def read_into(self, view: memoryview) -> None:
-        """Fill ``view`` with the next bytes of the range."""
+        """Fill ``view`` with the next bytes of the range.
+
+        Raises:
+            S3Error: The connection broke, or is too slow.
+        """
         try:
             done = min(len(self._rest), len(view))
             if done:
                 view[:done] = self._rest[:done]
                 self._rest = self._rest[done:]
+                self.received += done
             assert self._sock is not None
             flags = 0 if self.source.tls else socket.MSG_WAITALL
+            began = time.monotonic()
             while done < len(view):
+                # With MSG_WAITALL it returns after READ_TIMEOUT of waiting in all, with what came until then.
                 got = self._sock.recv_into(view[done:], len(view) - done, flags)
                 if not got:
                     raise ConnectionResetError("closed after %d of %d bytes" % (done, len(view)))
                 done += got
+                self.received += got
+                now = time.monotonic()
+                size, waited = self._window
+                self._window = (size + got, waited + now - began)
+                began = now
+                if self._window[1] >= WINDOW:
+                    self._measure()
             self._left -= len(view)
         except OSError as error:
             self.close()
-            raise S3Error("connection to %s: %s" % (self.source.host, describe(error))) from error
+            raise self._broken(error) from error
+        except S3Error:
+            self.close()
+            raise
 
-    def _read_head(self) -> tuple[int, dict[str, str]]:
-        assert self._sock is not None
-        data = b""
-        while b"\r\n\r\n" not in data:
-            more = self._sock.recv(16384)
-            if not more:
-                raise ConnectionResetError("closed before an answer")
-            data += more
-            if len(data) > MAX_HEADER:
-                raise S3Error("%s sent no HTTP header" % self.source.host, retry=False)
-        head, _, self._rest = data.partition(b"\r\n\r\n")
-        lines = head.decode("latin-1").split("\r\n")
-        try:
-            status = int(lines[0].split(" ", 2)[1])
-        except (IndexError, ValueError):
-            raise S3Error("%s does not speak HTTP" % self.source.host, retry=False) from None
-        headers = {}
-        for line in lines[1:]:
-            name, _, value = line.partition(":")
-            headers[name.strip().lower()] = value.strip()
-        return status, headers
+    def _measure(self) -> None:
+        """Look at the rate at which bytes came while they were waited for."""
+        size, waited = self._window
+        self._window = (0, 0.0)
+        if size < self.slowest * waited:
+            raise S3Error(
+                "%s sent %d bytes in %.1f s, and a connection with less than %d kB/s is given up"
+                % (self.source.at, size, waited, self.slowest // 1000)
+            )
+        self.moved = time.monotonic()
+        if self.measured is not None:
+            self.measured()
+
+    def _broken(self, error: OSError) -> S3Error:
+        return S3Error("connection to %s: %s" % (self.source.at, describe(error)))
 
     def _refusal(self, status: int, headers: dict[str, str]) -> S3Error:
+        """What an answer other than 206 says, its document included."""
         assert self._sock is not None
         body = self._rest
+        until = time.monotonic() + READ_TIMEOUT
+        length = headers.get("content-length", "")
+        wanted = min(int(length), MAX_ERROR) if is_number(length) else MAX_ERROR
+        if status < 300 or status == 304:
+            wanted = 0  # no document, or one that is not about an error
         try:
             # S3 sends errors chunked; the code and message are readable in there all the same.
-            while b"</Error>" not in body and len(body) < MAX_HEADER and status != 304:
+            while b"</Error>" not in body and len(body) < wanted and time.monotonic() < until:
                 more = self._sock.recv(16384)
                 if not more:
                     break
@@ -266,6 +280,56 @@ class Connection:
         return refusal(self.source, status, code, message, headers.get("x-amz-bucket-region", ""))
 
 
+def check_range(source: Source, headers: Mapping[str, str], first: int, last: int) -> None:
+    """Whether a 206 gives exactly the bytes that were asked for.
+
+    Raises:
+        S3Error: It does not, or does not say so.
+    """
+    length = headers.get("content-length", "")
+    given = headers.get("content-range", "")
+    wrong = ""
+    if headers.get("transfer-encoding", "identity").lower() != "identity":
+        wrong = "with Transfer-Encoding: %s" % headers["transfer-encoding"][:40]
+    elif not is_number(length):
+        wrong = "with Content-Length: %s" % length[:40] if length else "without a Content-Length"
+    if wrong:
+        raise S3Error(
+            "%s answered %s %s, as S3 does not: what answers between the function and S3?"
+            % (source.at, source.url, wrong),
+            206,
+            "BadAnswer",
+            retry=False,
+        )
+    size, wanted = int(length), last - first + 1
+    if size != wanted:
+        raise S3Error(
+            "%s answered with %d of %d bytes; the object has %s bytes: it is not the pack that "
+            "this function was built with" % (source.url, size, wanted, given.rpartition("/")[2][:40]),
+            206,
+            "IncompleteObject",
+            retry=False,
+        )
+    if given and given.partition("/")[0].lower().split() != ["bytes", "%d-%d" % (first, last)]:
+        raise S3Error(
+            "%s answered %s with the range %s instead of %d-%d"
+            % (source.at, source.url, given[:60], first, last),
+            206,
+            "WrongRange",
+        )
+
+
+def is_number(text: str) -> bool:
+    """Whether a header's value is a count; ``int`` alone takes signs, underscores and other digits too."""
+    return 0 < len(text) < 19 and text.isascii() and text.isdigit()
+
+
+def from_net(error: NetError) -> S3Error:
+    """A failure of the connection, with what usually helps."""
+    said = str(error)
+    return S3Error(said + ": " + error.hint if error.hint else said, retry=error.retry)
+
+
 def refusal(source: Source, status: int, code: str, message: str, region: str) -> S3Error:
     """What an answer other than 206 means, and what helps."""
     said = "S3 answered %d %s for %s" % (status, code, source.url)
@@ -273,20 +337,31 @@ def refusal(source: Source, status: int, code: str, message: str, region: str) -
         said += " (%s)" % message
     if status == 429 or status >= 500:
         return S3Error(said, status, code, retry=True)
-    if code in ("ExpiredToken", "RequestTimeTooSkewed", "RequestTimeout"):
+    if code == "RequestTimeTooSkewed":
+        hint = ": the clock here says %s UTC" % time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime())
+        return S3Error(said + hint + " and is more than 15 minutes off", status, code, retry=True)
+    if code in ("ExpiredToken", "RequestTimeout"):
         return S3Error(said + ": the credentials or the clock are out of date", status, code, retry=True)
     if code in ("InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken"):
         hint = ": the function's credentials are not valid there"
     elif status == 403:
-        hint = ": the function's role needs s3:GetObject on this key (lambdapack deploy grants it)"
+        # A role that may not list the bucket is not told that a key is missing.
+        hint = (
+            ": either the function's role lacks s3:GetObject on this key (lambdapack deploy grants it), or "
+            "the pack is gone, removed by a lifecycle rule or by hand (lambdapack push uploads it again)"
+        )
     elif code == "NoSuchBucket":
         hint = ": the bucket does not exist"
     elif status == 404:
-        hint = ": the pack is not there (lambdapack push uploads it)"
+        hint = (
+            ": the pack is gone, or was never there: is there a lifecycle rule? (lambdapack push uploads it)"
+        )
     elif status in (301, 307) or region:
         hint = ": the bucket is in %s, the function looks in %s" % (region or "another region", source.region)
     elif status == 416:
         hint = ": the object is shorter than the pack that this function was built with"
+    elif status == 200:
+        hint = ": whoever answers for S3 there does not know ranges, which the shim needs"
     else:
         hint = ""
     return S3Error(said + hint, status, code, retry=False)
@@ -338,9 +413,13 @@ def credentials(environ: Mapping[str, str]) -> tuple[str, str, str]:
     secret = environ.get("AWS_SECRET_ACCESS_KEY", "")
     if access and secret:
         return access, secret, environ.get("AWS_SESSION_TOKEN", "")
-    uri = environ.get("AWS_CONTAINER_CREDENTIALS_FULL_URI", "")
-    if uri:
-        return container_credentials(uri, environ.get("AWS_CONTAINER_AUTHORIZATION_TOKEN", ""))
+    if has_endpoint(environ):
+        from ._keys import container_credentials
+
+        try:
+            return container_credentials(environ)
+        except NetError as error:
+            raise S3Error(str(error), code="NoCredentials", retry=error.retry) from error
     raise S3Error(
         "there are no AWS credentials in the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY)",
         code="NoCredentials",
@@ -348,47 +427,19 @@ def credentials(environ: Mapping[str, str]) -> tuple[str, str, str]:
     )
 
 
-def container_credentials(uri: str, token: str) -> tuple[str, str, str]:
-    """Credentials from the endpoint that SnapStart and containers offer."""
-    import json
-    from urllib.request import Request, urlopen
-
-    try:
-        with urlopen(Request(uri, headers={"Authorization": token}), timeout=CONNECT_TIMEOUT) as answer:
-            document = json.load(answer)
-        return document["AccessKeyId"], document["SecretAccessKey"], document.get("Token", "")
-    except (OSError, KeyError, ValueError) as error:
-        raise S3Error("credentials endpoint %s: %s" % (uri, error), code="NoCredentials") from error
+def has_keys(environ: Mapping[str, str]) -> bool:
+    """Whether the environment has credentials itself."""
+    return bool(environ.get("AWS_ACCESS_KEY_ID") and environ.get("AWS_SECRET_ACCESS_KEY"))
 
 
-def split_url(url: str) -> tuple[bool, str, int, str]:
-    """TLS, host, port and path prefix of an endpoint's URL."""
-    scheme, separator, rest = url.partition("://")
-    if not separator or scheme not in ("http", "https"):
-        raise S3Error("AWS_ENDPOINT_URL_S3 is not an http(s) URL: %r" % url, retry=False)
-    netloc, _, prefix = rest.partition("/")
-    host, colon, port = netloc.rpartition(":")
-    if not colon or port.endswith("]"):
-        host, port = netloc, ""
-    number = int(port) if port.isdigit() else (443 if scheme == "https" else 80)
-    return scheme == "https", host.strip("[]"), number, ("/" + prefix.strip("/")) if prefix.strip("/") else ""
-
-
-SAFE = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~/")
-
-
-def quote(text: str) -> str:
-    """Percent-encode a key as SigV4 wants it; urllib.parse costs 4 ms to import."""
-    return "".join(chr(byte) if byte in SAFE else "%%%02X" % byte for byte in text.encode("utf-8"))
+def has_endpoint(environ: Mapping[str, str]) -> bool:
+    """Whether the environment names an endpoint that gives credentials."""
+    return bool(
+        environ.get("AWS_CONTAINER_CREDENTIALS_FULL_URI")
+        or environ.get("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI")
+    )
 
 
 def between(text: str, start: str, end: str) -> str:
     """What stands between two marks, ``""`` if they are not there."""
     return text.partition(start)[2].partition(end)[0]
-
-
-def describe(error: OSError) -> str:
-    """An OSError in words: a read that timed out is a BlockingIOError here."""
-    if isinstance(error, BlockingIOError):
-        return "no data for %g s" % READ_TIMEOUT
-    return "%s: %s" % (type(error).__name__, error.strerror or error)

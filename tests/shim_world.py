@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import random
@@ -169,6 +170,27 @@ def compiled(path: str, tag: str) -> str:
         return path
     folder, slash, name = path.rpartition("/")
     return f"{folder}{slash}__pycache__/{name[:-3]}.{tag}.pyc"
+
+
+def vouch(index: Path) -> None:
+    """Give an index that a test has changed its new id, as a build would."""
+    location = index.with_name("location.json")
+    known = json.loads(location.read_text())
+    known["id"] = hashlib.sha256(index.read_bytes()).hexdigest()
+    location.write_text(json.dumps(known))
+
+
+def grow(path: Path, by: int) -> None:
+    """Have the index beside a shim claim ``by`` bytes more, in frames of the size that is allowed."""
+    index = json.loads(path.read_text())
+    frames = index["frames"]
+    for _ in range(-(-by // 2**26)):
+        frames["size"].append(2**26)
+        frames["stored"].append(1)
+        frames["sha256"].append("0" * 64)
+    index["eager"] = len(frames["size"])
+    path.write_text(json.dumps(index))
+    vouch(path)
 
 
 @contextmanager

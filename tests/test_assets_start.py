@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 from assets_world import LATE, MODEL, SINGLE, AssetsWorld, running_assets_world
+from shim_world import grow
 
 from lambdapack import interpreter
 from lambdapack.local.link import Fault
@@ -279,18 +280,15 @@ def test_a_file_that_was_deleted_is_fetched_again(world: AssetsWorld) -> None:
 
 
 def _grow(world: AssetsWorld, name: str, by: int) -> None:
-    path = world.folder(name) / "index.json"
-    index = json.loads(path.read_text())
-    index["frames"]["size"][-1] += by
-    path.write_text(json.dumps(index))
+    grow(world.folder(name) / "index.json", by)
 
 
 def test_too_little_space_fails_at_the_start(world: AssetsWorld, tmp_path: Path) -> None:
     """Before a byte of it is asked for; with the asset's name, what it needs and the setting."""
     moved = world.moved(tmp_path / "function")
-    _grow(moved, "model", 10**13)
+    _grow(moved, "model", 10**12)
     said = moved.run("import runtime_shim", status=1).strip().splitlines()[-1]
-    assert re.search(r"the asset model \(with what else is on its way\) needs 100000\d\d MB more in", said)
+    assert re.search(r"the asset model \(with what else is on its way\) needs 10000\d\d MB more in", said)
     assert "lambdapack deploy --tmp " in said
     assert "model" not in moved.sent()
 

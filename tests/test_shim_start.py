@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from shim_world import BULK, World, running_world
+from shim_world import BULK, World, grow, running_world, vouch
 
 from lambdapack import interpreter
 from lambdapack.local.link import Fault
@@ -290,6 +290,7 @@ def test_a_pack_for_another_python_is_refused(world: World, tmp_path: Path) -> N
     shutil.copytree(world.function / "runtime_shim", tmp_path / "runtime_shim")
     index = tmp_path / "runtime_shim/index.json"
     index.write_text(index.read_text().replace(world.pack.index.target, "python3.9/arm64"))
+    vouch(index)
     moved = World(**{**world.__dict__, "function": tmp_path})
     said = moved.run("import runtime_shim", status=1)
     assert "python3.9/arm64" in said
@@ -300,10 +301,7 @@ def test_a_pack_for_another_python_is_refused(world: World, tmp_path: Path) -> N
 def test_too_little_space_fails_before_anything_is_fetched(world: World, tmp_path: Path) -> None:
     """The message gives what is needed, what is free and the setting; no request was made."""
     shutil.copytree(world.function / "runtime_shim", tmp_path / "runtime_shim")
-    path = tmp_path / "runtime_shim/index.json"
-    index = json.loads(path.read_text())
-    index["frames"]["size"][1] += 10**12
-    path.write_text(json.dumps(index))
+    grow(tmp_path / "runtime_shim/index.json", 10**12)
     moved = World(**{**world.__dict__, "function": tmp_path})
     said = moved.run("import runtime_shim", status=1)
     assert "ephemeral storage (lambdapack deploy --tmp " in said

@@ -23,11 +23,11 @@ STANDARD = {
     "__future__",
     "_bisect",
     "_json",
+    "_sha2",
+    "_sha256",
     "_stat",
     "bisect",
     "errno",
-    "fcntl",
-    "mmap",
     "posixpath",
     "stat",
 }
