@@ -10,6 +10,7 @@ from __future__ import annotations
 import _imp
 import marshal
 import sys
+from _thread import get_ident
 
 # The frozen module itself: importing importlib.machinery would execute two files more.
 _external: Any = sys.modules["_frozen_importlib_external"]
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
         SourcelessFileLoader,
     )
     from types import CodeType, ModuleType
-    from typing import Any
+    from typing import Any, Callable
 
     from ._contents import Contents
     from ._start import Pack
@@ -39,7 +40,9 @@ _fix_co_filename: Any = getattr(_imp, "_fix_co_filename")  # noqa: B009  # not i
 MAGIC = _external.MAGIC_NUMBER
 EXTENSIONS = tuple(_imp.extension_suffixes())
 CACHE = "/__pycache__/"
-PYC = "." + (sys.implementation.cache_tag or "") + ".pyc"
+# With -O a module has other bytecode, without asserts; with -OO without docstrings, too.
+_LEVEL = ".opt-%d" % sys.flags.optimize if sys.flags.optimize else ""
+PYC = "." + (sys.implementation.cache_tag or "") + _LEVEL + ".pyc"
 
 
 class Importer:
@@ -55,6 +58,25 @@ class Importer:
         self._native = dict(pack.index.native)
         self._loaders: Any = _external._get_supported_file_loaders()
 
+    def at_work(self) -> bool:
+        """Whether this thread does the shim's own work.
+
+        It sees the real file system and the plain import system, and so can never wait for itself.
+        """
+        return get_ident() in self.pack.fetching_threads
+
+    def unseen(self, work: Callable[..., Any], *args: Any) -> Any:
+        """Do ``work`` as the shim's own."""
+        if self.at_work():
+            return work(*args)
+        ident = get_ident()
+        threads = self.pack.fetching_threads
+        threads.add(ident)
+        try:
+            return work(*args)
+        finally:
+            threads.discard(ident)
+
     def relative(self, path: str) -> str | None:
         """``path`` relative to the pack's root, or None if it is elsewhere."""
         site = self.site
@@ -62,8 +84,11 @@ class Importer:
             return path[len(site) + 1 :]
         return None
 
-    def read(self, file: int) -> memoryview:
+    def read(self, file: int) -> Any:
         """The bytes of a file that lives in the arena."""
+        read = getattr(self.pack, "read", None)
+        if read is not None:
+            return read(file)
         self.pack.wait_file(file)
         return self.pack.place.read(file)
 
@@ -73,9 +98,13 @@ class Importer:
         for needed in self.pack.index.needs.get(file, ()):
             self.pack.wait_file(needed)
 
-    def wait_native(self, top_level: str) -> None:
-        """Wait for the files that the native code of ``top_level`` opens: nothing else can make it."""
-        for name in ("*", top_level):
+    def wait_native(self, fullname: str) -> None:
+        """Before a module runs, wait for the files that native code of its distribution opens: nothing else
+        can make it.
+        """
+        if not self._native:
+            return
+        for name in ("*", fullname.partition(".")[0]):
             for file in self._native.get(name, ()):
                 self.pack.wait_file(file)
             # Not before: another thread's import must not find it gone and go on.
@@ -94,6 +123,7 @@ class PackLoader(SourceFileLoader):
     def get_code(self, fullname: str) -> CodeType | None:
         """The module's code, from its bytecode or, where there is none, from its source."""
         importer = self._importer
+        importer.wait_native(fullname)
         folder, slash, name = self._relative.rpartition("/")
         cached = importer.files.get(folder + slash + "__pycache__/" + name[:-3] + PYC)
         if cached is None:
@@ -110,7 +140,11 @@ class PackLoader(SourceFileLoader):
         importer = self._importer
         relative = importer.relative(path) if isinstance(path, str) else None
         file = importer.files.get(relative) if relative is not None else None
-        if file is None or importer.pack.index.classes[file] not in importer.pack.place.in_arena:
+        if (
+            importer.at_work()
+            or file is None
+            or importer.pack.index.classes[file] not in importer.pack.place.in_arena
+        ):
             return super().get_data(path)
         return bytes(importer.read(file))
 
@@ -138,6 +172,11 @@ class PackBytecodeLoader(SourcelessFileLoader):
         self._importer = importer
         self._file = file
 
+    def get_code(self, fullname: str) -> CodeType | None:
+        """The module's code."""
+        self._importer.wait_native(fullname)
+        return super().get_code(fullname)
+
     def get_data(self, path: Any) -> bytes:
         """The bytes of the module's file, or of any other."""
         return bytes(self._importer.read(self._file)) if path == self.path else super().get_data(path)
@@ -157,6 +196,7 @@ class PackExtensionLoader(ExtensionFileLoader):
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
         """Wait, then load."""
+        self._importer.wait_native(spec.name)
         self._importer.wait_library(self._file)
         return super().create_module(spec)
 
@@ -166,6 +206,8 @@ class PackExtensionLoader(ExtensionFileLoader):
 
 class PackFinder(FileFinder):
     """Finds modules in one folder of a pack: what ``sys.path_hooks`` makes for a path entry.
+
+    It never waits: Python holds the lock of all imports while it asks, and who fetches imports, too.
 
     A FileFinder, because ``pkgutil`` and ``pkg_resources`` choose what they do by that class. ``pkgutil``
     then lists the folder, which ``_views`` answers.
@@ -180,11 +222,10 @@ class PackFinder(FileFinder):
     def find_spec(self, fullname: str, target: Any = None) -> ModuleSpec | None:
         """The module's spec, as a plain directory's finder gives it; None if it is not here."""
         importer = self._importer
+        if importer.at_work():
+            return None
         files = importer.files
-        top, _, tail = fullname.rpartition(".")
-        base = self._prefix + tail
-        if not top and importer._native:
-            importer.wait_native(fullname)
+        base = self._prefix + fullname.rpartition(".")[2]
         # The order of FileFinder: package before module, extension before source before bytecode.
         for stem, package in ((base + "/__init__", True), (base, False)):
             for suffix in EXTENSIONS:
@@ -220,19 +261,31 @@ class PackFinder(FileFinder):
         super().invalidate_caches()
 
 
+_hooks: dict[str, Any] = {}
+
+
 def install(pack: Pack, contents: Contents, position: int) -> Importer:
-    """Make the pack importable, its root at ``position`` of ``sys.path``."""
+    """Make the pack importable, its root at ``position`` of ``sys.path``; the second time, anew."""
     importer = Importer(pack, contents)
     site = pack.place.site
 
     def hook(path: str) -> PackFinder:
+        # Not of a file: Python asks before it runs a script by its path. Not otherwise for our own threads:
+        # what is answered is remembered for all.
         relative = importer.relative(path + "/") if isinstance(path, str) else None
-        # Not of a file: Python asks before it runs a script by its path.
         if relative is None or relative[:-1] in contents.files:
             raise ImportError("not a folder of the pack")
         return PackFinder(path, importer)
 
+    before = _hooks.get(site)
+    if before in sys.path_hooks:
+        sys.path_hooks.remove(before)
+    _hooks[site] = hook
     sys.path_hooks.insert(0, hook)
-    sys.path_importer_cache.pop(site, None)
+    for path in list(sys.path_importer_cache):
+        if isinstance(path, str) and path.startswith(site):
+            del sys.path_importer_cache[path]
+    if site in sys.path:
+        sys.path.remove(site)
     sys.path.insert(position, site)
     return importer
