@@ -44,6 +44,11 @@ WATCHED = frozenset(PATHS) | frozenset(PROGRAMS)
 MTIME = 315619200
 # What a folder of the pack that a child imports from has on disk beside the pack's own files.
 STARTER = "sitecustomize.py"
+# What a child needs of this process's environment to fetch by itself.
+ACCESS = (
+    "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_REGION", "AWS_ENDPOINT_URL",
+    "AWS_ENDPOINT_URL_S3", "AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+)  # fmt: skip
 # How many folders outside the pack are remembered as such.
 STRANGE = 1024
 
@@ -56,6 +61,7 @@ class Guard:
 
     def __init__(self, importer: Importer) -> None:
         self._importer = importer
+        importer.locate = self.relative
         self._pack = importer.pack
         self._place = importer.pack.place
         self.files = importer.files
@@ -205,16 +211,24 @@ class Guard:
 
     def _hand_over_environment(self, environment: Any) -> None:
         """Put on disk what the variables of a child name; where it imports from, what starts the shim."""
-        for name, value in list(environment.items()):
-            text = os.fsdecode(value)
-            if name in ("PYTHONPATH", b"PYTHONPATH"):
-                for entry in text.split(os.pathsep):
-                    relative = self.relative(entry)
-                    if relative is not None and relative in self._importer.contents.children:
-                        self._put_starter(relative)
-            # The shim's own names the bundled libraries, which are real files.
-            elif self._site in text and name not in ("LD_LIBRARY_PATH", b"LD_LIBRARY_PATH"):
-                self._hand_over(text)
+        variables = decoded(environment)
+        for entry in variables.get("PYTHONPATH", "").split(os.pathsep):
+            relative = self.relative(entry)
+            if relative is not None and relative in self._importer.contents.children:
+                self._put_starter(relative)
+                if any(os.environ.get(name) not in (None, variables.get(name)) for name in ACCESS):
+                    self._fetch(relative)
+        for name, value in variables.items():
+            # The shim's own LD_LIBRARY_PATH names the bundled libraries, which are real files.
+            if self._site in value and name not in ("PYTHONPATH", "LD_LIBRARY_PATH"):
+                self._hand_over(value)
+
+    def _fetch(self, relative: str) -> None:
+        """Have every frame of a folder here, for a child that cannot fetch what it is going to ask for."""
+        start = relative and relative + "/"
+        for path, file in self.files.items():
+            if path.startswith(start):
+                self._pack.wait_file(file)
 
     def _put_starter(self, relative: str) -> None:
         """Make a child that has this folder of the pack on its ``PYTHONPATH`` open the pack.
@@ -362,6 +376,17 @@ class Guard:
     def mode(self, file: int) -> int:
         """A file's permissions."""
         return 0o755 if file in self._pack.index.executable else 0o644
+
+
+def decoded(environment: Any) -> dict[str, str]:
+    """An environment as a program gave it, in text; what is wrong with it, others will say."""
+    pairs = environment.items() if hasattr(environment, "items") else ()
+    words = (str, bytes)
+    return {
+        os.fsdecode(name): os.fsdecode(value)
+        for name, value in pairs
+        if isinstance(name, words) and isinstance(value, words)
+    }
 
 
 def devices(base: str) -> set[int]:

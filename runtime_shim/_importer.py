@@ -11,6 +11,7 @@ import _imp
 import marshal
 import sys
 from _thread import get_ident
+from posix import getcwd
 
 # The frozen module itself: importing importlib.machinery would execute two files more.
 _external: Any = sys.modules["_frozen_importlib_external"]
@@ -55,6 +56,8 @@ class Importer:
         self.files = contents.files
         # Whether somebody has said that there may be modules that the index does not know.
         self.changed = False
+        # The guard's look at paths in any spelling.
+        self.locate: Callable[[str], str | None] | None = None
         self._native = dict(pack.index.native)
         self._loaders: Any = _external._get_supported_file_loaders()
 
@@ -83,6 +86,14 @@ class Importer:
         if path.startswith(site) and path[len(site) : len(site) + 1] == "/":
             return path[len(site) + 1 :]
         return None
+
+    def folder(self, path: str) -> str | None:
+        """The same of an entry of ``sys.path``, which may be spelled in any way."""
+        inside = self.relative(path + "/")
+        if inside is not None and not ("//" in path or "/." in path):
+            return inside.rstrip("/")
+        found = self.locate(path) if self.locate is not None else None
+        return found if found in self.contents.children else None
 
     def read(self, file: int) -> Any:
         """The bytes of a file that lives in the arena."""
@@ -138,7 +149,7 @@ class PackLoader(SourceFileLoader):
     def get_data(self, path: Any) -> bytes:
         """The bytes of a file of the pack by its path, or of any other file."""
         importer = self._importer
-        relative = importer.relative(path) if isinstance(path, str) else None
+        relative = self._relative_of(path)
         file = importer.files.get(relative) if relative is not None else None
         if (
             importer.at_work()
@@ -148,9 +159,14 @@ class PackLoader(SourceFileLoader):
             return super().get_data(path)
         return bytes(importer.read(file))
 
+    def _relative_of(self, path: Any) -> str | None:
+        if path == self.path:
+            return self._relative
+        return self._importer.relative(path) if isinstance(path, str) else None
+
     def path_stats(self, path: Any) -> Any:
         """Size and time of a source, as ``py_compile`` and importlib's own loaders ask for it."""
-        relative = self._importer.relative(path)
+        relative = self._relative_of(path)
         file = self._importer.files.get(relative) if relative is not None else None
         if file is None:
             return super().path_stats(path)
@@ -213,10 +229,11 @@ class PackFinder(FileFinder):
     then lists the folder, which ``_views`` answers.
     """
 
-    def __init__(self, path: str, importer: Importer) -> None:
+    def __init__(self, path: str, importer: Importer, relative: str) -> None:
         super().__init__(path, *importer._loaders)
         self._importer = importer
-        relative = importer.relative(path)
+        # As it is spelled, through links perhaps, and as it is in the pack.
+        self._folder = (path if path.startswith("/") else getcwd() + "/" + path).rstrip("/") + "/"
         self._prefix = relative + "/" if relative else ""
 
     def find_spec(self, fullname: str, target: Any = None) -> ModuleSpec | None:
@@ -225,26 +242,27 @@ class PackFinder(FileFinder):
         if importer.at_work():
             return None
         files = importer.files
-        base = self._prefix + fullname.rpartition(".")[2]
+        tail = fullname.rpartition(".")[2]
+        base, where = self._prefix + tail, self._folder + tail
         # The order of FileFinder: package before module, extension before source before bytecode.
-        for stem, package in ((base + "/__init__", True), (base, False)):
+        for end, package in (("/__init__", True), ("", False)):
+            stem = base + end
             for suffix in EXTENSIONS:
                 file = files.get(stem + suffix)
                 if file is not None:
-                    path = importer.site + "/" + stem + suffix
-                    return self._spec(
-                        fullname, path, PackExtensionLoader(fullname, path, importer, file), package
-                    )
+                    path = where + end + suffix
+                    loader: Any = PackExtensionLoader(fullname, path, importer, file)
+                    return self._spec(fullname, path, loader, package)
             if stem + ".py" in files:
-                path = importer.site + "/" + stem + ".py"
+                path = where + end + ".py"
                 return self._spec(fullname, path, PackLoader(fullname, path, importer, stem + ".py"), package)
             file = files.get(stem + ".pyc")
             if file is not None:
-                path = importer.site + "/" + stem + ".pyc"
+                path = where + end + ".pyc"
                 return self._spec(fullname, path, PackBytecodeLoader(fullname, path, importer, file), package)
         if base in importer.contents.children:
             spec = ModuleSpec(fullname, None, is_package=True)
-            spec.submodule_search_locations = [importer.site + "/" + base]
+            spec.submodule_search_locations = [where]
             return spec
         return super().find_spec(fullname, target) if importer.changed else None
 
@@ -272,10 +290,10 @@ def install(pack: Pack, contents: Contents, position: int) -> Importer:
     def hook(path: str) -> PackFinder:
         # Not of a file: Python asks before it runs a script by its path. Not otherwise for our own threads:
         # what is answered is remembered for all.
-        relative = importer.relative(path + "/") if isinstance(path, str) else None
-        if relative is None or relative[:-1] in contents.files:
+        relative = importer.folder(path) if isinstance(path, str) else None
+        if relative is None or relative in contents.files:
             raise ImportError("not a folder of the pack")
-        return PackFinder(path, importer)
+        return PackFinder(path, importer, relative)
 
     before = _hooks.get(site)
     if before in sys.path_hooks:

@@ -127,7 +127,7 @@ LOOKS = r"""
 
 
 def test_a_path_may_be_spelled_in_any_way(world: World, tmp_path: Path) -> None:
-    """Slashes, dots, links, descriptors and working directories lead to the same answers as in a directory."""
+    """Slashes, dots, links, descriptors and working directories give the answers of a directory."""
     empty = world.function.parent / "empty"
     empty.mkdir(exist_ok=True)
     tree = tmp_path / "tree"
@@ -148,7 +148,8 @@ def test_pathlib_and_glob_may_have_been_imported_before(world: World, early: str
         import runtime_shim, heavy
         import glob, os, pathlib
         here = pathlib.Path(heavy.__file__).parent
-        print(len(list(here.glob("*.py"))), len(list(here.rglob("*.py"))), len(list(here.glob("deep/leaf.py"))),
+        print(len(list(here.glob("*.py"))), len(list(here.rglob("*.py"))),
+            len(list(here.glob("deep/leaf.py"))),
             len([p for p in here.iterdir() if p.suffix == ".py"]), len(glob.glob(str(here) + "/**/*.py",
             recursive=True)), (here / "second.py").exists(), (here / "second.py").is_file(),
             (here / "second.py").lstat().st_size > 0, len((here / "cold.py").read_text()),
@@ -164,8 +165,8 @@ SCAN = """
     names, keepers = json.loads(sys.argv[1])
     ids = {id(getattr(os, name)): name for name in names}
     folder = os.path.dirname(os.__file__)
-    modules = {m.name for m in pkgutil.iter_modules([folder])} - {"antigravity", "this", "idlelib", "turtledemo",
-        "test", "__phello__", "tkinter", "turtle", "lib2to3"}
+    modules = {m.name for m in pkgutil.iter_modules([folder])} - {"antigravity", "this", "idlelib",
+        "turtledemo", "test", "__phello__", "tkinter", "turtle", "lib2to3"}
     for name in sorted(modules | {"pathlib._local", "pathlib._os", "pathlib.types", "importlib.resources",
             "importlib.metadata", "multiprocessing.util", "concurrent.futures", "asyncio.base_events"}):
         try:
@@ -217,6 +218,37 @@ def test_optimised_python_sees_what_a_directory_gives(world: World, level: str) 
     tree = str(world.function.parent / "tree")
     expected = world.run(code, PLAIN=tree, PYTHONOPTIMIZE=level)
     assert world.run(code, PYTHONOPTIMIZE=level).splitlines()[-1] == expected.strip()
+
+
+def test_an_entry_of_sys_path_may_be_spelled_in_any_way(world: World, tmp_path: Path) -> None:
+    """Modules are imported through a link, slashes and dots, and say so in ``__file__``."""
+    code = """
+        import os, pkgutil, sys
+        if os.environ.get("PLAIN"):
+            site = os.environ["PLAIN"]
+        else:
+            import runtime_shim
+            site = next(p for p in sys.path if p.endswith("/site"))
+            sys.path.remove(site)
+        link = os.environ["LINK"]
+        os.symlink(site, link)
+        out = []
+        for entry in (link, link + "/", site + "//", site + "/./", site + "/heavy/..", os.path.relpath(site),
+                link + "/heavy/../"):
+            sys.path.insert(0, entry)
+            import heavy.second, space.part
+            out += [heavy.__file__, heavy.deep.__path__, list(space.__path__), heavy.second.leaf.__cached__,
+                heavy.__loader__.get_source("heavy")[:20], len(list(pkgutil.iter_modules([entry])))]
+            sys.path.remove(entry)
+            for name in [name for name in sys.modules if name.partition(".")[0] in ("heavy", "space")]:
+                del sys.modules[name]
+        text = str(out).replace(os.path.relpath(site), "<rel>")
+        print(text.replace(site, "<site>").replace(link, "<link>"))
+        """
+    tree = str(world.function.parent / "tree")
+    expected = world.run(code, PLAIN=tree, LINK=str(tmp_path / "plain"))
+    world.forget()
+    assert world.run(code, LINK=str(tmp_path / "packed")).splitlines()[-1] == expected.strip()
 
 
 def test_removing_everything_fetches_nothing(world: World) -> None:
