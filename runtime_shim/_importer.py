@@ -139,7 +139,7 @@ class PackLoader(SourceFileLoader):
         cached = importer.files.get(folder + slash + "__pycache__/" + name[:-3] + PYC)
         if cached is None:
             return compile(self.get_data(self.path), self.path, "exec", dont_inherit=True)
-        view = importer.read(cached)
+        view = memoryview(importer.read(cached))
         if bytes(view[:4]) != MAGIC:
             return compile(self.get_data(self.path), self.path, "exec", dont_inherit=True)
         code: CodeType = marshal.loads(view[16:])
