@@ -13,7 +13,8 @@
 User code may remove or cut any of these at any time, and may close any descriptor and open another in
 its place. So nothing is believed for having been true once:
 
-- A file is in place while ``lstat`` shows a regular file of the index's size that belongs to this user.
+- A file is in place while ``lstat`` shows a regular file of the index's size or more that belongs to
+  this user.
 - Bytes from the arena are believed if, after they were read, its stamp was still at its end: whoever cuts
   an arena takes the stamp away, a new arena has a new stamp, and another file has none.
 - A journal speaks of the arena whose stamp it bears, and of no other.
@@ -304,8 +305,21 @@ class Place:
                 own_folder(folder)
             own_folder(self.site)
         except FileNotFoundError:
-            make_folder(self.root, 0o700)
+            make_folder(self.root)
             self.make_folders()
+
+    def folder(self, relative: str) -> None:
+        """Put a folder of the pack on disk, as empty as it is; ``""`` is its root."""
+        try:
+            mkdir(self.site + "/" + relative if relative else self.site, 0o755 if relative else 0o700)
+        except FileExistsError:
+            pass
+        except FileNotFoundError:
+            if not relative:
+                self.make_folders()
+                return
+            self.folder(relative.rpartition("/")[0])
+            self.folder(relative)
 
     def read(self, file: int) -> bytes | None:
         """The bytes of a file in the arena whose frames are in place; None if they no longer are."""
@@ -321,13 +335,13 @@ class Place:
         return found if len(found) == size and self._arena.stamp() == self._stamp else None
 
     def whole(self, file: int) -> bool:
-        """Whether a real file is in place: there, of its size, this user's own."""
+        """Whether a real file is in place: there, not cut, this user's own."""
         try:
             state = lstat(self.site + "/" + self.index.paths[file])
         except OSError:
             return False
         return (
-            state.st_size == self.index.sizes[file]
+            state.st_size >= self.index.sizes[file]
             and state.st_mode & KIND == REGULAR
             and state.st_uid == geteuid()
         )
@@ -604,10 +618,10 @@ def own_folder(path: str) -> None:
     )
 
 
-def make_folder(path: str, mode: int = 0o755) -> None:
-    """Make a folder and those above it, by ``mkdir`` alone."""
+def make_folder(path: str) -> None:
+    """Make a folder for this user alone, and those above it."""
     try:
-        mkdir(path, mode)
+        mkdir(path, 0o700)
     except FileExistsError:
         pass
     except FileNotFoundError:
@@ -615,4 +629,4 @@ def make_folder(path: str, mode: int = 0o755) -> None:
         if not above:
             raise
         make_folder(above)
-        make_folder(path, mode)
+        make_folder(path)

@@ -2,39 +2,53 @@
 
 The audit hook sees every open (``open``, ``os.open``, ``ctypes.dlopen``); what raises no audit event, or
 must show more than there is on disk, goes through ``_views``. What is opened has arrived before the open
-goes on; a file that lives in the arena becomes a real one first.
+goes on; a file that lives in the arena becomes a real one first. Nothing is remembered of what was ready:
+somebody may have removed it since.
 """
 
 from __future__ import annotations
 
 import os
 import posixpath
-from _thread import get_ident
 
-from ._disk import make_folder
+# Our own looks: the functions of ``os`` are views, ours or the program's.
+from posix import listdir, lstat, readlink, stat
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from typing import Any, Callable
 
     from ._importer import Importer
 
-# Audit event -> which of its arguments are paths. "import" has one for a shared object alone.
+# Audit event -> which of its arguments are paths, each with the one that is its folder's descriptor, if any.
+# "import" has a path for a shared object alone. A removal is answered by a view: it needs no content.
 PATHS = {
-    "open": (0,), "import": (1,), "ctypes.dlopen": (0,), "os.chdir": (0,),
-    "os.chmod": (0,), "os.chown": (0,), "os.getxattr": (0,), "os.link": (0, 1), "os.listxattr": (0,),
-    "os.mkdir": (0,), "os.remove": (0,), "os.removexattr": (0,), "os.rename": (0, 1), "os.rmdir": (0,),
-    "os.setxattr": (0,), "os.symlink": (0, 1), "os.truncate": (0,), "os.utime": (0,),
+    "open": ((0, -1),), "import": ((1, -1),), "ctypes.dlopen": ((0, -1),), "os.chdir": ((0, -1),),
+    "os.chmod": ((0, 2),), "os.chown": ((0, 3),), "os.getxattr": ((0, -1),), "os.link": ((0, 2), (1, 3)),
+    "os.listxattr": ((0, -1),), "os.mkdir": ((0, 2),), "os.removexattr": ((0, -1),),
+    "os.rename": ((0, 2), (1, 3)), "os.rmdir": ((0, 1),), "os.setxattr": ((0, -1),),
+    "os.symlink": ((0, 2), (1, 2)), "os.truncate": ((0, -1),), "os.utime": ((0, 3),),
 }  # fmt: skip
 # The same where words may have paths in them: of files, or of folders that another program may read all of.
 PROGRAMS = {
     "os.exec": (0, 1), "os.posix_spawn": (0, 1), "os.system": (0,), "sqlite3.connect": (0,),
     "subprocess.Popen": (0, 1, 2),
 }  # fmt: skip
+# And which argument is the environment of the process that begins; -1: this one's.
+ENVIRONMENTS = {"os.exec": 2, "os.posix_spawn": 2, "os.system": -1, "subprocess.Popen": 3}
 WATCHED = frozenset(PATHS) | frozenset(PROGRAMS)
 # The time of files that are not on disk; the first day that a zip file can hold everywhere on earth.
 MTIME = 315619200
+# What a folder of the pack that a child imports from has on disk beside the pack's own files.
+STARTER = "sitecustomize.py"
+# What a child needs of this process's environment to fetch by itself.
+ACCESS = (
+    "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_REGION", "AWS_ENDPOINT_URL",
+    "AWS_ENDPOINT_URL_S3", "AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+)  # fmt: skip
+# How many folders outside the pack are remembered as such.
+STRANGE = 1024
 
 
 class Guard:
@@ -45,104 +59,235 @@ class Guard:
 
     def __init__(self, importer: Importer) -> None:
         self._importer = importer
+        importer.locate = self.relative
         self._pack = importer.pack
         self._place = importer.pack.place
-        self._files = importer.files
+        self.files = importer.files
         self._site = importer.site
         self._prefix = importer.site + "/"
-        self._ready: set[int] = set()
-        # Whether the working directory may be in the pack: then "x" can be a path of it.
-        self._inside = False
+        # Opened most, and never a part of a pack.
+        self._library = os.path.dirname(os.__file__) + "/"
+        self.devices = devices(importer.pack.place.base)
+        self._strange: set[tuple[int, int, int]] = set()
 
-    def relative(self, path: Any) -> str | None:
-        """``path`` relative to the pack's root, None where it does not concern the pack or this thread."""
+    def relative(self, path: Any, dir_fd: int | None = None, *, follow: bool = True) -> str | None:
+        """``path`` relative to the pack's root, None where it does not concern the pack or this thread.
+
+        ``follow`` says whether a symbolic link at the path's end stands for what it leads to.
+        """
         if not isinstance(path, str):
             if not isinstance(path, bytes) and not hasattr(type(path), "__fspath__"):
                 return None
             path = os.fsdecode(path)
-        if self._inside and path and not path.startswith("/"):
-            path = os.path.join(os.getcwd(), path)
-        if not path.startswith(self._site) or get_ident() in self._pack.fetching_threads:
-            # A thread that fetches must never wait for itself.
+        if path.startswith(self._prefix):
+            inside: str = path[len(self._prefix) :]
+            if inside in self.files:
+                return None if self._importer.at_work() else inside
+        elif path.startswith(self._library) and "/.." not in path:
             return None
-        inside: str = path[len(self._prefix) :]
-        if inside in self._files and path.startswith(self._prefix):
-            return inside
-        # "pkg/../data/x" and "pkg//x" are the same file; the kernel wants "pkg" to be there.
+        if self._importer.at_work() or not path or "\0" in path:
+            return None
+        if dir_fd is not None and dir_fd >= 0 and not path.startswith("/"):
+            path = folder_of(dir_fd) + "/" + path
+        if "/.." in path:
+            self._make_before_dots(path)
+        return self._lexical(path, follow) if path.startswith(self._site) else self._elsewhere(path, follow)
+
+    def _make_before_dots(self, path: str) -> None:
+        """Of "pkg/../data/x": the kernel wants "pkg" to be there."""
         at = path.find("/..")
         while at >= 0:
-            self.open(posixpath.normpath(path[:at])[len(self._prefix) :])
+            folder = self.relative(path[:at]) if at else None
+            if folder is not None and folder in self._importer.contents.children:
+                self.folder(folder)
             at = path.find("/..", at + 1)
+
+    def _lexical(self, path: str, follow: bool) -> str | None:
+        """Of a path that begins with the root's."""
         normal = posixpath.normpath(path)
         if normal == self._site:
             return ""
-        return normal[len(self._prefix) :] if normal.startswith(self._prefix) else None
+        if not normal.startswith(self._prefix):
+            return self._elsewhere(path, follow) if path != normal else None
+        inside = normal[len(self._prefix) :]
+        children = self._importer.contents.children
+        if inside in self.files or inside in children:
+            return inside
+        if inside.rpartition("/")[0] in children and not (follow and is_link(normal)):
+            return inside
+        # Not in the pack as it is spelled; a link that the program made in there may lead to what is.
+        return self._resolved(path, follow) or inside
+
+    def _elsewhere(self, path: str, follow: bool) -> str | None:
+        """Of any other path. Most are on another file system, or in a folder that was looked at before."""
+        try:
+            if (stat if follow else lstat)(path).st_dev not in self.devices:
+                return None
+        except OSError:
+            pass
+        head, slash, name = path.rpartition("/")
+        if name in ("", ".", "..") or (follow and is_link(path)):
+            return self._resolved(path, follow)
+        try:
+            folder = stat(head or slash or ".")
+        except OSError:
+            return self._resolved(path, follow)
+        # A folder that takes the number of one that is gone has been changed later.
+        identity = folder.st_ino, folder.st_ctime_ns, folder.st_dev
+        if folder.st_dev not in self.devices or identity in self._strange:
+            return None
+        relative = self._resolved(path, follow)
+        if relative is None and not self._is_base(folder):
+            if len(self._strange) >= STRANGE:
+                self._strange.clear()
+            self._strange.add(identity)
+        return relative
+
+    def _is_base(self, folder: os.stat_result) -> bool:
+        """Whether the pack's root is in this folder: then what is beside it says nothing of it."""
+        try:
+            base = stat(self._place.base)
+        except OSError:
+            return True
+        return (base.st_ino, base.st_dev) == (folder.st_ino, folder.st_dev)
+
+    def _resolved(self, path: str, follow: bool) -> str | None:
+        """What a path leads to through links, from the working directory."""
+        if path.startswith("//"):
+            path = "/" + path.lstrip("/")
+        head, slash, name = path.rpartition("/")
+        try:
+            if follow or name in ("", ".", ".."):
+                real = self._unseen(os.path.realpath, path)
+            else:
+                real = self._unseen(os.path.realpath, head or slash or ".") + "/" + name
+        except OSError:
+            return None
+        if real == self._site:
+            return ""
+        inside: str | None = real[len(self._prefix) :] if real.startswith(self._prefix) else None
+        return inside
 
     def audit(self, event: str, args: tuple[Any, ...]) -> None:
         """Answer one of the ``WATCHED`` audit events."""
         if event in PATHS:
-            for position in PATHS[event]:
+            for position, descriptor in PATHS[event]:
                 path = args[position]
-                relative = self.relative(path) if path is not None else None
-                if relative is not None:
-                    self.open(relative)
-                    if event == "os.chdir":
-                        self._inside = True
-                    elif event == "open" and relative not in self._files:
-                        # What is opened through a folder's descriptor has no path to be seen by.
-                        self.fill(relative)
-        else:
+                if path is not None:
+                    relative = self.relative(path, args[descriptor] if descriptor >= 0 else None)
+                    if relative is not None:
+                        self.open(relative)
+        elif not self._importer.at_work():
             for position in PROGRAMS[event]:
                 words = args[position]
                 for word in words if isinstance(words, (list, tuple)) else (words,):
                     self._hand_over(word)
+            if event in ENVIRONMENTS:
+                position = ENVIRONMENTS[event]
+                environment = args[position] if position >= 0 else None
+                self._hand_over_environment(os.environ if environment is None else environment)
 
     def _hand_over(self, word: Any) -> None:
         """Put on disk what a word of a command line names."""
         if not isinstance(word, (str, bytes)) and not hasattr(type(word), "__fspath__"):
             return
         text = os.fsdecode(word)
+        if self._site not in text and "/" in text and len(text) < 1024:
+            self._give(self.relative(text))
         while self._site in text:
             text = text[text.index(self._site) :]
             ends = [len(text)] + [at for at in map(text.find, " \t\n\"';:,|&<>)?") if at >= 0]
             for end in (ends[0], min(ends)):
-                relative = self.relative(text[:end])
-                if relative in self._files:
-                    self.open(relative)
-                elif relative is not None:
-                    self.fill(relative)
+                self._give(self.relative(text[:end]))
             text = text[len(self._site) :]
+
+    def _give(self, relative: str | None) -> None:
+        if relative in self.files:
+            self.open(relative)
+        elif relative is not None:
+            self.fill(relative)
+
+    def _hand_over_environment(self, environment: Any) -> None:
+        """Put on disk what the variables of a child name; where it imports from, what starts the shim."""
+        variables = decoded(environment)
+        for entry in variables.get("PYTHONPATH", "").split(os.pathsep):
+            relative = self.relative(entry)
+            if relative is not None and relative in self._importer.contents.children:
+                self._put_starter(relative)
+                if any(os.environ.get(name) not in (None, variables.get(name)) for name in ACCESS):
+                    self._fetch(relative)
+        for name, value in variables.items():
+            # The shim's own LD_LIBRARY_PATH names the bundled libraries, which are real files.
+            if self._site in value and name not in ("PYTHONPATH", "LD_LIBRARY_PATH"):
+                self._hand_over(value)
+
+    def _fetch(self, relative: str) -> None:
+        """Have every frame of a folder here, for a child that cannot fetch what it is going to ask for."""
+        start = relative and relative + "/"
+        for path, file in self.files.items():
+            if path.startswith(start):
+                self._pack.wait_file(file)
+
+    def _put_starter(self, relative: str) -> None:
+        """Make a child that has this folder of the pack on its ``PYTHONPATH`` open the pack.
+
+        Every Python runs the first ``sitecustomize`` that it finds.
+        """
+        if STARTER in self._importer.contents.children[relative]:
+            self.fill(relative)
+            return
+        self.folder(relative)
+        self._unseen(self._write_starter, self._prefix + (relative and relative + "/") + STARTER)
+
+    def _write_starter(self, path: str) -> None:
+        import sys
+
+        shim = os.path.dirname(os.path.abspath(__file__))
+        root = os.path.dirname(self._place.base)
+        text = (
+            "# Written by lambdapack's shim, for Python processes that import from here.\n"
+            "SHIM, ROOT, TAG = %r, %r, %r\n"
+            "path = SHIM + '/children/sitecustomize.py'\n"
+            "try:\n"
+            "    with open(path, encoding='utf-8') as file:\n"
+            "        code = compile(file.read(), path, 'exec')\n"
+            "except FileNotFoundError:\n"
+            "    pass\n"
+            "else:\n"
+            "    exec(code)\n"
+        ) % (shim, root, sys.implementation.cache_tag)
+        try:
+            with open(path, encoding="utf-8") as file:
+                if file.read() == text:
+                    return
+        except OSError:
+            pass
+        beside = "%s.%d" % (path, os.getpid())
+        with open(beside, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.replace(beside, path)
 
     def open(self, relative: str) -> None:
         """Make the file ready to be opened by its path; of a folder, and for a new file, the folder."""
-        file = self._files.get(relative)
+        file = self.files.get(relative)
         if file is None:
             folders = self._importer.contents.children
             folder = relative if relative in folders else relative.rpartition("/")[0]
             if folder in folders:
                 self.folder(folder)
-            return
-        if file in self._ready and self._place.whole(file):
-            return
-        if self.virtual(file):
+        elif not self._in_arena(file):
+            self._importer.wait_library(file)
+        elif self.absent(relative):
             data = self._pack.read(file)
             self._unseen(self._place.materialise, file, data)
-        else:
-            self._importer.wait_library(file)
-        self._ready.add(file)
 
     def folder(self, relative: str) -> None:
         """Put a folder on disk, as empty as it is."""
-        self._unseen(make_folder, self._prefix + relative)
+        self._unseen(self._place.folder, relative)
 
-    def _unseen(self, work: Callable[..., None], *args: Any) -> None:
+    def _unseen(self, work: Callable[..., Any], *args: Any) -> Any:
         """Do work of our own, whose opens are not to be answered by ourselves."""
-        ident = get_ident()
-        self._pack.fetching_threads.add(ident)
-        try:
-            work(*args)
-        finally:
-            self._pack.fetching_threads.discard(ident)
+        return self._importer.unseen(work, *args)
 
     def fill(self, relative: str) -> None:
         """Put a folder on disk with everything in it; nothing if it is none."""
@@ -157,27 +302,27 @@ class Guard:
             else:
                 self.open(path)
 
-    def virtual(self, file: int) -> bool:
-        """Whether this file is in the arena and, so far, not on disk."""
-        return (
-            not (file in self._ready and self._place.whole(file))
-            and self._pack.index.classes[file] in self._place.in_arena
-        )
+    def _in_arena(self, file: int) -> bool:
+        return self._pack.index.classes[file] in self._place.in_arena
+
+    def absent(self, relative: str) -> bool:
+        """Whether a file of the pack is not on disk now, or has been cut."""
+        return not self._place.whole(self.files[relative])
 
     def look(self, relative: str) -> int | None:
         """Make a path ready for a stat; its file's number if there is nothing on disk to stat."""
-        file = self._files.get(relative)
+        file = self.files.get(relative)
         if file is None:
             if relative in self._importer.contents.children:
                 self.folder(relative)
-            return None
-        if self.virtual(file):
+        elif not self._in_arena(file):
+            self.open(relative)
+        elif self.absent(relative):
             return file
-        self.open(relative)
         return None
 
-    def list(self, relative: str) -> Iterator[tuple[str, int]]:
-        """Make a folder ready to be listed; the names, with their files, that are not on disk or not whole.
+    def expose(self, relative: str) -> bool:
+        """Make a folder ready to be listed; whether it is one of the pack's.
 
         Waits for what is in it, since native code may open what Python has listed; not in the pack's root,
         which ``importlib.metadata`` lists in the middle of the imports.
@@ -185,16 +330,34 @@ class Guard:
         here = self._importer.contents.children.get(relative)
         if here is None:
             self.open(relative)
-            return
+            return False
         self.folder(relative)
         for name, file in here.items():
             path = relative + "/" + name if relative else name
             if file < 0:
                 self.folder(path)
-            elif self.virtual(file) or not (relative or self._pack.present(file)):
-                yield name, file
-            else:
+            elif not self._in_arena(file) and (relative or self._pack.present(file)):
                 self.open(path)
+        return True
+
+    def unlisted(self, relative: str, names: Iterable[str]) -> Iterator[tuple[str, int]]:
+        """Of an exposed folder the files, with their numbers, that are not on disk or not whole."""
+        on_disk = set(names)
+        for name, file in self._importer.contents.children[relative].items():
+            if file >= 0 and (
+                name not in on_disk if self._in_arena(file) else not (relative or self._pack.present(file))
+            ):
+                yield name, file
+
+    def ours(self, relative: str, name: str) -> bool:
+        """Whether a name on disk is of the shim's own making, and so of no plain directory."""
+        if name.startswith("sitecustomize."):
+            return name not in self._importer.contents.children.get(relative, ())
+        return False
+
+    def spelled(self, path: Any) -> bool:
+        """Whether ``path`` begins as the root does."""
+        return isinstance(path, str) and path.startswith(self._site)
 
     def size(self, file: int) -> int:
         """A file's size in bytes."""
@@ -203,3 +366,41 @@ class Guard:
     def mode(self, file: int) -> int:
         """A file's permissions."""
         return 0o755 if file in self._pack.index.executable else 0o644
+
+
+def decoded(environment: Any) -> dict[str, str]:
+    """An environment as a program gave it, in text; what is wrong with it, others will say."""
+    pairs = environment.items() if hasattr(environment, "items") else ()
+    words = (str, bytes)
+    return {
+        os.fsdecode(name): os.fsdecode(value)
+        for name, value in pairs
+        if isinstance(name, words) and isinstance(value, words)
+    }
+
+
+def devices(base: str) -> set[int]:
+    """The device numbers of a folder and of what is in it: in an overlay, files have others than folders."""
+    found = {stat(base).st_dev}
+    for name in listdir(base):
+        try:
+            found.add(stat(base + "/" + name).st_dev)
+        except OSError:
+            pass
+    return found
+
+
+def folder_of(descriptor: int) -> str:
+    """The path of a folder that is open, or of nothing."""
+    try:
+        return readlink("/proc/self/fd/%d" % descriptor)
+    except OSError:
+        return "/dev/null"
+
+
+def is_link(path: str) -> bool:
+    """Whether there is a symbolic link at ``path``."""
+    try:
+        return lstat(path).st_mode & 0o170000 == 0o120000
+    except OSError:
+        return False

@@ -10,6 +10,8 @@ from __future__ import annotations
 import _imp
 import marshal
 import sys
+from _thread import get_ident
+from posix import getcwd
 
 # The frozen module itself: importing importlib.machinery would execute two files more.
 _external: Any = sys.modules["_frozen_importlib_external"]
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
         SourcelessFileLoader,
     )
     from types import CodeType, ModuleType
-    from typing import Any
+    from typing import Any, Callable
 
     from ._contents import Contents
     from ._start import Pack
@@ -39,7 +41,9 @@ _fix_co_filename: Any = getattr(_imp, "_fix_co_filename")  # noqa: B009  # not i
 MAGIC = _external.MAGIC_NUMBER
 EXTENSIONS = tuple(_imp.extension_suffixes())
 CACHE = "/__pycache__/"
-PYC = "." + (sys.implementation.cache_tag or "") + ".pyc"
+# With -O a module has other bytecode, without asserts; with -OO without docstrings, too.
+_LEVEL = ".opt-%d" % sys.flags.optimize if sys.flags.optimize else ""
+PYC = "." + (sys.implementation.cache_tag or "") + _LEVEL + ".pyc"
 
 
 class Importer:
@@ -52,8 +56,29 @@ class Importer:
         self.files = contents.files
         # Whether somebody has said that there may be modules that the index does not know.
         self.changed = False
+        # The guard's look at paths in any spelling.
+        self.locate: Callable[[str], str | None] | None = None
         self._native = dict(pack.index.native)
         self._loaders: Any = _external._get_supported_file_loaders()
+
+    def at_work(self) -> bool:
+        """Whether this thread does the shim's own work.
+
+        It sees the real file system and the plain import system, and so can never wait for itself.
+        """
+        return get_ident() in self.pack.fetching_threads
+
+    def unseen(self, work: Callable[..., Any], *args: Any) -> Any:
+        """Do ``work`` as the shim's own."""
+        if self.at_work():
+            return work(*args)
+        ident = get_ident()
+        threads = self.pack.fetching_threads
+        threads.add(ident)
+        try:
+            return work(*args)
+        finally:
+            threads.discard(ident)
 
     def relative(self, path: str) -> str | None:
         """``path`` relative to the pack's root, or None if it is elsewhere."""
@@ -61,6 +86,14 @@ class Importer:
         if path.startswith(site) and path[len(site) : len(site) + 1] == "/":
             return path[len(site) + 1 :]
         return None
+
+    def folder(self, path: str) -> str | None:
+        """The same of an entry of ``sys.path``, which may be spelled in any way."""
+        inside = self.relative(path + "/")
+        if inside is not None and not ("//" in path or "/." in path):
+            return inside.rstrip("/")
+        found = self.locate(path) if self.locate is not None else None
+        return found if found in self.contents.children else None
 
     def read(self, file: int) -> bytes:
         """The bytes of a file that lives in the arena."""
@@ -72,9 +105,13 @@ class Importer:
         for needed in self.pack.index.needs.get(file, ()):
             self.pack.wait_file(needed)
 
-    def wait_native(self, top_level: str) -> None:
-        """Wait for the files that the native code of ``top_level`` opens: nothing else can make it."""
-        for name in ("*", top_level):
+    def wait_native(self, fullname: str) -> None:
+        """Before a module runs, wait for the files that native code of its distribution opens: nothing else
+        can make it.
+        """
+        if not self._native:
+            return
+        for name in ("*", fullname.partition(".")[0]):
             for file in self._native.get(name, ()):
                 self.pack.wait_file(file)
             # Not before: another thread's import must not find it gone and go on.
@@ -93,29 +130,39 @@ class PackLoader(SourceFileLoader):
     def get_code(self, fullname: str) -> CodeType | None:
         """The module's code, from its bytecode or, where there is none, from its source."""
         importer = self._importer
+        importer.wait_native(fullname)
         folder, slash, name = self._relative.rpartition("/")
         cached = importer.files.get(folder + slash + "__pycache__/" + name[:-3] + PYC)
         if cached is None:
             return compile(self.get_data(self.path), self.path, "exec", dont_inherit=True)
-        view = importer.read(cached)
-        if view[:4] != MAGIC:
+        data = importer.read(cached)
+        if data[:4] != MAGIC:
             return compile(self.get_data(self.path), self.path, "exec", dont_inherit=True)
-        code: CodeType = marshal.loads(memoryview(view)[16:])
+        code: CodeType = marshal.loads(memoryview(data)[16:])
         _fix_co_filename(code, self.path)
         return code
 
     def get_data(self, path: Any) -> bytes:
         """The bytes of a file of the pack by its path, or of any other file."""
         importer = self._importer
-        relative = importer.relative(path) if isinstance(path, str) else None
+        relative = self._relative_of(path)
         file = importer.files.get(relative) if relative is not None else None
-        if file is None or importer.pack.index.classes[file] not in importer.pack.place.in_arena:
+        if (
+            importer.at_work()
+            or file is None
+            or importer.pack.index.classes[file] not in importer.pack.place.in_arena
+        ):
             return super().get_data(path)
         return importer.read(file)
 
+    def _relative_of(self, path: Any) -> str | None:
+        if path == self.path:
+            return self._relative
+        return self._importer.relative(path) if isinstance(path, str) else None
+
     def path_stats(self, path: Any) -> Any:
         """Size and time of a source, as ``py_compile`` and importlib's own loaders ask for it."""
-        relative = self._importer.relative(path)
+        relative = self._relative_of(path)
         file = self._importer.files.get(relative) if relative is not None else None
         if file is None:
             return super().path_stats(path)
@@ -137,6 +184,11 @@ class PackBytecodeLoader(SourcelessFileLoader):
         self._importer = importer
         self._file = file
 
+    def get_code(self, fullname: str) -> CodeType | None:
+        """The module's code."""
+        self._importer.wait_native(fullname)
+        return super().get_code(fullname)
+
     def get_data(self, path: Any) -> bytes:
         """The bytes of the module's file, or of any other."""
         return self._importer.read(self._file) if path == self.path else super().get_data(path)
@@ -156,6 +208,7 @@ class PackExtensionLoader(ExtensionFileLoader):
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
         """Wait, then load."""
+        self._importer.wait_native(spec.name)
         self._importer.wait_library(self._file)
         return super().create_module(spec)
 
@@ -166,43 +219,46 @@ class PackExtensionLoader(ExtensionFileLoader):
 class PackFinder(FileFinder):
     """Finds modules in one folder of a pack: what ``sys.path_hooks`` makes for a path entry.
 
+    It never waits: Python holds the lock of all imports while it asks, and who fetches imports, too.
+
     A FileFinder, because ``pkgutil`` and ``pkg_resources`` choose what they do by that class. ``pkgutil``
     then lists the folder, which ``_views`` answers.
     """
 
-    def __init__(self, path: str, importer: Importer) -> None:
+    def __init__(self, path: str, importer: Importer, relative: str) -> None:
         super().__init__(path, *importer._loaders)
         self._importer = importer
-        relative = importer.relative(path)
+        # As it is spelled, through links perhaps, and as it is in the pack.
+        self._folder = (path if path.startswith("/") else getcwd() + "/" + path).rstrip("/") + "/"
         self._prefix = relative + "/" if relative else ""
 
     def find_spec(self, fullname: str, target: Any = None) -> ModuleSpec | None:
         """The module's spec, as a plain directory's finder gives it; None if it is not here."""
         importer = self._importer
+        if importer.at_work():
+            return None
         files = importer.files
-        top, _, tail = fullname.rpartition(".")
-        base = self._prefix + tail
-        if not top and importer._native:
-            importer.wait_native(fullname)
+        tail = fullname.rpartition(".")[2]
+        base, where = self._prefix + tail, self._folder + tail
         # The order of FileFinder: package before module, extension before source before bytecode.
-        for stem, package in ((base + "/__init__", True), (base, False)):
+        for end, package in (("/__init__", True), ("", False)):
+            stem = base + end
             for suffix in EXTENSIONS:
                 file = files.get(stem + suffix)
                 if file is not None:
-                    path = importer.site + "/" + stem + suffix
-                    return self._spec(
-                        fullname, path, PackExtensionLoader(fullname, path, importer, file), package
-                    )
+                    path = where + end + suffix
+                    loader: Any = PackExtensionLoader(fullname, path, importer, file)
+                    return self._spec(fullname, path, loader, package)
             if stem + ".py" in files:
-                path = importer.site + "/" + stem + ".py"
+                path = where + end + ".py"
                 return self._spec(fullname, path, PackLoader(fullname, path, importer, stem + ".py"), package)
             file = files.get(stem + ".pyc")
             if file is not None:
-                path = importer.site + "/" + stem + ".pyc"
+                path = where + end + ".pyc"
                 return self._spec(fullname, path, PackBytecodeLoader(fullname, path, importer, file), package)
         if base in importer.contents.children:
             spec = ModuleSpec(fullname, None, is_package=True)
-            spec.submodule_search_locations = [importer.site + "/" + base]
+            spec.submodule_search_locations = [where]
             return spec
         return super().find_spec(fullname, target) if importer.changed else None
 
@@ -219,19 +275,31 @@ class PackFinder(FileFinder):
         super().invalidate_caches()
 
 
+_hooks: dict[str, Any] = {}
+
+
 def install(pack: Pack, contents: Contents, position: int) -> Importer:
-    """Make the pack importable, its root at ``position`` of ``sys.path``."""
+    """Make the pack importable, its root at ``position`` of ``sys.path``; the second time, anew."""
     importer = Importer(pack, contents)
     site = pack.place.site
 
     def hook(path: str) -> PackFinder:
-        relative = importer.relative(path + "/") if isinstance(path, str) else None
-        # Not of a file: Python asks before it runs a script by its path.
-        if relative is None or relative[:-1] in contents.files:
+        # Not of a file: Python asks before it runs a script by its path. Not otherwise for our own threads:
+        # what is answered is remembered for all.
+        relative = importer.folder(path) if isinstance(path, str) else None
+        if relative is None or relative in contents.files:
             raise ImportError("not a folder of the pack")
-        return PackFinder(path, importer)
+        return PackFinder(path, importer, relative)
 
+    before = _hooks.get(site)
+    if before in sys.path_hooks:
+        sys.path_hooks.remove(before)
+    _hooks[site] = hook
     sys.path_hooks.insert(0, hook)
-    sys.path_importer_cache.pop(site, None)
+    for path in list(sys.path_importer_cache):
+        if isinstance(path, str) and path.startswith(site):
+            del sys.path_importer_cache[path]
+    if site in sys.path:
+        sys.path.remove(site)
     sys.path.insert(position, site)
     return importer

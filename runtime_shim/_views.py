@@ -1,4 +1,4 @@
-"""``os.stat``, ``os.lstat``, ``os.access``, ``os.listdir`` and ``os.scandir`` as of a plain directory.
+"""``os.stat``, ``os.listdir`` and their like as of a plain directory.
 
 They raise no audit event, or one that cannot change the answer, and the modules in the arena are not on
 disk. The replacements are bound methods: a class that keeps one as an attribute (pathlib until Python 3.10)
@@ -11,7 +11,7 @@ import os
 import stat as modes
 import sys
 
-from ._guard import MTIME, WATCHED
+from ._guard import MTIME, WATCHED, folder_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,7 +31,8 @@ class Entry:
 
     def __init__(self, folder: Any, name: str, answer: os.stat_result) -> None:
         self.name: Any = os.fsencode(name) if isinstance(folder, bytes) else name
-        self.path: Any = os.path.join(folder, self.name)
+        # Of a folder given by its descriptor an entry has the name alone.
+        self.path: Any = self.name if isinstance(folder, int) else os.path.join(folder, self.name)
         self._answer = answer
 
     def __fspath__(self) -> Any:
@@ -68,9 +69,9 @@ class Entry:
 class Listing:
     """An ``os.scandir`` iterator with other entries behind the real ones, and in the place of those."""
 
-    def __init__(self, real: Any, more: list[Entry]) -> None:
+    def __init__(self, real: Any, more: list[Entry], hidden: set[Any]) -> None:
         self._real = real
-        self._names = {entry.name for entry in more}
+        self._names = hidden.union(entry.name for entry in more)
         self._more = iter(more)
 
     def __iter__(self) -> Iterator[Any]:
@@ -95,94 +96,221 @@ class Listing:
 
 
 class Views:
-    """The replacements, as bound methods."""
+    """The replacements, as bound methods of the names that they have in ``os``."""
 
     def __init__(self, guard: Guard) -> None:
-        self._guard = guard
-        self._stat = os.stat
-        self._lstat = os.lstat
-        self._access = os.access
-        self._listdir = os.listdir
-        self._scandir = os.scandir
+        self.guard = guard
+        for name in NAMES:
+            setattr(self, "_" + name, getattr(os, name))
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any: ...
 
     def __reduce__(self) -> Any:
         # A method of this then pickles as "the function of this name in os".
         return __import__, ("os",)
 
     def _answer(self, file: int) -> os.stat_result:
-        mode = modes.S_IFREG | self._guard.mode(file)
-        size = self._guard.size(file)
+        mode = modes.S_IFREG | self.guard.mode(file)
+        size = self.guard.size(file)
         times = (MTIME, MTIME, MTIME)
         more = {"st_%stime%s" % (kind, end): MTIME * scale for kind in "amc" for end, scale in SCALES}
         more.update(st_blksize=4096, st_blocks=-(-size // 4096) * 8, st_rdev=0)
         return os.stat_result((mode, file + 1, 0, 1, os.getuid(), os.getgid(), size, *times), more)
 
-    def _virtual(self, path: Any) -> int | None:
-        relative = self._guard.relative(path)
-        return self._guard.look(relative) if relative else None
+    def _look(self, path: Any, dir_fd: int | None, follow: bool) -> int | None:
+        relative = self.guard.relative(path, dir_fd, follow=follow)
+        return self.guard.look(relative) if relative else None
 
-    def stat(self, path: Any, *, dir_fd: int | None = None, follow_symlinks: bool = True) -> os.stat_result:
+    def _make(self, path: Any, dir_fd: int | None = None) -> None:
+        relative = self.guard.relative(path, dir_fd)
+        if relative is not None:
+            self.guard.open(relative)
+
+    def stat(self, path: Any, *, dir_fd: int | None = None, follow_symlinks: bool = True) -> Any:
         """``os.stat``."""
-        file = self._virtual(path)
+        if not self.guard.spelled(path):
+            try:
+                answer = self._stat(path, dir_fd=dir_fd, follow_symlinks=follow_symlinks)
+                if answer.st_dev not in self.guard.devices:
+                    return answer
+            except OSError:
+                pass
+        file = self._look(path, dir_fd, follow_symlinks)
         if file is None:
             return self._stat(path, dir_fd=dir_fd, follow_symlinks=follow_symlinks)
         return self._answer(file)
 
     def lstat(self, path: Any, *, dir_fd: int | None = None) -> os.stat_result:
         """``os.lstat``."""
-        file = self._virtual(path)
+        file = self._look(path, dir_fd, False)
         return self._lstat(path, dir_fd=dir_fd) if file is None else self._answer(file)
 
-    def access(self, path: Any, mode: int, **kwargs: Any) -> bool:
+    def access(
+        self,
+        path: Any,
+        mode: int,
+        *,
+        dir_fd: int | None = None,
+        effective_ids: bool = False,
+        follow_symlinks: bool = True,
+    ) -> Any:
         """``os.access``."""
-        file = self._virtual(path)
+        file = self._look(path, dir_fd, follow_symlinks)
         if file is None:
-            return self._access(path, mode, **kwargs)
-        return not mode & os.X_OK or bool(self._guard.mode(file) & 0o111)
+            return self._access(
+                path, mode, dir_fd=dir_fd, effective_ids=effective_ids, follow_symlinks=follow_symlinks
+            )
+        return not mode & os.X_OK or bool(self.guard.mode(file) & 0o111)
 
-    def listdir(self, path: Any = None) -> list[Any]:
+    def open(self, path: Any, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> Any:
+        """``os.open``, whose audit event lacks the folder's descriptor."""
+        if dir_fd is not None:
+            self._make(path, dir_fd)
+        return self._open(path, flags, mode, dir_fd=dir_fd)
+
+    def readlink(self, path: Any, *, dir_fd: int | None = None) -> Any:
+        """``os.readlink``."""
+        relative = self.guard.relative(path, dir_fd, follow=False)
+        if relative is not None:
+            self.guard.open(relative)
+        return self._readlink(path, dir_fd=dir_fd)
+
+    def statvfs(self, path: Any) -> Any:
+        """``os.statvfs``."""
+        self._make(path)
+        return self._statvfs(path)
+
+    def pathconf(self, path: Any, name: Any) -> Any:
+        """``os.pathconf``."""
+        self._make(path)
+        return self._pathconf(path, name)
+
+    def mkfifo(self, path: Any, mode: int = 0o666, *, dir_fd: int | None = None) -> None:
+        """``os.mkfifo``."""
+        self._make(path, dir_fd)
+        self._mkfifo(path, mode, dir_fd=dir_fd)
+
+    def mknod(self, path: Any, mode: int = 0o600, device: int = 0, *, dir_fd: int | None = None) -> None:
+        """``os.mknod``."""
+        self._make(path, dir_fd)
+        self._mknod(path, mode, device, dir_fd=dir_fd)
+
+    def remove(self, path: Any, *, dir_fd: int | None = None) -> None:
+        """``os.remove``."""
+        if not self._removed(path, dir_fd):
+            self._remove(path, dir_fd=dir_fd)
+
+    def unlink(self, path: Any, *, dir_fd: int | None = None) -> None:
+        """``os.unlink``."""
+        if not self._removed(path, dir_fd):
+            self._unlink(path, dir_fd=dir_fd)
+
+    def _removed(self, path: Any, dir_fd: int | None) -> bool:
+        """Whether a removal is done, of what is not on disk: it would come back anyway, and need not come."""
+        relative = self.guard.relative(path, dir_fd, follow=False)
+        if relative not in self.guard.files or not self.guard.absent(relative):
+            return False
+        sys.audit("os.remove", path, -1 if dir_fd is None else dir_fd)
+        return True
+
+    def _list(self, path: Any) -> tuple[list[str], list[tuple[str, int]], set[str]] | None:
+        """Of a folder of the pack the names on disk, the files to be seen besides them or in the place of
+        them, and the names not to be seen; None of any other.
+        """
+        guard = self.guard
+        relative = guard.relative(folder_of(path) if isinstance(path, int) else path)
+        if relative is None or not guard.expose(relative):
+            return None
+        names = list(map(os.fsdecode, self._listdir(path)))
+        hidden = {name for name in names if guard.ours(relative, name)}
+        return names, list(guard.unlisted(relative, names)), hidden
+
+    def listdir(self, path: Any = None) -> Any:
         """``os.listdir``."""
-        relative = self._guard.relative("." if path is None else path)
-        more = [] if relative is None else [name for name, _ in self._guard.list(relative)]
-        names: list[Any] = self._listdir(path)
-        known = set(map(os.fsdecode, names)) if more else ()
-        make = os.fsencode if isinstance(path, bytes) else str
-        return names + [make(name) for name in more if name not in known]
+        found = self._list("." if path is None else path)
+        if found is None:
+            return self._listdir(path)
+        names, more, hidden = found
+        seen = [name for name in names if name not in hidden]
+        seen += [name for name, _ in more if name not in names]
+        return [os.fsencode(name) for name in seen] if isinstance(path, bytes) else seen
 
     def scandir(self, path: Any = None) -> Any:
         """``os.scandir``."""
-        relative = self._guard.relative("." if path is None else path)
-        more = [] if relative is None else list(self._guard.list(relative))
-        if not more:
-            return self._scandir(path)
-        folder = "." if path is None else os.fspath(path)
+        folder = "." if path is None else path
+        found = self._list(folder)
+        if found is None or not (found[1] or found[2]):
+            return self._scandir(folder)
+        _, more, hidden = found
+        if not isinstance(folder, int):
+            folder = os.fspath(folder)
+        as_bytes = isinstance(folder, bytes)
         entries = [Entry(folder, name, self._answer(file)) for name, file in more]
-        return Listing(self._scandir(path), entries)
+        unseen: set[Any] = {os.fsencode(name) for name in hidden} if as_bytes else set(hidden)
+        return Listing(self._scandir(folder), entries, unseen)
 
 
-NAMES = ("stat", "lstat", "access", "listdir", "scandir")
+NAMES = (
+    "stat", "lstat", "access", "listdir", "scandir", "open", "readlink", "statvfs", "pathconf", "mkfifo",
+    "mknod", "remove", "unlink",
+)  # fmt: skip
+KEEPERS = ("pathlib", "pathlib._local", "pathlib._os", "glob")
+"""The modules of the standard library that keep functions of ``os``, in classes or for themselves."""
+
+_views: Views | None = None
 
 
 def install(guard: Guard) -> None:
-    """Replace the functions of ``os`` and begin to watch opens."""
-    views = Views(guard)
-    # Until Python 3.10 pathlib keeps the functions in a class of its own.
-    accessor = getattr(sys.modules.get("pathlib"), "_NormalAccessor", None)
+    """Replace the functions of ``os`` and begin to watch opens; the second time, for ``guard`` from now on.
+
+    An audit hook stays for ever.
+    """
+    global _views
+    if _views is not None:
+        _views.guard = guard
+        return
+    _views = views = Views(guard)
+    replaced = {}
     for name in NAMES:
         real, new = getattr(os, name), getattr(views, name)
-        for capable in (os.supports_dir_fd, os.supports_fd, os.supports_follow_symlinks):
+        for capable in (
+            os.supports_dir_fd,
+            os.supports_fd,
+            os.supports_follow_symlinks,
+            os.supports_effective_ids,
+        ):
             if real in capable:
                 capable.add(new)
         setattr(os, name, new)
-        if accessor is not None and hasattr(accessor, name):
-            setattr(accessor, name, new)
-    audit, watched = guard.audit, WATCHED
+        replaced[real] = new
+    for keeper in KEEPERS:
+        if keeper in sys.modules:
+            replace(sys.modules[keeper], replaced)
+    watched = WATCHED
 
     # An import raises tens of thousands of events. CPython asks each hook for an attribute each time, which
     # a function lacks quickly and a bound method by raising an exception: half a microsecond against 1.5.
     def hook(event: str, args: tuple[Any, ...]) -> None:
         if event in watched:
-            audit(event, args)
+            views.guard.audit(event, args)
 
     # A hook that raises turns the open into that error, which for a PackError is what we want.
     sys.addaudithook(hook)
+
+
+def replace(owner: Any, replaced: dict[Any, Any]) -> None:
+    """Replace functions that a module, or a class in it, keeps under names of its own."""
+    for name, value in list(vars(owner).items()):
+        static = isinstance(value, staticmethod)
+        function = value.__func__ if isinstance(value, staticmethod) else value
+        if isinstance(function, BUILT_IN):
+            if function in replaced:
+                new = replaced[function]
+                setattr(owner, name, staticmethod(new) if static else new)
+        elif isinstance(value, type) and not isinstance(owner, type) and value.__module__ == owner.__name__:
+            replace(value, replaced)
+
+
+BUILT_IN = type(len)

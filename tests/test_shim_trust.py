@@ -36,7 +36,7 @@ USE = """
         huge = hashlib.sha256(file.read()).hexdigest()
     print(json.dumps({
         "version": importlib.metadata.version("heavy"), "lazy": heavy.cold.COLD, "leaf": leaf.LEAF,
-        "data": open(here + "/data.txt").read(), 
+        "data": open(here + "/data.txt").read(),
         "source": open(heavy.__file__).read().count("raise ValueError"),
         "resource": importlib.resources.read_text("heavy", "data.txt"), "huge": huge,
         "listed": "cold.py" in os.listdir(here), "role": runtime_shim.stats()["role"],

@@ -1,19 +1,25 @@
 """Runs at the start of every Python process that a function starts: it finds the pack as the function does.
 
-The shim puts this folder on ``PYTHONPATH``; the pack takes its place on ``sys.path``.
+The shim puts this folder on ``PYTHONPATH``; the pack takes its place on ``sys.path``. In a folder of the pack
+that a child has on its ``PYTHONPATH``, a starter of the shim's runs this in its own place, with ``SHIM``,
+``ROOT`` and ``TAG``; that folder stays where it is.
 """
 
 import os
 import sys
 
 
-def start(here: str) -> None:
+def start(here: str, starter: bool) -> None:
     """Start the shim without the handler, its pack where ``here`` is on ``sys.path``."""
     from importlib.util import module_from_spec, spec_from_file_location
 
-    if os.environ.get("LAMBDAPACK_TAG") != sys.implementation.cache_tag:
+    if globals().get("TAG", os.environ.get("LAMBDAPACK_TAG")) != sys.implementation.cache_tag:
         return  # another Python, for which the pack's bytecode and extensions are not
-    shim = os.path.dirname(here)
+    if "runtime_shim" in sys.modules:
+        return
+    if starter:
+        os.environ.setdefault("LAMBDAPACK_ROOT", globals()["ROOT"])
+    shim = globals()["SHIM"] if starter else os.path.dirname(here)
     spec = spec_from_file_location("runtime_shim", shim + "/__init__.py")
     if spec is None or spec.loader is None:
         return
@@ -31,15 +37,18 @@ def start(here: str) -> None:
             os.environ["LAMBDAPACK_HANDLER"] = handler
     site = [path for path in sys.path if path not in others]
     sys.path[:] = others
-    sys.path[position:position] = site
+    if not starter:
+        sys.path[position:position] = site
 
 
 def chain(here: str) -> None:
-    """Run the ``sitecustomize`` that this one hides."""
+    """Run the ``sitecustomize`` that this one hides; of several of the shim's, each runs once."""
     from importlib.machinery import PathFinder
     from importlib.util import module_from_spec
 
-    spec = PathFinder.find_spec(__name__, [path for path in sys.path if path != here])
+    ran = sys.__dict__.setdefault("_lambdapack_ran", set())
+    ran.add(here)
+    spec = PathFinder.find_spec(__name__, [path for path in sys.path if path not in ran])
     if spec is not None and spec.loader is not None:
         sys.modules[__name__] = module = module_from_spec(spec)
         spec.loader.exec_module(module)
@@ -50,11 +59,13 @@ def main() -> None:
     here = os.path.dirname(os.path.abspath(__file__))
     if here not in sys.path:
         return
+    starter = "SHIM" in globals()
     try:
-        start(here)
+        start(here, starter)
         chain(here)
     finally:
-        sys.path[:] = [path for path in sys.path if path != here]
+        if not starter:
+            sys.path[:] = [path for path in sys.path if path != here]
 
 
 main()
