@@ -28,8 +28,9 @@ if TYPE_CHECKING:
 
 __all__ = ["PackError", "handler", "path", "ready", "stats"]
 
-_pack: Pack | None = None
-_function_assets: Assets | None = None
+# What a reload of this module finds, it keeps: there is one pack a process.
+_pack: Pack | None = globals().get("_pack")
+_function_assets: Assets | None = globals().get("_function_assets")
 _emitted = False
 _postponed: tuple[tuple[int, int, int], int] | None = None
 
@@ -290,7 +291,8 @@ def _bind_handler(environ: Mapping[str, str]) -> None:
     ready()
 
 
-_start(os.environ)
+if _pack is None:
+    _start(os.environ)
 if _pack is not None:
     _hold_handler(os.environ)
 _bind_handler(os.environ)

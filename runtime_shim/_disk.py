@@ -13,8 +13,8 @@
 User code may remove or cut any of these at any time, and may close any descriptor and open another in
 its place. So nothing is believed for having been true once:
 
-- A file is in place while ``lstat`` shows a regular file of the index's size or more that belongs to
-  this user.
+- A file is in place while ``lstat`` shows a regular file of the index's size that belongs to this user and
+  has the time that it was given: whoever writes to it or cuts it changes that.
 - Bytes from the arena are believed if, after they were read, its stamp was still at its end: whoever cuts
   an arena takes the stamp away, a new arena has a new stamp, and another file has none.
 - A journal speaks of the arena whose stamp it bears, and of no other.
@@ -62,6 +62,8 @@ if TYPE_CHECKING:
 BLOCK = 4096
 STAMP = 16
 MARK = b"lp01"
+# The time of every file; the first day that a zip file can hold everywhere on earth.
+MTIME = 315619200
 # Of st_mode: what kind of file it is, a regular file, a folder, and who but its owner may write.
 KIND, REGULAR, FOLDER, OTHERS_WRITE = 0o170000, 0o100000, 0o040000, 0o022
 
@@ -335,13 +337,14 @@ class Place:
         return found if len(found) == size and self._arena.stamp() == self._stamp else None
 
     def whole(self, file: int) -> bool:
-        """Whether a real file is in place: there, not cut, this user's own."""
+        """Whether a real file is in place: there, of its size, unchanged, this user's own."""
         try:
             state = lstat(self.site + "/" + self.index.paths[file])
         except OSError:
             return False
         return (
-            state.st_size >= self.index.sizes[file]
+            state.st_size == self.index.sizes[file]
+            and state.st_mtime == MTIME
             and state.st_mode & KIND == REGULAR
             and state.st_uid == geteuid()
         )
@@ -386,8 +389,8 @@ class Place:
 
     # Who fetches
 
-    def lock(self) -> Lock | None:
-        """The lock of the one process that fetches, None if another has it.
+    def lock(self, name: str = "lock") -> Lock | None:
+        """The lock of the one process that fetches (``demand``: on demand), None if another has it.
 
         Where the file system knows no locks everybody gets one: two processes that fetch write the same
         bytes.
@@ -395,7 +398,7 @@ class Place:
         Raises:
             PackError: The lock's file cannot be made.
         """
-        path = self.base + "/lock"
+        path = self.base + "/" + name
         try:
             try:
                 fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0o600)

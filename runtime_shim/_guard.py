@@ -38,8 +38,6 @@ PROGRAMS = {
 # And which argument is the environment of the process that begins; -1: this one's.
 ENVIRONMENTS = {"os.exec": 2, "os.posix_spawn": 2, "os.system": -1, "subprocess.Popen": 3}
 WATCHED = frozenset(PATHS) | frozenset(PROGRAMS)
-# The time of files that are not on disk; the first day that a zip file can hold everywhere on earth.
-MTIME = 315619200
 # What a folder of the pack that a child imports from has on disk beside the pack's own files.
 STARTER = "sitecustomize.py"
 # What a child needs of this process's environment to fetch by itself.
@@ -336,7 +334,7 @@ class Guard:
             path = relative + "/" + name if relative else name
             if file < 0:
                 self.folder(path)
-            elif not self._in_arena(file) and (relative or self._pack.present(file)):
+            elif relative and not self._in_arena(file) and not self._pack.arrived(file):
                 self.open(path)
         return True
 
@@ -345,7 +343,7 @@ class Guard:
         on_disk = set(names)
         for name, file in self._importer.contents.children[relative].items():
             if file >= 0 and (
-                name not in on_disk if self._in_arena(file) else not (relative or self._pack.present(file))
+                name not in on_disk or not (relative or self._in_arena(file) or self._pack.present(file))
             ):
                 yield name, file
 

@@ -90,7 +90,8 @@ class Pack:
         self.problems: dict[str, str] = {}
         self._fetching: Child | None = None
         self._running = False
-        self._lock: Lock | None = None
+        # Locks of threads of this process: one that it forks must let go of them.
+        self._locks: list[Lock] = []
         self._error: PackError | None = None
         self._deaths = 0
         self._arrived = 0
@@ -126,8 +127,8 @@ class Pack:
         self._fetching = None
         self._running = False
         self._error = None
-        lock, self._lock = self._lock, None
-        if lock is not None:
+        locks, self._locks = self._locks, []
+        for lock in locks:
             lock.release()
         if not isinstance(self.fetching_threads, Everyone):
             self.fetching_threads = set()
@@ -172,7 +173,8 @@ class Pack:
             lock.release()
             raise
         self.place.write_under(lock)
-        self._running, self._lock = True, lock
+        self._running = True
+        self._locks.append(lock)
         began = time.monotonic()
 
         def marked(work: Callable[[], None]) -> None:
@@ -193,8 +195,7 @@ class Pack:
                 )
             finally:
                 self._add(fetcher.stats.report(began))
-                lock.release()
-                self._lock = None
+                self._let_go(lock)
                 self._running = False
 
         try:
@@ -227,6 +228,10 @@ class Pack:
         """Whether every byte of file number ``file`` is in place."""
         if self.index.classes[file] not in self.place.in_arena:
             return self.place.whole(file)
+        return self.arrived(file)
+
+    def arrived(self, file: int) -> bool:
+        """Whether every frame of file number ``file`` was put in place once."""
         journal = self.place.journal
         return all(journal[frame] for frame in self.index.frames_of(file))
 
@@ -351,10 +356,39 @@ class Pack:
 
     def _demand(self, frames: list[int]) -> None:
         """Fetch frames now, in this thread. Two processes may do so at once: they write the same bytes."""
-        self.on_demand += 1
         with self.own():
-            self.place.check_space(frames)
-            self._make_fetcher().run(frames)
+            lock = self._turn(frames)
+            try:
+                if lock is not None or not all(self.place.journal[frame] for frame in frames):
+                    self.on_demand += 1
+                    self.place.check_space(frames)
+                    self._make_fetcher().run(frames)
+            finally:
+                if lock is not None:
+                    self._let_go(lock)
+
+    def _let_go(self, lock: Lock) -> None:
+        if lock in self._locks:
+            self._locks.remove(lock)
+        lock.release()
+
+    def _turn(self, frames: list[int]) -> Lock | None:
+        """Wait while another process fetches on demand: it may be at these very frames. None if it was."""
+        journal = self.place.journal
+        there = [frame for frame in frames if journal[frame]]
+        for _ in range(PATIENCE):
+            lock = self.place.lock("demand")
+            if lock is not None:
+                # What came while this process waited need not come again, unless it was there all along.
+                if there or not all(journal[frame] for frame in frames):
+                    self._locks.append(lock)
+                    return lock
+                lock.release()
+                return None
+            time.sleep(LOOK)
+            if not there and all(journal[frame] for frame in frames):
+                return None
+        return None
 
     def _tell(self) -> None:
         """Write to the log what the child has to say."""

@@ -11,7 +11,8 @@ import os
 import stat as modes
 import sys
 
-from ._guard import MTIME, WATCHED, folder_of
+from ._disk import MTIME
+from ._guard import WATCHED, folder_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

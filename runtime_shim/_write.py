@@ -39,7 +39,7 @@ from posix import (
     utime,
 )
 
-from ._disk import KIND, REGULAR, write
+from ._disk import KIND, MTIME, REGULAR, write
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,8 +49,6 @@ MARK = b"lambdapack part."
 PREFIX = "part-"
 # Who writes a file that others remove meanwhile tries again, not for ever.
 TRIES = 5
-# The time of files that are made from the arena; the first day that a zip file can hold everywhere on earth.
-MTIME = 315619200
 
 
 class Writer:
@@ -139,11 +137,10 @@ class Writer:
 
     def _finish(self, file: int, new: str, fd: int) -> None:
         """Give a file its mode and its name."""
-        index, place = self._place.index, self._place
+        index = self._place.index
         # Listed once a pack and short, so a linear search is enough.
         fchmod(fd, 0o755 if file in index.executable else 0o644)
-        if index.classes[file] in place.in_arena:
-            utime(fd, (MTIME, MTIME))
+        utime(fd, (MTIME, MTIME))
         folder, _, name = index.paths[file].rpartition("/")
         below = self._folder(folder)
         try:

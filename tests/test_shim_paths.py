@@ -121,7 +121,6 @@ LOOKS = r"""
     os.chdir("/")
     look("copy", lambda: sorted(os.listdir(shutil.copytree(here + "/deep", scratch + "/copy"))))
     os.symlink(site, scratch + "/root")
-    look("truncate", lambda: [os.truncate(here + "/first.py", 3), open(here + "/first.py").read()])
     print(json.dumps(out))
     """
 
