@@ -152,8 +152,9 @@ def place(data: bytes) -> None:
     choices = Choices(data)
     made, stream = layout(choices)
     disk = bool(choices.below(2))
-    with folder() as root:
-        places = [Place(f"{root}/packs", "ab" * 32, made, disk)]
+    places: list[Place] = []
+    with folder() as root, closing_all(places):
+        places.append(Place(f"{root}/packs", "ab" * 32, made, disk))
         for _ in range(_STEPS_MAX):
             if not choices:
                 break
@@ -161,6 +162,20 @@ def place(data: bytes) -> None:
         # Nothing more happens to it. Each frame once, those again that shared a file with a gone one, and all
         # of them if a read is the first to see that the arena is gone.
         assert any(_is_complete(places[-1], stream) for _ in range(4))
+
+
+@contextmanager
+def closing_all(places: list[Place]) -> Iterator[None]:
+    """A process has one place and keeps it for good; here thousands come and go."""
+    try:
+        yield
+    finally:
+        for one in places:
+            if _NOTICES:
+                one._arena.close()
+                one.journal.file.close()
+            else:
+                os.close(one._arena_fd)
 
 
 def _step(choices: Choices, places: list[Place], stream: bytes, disk: bool) -> None:

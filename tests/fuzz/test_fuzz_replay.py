@@ -39,6 +39,7 @@ def test_mutations_of_the_corpus_break_no_rule(target: str) -> None:
             pool.append(data)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(importlib.util.find_spec("atheris") is None, reason="atheris is not installed")
 @pytest.mark.parametrize("target", MUTATORS)
 def test_a_bounded_run_of_the_fuzzer_finds_nothing(target: str, tmp_path: Path) -> None:
