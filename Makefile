@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 BASE := $(VENV)/.installed
 STAMP := $(VENV)/.installed-dev
 
-.PHONY: help demo test test-slow test-all lint format bench bench-rebuild clean
+.PHONY: help demo test test-slow test-all lint format bench bench-rebuild fuzz clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -47,6 +47,12 @@ bench: $(STAMP)  ## Measure cold starts beside the peers
 
 bench-rebuild: $(BASE)  ## Measure what one changed pin costs in CPU time
 	$(BIN)/python -m benchmarks.rebuild
+
+SECONDS ?= 600
+fuzz: $(STAMP)  ## Fuzz the three targets, SECONDS=600 each
+	$(BIN)/python -m pip install --quiet --editable '.[fuzz]'
+	for target in index pack place; do \
+	  $(BIN)/python tests/fuzz/fuzz_run.py $$target -max_total_time=$(SECONDS) || exit; done
 
 clean:  ## Remove what this Makefile made
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .lambdapack

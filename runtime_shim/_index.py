@@ -248,7 +248,7 @@ def decode(data: bytes) -> Index:
         )
         check(index)
         return index
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
         if isinstance(error, IndexFormatError):
             raise
         raise IndexFormatError("not a lambdapack index: %s: %s" % (type(error).__name__, error)) from error
@@ -261,7 +261,7 @@ def check(index: Index) -> None:
 
     Raises:
         IndexFormatError: Names the field and the rule.
-        TypeError: A value is not of its field's type.
+        TypeError, ValueError, OverflowError: A value is not of its field's type.
     """
     for name in ("target", "lock", "tool", "glibc", "classes"):
         if type(getattr(index, name)) is not str:

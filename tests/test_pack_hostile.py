@@ -73,6 +73,16 @@ def test_deep_paths_cost_memory_as_they_are_long(tmp_path: Path) -> None:
     assert (done.stdout, done.stderr) == ("[]\n", "")
 
 
+def test_records_of_files_that_are_not_there_cost_nothing(tmp_path: Path) -> None:
+    """A megabyte of RECORD is a hundred thousand paths: only those of the pack are remembered."""
+    paths = [f"d{number:02}-1.dist-info/RECORD" for number in range(40)]
+    records = ["".join(f"{number}/{line}\n" for line in range(40_000)).encode() for number in range(40)]
+    path = forged(tmp_path, paths, records)
+    statement = "from lambdapack.pack.summary import summarize; from pathlib import Path; "
+    done = limited(statement + "print(summarize(Path(sys.argv[2])).files)", 170, str(path))
+    assert (done.stdout, done.stderr) == ("40\n", "")
+
+
 @pytest.mark.parametrize(
     ("part", "value", "word"),
     [
