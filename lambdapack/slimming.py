@@ -229,7 +229,9 @@ class _Proof:
         )
 
     def result(self, imports: ImportCheck) -> Slimmed:
-        """What came out."""
+        """What came out; says what stays for being read as data."""
+        for line in slim_stage.kept_as_data(self._made.read):
+            self._progress.note(line)
         lines = tuple(self._told(group) for group in sorted(self._reasons))
         return Slimmed(self._made.tree, self._made.report, lines, imports)
 
