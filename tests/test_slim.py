@@ -235,7 +235,7 @@ READ = {
     "check/deep/grammar.c": "",
     "check/deep/generate.py": "TEMPLATES = sorted(glob('templates/*.c'))",
     "check/native.c": "",
-    "check/text.py": '"""Reads "native.c"."""\nINCLUDE = "parser.h"\nLINE = \'#include "other.h\'',
+    "check/text.py": '"""Reads "native.c"."""\nINCLUDE = "parser.h"\nLINE = "no such file: api/other.h"',
 }
 
 
@@ -305,7 +305,7 @@ def test_the_users_pattern_drops_what_code_names(tmp_path: Path) -> None:
 def test_the_last_file_of_a_named_namespace_package_stays(tmp_path: Path) -> None:
     """Named by an entry point, an import or a string; what nobody names goes, and so do tests."""
     files = {
-        "num/__init__.py": "from num.resources import thing\nF = files('num.include')\n# num.nobody",
+        "num/__init__.py": "from num.resources import x\nF = files('num.include'), 'num.half'\n# num.nobody",
         "num/core/lib/pkgconfig/num.pc": "",
         "num/core/lib/libnum.a": "!<arch>\n",
         "num/include/api.h": "",
@@ -313,6 +313,8 @@ def test_the_last_file_of_a_named_namespace_package_stays(tmp_path: Path) -> Non
         "num/resources/sub/big.h": "12345",
         "num/resources/sub/small.h": "1",
         "num/nobody/a.h": "",
+        "num/half/data.txt": "",
+        "num/half/a.h": "",
         "num/tests/data.txt": "",
         "num-1.dist-info/entry_points.txt": "[pkg_config]\nnum = num.core.lib.pkgconfig\n"
         "[x]\ny = num.tests\n",
@@ -321,6 +323,7 @@ def test_the_last_file_of_a_named_namespace_package_stays(tmp_path: Path) -> Non
     assert {path for path in kept if path.startswith("num/")} == {
         "num/__init__.py",
         "num/core/lib/pkgconfig/num.pc",
+        "num/half/data.txt",
         "num/include/api.h",
         "num/resources/sub/small.h",
     }
