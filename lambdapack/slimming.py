@@ -16,7 +16,7 @@ from lambdapack import slim as slim_stage
 from lambdapack import trace as trace_stage
 from lambdapack.buildcache import linker_facts
 from lambdapack.buildoptions import BuildOptions, tool_digest
-from lambdapack.errors import LambdapackError
+from lambdapack.errors import CheckError, LambdapackError
 from lambdapack.imports import module_name
 from lambdapack.memo import NOTHING, Memo
 from lambdapack.model import Distribution, ImportCheck, Lock, SlimReport, Trace, Tree
@@ -56,6 +56,7 @@ class Runner:
         self._elsewhere = workshop.ask_elsewhere
         self._options = options.trace
         self.requested = lock.requested
+        self.glibc = lock.glibc
         self._work = work
         self._progress = progress
         self._code: str | None = None
@@ -69,16 +70,37 @@ class Runner:
             return trace_stage.heuristic(tree, self.requested)
         if self._code is None:
             self._code = self._what(tree)
-        return trace_stage.run(
+        try:
+            return trace_stage.run(
+                tree,
+                self.python,
+                self._code,
+                search=self._search(),
+                assets=self._options.assets,
+                environment=self._options.environment,
+                timeout=self._options.timeout,
+                elsewhere=self._elsewhere,
+                progress=self._progress,
+            )
+        except CheckError as error:
+            # The dynamic linker says "No such file" of a library for another machine.
+            self.check_binaries(tree, tree, said=f"{error.message}\n{error.detail or ''}")
+            raise
+
+    def check_binaries(self, tree: Tree, installed: Tree, said: str = "") -> None:
+        """Refuse a tree with a binary for another machine that would be loaded.
+
+        Args:
+            tree: It.
+            installed: The tree before slimming, which tells how its wheels were named.
+            said: What a program that failed said: only binaries that it names are looked at then.
+        """
+        build_stage.check_binaries(
             tree,
-            self.python,
-            self._code,
-            search=self._search(),
-            assets=self._options.assets,
-            environment=self._options.environment,
-            timeout=self._options.timeout,
-            elsewhere=self._elsewhere,
+            portable=build_stage.portable_files(installed),
+            glibc=self.glibc,
             progress=self._progress,
+            said=said,
         )
 
     def imports(self, root: Path, modules: Sequence[Sequence[str]]) -> dict[str, Outcome]:
@@ -156,15 +178,19 @@ def slim(
     which stripped objects loaded.
 
     Raises:
-        LambdapackError: A tool failed; or the traced code fails even with everything restored.
+        LambdapackError: A tool failed; the traced code fails even with everything restored; or a binary
+            that would be loaded is for another machine.
     """
     proof = _Proof(tree, trace, options, runner=runner, work=work, memo=memo, progress=progress)
     if not runner.native:
         progress.note(f"no module was imported to check slimming: {tree.target.arch} does not run here")
-        return proof.result(ImportCheck("not done: the target does not run on this machine", 0, {}))
-    imports = proof.check_imports()
-    proof.check_trace()
-    return proof.result(imports)
+        imports = ImportCheck("not done: the target does not run on this machine", 0, {})
+    else:
+        imports = proof.check_imports()
+        proof.check_trace()
+    made = proof.result(imports)
+    runner.check_binaries(made.tree, tree)
+    return made
 
 
 class _Proof:
@@ -203,7 +229,9 @@ class _Proof:
         )
 
     def result(self, imports: ImportCheck) -> Slimmed:
-        """What came out."""
+        """What came out; says what stays for being read as data."""
+        for line in slim_stage.kept_as_data(self._made.read):
+            self._progress.note(line)
         lines = tuple(self._told(group) for group in sorted(self._reasons))
         return Slimmed(self._made.tree, self._made.report, lines, imports)
 

@@ -86,24 +86,6 @@ def test_the_targets_wheels_are_taken(folder: Path, tmp_path: Path) -> None:
     build.LocalBuilder().install(locked(path, glibc=(2, 34)), tmp_path / "new-glibc")
 
 
-def test_a_binary_for_another_machine_is_refused(folder: Path, tmp_path: Path) -> None:
-    """A wheel whose name promises one machine and whose binary is for another names the file."""
-    path = wheel(folder, "liar", "1", tag=f"{ABI}-manylinux2014_aarch64", files={"liar/x.so": elf("x86_64")})
-    with pytest.raises(ToolError, match=r"liar/x\.so is for x86_64, and the pack is for python3\.11/arm64"):
-        build.LocalBuilder().install(locked(path, target=ARM), tmp_path / "tree")
-    assert leftovers(tmp_path) == set()
-
-
-def test_a_foreign_binary_in_a_portable_wheel_is_data(folder: Path, tmp_path: Path) -> None:
-    """A wheel for any machine may carry helpers for several; that is warned of, not refused."""
-    path = wheel(
-        folder, "debugger", "1", files={"debugger/amd.so": elf("x86_64"), "debugger/arm.so": elf("aarch64")}
-    )
-    told = Told()
-    build.LocalBuilder().install(locked(path), tmp_path / "tree", progress=told)
-    assert told.warnings == ["debugger/arm.so is for aarch64"]
-
-
 def test_a_file_that_is_not_the_locked_one_is_refused(folder: Path, tmp_path: Path) -> None:
     """A wheel with another hash is never installed, and nothing is left."""
     path = wheel(folder, "app", "1")
@@ -250,5 +232,6 @@ def test_a_real_tree_for_arm64_holds_arm64_binaries_only(lambdapack_cache: Path,
     binaries = [path for path in tree.root.rglob("*") if is_elf(path)]
     assert binaries
     assert {read(path).machine for path in binaries} == {"aarch64"}
+    build.check_binaries(tree, portable=(), glibc=lock.glibc, progress=told)
     assert told.warnings == []
     assert {d.name for d in tree.distributions} == {"markupsafe", "wrapt"}

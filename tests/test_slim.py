@@ -23,7 +23,7 @@ from lambdapack.errors import ConfigurationError
 from lambdapack.memo import NOTHING, Memo
 from lambdapack.model import SlimReport, Trace, Tree
 from lambdapack.progress import Progress
-from lambdapack.slim import SlimOptions, cut, rule_names, stripping
+from lambdapack.slim import SlimOptions, cut, kept_as_data, rule_names, stripping
 from lambdapack.slim.globs import matcher
 from lambdapack.slim.packages import PACKAGE_RULES
 from lambdapack.slim.rules import RULES
@@ -212,18 +212,121 @@ def test_an_imported_docs_package_stays_whole(tmp_path: Path) -> None:
 
 
 def test_exemptions(tmp_path: Path) -> None:
-    """django.test is public; lazy_loader reads stubs, in the distributions that use it alone."""
+    """django.test is public, typeshed is read; lazy_loader reads stubs, where a distribution uses it."""
     tree = make_tree(
         tmp_path / "tree",
         {
             "django": {"django/test/client.py": ""},
             "lazy": {"lazy/__init__.py": "lazy.attach_stub(__name__, __file__)", "lazy/__init__.pyi": ""},
             "eager": {"eager/__init__.py": "", "eager/__init__.pyi": ""},
+            "jedi": {"jedi/third/typeshed/stubs/x/docs/a.pyi": ""},
         },
     )
     kept, _ = slim_it(tree, tmp_path / "out")
-    assert kept >= {"django/test/client.py", "lazy/__init__.pyi"}
+    assert kept >= {"django/test/client.py", "lazy/__init__.pyi", "jedi/third/typeshed/stubs/x/docs/a.pyi"}
     assert "eager/__init__.pyi" not in kept
+
+
+READ = {
+    "check/builtins.pyi": "stub",
+    "check/modules.py": "def stub(name): return ROOT + '/' + name + '.pyi'",
+    "check/parser.h": "",
+    "check/other.h": "",
+    "check/deep/grammar.c": "",
+    "check/deep/generate.py": "TEMPLATES = sorted(glob('templates/*.c'))",
+    "check/native.c": "",
+    "check/text.py": '"""Reads "native.c"."""\nINCLUDE = "parser.h"\nLINE = "no such file: api/other.h"',
+}
+
+
+def test_files_that_code_of_the_package_names_stay(tmp_path: Path) -> None:
+    """By suffix or by name, in strings; sources by suffix in the module's own folder; it is said why."""
+    tree = make_tree(
+        tmp_path / "tree", {"check": READ, "other": {"other/builtins.pyi": "", "other/a.py": ""}}
+    )
+    made = cut(tree, tmp_path / "out", trace=touched(), interpreter=None, options=SlimOptions())
+    kept = paths(tmp_path / "out")
+    assert kept >= {"check/builtins.pyi", "check/parser.h", "check/deep/grammar.c"}
+    assert kept.isdisjoint({"check/other.h", "check/native.c", "other/builtins.pyi"})
+    check_sums(tree, made.tree, made.report)
+    assert [(one.rule, one.name, one.code, one.files) for one in made.read] == [
+        ("native-sources", "*.c", "check/deep/generate.py", ("check/deep/grammar.c",)),
+        ("stubs", "*.pyi", "check/modules.py", ("check/builtins.pyi",)),
+        ("headers", "parser.h", "check/text.py", ("check/parser.h",)),
+    ]
+    (line,) = kept_as_data(made.read)
+    assert line.startswith("check: 3 files stay that 'headers', 'native-sources', 'stubs' would drop")
+    assert "check/modules.py names *.pyi" in line
+
+
+@pytest.mark.parametrize(
+    ("code", "stays"),
+    [
+        ("P = f'{name}.pyi'", True),
+        ("P = f'{name}_typed.pyi'", False),
+        ("P = f'{name}ins.pyi'", True),
+        ("P = '%s.pyi' % name", True),
+        ("P = 'stubs/builtins.pyi'", True),
+        ("P = 'stubs/other.pyi'", False),
+        ("'''Reads .pyi'''", False),
+        ("'.pyi'", False),
+        ("# '.pyi'", False),
+        ("P = ('.py', '.pyi')", True),
+        ("P = '.pyi'; broken(", False),
+    ],
+)
+def test_what_counts_as_a_name(tmp_path: Path, code: str, stays: bool) -> None:
+    """Suffixes, whole names and ends of names; neither comments, documentation nor other names."""
+    tree = make_tree(tmp_path / "tree", {"a": {"a/b.py": code, "a/builtins.pyi": ""}})
+    cut(tree, tmp_path / "out", trace=touched(), interpreter=None, options=SlimOptions())
+    assert (tmp_path / "out/a/builtins.pyi").exists() is stays
+
+
+def test_code_that_builds_or_goes_keeps_no_sources(tmp_path: Path) -> None:
+    """A compiler's caller names ``.h`` and ``.c``, tests name anything: neither gives savings back."""
+    files = {
+        "a/extension.py": "import os, subprocess\nSUFFIXES = ('.c', 'api.h')",
+        "a/tests/test_stubs.py": "STUB = '.pyi'",
+        "a/api.h": "",
+        "a/a.c": "",
+        "a/a.pyi": "",
+    }
+    kept, _ = slim_it(make_tree(tmp_path / "tree", {"a": files}), tmp_path / "out")
+    assert kept.isdisjoint({"a/api.h", "a/a.c", "a/a.pyi"})
+
+
+def test_the_users_pattern_drops_what_code_names(tmp_path: Path) -> None:
+    """``drop`` beats the guess, as it beats exemptions."""
+    files = {"a/b.py": "P = '.pyi'", "a/b.pyi": "", "a/typeshed/stdlib/re.pyi": ""}
+    kept, _ = slim_it(make_tree(tmp_path / "tree", {"a": files}), tmp_path / "out", drop=("*.pyi",))
+    assert not {path for path in kept if path.endswith(".pyi")}
+
+
+def test_the_last_file_of_a_named_namespace_package_stays(tmp_path: Path) -> None:
+    """Named by an entry point, an import or a string; what nobody names goes, and so do tests."""
+    files = {
+        "num/__init__.py": "from num.resources import x\nF = files('num.include'), 'num.half'\n# num.nobody",
+        "num/core/lib/pkgconfig/num.pc": "",
+        "num/core/lib/libnum.a": "!<arch>\n",
+        "num/include/api.h": "",
+        "num/include/sub/deep.h": "",
+        "num/resources/sub/big.h": "12345",
+        "num/resources/sub/small.h": "1",
+        "num/nobody/a.h": "",
+        "num/half/data.txt": "",
+        "num/half/a.h": "",
+        "num/tests/data.txt": "",
+        "num-1.dist-info/entry_points.txt": "[pkg_config]\nnum = num.core.lib.pkgconfig\n"
+        "[x]\ny = num.tests\n",
+    }
+    kept, _ = slim_it(make_tree(tmp_path / "tree", {"num": files}), tmp_path / "out")
+    assert {path for path in kept if path.startswith("num/")} == {
+        "num/__init__.py",
+        "num/core/lib/pkgconfig/num.pc",
+        "num/half/data.txt",
+        "num/include/api.h",
+        "num/resources/sub/small.h",
+    }
 
 
 def test_bytecode_is_ours_and_of_this_version_alone(tmp_path: Path) -> None:

@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-MACHINES = {"x86_64": 62, "aarch64": 183}
+MACHINES = {"x86_64": 62, "aarch64": 183, "EM_NONE": 0, "EM_386": 3, "EM_CUDA": 190}
+KINDS = {"rel": 1, "exec": 2, "dyn": 3}
 
 
 def wheel(
@@ -69,10 +70,12 @@ def sdist(folder: Path, name: str, version: str) -> Path:
     return path
 
 
-def elf(machine: str) -> bytes:
-    """The smallest sound shared object for ``machine``: a header and nothing else."""
+def elf(machine: str, kind: str = "dyn") -> bytes:
+    """The smallest sound ELF file for ``machine``, a shared object: a header and nothing else."""
     ident = b"\x7fELF\x02\x01\x01" + bytes(9)
-    return ident + struct.pack("<HHIQQQIHHHHHH", 3, MACHINES[machine], 1, 0, 0, 0, 0, 64, 56, 0, 64, 0, 0)
+    return ident + struct.pack(
+        "<HHIQQQIHHHHHH", KINDS[kind], MACHINES[machine], 1, 0, 0, 0, 0, 64, 56, 0, 64, 0, 0
+    )
 
 
 def offline(monkeypatch: pytest.MonkeyPatch) -> None:

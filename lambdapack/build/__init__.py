@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from lambdapack import interpreter
+from lambdapack.build.binaries import check_binaries, portable_files
 from lambdapack.build.docker import DockerBuilder, Limits, engine
 from lambdapack.build.local import LocalBuilder
 from lambdapack.build.records import read_tree
@@ -19,7 +20,10 @@ from lambdapack.progress import QUIET, Progress
 from lambdapack.target import Target
 from lambdapack.worker import Elsewhere
 
-__all__ = ["Builder", "DockerBuilder", "Limits", "LocalBuilder", "Workshop", "choose", "read_tree"]
+__all__ = [
+    "Builder", "DockerBuilder", "Limits", "LocalBuilder", "Workshop", "check_binaries", "choose",
+    "portable_files", "read_tree",
+]  # fmt: skip
 
 _NAMES = ("auto", "docker", "local")
 

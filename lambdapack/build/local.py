@@ -121,7 +121,7 @@ class LocalBuilder:
             part = work / "tree"
             self._run_pip(lock, part, work, progress)
             tree = read_tree(part, lock.target)
-            check(tree, lock, progress)
+            check(tree, lock)
             part.replace(destination)
         return replace(tree, root=destination)
 

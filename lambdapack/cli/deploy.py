@@ -94,8 +94,9 @@ def _look_for_libraries(
         warn_of_libraries(session, missing)
         return
     syslibs.refuse(missing, f"deploying {function.name}")
-    for one in missing:
-        session.progress.warn(one.message)
+    if missing:
+        wanted = syslibs.in_short({one.name: one.users for one in missing})
+        session.progress.warn(f"neither the pack nor Lambda has {wanted}: `lambdapack plan` says more")
 
 
 def _to_local(session: Session, ready: Release) -> None:

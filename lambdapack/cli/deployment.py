@@ -86,10 +86,15 @@ def missing_libraries(session: Session, made: Pack, allowed: Sequence[str]) -> t
 
 
 def warn_of_libraries(session: Session, missing: Sequence[Missing]) -> None:
-    """Say what AWS would not get, where it is not what is being asked."""
-    for one in missing:
-        if one.fatal:
-            session.progress.warn(f"in AWS the function would fail: {one.message}; {one.hint}")
+    """Say in one line what AWS would not get, where it is not what is being asked."""
+    from lambdapack import syslibs  # noqa: PLC0415 - a stage
+
+    fatal = {one.name: one.users for one in missing if one.fatal}
+    if fatal:
+        session.progress.warn(
+            f"in AWS the function would fail for want of {syslibs.in_short(fatal)}: `lambdapack plan` says "
+            "more, and what helps"
+        )
 
 
 def region_of(session: Session, given: str | None) -> str:

@@ -44,6 +44,8 @@ class Elf:
         needed: The libraries that it asks the dynamic linker for, in order.
         runpath: Its own search path, split at the colons: DT_RUNPATH, or DT_RPATH where there is none.
         glibc: The highest ``GLIBC_x.y`` symbol version that it asks for, ``None`` if it asks for none.
+        program: Whether it is run and not mapped by others: ``exec``, or with an interpreter of its own (a
+            position-independent program is ``dyn`` too).
     """
 
     machine: str
@@ -52,6 +54,7 @@ class Elf:
     needed: tuple[str, ...]
     runpath: tuple[str, ...]
     glibc: tuple[int, int] | None
+    program: bool = False
 
 
 def is_elf(path: Path) -> bool:
@@ -116,6 +119,7 @@ def _read(elf: ELFFile) -> Elf:
         needed=tuple(tags.get("DT_NEEDED", ())),
         runpath=_search_path(tags),
         glibc=_glibc(elf),
+        program=kind == "ET_EXEC" or any(segment["p_type"] == "PT_INTERP" for segment in segments),
     )
 
 

@@ -20,13 +20,14 @@ from lambdapack.progress import QUIET, Progress
 from lambdapack.slim.accounts import SOURCES, STRIP, account, changes, owners_of
 from lambdapack.slim.files import link, walk
 from lambdapack.slim.packages import PACKAGE_RULES
+from lambdapack.slim.reading import Read, kept_as_data
 from lambdapack.slim.records import write_records
 from lambdapack.slim.restoring import Changes, Group
 from lambdapack.slim.rules import RULES
 from lambdapack.slim.select import cached_name, select, source_name
 from lambdapack.slim.stripping import LOAD_WORKER, Loader, Stripped, check_loads, strip_tree
 
-__all__ = ["Cut", "SlimOptions", "check_options", "cut", "rule_names"]
+__all__ = ["Cut", "SlimOptions", "check_options", "cut", "kept_as_data", "rule_names"]
 
 _UNCHECKED_HASH = b"\1\0\0\0"
 _LOADS = "loads"
@@ -65,11 +66,13 @@ class Cut:
         tree: It.
         report: What was done; ``dropped`` adds up to what is missing.
         changes: By rule and distribution, the files of the installed tree that are gone or altered.
+        read: Files that rules would have taken but the packages' own code names.
     """
 
     tree: Tree
     report: SlimReport
     changes: Changes = field(repr=False)
+    read: tuple[Read, ...] = ()
 
 
 def cut(
@@ -202,6 +205,7 @@ def _cut(
         Tree(part, tree.target, slimmed),
         account(tree, part, owners, selection=selection, stripped=stripped),
         changes(tree, part, owners, selection=selection, stripped=stripped),
+        selection.read,
     )
 
 

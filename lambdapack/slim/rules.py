@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 __all__ = ["EXEMPTIONS", "RULES", "Exemption", "Rule"]
 
@@ -23,6 +23,8 @@ class Rule:
         distributions: Only files of these, by canonical name; of any where empty.
         needed_by: Only where one of these is installed too and the user asked for none of
             ``distributions``: those are then there for its sake alone.
+        read: Whether a package's own code may read such files as data (``slim.reading``): it names their
+            suffix, and those in the whole ``package``, or in its own ``folder``, stay.
     """
 
     name: str
@@ -33,6 +35,7 @@ class Rule:
     magic: bytes = b""
     distributions: tuple[str, ...] = ()
     needed_by: tuple[str, ...] = ()
+    read: Literal["", "package", "folder"] = ""
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,7 @@ RULES: Final = (
         "headers",
         "C and C++ headers: Lambda has no compiler",
         globs=("*.h", "*.hh", "*.hpp", "*.hxx", "*.h++", "*.cuh", "*.inl", "*.ipp", "*.tcc"),
+        read="folder",
     ),
     Rule(
         "native-sources",
@@ -84,6 +88,7 @@ RULES: Final = (
             *("*.rs", "Cargo.toml", "Cargo.lock", "*.f", "*.f90", "*.f95", "*.for", "*.pyf"),
             *("*.asm", "*.s", "*.S"),
         ),
+        read="folder",
     ),
     Rule(
         "static-libraries",
@@ -104,6 +109,7 @@ RULES: Final = (
         "stubs",
         "type stubs, which only type checkers read",
         globs=("*.pyi", "py.typed", "*-stubs/**"),
+        read="package",
     ),
     Rule(
         "foreign-binaries",
@@ -136,6 +142,7 @@ RULES: Final = (
 )
 
 EXEMPTIONS: Final = (
+    Exemption(("**/typeshed/**",), "type checkers and completers read typeshed at run time"),
     Exemption(("django/test/**",), "django.test is public API"),
     Exemption(("twisted/trial/test/**",), "trial imports its own test helpers by name"),
     Exemption(("triton/**/include/**", "triton/**/*.c"), "triton compiles at run time"),

@@ -10,7 +10,9 @@ from pathlib import Path
 
 from lambdapack.imports import imports, module_name
 from lambdapack.slim.globs import matcher
+from lambdapack.slim.namespaces import last_files
 from lambdapack.slim.packages import PACKAGE_RULES
+from lambdapack.slim.reading import Read, files_read
 from lambdapack.slim.rules import EXEMPTIONS, RULES, Rule
 
 __all__ = ["USER_RULE", "Selection", "cached_name", "select", "source_name"]
@@ -28,10 +30,12 @@ class Selection:
     Attributes:
         dropped: Path -> the rule that takes it.
         spared: Paths that a rule would have taken but the trace touched.
+        read: Files that a rule would have taken but the package's own code names.
     """
 
     dropped: Mapping[str, str]
     spared: tuple[str, ...]
+    read: tuple[Read, ...] = ()
 
 
 def cached_name(path: str, tag: str) -> str:
@@ -64,8 +68,9 @@ def select(
     """Decide for every file.
 
     In this order: what the trace touched stays; so does what ``keep`` or an exemption matches; then the
-    user's ``drop`` and the rules take what they match, except modules that code which stays imports.
-    Bytecode goes with its source.
+    user's ``drop`` and the rules take what they match, except modules that code which stays imports, files
+    that it names as data (``slim.reading``) and the last files of namespace packages that something names
+    (``slim.namespaces``). Bytecode goes with its source.
 
     Args:
         root: The tree.
@@ -100,9 +105,14 @@ def select(
         else:
             taken[path] = name
     _give_back_imported(root, sources, taken, {rule.name: rule for rule in rules})
+    read = files_read(root, sources, taken, owners=owners, rules={rule.name: rule for rule in rules})
+    for path in (path for one in read for path in one.files):
+        del taken[path]
+    for path in last_files(root, sources, taken, {rule.name for rule in rules if not rule.folders}):
+        del taken[path]
     caches = [path for path in paths if "caches" not in disable and ("caches", owners[path]) not in restore]
     _add_bytecode(paths, taken, tag, caches=frozenset(caches))
-    return Selection(taken, tuple(spared))
+    return Selection(taken, tuple(spared), tuple(read))
 
 
 def _matches(rule: Rule) -> Callable[[str], bool]:

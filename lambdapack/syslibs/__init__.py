@@ -8,10 +8,10 @@ from __future__ import annotations
 from lambdapack.syslibs.bundle import Source, Wanted, bundle
 from lambdapack.syslibs.find import lacking
 from lambdapack.syslibs.provided import Provided, provided
-from lambdapack.syslibs.tell import explained, tell
+from lambdapack.syslibs.tell import explained, in_short, tell
 from lambdapack.syslibs.weigh import Missing, Used, refuse, weigh
 
 __all__ = [
-    "Missing", "Provided", "Source", "Used", "Wanted", "bundle", "explained", "lacking", "provided", "refuse",
-    "tell", "weigh",
+    "Missing", "Provided", "Source", "Used", "Wanted", "bundle", "explained", "in_short", "lacking",
+    "provided", "refuse", "tell", "weigh",
 ]  # fmt: skip

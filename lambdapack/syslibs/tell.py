@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from lambdapack.errors import CheckError
@@ -10,7 +10,7 @@ from lambdapack.model import Lacking
 from lambdapack.progress import Progress
 from lambdapack.syslibs.provided import Provided
 
-__all__ = ["NOT_FOUND", "explained", "remedy", "sentence", "tell"]
+__all__ = ["NOT_FOUND", "explained", "in_short", "remedy", "sentence", "tell"]
 
 NOT_FOUND = "cannot open shared object file"
 """What the dynamic linker says behind a library's name."""
@@ -28,7 +28,9 @@ _IMAGE = (
 def tell(
     missing: Collection[Lacking], has: Provided, traced: Collection[str], progress: Progress, *, image: bool
 ) -> None:
-    """Warn of each library that the trace used, and note the others in one line.
+    """Warn in one line of the libraries that the trace used, and note the others in another.
+
+    A package that draws windows asks for a dozen libraries. ``lambdapack plan`` takes them one by one.
 
     Args:
         missing: What the tree lacks.
@@ -38,18 +40,34 @@ def tell(
         image: Whether the build image was searched.
     """
     touched = frozenset(traced)
-    rest = []
-    for one in missing:
-        users = [path for path in one.needed_by if path in touched]
-        if users:
-            progress.warn(f"{sentence(one, users, has)}; {remedy(one, image=image)}")
-        else:
-            rest.append(one.name)
+    wanted = {one.name: [path for path in one.needed_by if path in touched] for one in missing}
+    used = {name: users for name, users in wanted.items() if users}
+    rest = [name for name, users in wanted.items() if not users]
+    if used:
+        try_this = "--system-package PACKAGE" if image else "--builder docker"
+        progress.warn(
+            f"neither the pack nor Lambda's {has.system} has {in_short(used)}: try {try_this}; "
+            "`lambdapack plan` says more"
+        )
     if rest:
         progress.note(
             f"{has.system} as Lambda has it lacks {', '.join(rest)}, which only files ask for that the "
             "traced code did not use"
         )
+
+
+def in_short(wanted: Mapping[str, Sequence[str]]) -> str:
+    """``libGL.so.1 and libX11.so.6 (cv2/cv2.abi3.so needs them)``, of library -> files that need it."""
+    names = sorted(wanted)
+    more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
+    shown = ", ".join(names[:_NAMES_SHOWN]) if more else " and ".join(names)
+    users = sorted({path for paths in wanted.values() for path in paths})
+    others = f" and {len(users) - 1} more" if len(users) > 1 else ""
+    return f"{shown}{more} ({users[0]}{others} {'need' if others else 'needs'} {_pronoun(names)})"
+
+
+def _pronoun(names: Sequence[str]) -> str:
+    return "it" if len(names) == 1 else "them"
 
 
 def sentence(one: Lacking, users: Sequence[str], has: Provided) -> str:
