@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from lambdapack.buildfolder import workspace
+from lambdapack import buildreport
+from lambdapack.buildfolder import finish, workspace
 
 
 def _interrupt_after(real: Callable[..., Any]) -> Callable[..., Any]:
@@ -54,11 +55,25 @@ def test_ctrl_c_while_the_folder_is_removed_leaves_nothing(
 
 
 def test_a_killed_build_is_swept_by_the_next(tmp_path: Path) -> None:
-    """A work folder whose process is gone is removed; one of a living process is left alone."""
-    dead, alive = tmp_path / ".work-999999999-x", tmp_path / f".work-{os.getppid()}-x"
-    for folder in (dead, alive):
-        (folder / "pack").mkdir(parents=True)
-    with workspace(tmp_path) as work:
-        assert sorted(tmp_path.iterdir()) == sorted([alive, work])
-    shutil.rmtree(alive)
+    """A work folder that no process holds is removed, whatever its name; one that is held is left alone."""
+    dead = tmp_path / f".work-{os.getpid()}-x"
+    (dead / "pack").mkdir(parents=True)
+    with workspace(tmp_path) as held, workspace(tmp_path) as work:
+        assert sorted(tmp_path.iterdir()) == sorted([held, work])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_build_had_to_replace_goes_with_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The files that a build was replacing when it was killed are removed, and only once it has replaced
+    them."""
+    for name in ("old.tar.zst", "old.index.json"):
+        (tmp_path / name).write_bytes(b"")
+    (tmp_path / ".replaced").write_text('["old", "old.tar.zst", "../old.index.json"]')
+    finish(tmp_path)
+    assert (tmp_path / "old.tar.zst").exists()
+    report = SimpleNamespace(pack=SimpleNamespace(id="new"))
+    monkeypatch.setattr(buildreport, "read", lambda _: report)
+    finish(tmp_path)
     assert list(tmp_path.iterdir()) == []
