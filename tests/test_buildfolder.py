@@ -5,12 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from lambdapack import buildreport
 from lambdapack.buildfolder import finish, workspace
 
 
@@ -63,17 +61,9 @@ def test_a_killed_build_is_swept_by_the_next(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_a_killed_build_had_to_replace_goes_with_the_next(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The files that a build was replacing when it was killed are removed, and only once it has replaced
-    them."""
-    for name in ("old.tar.zst", "old.index.json"):
-        (tmp_path / name).write_bytes(b"")
-    (tmp_path / ".replaced").write_text('["old", "old.tar.zst", "../old.index.json"]')
+def test_a_build_that_was_not_replaced_yet_stays(tmp_path: Path) -> None:
+    """A build that was killed before its own build.json was in place has replaced nothing."""
+    (tmp_path / "old.tar.zst").write_bytes(b"")
+    (tmp_path / ".replaced").write_text('["old", "old.tar.zst"]')
     finish(tmp_path)
     assert (tmp_path / "old.tar.zst").exists()
-    report = SimpleNamespace(pack=SimpleNamespace(id="new"))
-    monkeypatch.setattr(buildreport, "read", lambda _: report)
-    finish(tmp_path)
-    assert list(tmp_path.iterdir()) == []

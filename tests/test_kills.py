@@ -242,6 +242,8 @@ _ON_DISK = {
     "deploy": ("built", ("deploy",), ""),
     "destroy": ("deployed", ("destroy",), "there is no function"),
 }
+_QUICK = ("build", "package", "init", "prune-all", "destroy")
+"""Those that the fast tests kill, one of each kind."""
 _LOCATION = "s3://packs/team"
 _TO_AWS = ("--cloud", "aws", "--location", _LOCATION)
 _IN_AWS: dict[str, tuple[tuple[tuple[str, ...], ...], tuple[str, ...]]] = {
@@ -281,16 +283,36 @@ def in_aws(built: Path, endpoint: str, tmp_path: Path) -> Callable[[str], Scene]
     return scene
 
 
-@pytest.mark.parametrize("name", _ON_DISK)
+@pytest.mark.parametrize("name", _QUICK)
 def test_a_command_killed_at_a_few_moments(on_disk: Callable[[str], Scene], name: str) -> None:
     """Run again, it leaves the files of an undisturbed run, and no other."""
     check(on_disk(name), FEW)
 
 
-@pytest.mark.parametrize("name", _IN_AWS)
+@pytest.mark.parametrize("name", ["deploy-other"])
 def test_a_command_to_aws_killed_at_a_few_moments(in_aws: Callable[[str], Scene], name: str) -> None:
     """Run again, it leaves in AWS and on the disk what an undisturbed run leaves, and nothing else."""
     check(in_aws(name), FEW)
+
+
+@pytest.mark.parametrize(
+    ("name", "event"),
+    [
+        ("build-other", r"os\.remove \S+/build/[0-9a-f]{64}\.tar\.zst"),
+        ("prune-all", r"os\.rmdir"),
+        ("destroy", r"os\.remove \S+\.tar\.zst"),
+        ("init", r"os\.rename hello/"),
+    ],
+)
+def test_a_command_killed_where_it_hurts(on_disk: Callable[[str], Scene], name: str, event: str) -> None:
+    """What is to be removed after something took effect goes, though the command was killed between."""
+    scene = on_disk(name)
+    scene.begin()
+    ended = scene.runner.run(*scene.words)
+    assert ended.status == 0, ended.output
+    wanted = scene.left()
+    at = next(number for number, line in enumerate(ended.events, 1) if re.match(event, line))
+    assert attempt(scene, Moment(at), wanted) == []
 
 
 @pytest.mark.slow
