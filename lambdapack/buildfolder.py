@@ -69,7 +69,8 @@ def publish(files: Sequence[Path], report: BuildReport, output: Path) -> None:
 
 
 def finish(output: Path) -> None:
-    """Remove the files of a build that was replaced; a killed ``publish`` may not have come so far."""
+    """Finish what a killed build left: its work folder, and the files of the one that it replaced."""
+    atomic.sweep_folders(output, _WORK)
     with suppress(FileNotFoundError, ValueError, LambdapackError):
         replaced, *names = json.loads((output / _REPLACED).read_bytes())
         if buildreport.read(output).pack.id != replaced:

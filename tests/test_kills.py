@@ -301,11 +301,12 @@ def test_a_command_to_aws_killed_at_a_few_moments(in_aws: Callable[[str], Scene]
         ("build-other", r"os\.remove \S+/build/[0-9a-f]{64}\.tar\.zst"),
         ("prune-all", r"os\.rmdir"),
         ("destroy", r"os\.remove \S+\.tar\.zst"),
-        ("init", r"os\.rename hello/"),
+        ("init", r"os\.rename \S+/hello/"),
     ],
+    ids=["replacing", "removing", "destroying", "writing"],
 )
 def test_a_command_killed_where_it_hurts(on_disk: Callable[[str], Scene], name: str, event: str) -> None:
-    """What is to be removed after something took effect goes, though the command was killed between."""
+    """What is to be done after something took effect is done, though the command was killed between."""
     scene = on_disk(name)
     scene.begin()
     ended = scene.runner.run(*scene.words)
