@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Files that appear whole or not at all, and work folders that do not outlive their process for long."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import contextlib
 import errno
 import fcntl
 import os
+import secrets
+import shutil
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,10 +16,15 @@ from typing import BinaryIO
 
 from lambdapack.errors import ToolError
 
-__all__ = ["Part", "explained", "part", "sweep", "write_bytes"]
+__all__ = [
+    "Part", "explained", "locked_folder", "part", "scratch", "sweep", "sweep_folders", "sweep_scratch",
+    "work_folder", "write_bytes",
+]  # fmt: skip
 
 _PREFIX = ".lambdapack-"
 _SUFFIX = ".part"
+# Nothing that a person would call a folder of theirs: what is called so may be removed.
+_SCRATCH = ".lambdapack-scratch-"
 
 
 @dataclass(frozen=True)
@@ -76,6 +83,110 @@ def sweep(folder: Path) -> None:
         with contextlib.suppress(OSError), part.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             part.unlink()
+
+
+@contextlib.contextmanager
+def locked_folder(parent: Path, prefix: str, mode: int = 0o700) -> Iterator[Path]:
+    """A new folder in ``parent``, gone when the block ends.
+
+    It is locked meanwhile, so that ``sweep_folders`` can tell it from those of killed processes. A number
+    of a process could not: in a container the same small numbers come again and again.
+
+    Args:
+        parent: Where; it is there already.
+        prefix: What its name begins with.
+        mode: Its permissions.
+
+    Raises:
+        OSError: It cannot be made.
+    """
+    lock = None
+    while lock is None:
+        # The name is known before the folder is there: Ctrl-C may come right after it was made.
+        path = parent / f"{prefix}{secrets.token_hex(6)}"
+        try:
+            path.mkdir(mode)
+            lock = _lock(path)
+        except BaseException:
+            _remove(path)
+            raise
+    try:
+        yield path
+    finally:
+        try:
+            _remove(path)
+        finally:
+            os.close(lock)
+
+
+@contextlib.contextmanager
+def work_folder(parent: Path, prefix: str, mode: int = 0o700) -> Iterator[Path]:
+    """``locked_folder``, after those that killed processes left beside it are gone."""
+    sweep_folders(parent, prefix)
+    with locked_folder(parent, prefix, mode) as path:
+        yield path
+
+
+@contextlib.contextmanager
+def scratch() -> Iterator[Path]:
+    """A new folder among the system's temporary ones, gone when the block ends.
+
+    Raises:
+        ToolError: It cannot be made.
+    """
+    parent = Path(tempfile.gettempdir())
+    with contextlib.ExitStack() as stack:
+        with explained(parent):
+            path = stack.enter_context(work_folder(parent, _SCRATCH))
+        yield path
+
+
+def sweep_scratch() -> None:
+    """Remove what killed processes left among the system's temporary folders."""
+    # As tempfile looks for it, but without trying to write there: most commands need none.
+    sweep_folders(Path(os.environ.get("TMPDIR") or "/tmp"), _SCRATCH)
+
+
+def sweep_folders(parent: Path, prefix: str) -> None:
+    """Remove this user's folders in ``parent`` that begin with ``prefix`` and that no process holds."""
+    with contextlib.suppress(OSError):
+        for path in parent.iterdir():
+            if path.name.startswith(prefix):
+                _sweep_folder(path)
+
+
+def _sweep_folder(path: Path) -> None:
+    with contextlib.suppress(OSError), contextlib.ExitStack() as closing:
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        closing.callback(os.close, descriptor)
+        if os.fstat(descriptor).st_uid == os.geteuid():
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _lock(path: Path) -> int | None:
+    """Lock a new folder; ``None`` where it was swept before it was locked."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return None
+    # Without locks there is no sweeping either.
+    with contextlib.suppress(OSError):
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    with contextlib.suppress(OSError):
+        if os.path.samestat(path.lstat(), os.fstat(descriptor)):
+            return descriptor
+    os.close(descriptor)
+    return None
+
+
+def _remove(folder: Path) -> None:
+    """Remove ``folder``, wholly also when Ctrl-C comes meanwhile."""
+    try:
+        shutil.rmtree(folder, ignore_errors=True)
+    except KeyboardInterrupt:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 @contextlib.contextmanager

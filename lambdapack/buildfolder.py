@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import os
-import secrets
-import shutil
+import json
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from lambdapack import buildreport, pack
+from lambdapack import atomic, buildreport, pack
 from lambdapack.buildreport import BuildReport
 from lambdapack.errors import ConfigurationError, LambdapackError
 
-__all__ = ["publish", "sound", "workspace"]
+__all__ = ["finish", "publish", "sound", "workspace"]
 
 
 def sound(folder: Path, inputs: str) -> BuildReport | None:
     """The build in ``folder``, if it is of these inputs and its pack is sound."""
     try:
+        finish(folder)
         report = buildreport.read(folder)
         if report.inputs != inputs or not (folder / report.pack.index).is_file():
             return None
@@ -32,26 +31,19 @@ def sound(folder: Path, inputs: str) -> BuildReport | None:
 @contextmanager
 def workspace(output: Path) -> Iterator[Path]:
     """A folder inside ``output`` for this build alone; those of builds that were killed go first."""
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-        for left in output.glob(f"{_WORK}*"):
-            if not _alive(left.name):
-                shutil.rmtree(left, ignore_errors=True)
-    except OSError as error:
-        raise _unwritable(output, error) from None
-    # The name is known before the folder is there: Ctrl-C may come right after it was made.
-    work = output / f"{_WORK}{os.getpid()}-{secrets.token_hex(4)}"
-    try:
+    with ExitStack() as stack:
         try:
-            (work / "pack").mkdir(parents=True)
+            output.mkdir(parents=True, exist_ok=True)
+            work = stack.enter_context(atomic.work_folder(output, _WORK, 0o777))
+            (work / "pack").mkdir()
         except OSError as error:
             raise _unwritable(output, error) from None
         yield work
-    finally:
-        _remove(work)
 
 
 _WORK = ".work-"
+_REPLACED = ".replaced"
+"""Names the files of the build that another one is taking the place of, until they are gone."""
 
 
 def _unwritable(output: Path, error: OSError) -> ConfigurationError:
@@ -60,35 +52,28 @@ def _unwritable(output: Path, error: OSError) -> ConfigurationError:
     )
 
 
-def _remove(folder: Path) -> None:
-    """Remove ``folder``, wholly also when Ctrl-C comes meanwhile."""
-    try:
-        shutil.rmtree(folder, ignore_errors=True)
-    except KeyboardInterrupt:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
-
-
-def _alive(name: str) -> bool:
-    try:
-        os.kill(int(name.removeprefix(_WORK).partition("-")[0]), 0)
-    except (ValueError, ProcessLookupError):
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
 def publish(files: Sequence[Path], report: BuildReport, output: Path) -> None:
     """Move the files of a build into ``output``; build.json, last, makes it the current one."""
     try:
         before = buildreport.read(output).pack
     except LambdapackError:
         before = None
+    if before is not None and before.id != report.pack.id:
+        names = [Path(name).name for name in (before.file, before.index)]
+        atomic.write_bytes(output / _REPLACED, json.dumps([before.id, *names]).encode())
     for path in files:
         if path.name != buildreport.FILE_NAME:
             path.replace(output / path.name)
     buildreport.write(report, output)
-    if before is not None and before.id != report.pack.id:
-        for name in (before.file, before.index):
-            (output / Path(name).name).unlink(missing_ok=True)
+    finish(output)
+
+
+def finish(output: Path) -> None:
+    """Finish what a killed build left: its work folder, and the files of the one that it replaced."""
+    atomic.sweep_folders(output, _WORK)
+    with suppress(FileNotFoundError, ValueError, LambdapackError):
+        replaced, *names = json.loads((output / _REPLACED).read_bytes())
+        if buildreport.read(output).pack.id != replaced:
+            for name in names:
+                (output / Path(name).name).unlink(missing_ok=True)
+        (output / _REPLACED).unlink()

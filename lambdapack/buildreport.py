@@ -7,12 +7,12 @@ places that know its keys by name.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lambdapack import atomic
 from lambdapack.errors import ConfigurationError
 from lambdapack.model import Dropped, ImportCheck, Lacking, SlimReport, SystemLibrary
 from lambdapack.progress import Message
@@ -124,9 +124,7 @@ def to_json(report: BuildReport) -> dict[str, Any]:
 def write(report: BuildReport, directory: Path) -> Path:
     """Write ``directory``/build.json, complete or not at all."""
     path = directory / FILE_NAME
-    temporary = directory / f".{FILE_NAME}.{os.getpid()}"
-    temporary.write_text(json.dumps(to_json(report), indent=2) + "\n", encoding="utf-8")
-    temporary.replace(path)
+    atomic.write_bytes(path, json.dumps(to_json(report), indent=2).encode() + b"\n")
     return path
 
 

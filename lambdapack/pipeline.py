@@ -123,7 +123,6 @@ def build(
                 )
             found = task.earlier(lock, workshop.interpreter, workshop.identity, progress)
             built = found or task.build(lock, workshop, clock=clock, jobs=jobs, progress=progress)
-        store.sweep()
     if reuse.cache and not built.reused:
         buildcache.prune(cache_dir, max_bytes=reuse.limit, builds_only=True)
     return replace(built, lock_age=known.seconds if known else None)

@@ -7,12 +7,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import lambdapack
+from lambdapack import atomic, buildreport, pack, pipeline
 from lambdapack import build as build_stage
-from lambdapack import buildreport, pack, pipeline
 from lambdapack.buildcache import open_store
 from lambdapack.buildoptions import BuildOptions, TraceOptions, describe
 from lambdapack.buildreport import BuildReport
@@ -68,9 +67,9 @@ def rebuild(path: Path, here: Here, *, jobs: int | None = None, progress: Progre
         ToolError: A wheel or the image is no longer there; a stage failed.
     """
     report = _report(path)
-    with TemporaryDirectory(prefix="lambdapack-rebuild-") as folder:
-        options = _options(report, Path(folder, "out"), here)
-        built = _build(report, options, Path(folder, "cache"), jobs=jobs, progress=progress)
+    with atomic.scratch() as folder:
+        options = _options(report, folder / "out", here)
+        built = _build(report, options, folder / "cache", jobs=jobs, progress=progress)
         made = pack.load(built.directory).path
         return pack.differences(path, made)
 

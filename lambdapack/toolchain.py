@@ -57,13 +57,15 @@ def _install(wanted: tuple[str, ...], python: str, final: Path, progress: Progre
     shutil.rmtree(part, ignore_errors=True)
     doing = f"installing pip-tools for Python {python}"
     try:
-        with progress.step(doing):
+        with progress.step(doing), atomic.scratch() as scratch:
             pip.run(
                 [
                     *("install", "--target", part, "--ignore-installed", "--no-deps"),
                     *("--only-binary=:all:", "--python-version", python, *wanted),
                 ],
                 doing=doing,
+                # What pip leaves there when it is killed goes with the folder.
+                variables={"TMPDIR": str(scratch)},
             )
         part.rename(final)
     finally:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from lambdapack.buildfolder import workspace
+from lambdapack.buildfolder import finish, workspace
 
 
 def _interrupt_after(real: Callable[..., Any]) -> Callable[..., Any]:
@@ -54,11 +53,17 @@ def test_ctrl_c_while_the_folder_is_removed_leaves_nothing(
 
 
 def test_a_killed_build_is_swept_by_the_next(tmp_path: Path) -> None:
-    """A work folder whose process is gone is removed; one of a living process is left alone."""
-    dead, alive = tmp_path / ".work-999999999-x", tmp_path / f".work-{os.getppid()}-x"
-    for folder in (dead, alive):
-        (folder / "pack").mkdir(parents=True)
-    with workspace(tmp_path) as work:
-        assert sorted(tmp_path.iterdir()) == sorted([alive, work])
-    shutil.rmtree(alive)
+    """A work folder that no process holds is removed, whatever its name; one that is held is left alone."""
+    dead = tmp_path / f".work-{os.getpid()}-x"
+    (dead / "pack").mkdir(parents=True)
+    with workspace(tmp_path) as held, workspace(tmp_path) as work:
+        assert sorted(tmp_path.iterdir()) == sorted([held, work])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_build_that_was_not_replaced_yet_stays(tmp_path: Path) -> None:
+    """A build that was killed before its own build.json was in place has replaced nothing."""
+    (tmp_path / "old.tar.zst").write_bytes(b"")
+    (tmp_path / ".replaced").write_text('["old", "old.tar.zst"]')
+    finish(tmp_path)
+    assert (tmp_path / "old.tar.zst").exists()

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from lambdapack import pip
+from lambdapack import atomic, pip
 from lambdapack.errors import ConfigurationError, ToolError
 from lambdapack.interpreter import Interpreter
 from lambdapack.wheelrecipe import build_environment
@@ -41,12 +40,12 @@ def pure_wheel(
         ToolError: The build failed.
     """
     doing = f"building a wheel of {label}"
-    with tempfile.TemporaryDirectory(prefix="lambdapack-build-") as scratch:
+    with atomic.scratch() as scratch:
         try:
             pip.run(
                 ["wheel", "--no-deps", *sources, "--wheel-dir", destination, source],
                 doing=doing,
-                variables={**_VARIABLES, "TMPDIR": scratch},
+                variables={**_VARIABLES, "TMPDIR": str(scratch)},
                 inherited=build_environment(),
                 pip=(interpreter.path, "-s", tools / "pip" / "__pip-runner__.py"),
             )

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lambdapack.buildcache.store import FOLDER, LOCK, PARTS, remove
+from lambdapack.buildcache.store import FOLDER, GONE, LOCK, PARTS, remove
 from lambdapack.errors import ToolError
 
 __all__ = ["LIMIT", "Contents", "Part", "Pruned", "prune", "survey"]
@@ -125,6 +125,10 @@ def prune(
         gone: list[_Entry] = []
         failed: OSError | None = None
         for entry in entries:
+            if entry.path.name.startswith(GONE):
+                # Half removed by a process that was killed: nobody uses it, nobody asked for it.
+                failed = failed or remove(entry.path)
+                continue
             old = older_than is not None and now - entry.used > older_than
             excess = max_bytes is not None and total > max_bytes
             if entry.part not in spared and (everything or old or excess):

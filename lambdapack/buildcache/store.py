@@ -7,26 +7,28 @@ import errno
 import fcntl
 import hashlib
 import os
+import secrets
 import shutil
-import tempfile
 import threading
-import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+from lambdapack import atomic
 from lambdapack.progress import QUIET, Progress
 
-__all__ = ["FOLDER", "LOCK", "PARTS", "Store", "open_store"]
+__all__ = ["FOLDER", "GONE", "LOCK", "PARTS", "Store", "open_store"]
 
 FOLDER = "builds"
 """Of the cache folder, what belongs to the build cache."""
 PARTS = ".parts"
-"""Where entries are made; what a killed process leaves there goes after a day."""
+"""Where entries are made; what a killed process leaves there goes with the next build."""
+GONE = ".gone-"
+"""What is being removed is called so."""
 LOCK = ".lock"
 """Held by every build as long as it runs, shared."""
 _DIGEST = hashlib.sha256().digest_size
-_STALE_SECONDS = 24 * 3600
+_PART = "part-"
 
 
 class Store:
@@ -109,13 +111,10 @@ class Store:
     @contextlib.contextmanager
     def making(self) -> Iterator[Path | None]:
         """A folder to make an entry in, gone afterwards; ``None`` where nothing can be kept."""
-        part = self._part() if self._writes else None
-        try:
+        with contextlib.ExitStack() as held:
+            part = self._part(held) if self._writes else None
             with self._forgiving():
                 yield part
-        finally:
-            if part is not None:
-                shutil.rmtree(part, ignore_errors=True)
 
     def discard(self, path: Path) -> None:
         """Throw a damaged entry away, and say so."""
@@ -131,19 +130,17 @@ class Store:
                 self.root.mkdir(parents=True, exist_ok=True)
                 lock = held.enter_context((self.root / LOCK).open("w"))
                 fcntl.flock(lock, fcntl.LOCK_SH)
+            self.sweep()
             yield
 
     def sweep(self) -> None:
-        """Remove what killed processes left."""
-        with contextlib.suppress(OSError):
-            for part in (self.root / PARTS).iterdir():
-                if time.time() - part.lstat().st_mtime > _STALE_SECONDS:
-                    remove(part)
+        """Remove what killed processes left where entries are made."""
+        atomic.sweep_folders(self.root / PARTS, _PART)
 
-    def _part(self) -> Path | None:
+    def _part(self, held: contextlib.ExitStack) -> Path | None:
         with self._forgiving():
             (self.root / PARTS).mkdir(parents=True, exist_ok=True)
-            return Path(tempfile.mkdtemp(dir=self.root / PARTS))
+            return held.enter_context(atomic.locked_folder(self.root / PARTS, _PART))
         return None
 
     def _publish(self, part: Path, path: Path) -> None:
@@ -187,11 +184,9 @@ def remove(path: Path) -> OSError | None:
         if not path.is_dir() or path.is_symlink():
             path.unlink(missing_ok=True)
             return None
-        gone = Path(tempfile.mkdtemp(prefix=".gone-", dir=path.parent))
-        try:
-            path.replace(gone / path.name)
-        finally:
-            shutil.rmtree(gone, ignore_errors=True)
+        if not path.name.startswith(GONE):
+            path = path.replace(path.with_name(f"{GONE}{secrets.token_hex(6)}"))
+        shutil.rmtree(path, ignore_errors=True)
     except FileNotFoundError:
         return None
     except OSError as error:

@@ -140,7 +140,8 @@ class Trees:
             if part is None:
                 return
             files = []
-            for path in paths:
+            # Sorted: what a set's order decides would differ from run to run.
+            for path in sorted(paths):
                 (part / _TREE / path).parent.mkdir(parents=True, exist_ok=True)
                 link(root / path, part / _TREE / path)
                 files.append((path, *_facts(root / path)))

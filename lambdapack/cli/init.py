@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from lambdapack import atomic
 from lambdapack.cli.session import Session, common
 from lambdapack.errors import ConfigurationError
 
@@ -98,7 +99,8 @@ def command(directory: Path, name: str | None, **given: Any) -> None:
 
 
 def _write(directory: Path, files: dict[str, str]) -> None:
-    there = [name for name in files if (directory / name).exists()]
+    # What is there with the very same text is of an init that was killed.
+    there = [name for name, text in files.items() if not _is_free(directory / name, text)]
     if there:
         raise ConfigurationError(
             f"{directory} already has {', '.join(there)}; init overwrites nothing",
@@ -107,6 +109,15 @@ def _write(directory: Path, files: dict[str, str]) -> None:
     try:
         directory.mkdir(parents=True, exist_ok=True)
         for name, text in files.items():
-            (directory / name).write_text(text, encoding="utf-8")
+            atomic.write_bytes(directory / name, text.encode())
     except OSError as error:
         raise ConfigurationError(f"cannot write to {directory}: {error.strerror}") from None
+
+
+def _is_free(path: Path, text: str) -> bool:
+    try:
+        return path.read_bytes() == text.encode()
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False

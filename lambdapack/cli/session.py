@@ -43,6 +43,9 @@ class Session:
     @classmethod
     def open(cls, config: Path | None, *, as_json: bool = False, quiet: bool = False) -> Session:
         """Read the configuration that ``config`` names, or the nearest one."""
+        from lambdapack import atomic  # noqa: PLC0415 - --help needs none of it
+
+        atomic.sweep_scratch()
         file = config or discover(Path.cwd())
         if file is None:
             return cls(cls.defaults(), None, Path.cwd(), as_json, quiet)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import json
 import stat
-import tempfile
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -239,8 +238,7 @@ def _compiled(
     if interpreter is None:
         progress.note(f"no Python {target.python} here: the function's own code ships without bytecode")
         return entries
-    with tempfile.TemporaryDirectory(prefix="lambdapack-") as scratch:
-        root = Path(scratch)
+    with atomic.scratch() as root:
         for entry in entries:
             if entry.name.endswith(".py"):
                 path = root / entry.name

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 import tarfile
-import tempfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from lambdapack import elf, limits
+from lambdapack import atomic, elf, limits
 from lambdapack.errors import CheckError, ConfigurationError
 from lambdapack.model import FunctionSpec
 from runtime_shim._index import EXTENSION, INDEX_NAME, LIBRARY, Index, IndexFormatError, decode
@@ -146,7 +145,7 @@ def _newer_files(pack: Path, index: Index, limit: tuple[int, int]) -> list[tuple
 
     letters = dict(zip(index.paths, index.classes, strict=True))
     found = []
-    with tempfile.TemporaryDirectory(prefix="lambdapack-") as scratch, pack.open("rb") as file:
+    with atomic.scratch() as scratch, pack.open("rb") as file:
         stream = zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True)
         try:
             with tarfile.open(fileobj=stream, mode="r|") as archive:
@@ -154,7 +153,7 @@ def _newer_files(pack: Path, index: Index, limit: tuple[int, int]) -> list[tuple
                     content = archive.extractfile(member)
                     if content is None or letters.get(member.name) not in (EXTENSION, LIBRARY):
                         continue
-                    path = Path(scratch) / "file"
+                    path = scratch / "file"
                     path.write_bytes(content.read())
                     needs = elf.read(path).glibc or (0, 0)
                     if needs > limit:

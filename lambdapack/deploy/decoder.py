@@ -5,7 +5,6 @@ The whole package unpacks to 24 MB; its ``backend_c`` extension alone, stripped,
 
 from __future__ import annotations
 
-import tempfile
 import zipfile
 from pathlib import Path
 
@@ -46,10 +45,10 @@ def extension(target: Target, cache_dir: Path, *, progress: Progress = QUIET) ->
     if not kept.exists():
         with (
             progress.step(f"fetch zstandard {version(target)} for {target}"),
-            tempfile.TemporaryDirectory(prefix="lambdapack-") as scratch,
+            atomic.scratch() as scratch,
             atomic.part(kept.parent) as made,
         ):
-            made.file.write(_member(_download(target, Path(scratch)), target))
+            made.file.write(_member(_download(target, scratch), target))
             made.file.flush()
             _check(made.path, target)
             made.publish(kept)
@@ -67,6 +66,8 @@ def _download(target: Target, scratch: Path) -> Path:
             "-r", Path(__file__).with_name(f"decoder-{release}.txt"),
         ],
         doing=f"fetching zstandard {release} for {target}, the shim's decoder,",
+        # What pip leaves there when it is killed goes with the folder.
+        variables={"TMPDIR": str(scratch)},
     )  # fmt: skip
     return next(scratch.glob("*.whl"))
 

@@ -6,7 +6,6 @@ import contextlib
 import fcntl
 import hashlib
 import json
-import os
 import re
 import shutil
 import stat
@@ -17,13 +16,15 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lambdapack import limits
+from lambdapack import atomic, limits
 from lambdapack.errors import CheckError, ConfigurationError
 from lambdapack.model import FunctionAsset, FunctionSpec, Location
 from lambdapack.target import Target
 
 __all__ = ["Function", "Functions", "check_settings"]
 
+_REMOVED = ".removed"
+_PIECE = 1024 * 1024
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
 _FORMAT = 1
 # https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
@@ -213,11 +214,20 @@ class Functions:
             ConfigurationError: There is none.
         """
         with self._locked():
-            function = self.get(name)
-            self._path(name).unlink(missing_ok=True)
-            used = [location for other in self.all() for location in other.locations]
-            for location in (one for one in function.locations if one not in used):
-                (self.objects / location.bucket / location.key).unlink(missing_ok=True)
+            self._finish_removals()
+            self.get(name)
+            self._path(name).replace(self._path(name).with_suffix(_REMOVED))
+            self._finish_removals()
+
+    def _finish_removals(self) -> None:
+        """Remove the packs of functions that were removed; a killed ``remove`` may not have come so far."""
+        for path in (self.state / "functions").glob(f"*{_REMOVED}"):
+            with contextlib.suppress(ValueError, KeyError, TypeError):
+                function = Function.from_dict(json.loads(path.read_bytes()))
+                used = [location for other in self.all() for location in other.locations]
+                for location in (one for one in function.locations if one not in used):
+                    (self.objects / location.bucket / location.key).unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
 
     def code(self, function: Function) -> Path:
         """The folder with the unpacked zip."""
@@ -321,22 +331,17 @@ def _extract_one(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, root: Path) -
 
 
 def _copy(source: Path, destination: Path) -> None:
-    destination.parent.mkdir(parents=True, exist_ok=True)
-    temporary = destination.parent / f".{destination.name}.{os.getpid()}.part"
     try:
-        shutil.copyfile(source, temporary)
-        temporary.replace(destination)
+        file = source.open("rb")
     except FileNotFoundError:
         raise ConfigurationError(f"deploying: there is no pack {source}") from None
-    finally:
-        temporary.unlink(missing_ok=True)
+    with file, atomic.part(destination.parent) as part:
+        shutil.copyfileobj(file, part.file, _PIECE)
+        part.publish(destination)
 
 
 def _write(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.parent / f".{path.name}.{os.getpid()}.part"
-    temporary.write_bytes(data)
-    temporary.replace(path)
+    atomic.write_bytes(path, data)
 
 
 def _remove_tree(folder: Path) -> None:

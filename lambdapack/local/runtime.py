@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-import shutil
 import subprocess
 import sys
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from lambdapack import atomic
 from lambdapack.errors import ConfigurationError, ToolError
 from lambdapack.interpreter import Interpreter, find
 from lambdapack.progress import QUIET, Progress
@@ -64,8 +63,7 @@ def install(target: Target, cache_dir: Path, *, progress: Progress = QUIET) -> R
 
 def _install(where: Path, interpreter: Interpreter, target: Target, progress: Progress) -> None:
     where.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{where.name}-", dir=where.parent))
-    try:
+    with atomic.work_folder(where.parent, f".{where.name}-") as temporary:
         temporary.chmod(0o755)
         with progress.step(f"install awslambdaric for Python {interpreter.python}"):
             _pip(temporary / "client", interpreter, target)
@@ -80,8 +78,6 @@ def _install(where: Path, interpreter: Interpreter, target: Target, progress: Pr
             # Another process was faster, and its result is as good.
             if not where.is_dir():
                 raise
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _pip(destination: Path, interpreter: Interpreter, target: Target) -> None:

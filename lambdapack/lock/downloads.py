@@ -6,7 +6,6 @@ import hashlib
 import json
 import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -61,10 +60,10 @@ class Downloads:
         """SHA-256 of what the address has now: of the kept file, where the server says it is still that."""
         known = self._known(direct)
         with (
-            tempfile.TemporaryDirectory(prefix=".part-", dir=self._folder) as work,
+            atomic.work_folder(self._folder, ".part-") as work,
             self._progress.step(f"fetch {direct.filename}"),
         ):
-            part = Path(work, "file")
+            part = work / "file"
             answer = self._ask(direct, part, known.get("etag", ""))
             if answer.get("unchanged"):
                 return str(known["sha256"])

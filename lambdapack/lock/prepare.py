@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
@@ -147,16 +146,13 @@ class Preparer:
         if not kept.is_dir():
             with atomic.explained(kept.parent):
                 kept.parent.mkdir(parents=True, exist_ok=True)
-                work = Path(tempfile.mkdtemp(prefix=".part-", dir=kept.parent))
-            try:
+            with atomic.explained(kept.parent), atomic.work_folder(kept.parent, ".part-") as work:
                 self._build(direct, source, work)
                 if source.is_dir() and source_tree.digest(source) != digest:
                     raise ToolError(
                         f"{direct.origin}: {source} changed while it was built", hint="run the build again"
                     )
                 _publish(work / "wheel", kept)
-            finally:
-                shutil.rmtree(work, ignore_errors=True)
         wheel = next(kept.glob("*.whl"))
         return self._staged(direct, wheel, wheel.name)
 

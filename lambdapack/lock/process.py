@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import subprocess
-import tempfile
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -119,14 +118,14 @@ def resolve_once(
     Raises:
         ToolError: The process died without an answer.
     """
-    with tempfile.TemporaryDirectory(prefix="lambdapack-lock-") as folder:
+    with atomic.scratch() as folder:
         request = _request(query, glibc, extra_constraints, built)
         texts = {
             "requirements": "\n".join(query.requirements.lines) + "\n",
             "constraints": "\n".join((*query.requirements.constraints, *extra_constraints)) + "\n",
         }
-        place = query.place or _Here(query, Path(folder))
-        with (Path(folder) / "log").open("w+", errors="replace") as log:
+        place = query.place or _Here(query, folder)
+        with (folder / "log").open("w+", errors="replace") as log:
             label = f"resolve for {query.target}, glibc {glibc[0]}.{glibc[1]}"
             with query.progress.step(label, unit="packages") as advance:
                 answer = place.ask(request, texts, query.tools, log, advance)

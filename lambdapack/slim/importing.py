@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import re
 import signal
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lambdapack import worker
+from lambdapack import atomic, worker
 from lambdapack.interpreter import Interpreter
 from lambdapack.progress import QUIET, Progress
 from lambdapack.worker import Elsewhere
@@ -69,10 +68,10 @@ def import_modules(
     """
     count = sum(map(len, modules))
     with (
-        tempfile.TemporaryDirectory(prefix="lambdapack-import-") as folder,
+        atomic.scratch() as folder,
         progress.step(f"import {count} modules"),
     ):
-        work = Path(folder).resolve()
+        work = folder.resolve()
         (work / "cwd").mkdir()
         request = {
             "root": str(root.resolve()),

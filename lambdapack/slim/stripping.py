@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-from lambdapack import elf, worker
+from lambdapack import atomic, elf, worker
 from lambdapack.elf.gpu import without_gpu_code
 from lambdapack.elf.strip import strip
 from lambdapack.errors import ToolError
@@ -123,13 +123,13 @@ def check_loads(
 def _worker(interpreter: Interpreter, request: IO[bytes]) -> Iterator[IO[bytes]]:
     """Start the worker; yield its answers, one line a library."""
     with (
-        tempfile.TemporaryDirectory(prefix="lambdapack-load-") as folder,
+        atomic.scratch() as folder,
         subprocess.Popen(
             worker.command(interpreter.path, LOAD_WORKER),
             stdin=request,
             stdout=subprocess.PIPE,
             cwd=folder,
-            env={"HOME": folder, "TMPDIR": folder, "LC_ALL": "C.UTF-8", **worker.library_path()},
+            env={"HOME": f"{folder}", "TMPDIR": f"{folder}", "LC_ALL": "C.UTF-8", **worker.library_path()},
         ) as process,
     ):
         assert process.stdout is not None

@@ -13,10 +13,9 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Protocol
 
-from lambdapack import elf
+from lambdapack import atomic, elf
 from lambdapack.elf import Elf
 from lambdapack.model import Lacking, SystemLibrary, Tree
 from lambdapack.progress import Progress
@@ -71,8 +70,8 @@ def bundle(tree: Tree, has: Provided, source: Source, progress: Progress, *, gli
     missing = lacking(tree, has, objects)
     if not missing:
         return tree
-    with TemporaryDirectory(prefix="lambdapack-libraries-") as folder:
-        search = _Search(tree, has, source, Path(folder), objects)
+    with atomic.scratch() as folder:
+        search = _Search(tree, has, source, folder, objects)
         with progress.step("bundle system libraries", total=len(missing)) as advance:
             for name in search.closure(missing):
                 advance(1, note=name)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lambdapack import elf, worker
+from lambdapack import atomic, elf, worker
 from lambdapack.errors import CheckError
 from lambdapack.interpreter import Interpreter
 from lambdapack.model import Trace, Tree
@@ -62,8 +61,8 @@ def run(
         CheckError: The code raised, exited, crashed or took too long; ``detail`` has its last lines.
         ToolError: The interpreter could not be run.
     """
-    with tempfile.TemporaryDirectory(prefix="lambdapack-trace-") as folder, progress.step("trace"):
-        work = Path(folder).resolve()
+    with atomic.scratch() as folder, progress.step("trace"):
+        work = folder.resolve()
         (work / "cwd").mkdir()
         request = {
             "root": str(tree.root.resolve()),

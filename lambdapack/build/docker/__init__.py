@@ -6,10 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
-from lambdapack import syslibs, toolchain
+from lambdapack import atomic, syslibs, toolchain
 from lambdapack.build.docker import container, engine, images, settings
 from lambdapack.build.docker.container import Limits
 from lambdapack.build.docker.libraries import ImageLibraries
@@ -162,14 +161,14 @@ class DockerWorkshop:
         if not lock.built:
             return LocalBuilder().unpack(lock, destination, progress=progress)
         tools = toolchain.ensure(self.interpreter, self._cache_dir, progress)
-        with TemporaryDirectory(prefix="lambdapack-wheels-") as folder:
-            built = self._python.wheels(lock, tools, Path(folder), progress)
+        with atomic.scratch() as folder:
+            built = self._python.wheels(lock, tools, folder, progress)
             names = {pin.name for pin in built}
             pins = (*(pin for pin in lock.pins if pin.name not in names), *built)
             ready = replace(
                 lock,
                 pins=tuple(sorted(pins)),
-                sources=(*lock.sources, "--find-links", folder),
+                sources=(*lock.sources, "--find-links", str(folder)),
                 built=(),
             )
             return LocalBuilder().unpack(ready, destination, progress=progress)

@@ -9,7 +9,6 @@ import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, TextIO
 
 from lambdapack import atomic, bytecode, lockdriver, pip, toolchain, worker
@@ -169,8 +168,8 @@ class ImagePython:
         if status:
             raise self._explained(self._shown(printed.decode(errors="replace")), doing, status)
         kept.parent.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(dir=kept.parent, prefix=".part-") as folder, atomic.explained(kept.parent):
-            part = Path(folder, "wheel")
+        with atomic.explained(kept.parent), atomic.work_folder(kept.parent, ".part-") as folder:
+            part = folder / "wheel"
             part.mkdir()
             found = self._container.get(out, part, doing=doing)
             if len(found) != 1 or found[0].suffix != ".whl":
