@@ -11,6 +11,7 @@ import click
 
 from lambdapack import limits
 from lambdapack.cli.session import Session, common, glibc_version
+from lambdapack.cli.stopping import stoppable
 from lambdapack.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
 @click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), metavar="DIR",
               help="Folder for the pack.  [default: .lambdapack/build]")  # fmt: skip
 @common
+@stoppable
 def command(requirements: tuple[str, ...], jobs: int | None, **given: Any) -> None:
     """Build a pack from requirements: lock, install, trace, slim, compress.
 
@@ -191,14 +193,21 @@ def _trace_options(session: Session, code: str | None) -> TraceOptions:
     from lambdapack.pipeline import TraceOptions  # noqa: PLC0415 - brings every stage along
 
     config = session.config.trace
+    # Whatever is traced: what a package imports may hang on them (KERAS_BACKEND).
+    environment = session.config.function.environment
     if code is not None or config.handler is None:
-        return TraceOptions(code=code or config.code, timeout=config.timeout, assets=session.assets)
+        return TraceOptions(
+            code=code or config.code,
+            environment=environment,
+            timeout=config.timeout,
+            assets=session.assets,
+        )
     source = session.root / session.config.function.source
     return TraceOptions(
         handler=config.handler,
         event=_event(session.root / config.event) if config.event else {},
         source=source,
-        environment=session.config.function.environment,
+        environment=environment,
         timeout=config.timeout,
         assets=session.assets,
     )

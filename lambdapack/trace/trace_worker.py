@@ -24,6 +24,7 @@ _IN_Q_OVERFLOW = 0x00004000
 _IN_NONBLOCK = 0x00000800
 _EVENT_HEAD = 16  # wd, mask, cookie, length of the name
 _BUFFER = 1 << 20
+_PR_SET_CHILD_SUBREAPER = 36
 _POLL_SECONDS = 0.02
 
 
@@ -42,7 +43,12 @@ def run_code(request: dict[str, Any], opened: int, mapped: int) -> None:
 
 
 def _run_code(request: dict[str, Any], opened: int) -> int:
+    import signal
+
     os.setsid()
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGIO):
+        signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     root = request["root"]
     sys.path[:0] = [root, *request["search"]]
     sys.argv = ["-c"]
@@ -196,6 +202,7 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
         status = None
         try:
             watch = Watch(request["root"])
+            _adopt()
             os.write(go, b"g")
             os.close(go)
             status = _await(pid, watch, request["timeout"])
@@ -228,6 +235,13 @@ def _await(pid: int, watch: Watch, timeout: float) -> int | None:
             return None
 
 
+def _adopt() -> None:
+    """Become the parent of what the child leaves behind, to find also what left its process group."""
+    import ctypes
+
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
 def _kill(pid: int, reaped: bool) -> None:
     """End the child and what it started."""
     import signal
@@ -239,6 +253,22 @@ def _kill(pid: int, reaped: bool) -> None:
     if not reaped:
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
+    while True:
+        # A dead one's own children are the next ones.
+        left = _children()
+        if not left:
+            return
+        for child in left:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+
+
+def _children() -> list[int]:
+    try:
+        with open("/proc/self/task/%d/children" % os.getpid(), encoding="ascii") as file:
+            return [int(number) for number in file.read().split()]
+    except OSError:
+        return []
 
 
 def _mapped_below(root: str, maps: bytes) -> dict[str, None]:

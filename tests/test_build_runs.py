@@ -1,0 +1,129 @@
+"""What a build runs of other people's code: what it sees, what is noticed of it, and how it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+from command_line import Run
+from local_cloud import eventually
+from wheelhouse import wheel
+
+from lambdapack import interpreter, toolchain
+
+PYTHON = ".".join(map(str, sys.version_info[:2]))
+Project = Callable[..., Path]
+
+
+@pytest.fixture
+def packages(tmp_path: Path, lambdapack_cache: Path) -> Project:
+    """Writes a project whose requirement is a package of the given files, from a folder of wheels."""
+    toolchain.ensure(interpreter.find(PYTHON), lambdapack_cache)
+
+    def write(modules: Mapping[str, str], configuration: str = "", **files: str) -> Path:
+        folder, wheels = tmp_path / "project", tmp_path / "wheels"
+        folder.mkdir()
+        wheels.mkdir()
+        wheel(wheels, "mine", "1", files={name: text.encode() for name, text in modules.items()})
+        (folder / "requirements.txt").write_text(f"--no-index\n--find-links {wheels}\nmine==1\n")
+        build = f'[build]\nfiles = ["requirements.txt"]\nbuilder = "local"\npython = "{PYTHON}"\n'
+        (folder / "lambdapack.toml").write_text(build + configuration)
+        for name, text in files.items():
+            (folder / f"{name}.py").write_text(text)
+        return folder
+
+    return write
+
+
+NEEDS_VARIABLE = {
+    "mine/__init__.py": "import os\n__import__('mine.' + os.environ['MINE_BACKEND'])\n",
+    "mine/first.py": "",
+    "mine/second.py": "",
+    "mine/tests/test_it.py": "",
+}
+
+
+@pytest.mark.parametrize("traced", ["", '[trace]\ncode = "import mine"\n'])
+def test_the_functions_variables_reach_all_that_is_run(
+    run_lambdapack: Run, packages: Project, traced: str
+) -> None:
+    """The default trace, given code, and the imports that prove slimming; another value is another build."""
+    settings = traced + '[function.environment]\nMINE_BACKEND = "{}"\n'
+    folder = packages(NEEDS_VARIABLE, settings.format("first"))
+    for backend in ("first", "second"):
+        text = (folder / "lambdapack.toml").read_text()
+        (folder / "lambdapack.toml").write_text(text.replace('"first"', f'"{backend}"'))
+        run_lambdapack("build", cwd=folder)
+        report = json.loads((folder / ".lambdapack/build/build.json").read_text())
+        hot = {Path(path).name.partition(".")[0] for path in report["trace"]["files"]}
+        assert hot & {"first", "second"} == {backend}
+        # "mine" raises without its variable, so it could not be compared.
+        assert report["imports"]["skipped"] == {}
+
+
+SLOW = """\
+import os, subprocess, sys, time
+def note(pid):
+    with open(os.environ["PIDS"], "a") as file:
+        file.write(f"{pid}\\n")
+wait = [sys.executable, "-S", "-c", "import signal, time; signal.signal(15, signal.SIG_IGN); time.sleep(600)"]
+note(subprocess.Popen(wait).pid)
+note(subprocess.Popen(wait, start_new_session=True).pid)
+note(os.getpid())
+time.sleep(600)
+"""
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text("latin-1").rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGKILL])
+def test_what_a_build_started_ends_with_it(
+    packages: Project, lambdapack_cache: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    """The traced program and what it started, in whichever session; the status and the words are Ctrl-C's."""
+    pids = tmp_path / "pids"
+    folder = packages({"mine.py": SLOW}, f'[function.environment]\nPIDS = "{pids}"\n')
+    build = subprocess.Popen(
+        [sys.executable, "-m", "lambdapack", "build"],
+        cwd=folder,
+        env={**os.environ, "LAMBDAPACK_CACHE": str(lambdapack_cache)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    started: list[int] = []
+    try:
+        assert eventually(lambda: pids.exists() and len(pids.read_text().splitlines()) == 3, 60)
+        started = [int(line) for line in pids.read_text().splitlines()]
+        build.send_signal(number)
+        said = build.communicate(timeout=60)[1]
+        if number != signal.SIGKILL:
+            assert build.returncode == 130
+            assert "Interrupted" in said
+            assert not any(map(alive, started))
+        assert eventually(lambda: not any(map(alive, started)))
+    finally:
+        build.kill()
+        for pid in filter(alive, started):
+            os.kill(pid, signal.SIGKILL)
+
+
+def test_what_nohup_ignores_stays_ignored() -> None:
+    """A build that was started under nohup goes on when its terminal goes."""
+    code = (
+        "import os, signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
+        "from lambdapack.cli import stopping\n"
+        "stopping.stoppable(lambda: os.kill(os.getpid(), signal.SIGHUP))(); print('went on')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "went on\n"
