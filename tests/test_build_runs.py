@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from command_line import Run
 from local_cloud import eventually
+from system_libraries import libraries
 from wheelhouse import wheel
 
 from lambdapack import interpreter, toolchain
@@ -127,3 +128,61 @@ def test_what_nohup_ignores_stays_ignored() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "went on\n"
+
+
+@pytest.fixture
+def named(tmp_path: Path) -> tuple[str, str]:
+    """The variable by which this machine has ``libodd.so.1``, which needs ``libeven.so.2``."""
+    libraries(tmp_path / "machine")
+    return "LD_LIBRARY_PATH", str(tmp_path / "machine")
+
+
+BY_NAME = {"mine.py": "import ctypes\nvalue = ctypes.CDLL('libodd.so.1').odd()\n"}
+
+
+def lacking(folder: Path) -> dict[str, list[str]]:
+    report = json.loads((folder / ".lambdapack/build/build.json").read_text())
+    return {one["name"]: one["needed_by"] for one in report["lacking"]}
+
+
+def test_a_library_that_is_opened_by_name_is_missed(
+    run_lambdapack: Run, packages: Project, named: tuple[str, str]
+) -> None:
+    """The build names it and the module, and plan fails: what it needs in turn is not a matter of its own."""
+    folder = packages(BY_NAME, app="import runtime_shim\ndef handler(event, context): import mine\n")
+    done = run_lambdapack("build", cwd=folder, environment=[named])
+    ((name, users),) = lacking(folder).items()
+    assert name == "libodd.so.1"
+    assert users[0].startswith(("mine.py", "__pycache__/mine."))
+    assert "needs libodd.so.1, which neither the pack nor Lambda's" in done.stderr
+    assert "opens it by name" in done.stderr
+    refused = run_lambdapack("plan", cwd=folder, status=1)
+    assert "the traced code uses it" in refused.stderr
+    run_lambdapack("plan", "--allow-lacking", "libodd.so.1", cwd=folder)
+
+
+HANDLED = '[trace]\nhandler = "app.handler"\n'
+APP = """\
+import ctypes, runtime_shim, mine, ssl, sqlite3, lzma, bz2, zlib, hashlib, socket
+def handler(event, context):
+    try:
+        socket.getaddrinfo("localhost", 80)
+    except OSError:
+        pass
+    return ctypes.CDLL("lib%s.so.1" % "odd").odd()
+"""
+
+
+def test_what_the_function_has_is_not_missed(
+    run_lambdapack: Run, packages: Project, named: tuple[str, str]
+) -> None:
+    """A handler's own call counts; not what lies in its lib folder, nor what this Python or glibc open."""
+    folder = packages({"mine.py": ""}, HANDLED, app=APP)
+    run_lambdapack("build", cwd=folder, environment=[named])
+    assert lacking(folder) == {"libodd.so.1": ["the traced code"]}
+    assert "the traced code needs libodd.so.1" in run_lambdapack("plan", cwd=folder, status=1).stderr
+    (folder / "lib").mkdir()
+    (folder / "lib" / "libodd.so.1").symlink_to(Path(named[1]) / "libodd.so.1")
+    run_lambdapack("build", cwd=folder, environment=[named])
+    assert lacking(folder) == {}
+    run_lambdapack("plan", cwd=folder)
