@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -17,6 +18,9 @@ from system_libraries import libraries
 from wheelhouse import wheel
 
 from lambdapack import interpreter, toolchain
+from lambdapack.errors import ConfigurationError
+from lambdapack.handlersource import check_source
+from lambdapack.target import Target
 
 PYTHON = ".".join(map(str, sys.version_info[:2]))
 Project = Callable[..., Path]
@@ -186,3 +190,78 @@ def test_what_the_function_has_is_not_missed(
     run_lambdapack("build", cwd=folder, environment=[named])
     assert lacking(folder) == {}
     run_lambdapack("plan", cwd=folder)
+
+
+def refused(run_lambdapack: Run, folder: Path) -> str:
+    """What a build says that ends with status 2 before anything is resolved."""
+    done = run_lambdapack("build", cwd=folder, status=2)
+    assert "resolve" not in done.stderr
+    assert "builder:" not in done.stderr
+    return done.stderr
+
+
+FINE = "def handler(event, context): ...\n"
+
+
+@pytest.mark.parametrize(
+    ("configuration", "files", "words"),
+    [
+        (
+            "",
+            {"app": "import helper\n\ndef handler(event, context)\n    return 1\n"},
+            ("app.py, line 3", "':'"),
+        ),
+        # What only compiling finds, no syntax tree.
+        ("", {"app": f"{FINE}return 2\n"}, ("app.py, line 2", "outside function")),
+        ("", {"app": f"import helper\n{FINE}", "helper": "x = (\n"}, ("helper.py, line 1", "never closed")),
+        ('[function]\nhandler = "app.main"\n', {"app": FINE}, ("no 'main'", "app.handler")),
+        ('[function]\nhandler = "other.main"\n', {"app": FINE}, ("no module 'other'", "app.handler")),
+        ('[trace]\nhandler = "app.gone"\n', {"app": FINE}, ("no 'gone'", "app.handler")),
+    ],
+)
+def test_a_handler_that_lambda_could_not_import_is_told_before_the_build(
+    run_lambdapack: Run,
+    packages: Project,
+    configuration: str,
+    files: Mapping[str, str],
+    words: tuple[str, ...],
+) -> None:
+    """File, line and what to do, status 2, and nothing was built; as it is at deploy."""
+    folder = packages({"mine.py": ""}, configuration, **files)
+    said = refused(run_lambdapack, folder)
+    assert "hint:" in said
+    for word in words:
+        assert word in said
+    assert not (folder / ".lambdapack").exists()
+
+
+@pytest.mark.parametrize(
+    ("python", "text", "good"),
+    [
+        ("3.9", "match 1:\n    case _: ...\n", False),
+        ("3.12", "type X = int\nx = f'{'a' + 'b'}'\n", True),
+        ("3.13", "def handler(event, context)\n    return 1\n", False),
+    ],
+)
+def test_the_targets_own_grammar_counts(tmp_path: Path, python: str, text: str, good: bool) -> None:
+    """What its Python compiles is no fault, whatever this one knows of it."""
+    (tmp_path / "app.py").write_text(text + ("def handler(event, context): ...\n" if good else ""))
+    outcome = (
+        contextlib.nullcontext() if good else pytest.raises(ConfigurationError, match=r"app\.py, line 1,")
+    )
+    with outcome:
+        check_source("app.handler", tmp_path, (), Target(python))
+
+
+def test_a_project_without_a_handler_yet_is_built(run_lambdapack: Run, packages: Project) -> None:
+    """Nor is a broken one in the way of a pack that the command line names, nor a module it may lack."""
+    folder = packages(
+        {"mine.py": ""},
+        app="import mine\ntry:\n    import odd\nexcept Exception: ...\ndef handler(e, c): ...\n",
+        odd="x = (\n",
+    )
+    run_lambdapack("build", cwd=folder)
+    (folder / "app.py").write_text("x = (\n")
+    run_lambdapack("build", "-r", "requirements.txt", "--output", "other", cwd=folder)
+    (folder / "app.py").unlink()
+    run_lambdapack("build", cwd=folder)

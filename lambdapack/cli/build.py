@@ -73,6 +73,7 @@ def command(requirements: tuple[str, ...], jobs: int | None, **given: Any) -> No
     from lambdapack import assets, buildcache, buildreport, pipeline, sbom  # noqa: PLC0415 - brings every stage along
 
     options = build_options(session, requirements, given)
+    _check_handlers(session, options, named=bool(requirements or given["files"]))
     wanted = _assets(session)
     assets.check(wanted)
     reuse = pipeline.Reuse(cache=given["cache"], lock=not given["refresh"], limit=session.cache_limit)
@@ -103,6 +104,27 @@ def command(requirements: tuple[str, ...], jobs: int | None, **given: Any) -> No
         from lambdapack.report.tables import build_table  # noqa: PLC0415 - rich is slow
 
         session.show(build_table(built.report, built.directory, beside))
+
+
+def _check_handlers(session: Session, options: BuildOptions, *, named: bool) -> None:
+    """Refuse a handler that Lambda could not import now, rather than at deploy, after minutes of building."""
+    from lambdapack.deploy.handler import SHIM_HANDLER, WRAPPED_VARIABLE  # noqa: PLC0415 - not for --help
+    from lambdapack.handlersource import check_source  # noqa: PLC0415
+
+    function = session.config.function
+    source = session.root / function.source
+    wrapped = function.handler == SHIM_HANDLER
+    wanted = {options.trace.handler} if options.trace.handler else set()
+    # What the command line names is a pack of its own, not the function's.
+    if session.file is not None and not named:
+        own = function.environment.get(WRAPPED_VARIABLE, "") if wrapped else function.handler
+        stem = source.joinpath(*own.replace("/", ".").split(".")[:-1])
+        there = stem.with_name(f"{stem.name}.py").is_file() or (stem / "__init__.py").is_file()
+        # Without its file: nobody may have thought of a function yet, or it is a package's.
+        if there or ("handler" in function.model_fields_set and not wrapped):
+            wanted.add(own)
+    for handler in sorted(wanted):
+        check_source(handler, source, function.ignore, options.target)
 
 
 def _assets(session: Session) -> list[Asset]:
