@@ -35,7 +35,8 @@ class TraceOptions:
         handler: ``module.function``, called once.
         event: The event for it.
         source: Folder that the handler is imported from.
-        environment: Environment variables of the function.
+        environment: Environment variables of the function, which any traced code and the imports that prove
+            slimming see.
         timeout: Seconds.
         assets: Name -> file or folder; no input of a build: what is in them is not in the pack.
     """

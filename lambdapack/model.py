@@ -192,12 +192,14 @@ class Trace:
         native: Those that only native code opened, not Python and not the dynamic linker.
         how: ``traced`` or, where the target's Python cannot run here, ``heuristic``.
         code: What was run.
+        foreign: Name and path of each shared library of the machine that it opened by name.
     """
 
     files: tuple[str, ...]
     native: frozenset[str]
     how: Literal["traced", "heuristic"]
     code: str
+    foreign: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from lambdapack.errors import ConfigurationError, LambdapackError, ToolError
+from lambdapack.worker.ending import end_group
 
 __all__ = ["FROM_ENVIRONMENT", "configured", "environment", "explain", "network_error", "run", "tail"]
 
@@ -88,6 +89,8 @@ def run(
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env=environment(variables, inherited),
+                # With what it starts in turn (git, compilers): they are ended together.
+                start_new_session=True,
             )
         )
         log.seek(0)
@@ -126,9 +129,8 @@ def _wait(process: subprocess.Popen[bytes]) -> int:
     try:
         return process.wait()
     except BaseException:
-        # Ctrl-C reaches pip as well; it is waited for, so that nothing writes any more.
-        process.terminate()
-        process.wait()
+        # It is waited for, so that nothing writes any more.
+        end_group(process)
         raise
 
 

@@ -190,7 +190,10 @@ class Task:
             has, searched = syslibs.provided(options.target), self._builder["name"] == "docker"
             with clock.stage("trace"), syslibs.explained(tree.lacking, has, image=searched):
                 trace = runner.trace(tree)
-            syslibs.tell(tree.lacking, has, trace.files, progress, image=searched)
+            tree = replace(
+                tree, lacking=(*tree.lacking, *syslibs.opened(tree, has, trace, _beside(options.trace)))
+            )
+            syslibs.tell(tree.lacking, has, (*trace.files, syslibs.TRACED), progress, image=searched)
             with clock.stage("slim"):
                 slimmed = slim(
                     tree, trace, options.slim, runner=runner, work=work, memo=store, progress=progress
@@ -234,6 +237,11 @@ class Task:
             publish(files, report, options.output)
         _tell(report, progress)
         return Built(report, options.output, reused=False)
+
+
+def _beside(traced: TraceOptions) -> tuple[Path, ...]:
+    """Where the function's own folder has libraries that Lambda's dynamic linker finds."""
+    return () if traced.source is None else (traced.source, traced.source / "lib")
 
 
 def _reuse(distributions: int, of_distributions: int, store: Store) -> dict[str, dict[str, int]]:

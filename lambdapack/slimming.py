@@ -110,6 +110,7 @@ class Runner:
             modules,
             self.python,
             timeout=_IMPORT_SECONDS,
+            environment=self._options.environment,
             elsewhere=self._elsewhere,
             progress=self._progress,
         )

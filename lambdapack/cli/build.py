@@ -11,6 +11,7 @@ import click
 
 from lambdapack import limits
 from lambdapack.cli.session import Session, common, glibc_version
+from lambdapack.cli.stopping import stoppable
 from lambdapack.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
 @click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), metavar="DIR",
               help="Folder for the pack.  [default: .lambdapack/build]")  # fmt: skip
 @common
+@stoppable
 def command(requirements: tuple[str, ...], jobs: int | None, **given: Any) -> None:
     """Build a pack from requirements: lock, install, trace, slim, compress.
 
@@ -71,6 +73,7 @@ def command(requirements: tuple[str, ...], jobs: int | None, **given: Any) -> No
     from lambdapack import assets, buildcache, buildreport, pipeline, sbom  # noqa: PLC0415 - brings every stage along
 
     options = build_options(session, requirements, given)
+    _check_handlers(session, options, named=bool(requirements or given["files"]))
     wanted = _assets(session)
     assets.check(wanted)
     reuse = pipeline.Reuse(cache=given["cache"], lock=not given["refresh"], limit=session.cache_limit)
@@ -101,6 +104,27 @@ def command(requirements: tuple[str, ...], jobs: int | None, **given: Any) -> No
         from lambdapack.report.tables import build_table  # noqa: PLC0415 - rich is slow
 
         session.show(build_table(built.report, built.directory, beside))
+
+
+def _check_handlers(session: Session, options: BuildOptions, *, named: bool) -> None:
+    """Refuse a handler that Lambda could not import now, rather than at deploy, after minutes of building."""
+    from lambdapack.deploy.handler import SHIM_HANDLER, WRAPPED_VARIABLE  # noqa: PLC0415 - not for --help
+    from lambdapack.handlersource import check_source  # noqa: PLC0415
+
+    function = session.config.function
+    source = session.root / function.source
+    wrapped = function.handler == SHIM_HANDLER
+    wanted = {options.trace.handler} if options.trace.handler else set()
+    # What the command line names is a pack of its own, not the function's.
+    if session.file is not None and not named:
+        own = function.environment.get(WRAPPED_VARIABLE, "") if wrapped else function.handler
+        stem = source.joinpath(*own.replace("/", ".").split(".")[:-1])
+        there = stem.with_name(f"{stem.name}.py").is_file() or (stem / "__init__.py").is_file()
+        # Without its file: nobody may have thought of a function yet, or it is a package's.
+        if there or ("handler" in function.model_fields_set and not wrapped):
+            wanted.add(own)
+    for handler in sorted(wanted):
+        check_source(handler, source, function.ignore, options.target)
 
 
 def _assets(session: Session) -> list[Asset]:
@@ -191,14 +215,21 @@ def _trace_options(session: Session, code: str | None) -> TraceOptions:
     from lambdapack.pipeline import TraceOptions  # noqa: PLC0415 - brings every stage along
 
     config = session.config.trace
+    # Whatever is traced: what a package imports may hang on them (KERAS_BACKEND).
+    environment = session.config.function.environment
     if code is not None or config.handler is None:
-        return TraceOptions(code=code or config.code, timeout=config.timeout, assets=session.assets)
+        return TraceOptions(
+            code=code or config.code,
+            environment=environment,
+            timeout=config.timeout,
+            assets=session.assets,
+        )
     source = session.root / session.config.function.source
     return TraceOptions(
         handler=config.handler,
         event=_event(session.root / config.event) if config.event else {},
         source=source,
-        environment=session.config.function.environment,
+        environment=environment,
         timeout=config.timeout,
         assets=session.assets,
     )

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from lambdapack.cli.session import Session, common
+from lambdapack.cli.stopping import stoppable
 from lambdapack.errors import CheckError
 
 
@@ -16,6 +17,7 @@ from lambdapack.errors import CheckError
 @click.option("--rebuild", is_flag=True, help="Build it again from build.json, and compare every byte.")
 @click.option("--jobs", type=click.IntRange(1), metavar="N", help="Cores to use.  [default: all]")
 @common
+@stoppable
 def command(pack_path: Path | None, rebuild: bool, jobs: int | None, **given: Any) -> None:
     """Check every digest of PACK, a .tar.zst or the folder that it was built into with its assets.
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lambdapack.errors import ConfigurationError
 
-__all__ = ["SHIM", "SHIM_HANDLER", "WRAPPED_VARIABLE", "Modules", "check", "first_of_pack"]
+__all__ = ["SHIM", "SHIM_HANDLER", "WRAPPED_VARIABLE", "Modules", "check", "first_of_pack", "targets"]
 
 SHIM = "runtime_shim"
 SHIM_HANDLER = "runtime_shim.handler"
@@ -165,14 +165,15 @@ def _imports(module: str, modules: Modules, seen: set[str]) -> Iterator[str]:
             continue
         is_package = modules.files[name].name == "__init__.py"
         for node in _statements(body):
-            for wanted in _targets(node, name, is_package):
+            for wanted in targets(node, name, is_package):
                 if wanted.split(".")[0] in {known.split(".")[0] for known in modules.files}:
                     yield from _imports(wanted, modules, seen)
                 else:
                     yield wanted.split(".")[0]
 
 
-def _targets(node: ast.stmt, module: str, is_package: bool) -> list[str]:
+def targets(node: ast.stmt, module: str, is_package: bool) -> list[str]:
+    """Dotted names that the statement ``node`` of ``module`` imports, and those that it may."""
     if isinstance(node, ast.Import):
         return [alias.name for alias in node.names]
     if not isinstance(node, ast.ImportFrom):

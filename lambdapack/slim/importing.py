@@ -49,6 +49,7 @@ def import_modules(
     *,
     timeout: float,
     jobs: int | None = None,
+    environment: Mapping[str, str] | None = None,
     elsewhere: Elsewhere | None = None,
     progress: Progress = QUIET,
 ) -> dict[str, Outcome]:
@@ -60,6 +61,7 @@ def import_modules(
         interpreter: The target's Python.
         timeout: Seconds that each of them may take.
         jobs: Processes at a time, by default one a core; does not change the outcome.
+        environment: Variables that the modules see.
         elsewhere: Runs the worker where ``interpreter`` is, if that is not this machine.
         progress: Shows that something is being done.
 
@@ -88,6 +90,7 @@ def import_modules(
             work,
             seconds=timeout * count,
             doing="importing the tree's modules",
+            environment=environment,
             elsewhere=elsewhere,
         )
     return {name: _outcome(answer) for name, answer in sorted(answers.items())}

@@ -18,6 +18,7 @@ from lambdapack.elf.strip import strip
 from lambdapack.errors import ToolError
 from lambdapack.interpreter import Interpreter
 from lambdapack.progress import Progress
+from lambdapack.worker.ending import end_group
 
 __all__ = ["LOAD_WORKER", "Loader", "Stripped", "check_loads", "strip_tree"]
 
@@ -130,13 +131,15 @@ def _worker(interpreter: Interpreter, request: IO[bytes]) -> Iterator[IO[bytes]]
             stdout=subprocess.PIPE,
             cwd=folder,
             env={"HOME": f"{folder}", "TMPDIR": f"{folder}", "LC_ALL": "C.UTF-8", **worker.library_path()},
+            # A library's own start may hang: the process that tries it is ended with the worker.
+            start_new_session=True,
         ) as process,
     ):
         assert process.stdout is not None
         try:
             yield process.stdout
         except BaseException:
-            process.kill()
+            end_group(process)
             raise
     if process.returncode:
         raise ToolError(

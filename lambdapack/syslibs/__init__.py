@@ -6,12 +6,13 @@ What Lambda has is data, with its sources, in ``images/*.json``.
 from __future__ import annotations
 
 from lambdapack.syslibs.bundle import Source, Wanted, bundle
-from lambdapack.syslibs.find import lacking
+from lambdapack.syslibs.find import TRACED, lacking, opened
 from lambdapack.syslibs.provided import Provided, provided
 from lambdapack.syslibs.tell import explained, in_short, tell
 from lambdapack.syslibs.weigh import Missing, Used, refuse, weigh
 
 __all__ = [
-    "Missing", "Provided", "Source", "Used", "Wanted", "bundle", "explained", "in_short", "lacking",
+    "TRACED", "Missing", "Provided", "Source", "Used", "Wanted", "bundle", "explained", "in_short", "lacking",
+    "opened",
     "provided", "refuse", "tell", "weigh",
 ]  # fmt: skip

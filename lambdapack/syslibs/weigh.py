@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from lambdapack.errors import CheckError
 from lambdapack.model import Lacking
+from lambdapack.syslibs.find import TRACED
 from lambdapack.syslibs.provided import Provided
 from lambdapack.syslibs.tell import NOT_FOUND, remedy, sentence
 
@@ -66,7 +67,7 @@ def weigh(
         allowed: Sonames that the user takes upon himself.
         image: Whether the build image was searched.
     """
-    there = frozenset(paths)
+    there = {*paths, TRACED}
     reached = _reached(used)
     found = []
     for one in missing:
@@ -95,8 +96,8 @@ def _reached(used: Used) -> frozenset[str] | None:
     """All that the traced code made the dynamic linker map, as far as the pack has it."""
     if used.touched is None:
         return None
-    touched = frozenset(used.touched)
-    return touched.union(*(used.needs[path] for path in touched if path in used.needs))
+    touched = {*used.touched, TRACED}
+    return frozenset(touched).union(*(used.needs[path] for path in touched if path in used.needs))
 
 
 def _why(name: str, used: Used, decisive: Sequence[str]) -> str:

@@ -119,7 +119,8 @@ def _trace(tree: Tree, code: str, result: Mapping[str, Any]) -> Trace:
         order = dict.fromkeys([*result["opened"], *result["mapped"]])
     files = tuple(path for path in order if (tree.root / path).is_file())
     native = frozenset(_native(tree.root, (path for path in files if path not in opened)))
-    return Trace(files, native, "traced", code)
+    foreign = tuple((name, path) for name, path in result["foreign"])
+    return Trace(files, native, "traced", code, foreign)
 
 
 def _native(root: Path, unclaimed: Iterable[str]) -> Iterator[str]:

@@ -24,6 +24,9 @@ _IN_Q_OVERFLOW = 0x00004000
 _IN_NONBLOCK = 0x00000800
 _EVENT_HEAD = 16  # wd, mask, cookie, length of the name
 _BUFFER = 1 << 20
+_PR_SET_CHILD_SUBREAPER = 36
+_PT_LOAD, _PT_DYNAMIC = 1, 2
+_DT_NEEDED, _DT_STRTAB, _DT_SONAME = 1, 5, 14
 _POLL_SECONDS = 0.02
 
 
@@ -42,7 +45,12 @@ def run_code(request: dict[str, Any], opened: int, mapped: int) -> None:
 
 
 def _run_code(request: dict[str, Any], opened: int) -> int:
+    import signal
+
     os.setsid()
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGIO):
+        signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     root = request["root"]
     sys.path[:0] = [root, *request["search"]]
     sys.argv = ["-c"]
@@ -178,8 +186,9 @@ class Watch:
 def run(request: dict[str, Any]) -> dict[str, Any]:
     """Run the code in a child and watch it.
 
-    The result has its wait ``status`` (``None`` when its time was up), the ``problem`` that inotify had, and
-    the paths below the root that were ``watched``, ``opened`` by Python and ``mapped``, in order.
+    The result has its wait ``status`` (``None`` when its time was up), the ``problem`` that inotify had,
+    the paths below the root that were ``watched``, ``opened`` by Python and ``mapped``, in order, and name
+    and path of each ``foreign`` library: of this machine, and asked for by no other file that was mapped.
     """
     import tempfile
 
@@ -196,6 +205,7 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
         status = None
         try:
             watch = Watch(request["root"])
+            _adopt()
             os.write(go, b"g")
             os.close(go)
             status = _await(pid, watch, request["timeout"])
@@ -204,12 +214,14 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
         watch.drain()
         opened.seek(0)
         mapped.seek(0)
+        maps = mapped.read()
         return {
             "status": status,
             "problem": watch.problem,
             "watched": list(watch.files),
             "opened": [os.fsdecode(path) for path in opened.read().split(b"\0")[:-1]],
-            "mapped": list(_mapped_below(request["root"], mapped.read())),
+            "mapped": list(_mapped_below(request["root"], maps)),
+            "foreign": _foreign(request, maps),
         }
 
 
@@ -228,6 +240,13 @@ def _await(pid: int, watch: Watch, timeout: float) -> int | None:
             return None
 
 
+def _adopt() -> None:
+    """Become the parent of what the child leaves behind, to find also what left its process group."""
+    import ctypes
+
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
 def _kill(pid: int, reaped: bool) -> None:
     """End the child and what it started."""
     import signal
@@ -239,6 +258,22 @@ def _kill(pid: int, reaped: bool) -> None:
     if not reaped:
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
+    while True:
+        # A dead one's own children are the next ones.
+        left = _children()
+        if not left:
+            return
+        for child in left:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+
+
+def _children() -> list[int]:
+    try:
+        with open("/proc/self/task/%d/children" % os.getpid(), encoding="ascii") as file:
+            return [int(number) for number in file.read().split()]
+    except OSError:
+        return []
 
 
 def _mapped_below(root: str, maps: bytes) -> dict[str, None]:
@@ -249,3 +284,61 @@ def _mapped_below(root: str, maps: bytes) -> dict[str, None]:
         if len(fields) == 6 and fields[5].startswith(below):
             found[os.fsdecode(fields[5][len(below) :])] = None
     return found
+
+
+def _foreign(request: dict[str, Any], maps: bytes) -> list[list[str]]:
+    """Name and path of the mapped libraries that the program must have opened by name.
+
+    They are neither Python's nor the program's own, and what needs them is no header of a mapped file.
+    """
+    own = [request["root"], *request["search"], *request.get("assets", {}).values()]
+    own += [os.path.dirname(request["cwd"]), os.path.dirname(os.path.realpath(os.__file__))]
+    own += [os.environ[name] for name in ("HOME", "TMPDIR") if os.environ.get(name, "/") != "/"]
+    names = {}
+    needed = {os.path.realpath(sys.executable)}
+    for path in _mapped_code(maps):
+        name, wanted = _linkage(path)
+        needed.update(os.path.basename(one) for one in wanted)
+        if not any(path == folder or path.startswith(folder + os.sep) for folder in own):
+            names[path] = name or os.path.basename(path)
+    return [[name, path] for path, name in sorted(names.items()) if name not in needed and path not in needed]
+
+
+def _mapped_code(maps: bytes) -> list[str]:
+    """Files of which something executable is mapped."""
+    found: dict[str, None] = {}
+    for line in maps.splitlines():
+        fields = line.split(None, 5)
+        if len(fields) == 6 and b"x" in fields[1] and fields[5].startswith(b"/"):
+            found[os.fsdecode(fields[5])] = None
+    return list(found)
+
+
+def _linkage(path: str) -> tuple[str, list[str]]:
+    """SONAME and NEEDED entries of a 64-bit little-endian ELF file; nothing of any other."""
+    import struct
+
+    try:
+        with open(path, "rb") as file:
+            data = file.read()
+        if data[:6] != b"\x7fELF\x02\x01":
+            return "", []
+        offset, size, count = struct.unpack_from("<Q14xHH", data, 32)
+        headers = [struct.unpack_from("<IIQQQQ", data, offset + size * number) for number in range(count)]
+        entries = []
+        for kind, _, start, _, _, length in headers:
+            if kind == _PT_DYNAMIC:
+                entries = list(struct.iter_unpack("<QQ", data[start : start + length - length % 16]))
+        strings = dict(entries)[_DT_STRTAB]
+        for kind, _, start, address, _, length in headers:
+            if kind == _PT_LOAD and address <= strings < address + length:
+                strings += start - address
+                break
+        found: dict[int, list[str]] = {_DT_NEEDED: [], _DT_SONAME: []}
+        for tag, value in entries:
+            if tag in found:
+                end = data.index(b"\0", strings + value)
+                found[tag].append(os.fsdecode(data[strings + value : end]))
+    except (OSError, KeyError, ValueError, struct.error):
+        return "", []
+    return "".join(found[_DT_SONAME][:1]), found[_DT_NEEDED]

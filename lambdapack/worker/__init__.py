@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from lambdapack.errors import ToolError
 from lambdapack.interpreter import Interpreter
+from lambdapack.worker.ending import end
 
 __all__ = ["SETTLED", "STARTER", "Elsewhere", "ask", "command", "library_path"]
 
@@ -30,7 +29,6 @@ Elsewhere = Callable[[Mapping[str, Any], Path, Path, Mapping[str, str], str], di
 """``ask`` where the interpreter is, if that is not this machine: request, folder for what comes back, the
 worker's file, environment, what is being done -> the worker's result. Paths in the request are moved."""
 _GRACE_SECONDS = 60
-_TERMINATION_SECONDS = 5
 
 
 def command(python: str | Path, file: str | Path, *arguments: str | Path) -> list[str]:
@@ -75,9 +73,11 @@ def ask(
     if elsewhere is not None:
         return elsewhere(request, work, worker, {**SETTLED, **variables}, doing)
     (work / "request.json").write_text(json.dumps(request))
+    # The end of its stdin is the end of this process, however that came, and then of the worker.
+    lifeline, held = os.pipe()
     process = subprocess.Popen(
         command(interpreter.path, STARTER, worker, work / "request.json", work / "result.json"),
-        stdin=subprocess.DEVNULL,
+        stdin=lifeline,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         cwd=work,
@@ -88,7 +88,9 @@ def ask(
     except subprocess.TimeoutExpired as error:
         raise ToolError(f"{doing} failed: {interpreter.path} does not answer") from error
     finally:
-        _end(process)
+        end(process)
+        os.close(lifeline)
+        os.close(held)
     try:
         result: dict[str, Any] = json.loads((work / "result.json").read_text())
     except (OSError, ValueError) as error:
@@ -113,15 +115,3 @@ def _surroundings(work: Path) -> dict[str, str]:
         **SETTLED,
         **library_path(),
     }
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """End a worker that still runs, and let it end its children first."""
-    if process.poll() is None:
-        with suppress(ProcessLookupError):
-            process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(_TERMINATION_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()

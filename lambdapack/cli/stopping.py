@@ -1,0 +1,47 @@
+"""Have SIGTERM and SIGHUP end a command as Ctrl-C does: with what it started, and nothing half done."""
+
+from __future__ import annotations
+
+import functools
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import ParamSpec, TypeVar
+
+__all__ = ["stoppable"]
+
+_Arguments = ParamSpec("_Arguments")
+_Result = TypeVar("_Result")
+_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
+
+
+def stoppable(command: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:
+    """A command that these signals interrupt; without it they would end this process alone."""
+
+    @functools.wraps(command)
+    def run(*arguments: _Arguments.args, **named: _Arguments.kwargs) -> _Result:
+        with _as_interrupts():
+            return command(*arguments, **named)
+
+    return run
+
+
+@contextmanager
+def _as_interrupts() -> Iterator[None]:
+    # What is ignored stays so: that is what nohup asks for.
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    taken = [number for number, handler in before.items() if handler is signal.SIG_DFL]
+    for number in taken:
+        signal.signal(number, _interrupt)
+    try:
+        yield
+    finally:
+        for number in taken:
+            signal.signal(number, before[number])
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    # Once: the next would interrupt what cleans up.
+    signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
