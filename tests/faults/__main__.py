@@ -90,7 +90,7 @@ class Run:
             tally.seconds += time.monotonic() - began
             tally.ends.update(verdict.end for verdict in verdicts)
             bad = [one for one in verdicts if one.end in (End.WRONG, End.HUNG)]
-            for one in bad[:1]:
+            for one in {one.reason: one for one in bad}.values():
                 again = f"python -m tests.faults --row {row.name!r} --seed {seed} --count 1"
                 tally.bad.append(f"{one.end.value}: {one.reason}\n      again: {again}")
 
@@ -123,7 +123,9 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, help="of the first case of each row; by default a new one")
     parser.add_argument("--count", type=int, help="cases of each row, instead of the row's own number")
     parser.add_argument("--row", action="append", help="only this row, or those whose name begins so")
-    parser.add_argument("--minutes", type=float, default=28.0, help="begin no case after so many (%(default)s)")
+    parser.add_argument(
+        "--minutes", type=float, default=28.0, help="begin no case after so many (%(default)s)"
+    )
     parser.add_argument("--bounded", action="store_true", help="the cases that CI runs")
     parser.add_argument("--no-slow", action="store_true", help="leave the slow rows out")
     parser.add_argument("--peers", action="store_true", help="the rows that apply against the peers' loaders")
@@ -145,6 +147,7 @@ def _cache() -> Path:
 
 def _chosen(options: argparse.Namespace) -> list[Row]:
     rows = [row for row in ROWS.values() if not (options.no_slow and row.slow)]
+    rows = [row for row in rows if not row.hidden or row.name in (options.row or ())]
     if options.row:
         exact = [row for row in rows if row.name in options.row]
         rows = exact or [row for row in rows if row.name.startswith(tuple(options.row))]

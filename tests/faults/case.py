@@ -34,8 +34,8 @@ class Row:
         bounded: Cases in the bounded run of CI.
         run: Injects the faults of one case: a verdict for each.
         slow: Left out of the bounded run of ``make test``.
-        alone: Not beside others, because it takes the whole machine.
         share: Where several rows are made by one function, what this one does.
+        hidden: Only where it is named: it is there to test the harness.
     """
 
     name: str
@@ -43,20 +43,20 @@ class Row:
     bounded: int
     run: Callable[..., list[Verdict]]
     slow: bool = False
-    alone: bool = False
     share: tuple[Any, ...] = ()
+    hidden: bool = False
 
 
 ROWS: dict[str, Row] = {}
 
 
 def row(
-    name: str, count: int, bounded: int, *share: Any, slow: bool = False, alone: bool = False
+    name: str, count: int, bounded: int, *share: Any, slow: bool = False, hidden: bool = False
 ) -> Callable[[Callable[..., list[Verdict]]], Callable[..., list[Verdict]]]:
     """Register a function as a row."""
 
     def register(run: Callable[..., list[Verdict]]) -> Callable[..., list[Verdict]]:
-        ROWS[name] = Row(name, count, bounded, run, slow, alone, share)
+        ROWS[name] = Row(name, count, bounded, run, slow, share, hidden)
         return run
 
     return register
@@ -100,7 +100,13 @@ class Case:
         if not {"AWS_ACCESS_KEY_ID"} & set(environment):
             environment = {**self.script()[1], **environment}
         began = start(
-            self.world, root or self.root, steps, environment=environment, function=function, prefix=prefix
+            self.world,
+            root or self.root,
+            steps,
+            environment=environment,
+            folder=self.folder,
+            function=function,
+            prefix=prefix,
         )
         self.owns(began)
         return began

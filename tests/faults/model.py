@@ -18,6 +18,9 @@ __all__ = ["CLEAR", "EITHER", "RIGHT", "End", "Verdict", "judge"]
 IN_TIME = 12.0
 """Init's ten seconds, and two for a machine that does other things too."""
 
+WORDS = ("RESULT", "ERROR", "FOREIGN", "CHILD")
+"""Those of a program's lines that a verdict is made of."""
+
 
 class End(enum.Enum):
     """How a run ended."""
@@ -71,7 +74,8 @@ def verdict_of(
 ) -> Verdict:
     """The verdict on a start that has ended."""
     lines = [line.partition(" ") for line in began.out.splitlines()]
-    said = [(word, json.loads(rest)) for word, _, rest in lines if rest]
+    # The shim's own line of metrics stands between them.
+    said = [(word, json.loads(rest)) for word, _, rest in lines if word in WORDS]
     seen = [value for word, value in said if word == "RESULT"]
     for value in seen:
         wrong = differences(world, value)

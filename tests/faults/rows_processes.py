@@ -200,7 +200,9 @@ def closing(case: Case) -> list[Verdict]:
         steps += [["check_own"]]
     _, variables = case.script(pace=rng.choice([0.0, 0.002]))
     results = sum(step[0] == "observe" for step in steps)
-    return [case.judge(case.start(steps, {**variables, **setting(case)}), RIGHT, results=results)]
+    return [
+        case.judge(case.start(steps, {**variables, **setting(case, streaming=True)}), RIGHT, results=results)
+    ]
 
 
 @row("deletions and cuts between starts", 100, 2, False)
@@ -232,7 +234,8 @@ def damaged_living(case: Case, extend: bool) -> list[Verdict]:
     """Twenty times something is damaged, and each time the process looks again."""
     times = 20
     rounds: list[list[Any]] = [["wait"], ["observe", True]] * times
-    began = case.start([["load"], ["observe", True], *rounds], {**case.script()[1], **setting(case)})
+    variables = {**case.script()[1], **setting(case, streaming=True)}
+    began = case.start([["load"], ["observe", True], *rounds], variables)
     done: list[str] = []
     for _ in range(times):
         if not began.waiting():
@@ -248,7 +251,7 @@ def damaged_living(case: Case, extend: bool) -> list[Verdict]:
 @row("deletions and cuts in mid-fetch", 120, 3)
 def damaged_during(case: Case) -> list[Verdict]:
     """Somebody else in the environment damages what has arrived while the rest is on its way."""
-    script, began = held(case, LOOK, **setting(case))
+    script, began = held(case, LOOK, **setting(case, streaming=True))
     times = case.rng.randrange(1, 4)
     done = [damage(case.root, case.rng, mapped=True) for _ in range(times)]
     script.open()
@@ -355,3 +358,15 @@ def long_life(case: Case, count: int, each: int) -> list[Verdict]:
     return [Verdict(End.RIGHT)] * len(held_at)
 
 
+@row("self-test", 1, 0, hidden=True)
+def self_test(case: Case) -> list[Verdict]:
+    """What the harness must notice: a wrong byte, an error of somebody else's, a process that hangs."""
+    wrong = case.start([["say_wrong"]])
+    raised = case.start([["fail"]])
+    hanging = case.start([["sleep", 60]])
+    return [case.judge(wrong, EITHER), case.judge(raised, EITHER), _in_short(hanging)]
+
+
+def _in_short(began: Start) -> Verdict:
+    assert began.end(2) is None
+    return Verdict(End.HUNG, began.notes[0])

@@ -46,12 +46,16 @@ for _kind in (*TRANSIENT, *FINAL, *HARMLESS):
     row(_name, 20 if _kind in SLOW else 45, 1 if _kind in SLOW else 2, _kind)(answered)
 
 
-def setting(case: Case) -> dict[str, str]:
-    """One connection or several in threads, streaming or all files first."""
+def setting(case: Case, *, streaming: bool = False) -> dict[str, str]:
+    """One connection or several in threads, and unless ``streaming`` all files first at times.
+
+    In ``disk`` mode nothing of ours is there after the start: what is damaged later stays damaged until
+    the next one, as in any folder.
+    """
     chosen = case.rng.random()
     if chosen < 0.25:
         return {"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "4096"}
-    return {"LAMBDAPACK_MODE": "disk"} if chosen < 0.35 else {}
+    return {"LAMBDAPACK_MODE": "disk"} if chosen < 0.35 and not streaming else {}
 
 
 def over_tls(case: Case, kind: str) -> list[Verdict]:

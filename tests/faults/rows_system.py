@@ -148,7 +148,8 @@ def calls(case: Case) -> list[Verdict]:
     rng = case.rng
     name = rng.choice(list(CALLS))
     errors, most = CALLS[name]
-    error, number = rng.choice(errors), rng.randrange(1, most + 1)
+    # Most processes make few calls of a kind: the first ones are failed more often than the last.
+    error, number = rng.choice(errors), int((most + 1) ** rng.random())
     when = f"{number}" if rng.random() < 0.7 else f"{number}..{number + rng.randrange(1, 4)}"
     began = case.start([["wait"], ["load"], ["observe", False]])
     if not began.waiting():
@@ -213,7 +214,9 @@ def broken_decoder(case: Case) -> list[Verdict]:
     victim = task / "runtime_shim/backend_c.so"
     content = victim.read_bytes()
     victim.unlink()
-    victim.write_bytes(case.rng.choice([content[: len(content) // 2], b"nothing of the kind", content[:4096]]))
+    victim.write_bytes(
+        case.rng.choice([content[: len(content) // 2], b"nothing of the kind", content[:4096]])
+    )
     return [case.judge(_start_in(case, task), EITHER)]
 
 
@@ -223,7 +226,8 @@ def _copy(case: Case) -> Path:
 
 def _start_in(case: Case, task: Path) -> Start:
     world = replace(case.world, functions={"changed": task})
-    began = start(world, case.root, LOOK, environment=case.script()[1], function="changed")
+    variables = case.script()[1]
+    began = start(world, case.root, LOOK, environment=variables, folder=case.folder, function="changed")
     case.owns(began)
     return began
 

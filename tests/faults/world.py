@@ -161,11 +161,12 @@ def start(
     steps: Sequence[Sequence[Any]],
     *,
     environment: Mapping[str, str],
+    folder: Path,
     function: str = "plain",
     prefix: Sequence[str] = (),
 ) -> Start:
-    """Start a process that does ``steps``, with ``root`` as the loader's folder."""
-    folder = root.parent / f"start{next(_STEPS_ID)}"
+    """Start a process that does ``steps``, with ``root`` as the loader's folder and its own files in ``folder``."""
+    temporary, folder = folder, folder / f"start{next(_STEPS_ID)}"
     (folder / "own").mkdir(parents=True)
     task = world.functions[function]
     variables = {
@@ -173,7 +174,7 @@ def start(
         "AWS_REGION": "us-east-1",
         "AWS_ENDPOINT_URL_S3": world.endpoint.url,
         "LAMBDAPACK_ROOT": str(root),
-        "TMPDIR": str(root.parent),
+        "TMPDIR": str(temporary),
         "FAULTS_OWN": str(folder / "own"),
         "FAULTS_STEPS": json.dumps(steps),
         **{name: value for name, value in os.environ.items() if name == "FAULTS_VERBOSE"},
@@ -222,8 +223,9 @@ def make_world(folder: Path, interpreter: Interpreter, cache: Path) -> World:
 
 
 def _undisturbed(world: World, tree: Path) -> dict[str, Any]:
-    root = world.folder / "undisturbed" / "root"
-    began = start(world, root, [["load"], ["observe", True]], environment={"FAULTS_PLAIN": str(tree)})
+    folder = world.folder / "undisturbed"
+    steps = [["load"], ["observe", True]]
+    began = start(world, folder / "root", steps, environment={"FAULTS_PLAIN": str(tree)}, folder=folder)
     assert began.end() == 0, began.out + began.err
     line = next(line for line in began.out.splitlines() if line.startswith("RESULT "))
     found: dict[str, Any] = json.loads(line.partition(" ")[2])
