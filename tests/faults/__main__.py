@@ -15,14 +15,14 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from lambdapack import interpreter
 
 from . import rows_processes, rows_s3, rows_system
-from .case import ROWS, NotHere, Row, opened
+from .case import ROWS, NotHereError, Row, opened
 from .model import End, Verdict
+from .peers import Tally, run_peers
 from .world import World, make_world
 
 __all__ = ["main"]
@@ -30,16 +30,6 @@ __all__ = ["main"]
 LOADED = (rows_s3, rows_processes, rows_system)
 SHOWN = 3
 """Reasons shown for each row."""
-
-
-@dataclass
-class Tally:
-    """How the faults of one row ended."""
-
-    ends: Counter[End] = field(default_factory=Counter)
-    bad: list[str] = field(default_factory=list)
-    not_here: str = ""
-    seconds: float = 0.0
 
 
 class Run:
@@ -82,7 +72,7 @@ class Run:
         try:
             with opened(self.world, row.name, seed) as case:
                 verdicts = row.run(case, *row.share)
-        except NotHere as error:
+        except NotHereError as error:
             tally.not_here = str(error)
         except Exception as error:  # a fault of the harness is not to end the others
             verdicts = [Verdict(End.WRONG, f"the harness itself: {type(error).__name__}: {error}")]
@@ -105,13 +95,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     began = time.monotonic()
     _own_mounts()
     print(f"seed {options.seed}, {options.workers} at a time", flush=True)
-    with _world(options.python, options.cache) as world:
+    with _world(options) as world:
         run = Run(world, _jobs(chosen, options), began + options.minutes * 60)
         run.work(options.workers)
         tallies = dict(run.tallies)
         if options.peers:
-            from .peers import run_peers
-
             tallies.update(run_peers(world, options))
     _show(tallies, run.left, time.monotonic() - began, options.verbose)
     ours = run.tallies.values()
@@ -176,9 +164,11 @@ def _own_mounts() -> None:
 
 
 @contextlib.contextmanager
-def _world(python: str, cache: Path) -> Iterator[World]:
-    with tempfile.TemporaryDirectory(prefix="lambdapack-faults-", ignore_cleanup_errors=True) as folder:
-        world = make_world(Path(folder), interpreter.find(python), cache)
+def _world(options: argparse.Namespace) -> Iterator[World]:
+    # The peers get a /tmp of their own, from which the world must be seen.
+    where = "/var/tmp" if options.peers else None
+    with tempfile.TemporaryDirectory("", "lambdapack-faults-", where, ignore_cleanup_errors=True) as folder:
+        world = make_world(Path(folder), interpreter.find(options.python), options.cache)
         try:
             yield world
         finally:

@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from .endpoint import Script
-from .model import End, Verdict, judge
+from .model import RIGHT, End, Verdict, judge
 from .world import Start, World, start
 
-__all__ = ["ROWS", "Case", "NotHere", "Row", "row"]
+__all__ = ["ROWS", "Case", "NotHereError", "Row", "row"]
 
 
-class NotHere(Exception):
+class NotHereError(Exception):
     """A fault cannot be injected on this machine; says why."""
 
 
@@ -125,8 +125,6 @@ class Case:
         """Start once more, undisturbed: nothing but the right answer will do."""
         if before is not None and before.end in (End.WRONG, End.HUNG):
             return before
-        from .model import RIGHT
-
         again = self.judge(self.start(LOOK), RIGHT)
         if again.end is not End.RIGHT:
             return Verdict(again.end, f"the next start: {again.reason}")

@@ -22,7 +22,7 @@ from pathlib import Path
 
 import trustme
 
-__all__ = ["FOREVER", "ONCE_OR_TWICE", "Answer", "Endpoint", "Script"]
+__all__ = ["Answer", "Endpoint", "Script"]
 
 CHUNK = 32 * 1024
 LONGEST = 60.0
@@ -197,13 +197,15 @@ class Endpoint:
         script = self.scripts.get(token[1] if token else "")
         span = re.search(r"(?im)^range: *bytes=(\d+)-(\d+)", head)
         content = self.objects.get(path)
-        if script is None or content is None or span is None:
-            return _Reply(sock, Script(), b"", 0, 0).refuse(403 if script is None else 404)
-        first, last = int(span[1]), min(int(span[2]), len(content) - 1)
+        if script is None or content is None:
+            return _Reply(sock, Script(), b"", (0, 0)).refuse(403 if script is None else 404)
+        # Who asks for the whole, as others do, gets the whole.
+        first, last = (int(span[1]), int(span[2])) if span else (0, len(content))
+        last = min(last, len(content) - 1)
         answer = script.next(path, first, last)
         script.sockets.add(sock)
         try:
-            reply = _Reply(sock, script, content, first, last, answer.after)
+            reply = _Reply(sock, script, content, (first, last), answer.after)
             return bool(getattr(reply, answer.kind)())
         finally:
             script.sockets.discard(sock)
@@ -213,15 +215,16 @@ class _Reply:
     """One answer. Each public method is a way to answer; it returns whether the connection goes on."""
 
     def __init__(
-        self, sock: socket.socket, script: Script, content: bytes, first: int, last: int, after: int = 0
+        self, sock: socket.socket, script: Script, content: bytes, span: tuple[int, int], after: int = 0
     ) -> None:
         self.sock, self.script, self.content = sock, script, content
-        self.first, self.last = first, last
-        self.body = memoryview(content)[first : last + 1]
+        self.first, self.last = span
+        self.body = memoryview(content)[self.first : self.last + 1]
         self.after = min(after, max(0, len(self.body) - 1))
 
     def right(self) -> bool:
-        return self._head() and self._send(self.body)
+        whole = len(self.body) == len(self.content)
+        return self.whole_200() if whole else self._head() and self._send(self.body)
 
     def truncate(self) -> bool:
         self._head()

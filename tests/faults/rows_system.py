@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from .case import LOOK, Case, NotHere, row
+from .case import LOOK, Case, NotHereError, row
 from .model import CLEAR, EITHER, RIGHT, End, Verdict
 from .rows_processes import held
 from .world import Start, start
@@ -23,7 +23,7 @@ FULL = ("No space left on device",)
 def mounted(case: Case, options: str) -> Iterator[Path]:
     """A file system of its own below the case's folder."""
     if os.geteuid() != 0:
-        raise NotHere("mounting needs root")
+        raise NotHereError("mounting needs root")
     point = case.folder / "mount"
     point.mkdir()
     _mount("-t", "tmpfs", "-o", f"mode=0700,{options}", "tmpfs", str(point))
@@ -37,7 +37,7 @@ def mounted(case: Case, options: str) -> Iterator[Path]:
 def _mount(*arguments: str) -> None:
     done = subprocess.run(["mount", *arguments], check=False, capture_output=True, text=True)
     if done.returncode:
-        raise NotHere(f"mount: {done.stderr.strip()}")
+        raise NotHereError(f"mount: {done.stderr.strip()}")
 
 
 def _again(case: Case, point: Path, options: str, verdict: Verdict) -> Verdict:
@@ -144,7 +144,7 @@ SAID = {
 def calls(case: Case) -> list[Verdict]:
     """One call, or some in a row, of one kind fails in the process or in its child."""
     if not shutil.which("strace"):
-        raise NotHere("there is no strace")
+        raise NotHereError("there is no strace")
     rng = case.rng
     name = rng.choice(list(CALLS))
     errors, most = CALLS[name]
@@ -183,7 +183,7 @@ def _attach(process: int, call: str, error: str, when: str, log: Path) -> subpro
         if tracer.poll() is not None or time.monotonic() > deadline:
             tracer.kill()
             said = tracer.stderr.read().decode().strip() if tracer.stderr else ""
-            raise NotHere(f"strace: {said}")
+            raise NotHereError(f"strace: {said}")
         time.sleep(0.002)
     return tracer
 

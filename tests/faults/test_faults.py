@@ -31,7 +31,7 @@ def test_more_of_everything(lambdapack_cache: Path) -> None:
 
 
 def test_a_wrong_answer_is_noticed(lambdapack_cache: Path) -> None:
-    """A process that sees another byte than an undisturbed one is counted as wrong, and said how to repeat."""
+    """A wrong byte, an error of somebody else's and a hang are counted, and said how to repeat."""
     command = [sys.executable, "-m", "tests.faults", "--row", "self-test", "--count", "1", "--seed", "1"]
     done = subprocess.run(
         [*command, "--cache", str(lambdapack_cache)],

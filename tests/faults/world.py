@@ -13,6 +13,7 @@ import subprocess
 import sysconfig
 import tempfile
 import time
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -165,7 +166,7 @@ def start(
     function: str = "plain",
     prefix: Sequence[str] = (),
 ) -> Start:
-    """Start a process that does ``steps``, with ``root`` as the loader's folder and its own files in ``folder``."""
+    """Start a process that does ``steps``; ``root`` is the loader's folder, ``folder`` the process's."""
     temporary, folder = folder, folder / f"start{next(_STEPS_ID)}"
     (folder / "own").mkdir(parents=True)
     task = world.functions[function]
@@ -235,8 +236,6 @@ def _undisturbed(world: World, tree: Path) -> dict[str, Any]:
 def _add_assets(
     folder: Path, function: Path, location: Mapping[str, str], objects: dict[str, bytes]
 ) -> dict[str, Any]:
-    import zlib
-
     noise = random.Random(7)
     files = {
         "model/weights.bin": noise.randbytes(150 * KIB),
