@@ -23,7 +23,17 @@ _real_time = time.time
 def say(word, value):
     import json
 
-    os.write(1, ("%s %s\n" % (word, json.dumps(value, sort_keys=True))).encode())
+    put("%s %s\n" % (word, json.dumps(value, sort_keys=True)))
+
+
+def put(line):
+    # What is said must get out, whatever is made to fail.
+    for _ in range(6):
+        try:
+            os.write(1, line.encode())
+            return
+        except OSError:
+            pass
 
 
 def digest(data):
@@ -120,7 +130,7 @@ class Steps:
         __import__("torture.first")
 
     def wait(self):
-        os.write(1, b"WAITING\n")
+        put("WAITING\n")
         os.read(0, 1)
 
     def fail(self):
@@ -292,7 +302,7 @@ class Steps:
             see(number % 100 == 0)
             if number % each == 0:
                 say("HOLDS", holds())
-                os.write(1, b"WAITING\n")
+                put("WAITING\n")
                 os.read(0, 1)
 
 
@@ -329,7 +339,11 @@ def tell(error):
         places.append(trace.tb_frame.f_code.co_filename)
         trace = trace.tb_next
     last = places[-1]
-    where = "shim" if "runtime_shim" in last else "import" if last.startswith("<frozen") else "else"
+    # What a library raises that the shim called is the shim's to put into words; an import that fails for
+    # want of a descriptor is Python's.
+    where = "import" if last.startswith("<frozen") else "else"
+    if where == "else" and any("runtime_shim" in place for place in places):
+        where = "shim"
     text = "%s" % (error,)
     say("ERROR", {"type": type(error).__name__, "text": text[:1500], "where": where, "last": last})
     if os.environ.get("FAULTS_VERBOSE"):
@@ -342,4 +356,4 @@ if __name__ == "__main__":
     import json as _json
 
     run(Steps(), _json.loads(os.environ["FAULTS_STEPS"]))
-    os.write(1, b"DONE\n")
+    put("DONE\n")
