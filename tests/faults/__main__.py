@@ -40,6 +40,9 @@ class Run:
         self.deadline = deadline
         self.tallies = {row.name: Tally() for row, _ in jobs}
         self.left = 0
+        self._done = 0
+        self._count = len(jobs)
+        self._told = time.monotonic()
         self._jobs: queue.SimpleQueue[tuple[Row, int]] = queue.SimpleQueue()
         for job in jobs:
             self._jobs.put(job)
@@ -77,12 +80,21 @@ class Run:
         except Exception as error:  # a fault of the harness is not to end the others
             verdicts = [Verdict(End.WRONG, f"the harness itself: {type(error).__name__}: {error}")]
         with self._lock:
+            self._tell()
             tally.seconds += time.monotonic() - began
             tally.ends.update(verdict.end for verdict in verdicts)
             bad = [one for one in verdicts if one.end in (End.WRONG, End.HUNG)]
             for one in {one.reason: one for one in bad}.values():
                 again = f"python -m tests.faults --row {row.name!r} --seed {seed} --count 1"
                 tally.bad.append(f"{one.end.value}: {one.reason}\n      again: {again}")
+
+    def _tell(self) -> None:
+        """A sign of life each minute."""
+        self._done += 1
+        if time.monotonic() - self._told > 60:
+            self._told = time.monotonic()
+            faults = sum(sum(tally.ends.values()) for tally in self.tallies.values())
+            print(f"{self._done} of {self._count} cases, {faults} faults", file=sys.stderr, flush=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -137,8 +149,9 @@ def _chosen(options: argparse.Namespace) -> list[Row]:
     rows = [row for row in ROWS.values() if not (options.no_slow and row.slow)]
     rows = [row for row in rows if not row.hidden or row.name in (options.row or ())]
     if options.row:
-        exact = [row for row in rows if row.name in options.row]
-        rows = exact or [row for row in rows if row.name.startswith(tuple(options.row))]
+        # A whole name is that row alone, anything else the beginning of names.
+        prefixes = tuple(name for name in options.row if name not in ROWS)
+        rows = [row for row in rows if row.name in options.row or row.name.startswith(prefixes)]
     if not rows:
         sys.exit(f"no row begins with {options.row}: --list shows them")
     return rows

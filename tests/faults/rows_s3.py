@@ -32,13 +32,15 @@ def answered(case: Case, kind: str) -> list[Verdict]:
     times = 1 if always else rng.choice([1, 1, 1, 2])
     where = rng.choice([0, 0, 1, 2])
     answers = [Answer()] * where + [bad] * times
-    _, variables = case.script(answers=() if always else answers, rest=bad if always else Answer())
+    script, variables = case.script(answers=() if always else answers, rest=bad if always else Answer())
     variables.update(setting(case))
     allowed = RIGHT if kind in HARMLESS or (kind in TRANSIENT and not always) else EITHER
     verdict = case.judge(case.start(LOOK, variables), allowed)
+    # A start may have needed fewer requests: what was not injected is not counted.
+    injected = 1 if always else max(0, min(times, len(script.log) - where))
     if verdict.end is End.CLEAR:
         verdict = case.next_is_right(verdict)
-    return [verdict] * times
+    return [verdict] * (injected if verdict.end is End.RIGHT else max(1, injected))
 
 
 for _kind in (*TRANSIENT, *FINAL, *HARMLESS):
