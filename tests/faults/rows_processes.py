@@ -26,6 +26,9 @@ def held(case: Case, steps: list[list[Any]], **variables: str) -> tuple[Script, 
     while not script.reached.wait(0.01) and time.monotonic() < deadline:
         if began.process.poll() is not None:
             break
+    if case.rng.random() < 0.6:
+        # What has arrived may be placed by then, or be on its way there.
+        time.sleep(case.rng.random() * 0.15)
     return script, began
 
 
@@ -161,7 +164,7 @@ def reaped(case: Case) -> list[Verdict]:
 @row("handler raises in mid-fetch", 150, 3)
 def raising(case: Case) -> list[Verdict]:
     """Init fails by the user's own code; the next init, at once, is right."""
-    _, variables = case.script(pace=case.rng.choice([0.0, 0.003]))
+    _, variables = case.script(pace=case.rng.choice([0.0, 0.003, 0.02]))
     first = [["first"]] if case.rng.random() < 0.5 else []
     began = case.start([["load"], *first, ["fail"]], {**variables, **setting(case)})
     if began.end() is None:
