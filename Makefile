@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 BASE := $(VENV)/.installed
 STAMP := $(VENV)/.installed-dev
 
-.PHONY: help demo test test-slow test-all lint format bench bench-rebuild fuzz clean
+.PHONY: help demo test test-slow test-all torture lint format bench bench-rebuild fuzz clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -32,6 +32,9 @@ test-slow: $(STAMP)  ## Run the tests that take minutes
 	$(BIN)/python -m pytest -m slow
 
 test-all: test test-slow  ## Run every test
+
+torture: $(STAMP)  ## Inject thousands of faults into the loader's starts (under 30 minutes)
+	$(BIN)/python -m tests.faults
 
 lint: $(STAMP)  ## Check style and types
 	$(BIN)/ruff format --check .
