@@ -166,6 +166,7 @@ def _run(pack: Pack, missing: list[int], lock: Lock, page: Page, parent: tuple[i
             page.put(REPORT, " ".join(str(report[name]) for name in FIELDS))
     except PackError as error:
         page.put(ERROR, str(error))
+        pack.place.leave_word(str(error))
     except ParentGone:
         pass
     except BaseException as error:

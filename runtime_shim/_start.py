@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 POLL = 0.001
 # How often a waiting thread looks whether the fetching process is still there.
 LOOK = 0.02
-# Looks without a new frame until who waits no longer believes in whoever fetches: 8 s, so that an error is
+# Looks without a new frame until who waits no longer believes in whoever fetches: 9.6 s, so that an error is
 # said before the 10 s of the init phase are over. Looks, not seconds: an environment that was frozen has not
 # waited.
-PATIENCE = 400
+PATIENCE = 480
 # Children that die one after the other without a single new frame.
 DEATHS = 3
 # Times that one file is fetched because somebody removes it as often.
@@ -177,16 +177,9 @@ class Pack:
         self._locks.append(lock)
         began = time.monotonic()
 
-        def marked(work: Callable[[], None]) -> None:
-            with self.own():
-                work()
-
-        def spawn(work: Callable[[], None], _: tuple[()]) -> int:
-            return start_new_thread(marked, (work,))
-
         def run() -> None:
             try:
-                fetcher.run(missing, spawn=spawn)
+                fetcher.run(missing, spawn=self._spawn)
             except PackError as error:
                 self._error = error
             except BaseException as error:
@@ -199,10 +192,19 @@ class Pack:
                 self._running = False
 
         try:
-            spawn(run, ())
+            self._spawn(run, ())
         except RuntimeError:
             # No thread can be started: then this one does it.
             run()
+
+    def _spawn(self, work: Callable[[], None], _: tuple[()]) -> int:
+        """Start a thread that does the shim's own work."""
+
+        def marked() -> None:
+            with self.own():
+                work()
+
+        return start_new_thread(marked, ())
 
     def _make_fetcher(self) -> Fetcher:
         """A fetcher for this very process: everything that it imports is imported now."""
@@ -311,7 +313,8 @@ class Pack:
     def _watch(self, frame: int) -> None:
         """Wait for a frame that somebody fetches; fetch where nobody does."""
         journal = self.place.journal
-        look, quiet, count = time.monotonic() + LOOK, 0, 0
+        began = time.monotonic()
+        look, quiet, count = began + LOOK, 0, 0
         while not journal[frame]:
             time.sleep(POLL)
             if time.monotonic() < look:
@@ -326,17 +329,17 @@ class Pack:
                 self._demand([frame])
                 return
             if not self._alive() and not journal[frame]:
-                self._take_over(frame)
+                self._take_over(frame, began)
 
     def _alive(self) -> bool:
         """Whether somebody in this process, or its own child, fetches."""
         return self._running or (self._fetching is not None and self._fetching.alive())
 
-    def _take_over(self, frame: int) -> None:
-        """Go on with the fetch where nobody is at it any more.
+    def _take_over(self, frame: int, since: float) -> None:
+        """Go on with the fetch where nobody is at it any more, and has failed since then.
 
         Raises:
-            PackError: What ended the fetch of this process.
+            PackError: What ended the fetch of this process, or of the one that it waited for.
         """
         with self.own():
             self.place.follow()
@@ -345,6 +348,9 @@ class Pack:
                 return
             self._collect()
             error, self._error = self._error, None
+            if error is None and self.role == "follower":
+                said = self.place.word(since)
+                error = PackError(said) if said else None
             if self.place.journal.look()[frame]:
                 lock.release()
             elif error is not None:
@@ -362,7 +368,7 @@ class Pack:
                 if lock is not None or not all(self.place.journal[frame] for frame in frames):
                     self.on_demand += 1
                     self.place.check_space(frames)
-                    self._make_fetcher().run(frames)
+                    self._make_fetcher().run(frames, spawn=self._spawn)
             finally:
                 if lock is not None:
                     self._let_go(lock)
