@@ -195,7 +195,8 @@ def _fetcher_maker(
 
         source = Source(location["bucket"], location["key"], location.get("region", ""), environ)
         fetcher = Fetcher(place, source, lambda: _decoder(here), alive, connections_for(environ))
-        if init_ends(environ) is not None:
+        # Not what is fetched on demand later on: that is bounded by the function's own timeout.
+        if init_ends(environ) is not None and time.monotonic() < began + INIT / 2:
             fetcher.init_ends = began + INIT
         return fetcher
 

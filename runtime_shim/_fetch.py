@@ -248,7 +248,11 @@ class Fetcher:
                 elif not slow_down:
                     silent += min(time.monotonic() - began, LONGEST_ATTEMPT)
                 self._say_failure(error, time.monotonic() - began, slow_down)
-                if not error.retry or (self._enough(error, attempt, silent) and not slow_down):
+                if (
+                    not error.retry
+                    or self._late()
+                    or (self._enough(error, attempt, silent) and not slow_down)
+                ):
                     raise PackError(self._gave_up(error, attempt, silent)) from error
                 self.stats.retries += 1
                 self.source.forget_signature()
@@ -258,6 +262,10 @@ class Fetcher:
                     silent += min(time.monotonic() - began, LONGEST_PAUSE)
             except OSError as error:
                 raise self.place.failure(error) from error
+
+    def _late(self) -> bool:
+        """Whether another attempt could not end before init does: what failed is to be said before that."""
+        return self.init_ends is not None and time.monotonic() + SHORTEST_ATTEMPT > self.init_ends
 
     def _enough(self, error: S3Error, attempt: int, silent: float) -> bool:
         """Whether another attempt is not worth it, or could not end in time."""

@@ -173,6 +173,7 @@ def start(
     variables = {
         "PATH": os.environ["PATH"],
         "AWS_REGION": "us-east-1",
+        "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
         "AWS_ENDPOINT_URL_S3": world.endpoint.url,
         "LAMBDAPACK_ROOT": str(root),
         "TMPDIR": str(temporary),
