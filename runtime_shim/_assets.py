@@ -18,7 +18,7 @@ from _thread import allocate_lock
 
 from ._disk import PackError, Place, root_folder
 from ._index import ASSETS_FOLDER, IndexFormatError, read_beside
-from ._start import LOOK, Everyone, Pack
+from ._start import LOOK, TRIES, Everyone, Pack
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -189,27 +189,37 @@ class Asset:
         Raises:
             PackError: It cannot be had; the next call tries again.
         """
-        if self._ready and not self.place.missing(0, self.place.frames):
-            return self.path
         with self._lock:
-            if self._ready:
-                # Somebody has removed files of it since, or another thread has waited meanwhile.
-                if not self.place.missing(0, self.place.frames):
-                    return self.path
-                self._ready = False
-                self._new_pack()
-            self.place.want()
-            try:
-                if not self._started:
-                    self._start()
-                self.pack.wait_eager()
-            except PackError:
-                self._new_pack()
-                raise
-            self._ready = True
-        if self.pack.role != "warm":
-            self._tell()
-        return self.path
+            for _ in range(TRIES):
+                if self._ready:
+                    if self._whole():
+                        return self.path
+                    # Somebody has removed files of it since.
+                    self._ready = False
+                    self._new_pack()
+                self._fetch()
+                self._ready = True
+                if self.pack.role != "warm":
+                    self._tell()
+        if self._whole():
+            return self.path
+        raise PackError(
+            "lambdapack: asset %s: its files are removed as often as they are put in place: something "
+            "empties %s while it is in use" % (self.name, self.place.root)
+        )
+
+    def _whole(self) -> bool:
+        return not self.place.missing(0, self.place.frames)
+
+    def _fetch(self) -> None:
+        self.place.want()
+        try:
+            if not self._started:
+                self._start()
+            self.pack.wait_eager()
+        except PackError:
+            self._new_pack()
+            raise
 
     def _tell(self) -> None:
         """One line for the log."""

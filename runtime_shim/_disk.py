@@ -312,7 +312,17 @@ class Place:
             self.make_folders()
 
     def folder(self, relative: str) -> None:
-        """Put a folder of the pack on disk, as empty as it is; ``""`` is its root."""
+        """Put a folder of the pack on disk, as empty as it is; ``""`` is its root.
+
+        Raises:
+            PackError: It cannot be made.
+        """
+        try:
+            self._folder(relative)
+        except OSError as error:
+            raise self.failure(error) from error
+
+    def _folder(self, relative: str) -> None:
         try:
             mkdir(self.site + "/" + relative if relative else self.site, 0o755 if relative else 0o700)
         except FileExistsError:
@@ -321,8 +331,8 @@ class Place:
             if not relative:
                 self.make_folders()
                 return
-            self.folder(relative.rpartition("/")[0])
-            self.folder(relative)
+            self._folder(relative.rpartition("/")[0])
+            self._folder(relative)
 
     def read(self, file: int) -> bytes | None:
         """The bytes of a file in the arena whose frames are in place; None if they no longer are."""

@@ -44,6 +44,8 @@ SILENCE = 8.0
 LONGEST_ATTEMPT = 4.0
 # The least that an attempt at a dead endpoint takes: none is begun that cannot end in time.
 SHORTEST_ATTEMPT = 1.5
+# What an attempt takes that finds nobody to answer, with what there is to say about it.
+LAST_ATTEMPT = 2.5
 # Bytes a second below which a connection counts as dead: a frame of 5 MB would take 100 s.
 SLOWEST = 50_000.0
 # Seconds of transfer after which the rate is believed.
@@ -248,11 +250,8 @@ class Fetcher:
                 elif not slow_down:
                     silent += min(time.monotonic() - began, LONGEST_ATTEMPT)
                 self._say_failure(error, time.monotonic() - began, slow_down)
-                if (
-                    not error.retry
-                    or self._late()
-                    or (self._enough(error, attempt, silent) and not slow_down)
-                ):
+                enough = self._late() or (self._enough(error, attempt, silent) and not slow_down)
+                if enough or not error.retry:
                     raise PackError(self._gave_up(error, attempt, silent)) from error
                 self.stats.retries += 1
                 self.source.forget_signature()
@@ -265,7 +264,7 @@ class Fetcher:
 
     def _late(self) -> bool:
         """Whether another attempt could not end before init does: what failed is to be said before that."""
-        return self.init_ends is not None and time.monotonic() + SHORTEST_ATTEMPT > self.init_ends
+        return self.init_ends is not None and time.monotonic() + LAST_ATTEMPT > self.init_ends
 
     def _enough(self, error: S3Error, attempt: int, silent: float) -> bool:
         """Whether another attempt is not worth it, or could not end in time."""
