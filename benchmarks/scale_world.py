@@ -128,6 +128,9 @@ class Socket:
         self._head = b""
         self._body = memoryview(b"")
 
+    def fileno(self) -> int:
+        return -1  # no descriptor that anybody could close
+
     def sendall(self, request: bytes) -> None:
         wait, self._head, self._body = self._bucket.answer(request)
         self._ready = self._bucket.clock.now + wait

@@ -49,7 +49,6 @@ ANY_TARGET = "any"  # of a pack of data, which every Python on every processor r
 
 FRAME_SIZE_MAX = 64 * 1024 * 1024  # uncompressed; what a reader may be made to allocate
 STORED_MAX = 2**32 - 1
-END_SIZE = 1024  # of the zeros after the last file
 # Below this an import of OpenSSL (3 ms) costs more than the slower digest (4 ms/MB) that needs none.
 _OPENSSL_PAYS = 768 * 1024
 
@@ -329,7 +328,7 @@ def _check_ranges(index: Index) -> None:
     if edges != sorted(edges):
         raise IndexFormatError("files.offset: the files are not in order, or overlap")
     total = index.frame_start[-1]
-    if count and (edges[0] < 0 or edges[-1] + END_SIZE > total):
+    if count and (edges[0] < 0 or edges[-1] > total):
         raise IndexFormatError("the files take bytes %d to %d of %d" % (edges[0], edges[-1], total))
 
 

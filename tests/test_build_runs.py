@@ -158,8 +158,8 @@ def test_a_library_that_is_opened_by_name_is_missed(
     ((name, users),) = lacking(folder).items()
     assert name == "libodd.so.1"
     assert users[0].startswith(("mine.py", "__pycache__/mine."))
-    assert "needs libodd.so.1, which neither the pack nor Lambda's" in done.stderr
-    assert "opens it by name" in done.stderr
+    assert "neither the pack nor Lambda's" in done.stderr
+    assert "libodd.so.1" in done.stderr
     refused = run_lambdapack("plan", cwd=folder, status=1)
     assert "the traced code uses it" in refused.stderr
     run_lambdapack("plan", "--allow-lacking", "libodd.so.1", cwd=folder)

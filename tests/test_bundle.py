@@ -369,7 +369,7 @@ def test_index_that_is_not_the_packs_is_refused(source: Path, cache: Path, tmp_p
     with pytest.raises(CheckError, match="is not the index of pack"):
         bundle(source, cache, pack=index, pack_id=pack_id)
     index.write_bytes(b"{")
-    with pytest.raises(CheckError, match="not a lambdapack index"):
+    with pytest.raises(CheckError, match="not JSON"):
         bundle(source, cache, pack=index)
 
 

@@ -22,7 +22,7 @@ from lambdapack.deploy import aws, decoder
 from lambdapack.local import runtime
 from lambdapack.target import Target
 
-FEW, MANY = 3, 20
+FEW, MANY = 3, int(os.environ.get("LAMBDAPACK_KILLS", "20"))
 SEED = 8
 TARGET = Target(default_python())
 CONFIGURATION = """\
