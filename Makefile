@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 BASE := $(VENV)/.installed
 STAMP := $(VENV)/.installed-dev
 
-.PHONY: help demo test test-slow test-all torture lint format bench bench-rebuild fuzz clean
+.PHONY: help demo test test-slow test-long test-all torture lint format bench bench-rebuild fuzz clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -26,10 +26,13 @@ demo: $(BASE)  ## Build, deploy and invoke spaCy in the local cloud
 	$(BIN)/python examples/demo.py
 
 test: $(STAMP)  ## Run the tests that take seconds
-	$(BIN)/python -m pytest -m "not slow" -n auto
+	$(BIN)/python -m pytest -m "not slow and not long" -n auto
 
 test-slow: $(STAMP)  ## Run the tests that take minutes
 	$(BIN)/python -m pytest -m slow
+
+test-long: $(STAMP)  ## Run the tests that kill and break things for tens of minutes
+	$(BIN)/python -m pytest -m long
 
 test-all: test test-slow  ## Run every test
 

@@ -316,14 +316,14 @@ def test_a_command_killed_where_it_hurts(on_disk: Callable[[str], Scene], name: 
     assert attempt(scene, Moment(at), wanted) == []
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("name", _ON_DISK)
 def test_a_command_killed_at_many_moments(on_disk: Callable[[str], Scene], name: str) -> None:
     """As with a few."""
     check(on_disk(name), MANY)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("name", _IN_AWS)
 def test_a_command_to_aws_killed_at_many_moments(in_aws: Callable[[str], Scene], name: str) -> None:
     """As with a few."""

@@ -24,7 +24,7 @@ def test_whatever_happens_the_start_is_right_or_says_why(lambdapack_cache: Path)
     assert "no fault at all" in run(lambdapack_cache, "--bounded", "--no-slow")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_more_of_everything(lambdapack_cache: Path) -> None:
     """The same for more cases of each row, the slow ones among them."""
     run(lambdapack_cache, "--count", "4", "--minutes", "8")
