@@ -129,6 +129,18 @@ METRICS = (
 )
 
 
+def _begin(environ: MutableMapping[str, str]) -> None:
+    """Start, so that whatever the system refuses is told as what it is."""
+    try:
+        _start(environ)
+    except (OSError, ImportError) as error:
+        from ._disk import PackError
+
+        raise PackError(
+            "lambdapack: the pack cannot be put in place: %s: %s" % (type(error).__name__, error)
+        ) from error
+
+
 def _start(environ: MutableMapping[str, str]) -> None:
     """Find the index beside this file and put its pack in place; nothing to do without one."""
     global _pack
@@ -293,7 +305,7 @@ def _bind_handler(environ: Mapping[str, str]) -> None:
 
 
 if _pack is None:
-    _start(os.environ)
+    _begin(os.environ)
 if _pack is not None:
     _hold_handler(os.environ)
 _bind_handler(os.environ)

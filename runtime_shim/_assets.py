@@ -66,18 +66,6 @@ class AssetPlace(Place):
         except OSError as error:
             raise self.failure(error) from error
 
-    def check_space(self, frames: list[int]) -> None:
-        """Fail before anything is written if ``frames``, and all that is on its way beside, do not fit."""
-        need = self.bytes_on_disk(frames)
-        for other in self.others:
-            need += other.place.bytes_on_disk(other.place.missing(0, other.eager))
-        self._check_room(need)
-
-    def _no_space(self, need: int, free: int, total: int) -> str:
-        beside = " (with what else is on its way)" if self.others else ""
-        said = super()._no_space(need, free, total)
-        return said.replace(self.noun + " needs", self.noun + beside + " needs", 1)
-
 
 class Asset:
     """One asset of the function.
@@ -238,7 +226,7 @@ def complete(place: Place, frames: int) -> bool:
 
 def abandoned(place: Place) -> bool:
     """Whether nobody fetches this any more."""
-    lock = place.lock()
+    lock = place.lock("lock")
     if lock is None:
         return False
     lock.release()

@@ -10,16 +10,18 @@ from __future__ import annotations
 import os
 import time
 from mmap import mmap
-from posix import close, dup2, getpid, open, pread, read, waitpid
+from posix import close, dup2, getpid, listdir, open, pread, read, waitpid
+from sys import stderr
 
 from ._disk import PackError
-from ._start import Everyone, tell
+from ._lock import leave_word
+from ._start import DEATHS, Everyone
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from ._disk import Lock
+    from ._lock import Lock
     from ._start import Pack
 
 # Where the texts are in the shared page, and how long they may be: each is written before its length.
@@ -166,7 +168,7 @@ def _run(pack: Pack, missing: list[int], lock: Lock, page: Page, parent: tuple[i
             page.put(REPORT, " ".join(str(report[name]) for name in FIELDS))
     except PackError as error:
         page.put(ERROR, str(error))
-        pack.place.leave_word(str(error))
+        leave_word(pack.place.base, str(error))
     except ParentGone:
         pass
     except BaseException as error:
@@ -227,3 +229,26 @@ def quieten() -> None:
     # Handlers of the parent's (a Ctrl-C, a shutdown hook) are not for this process.
     _signal.signal(_signal.SIGINT, _signal.SIG_IGN)
     _signal.signal(_signal.SIGTERM, _signal.SIG_DFL)
+
+
+def died(ending: str) -> str:
+    """What is said of children that die without a word."""
+    return (
+        "lambdapack: the process that fetches the pack died %d times without having placed a frame, the last "
+        "time by %s: SIGKILL is usually the function's memory (give it more: lambdapack deploy --memory), "
+        "SIGILL, SIGSEGV and SIGABRT a zstd decoder for another processor or Python (build the function's "
+        "zip again: lambdapack package)" % (DEATHS, ending)
+    )
+
+
+def tell(text: str) -> None:
+    """Write one line to the log."""
+    print(text, file=stderr, flush=True)
+
+
+def single_threaded() -> bool:
+    """Whether this process has one thread, native ones included: only then is forking safe."""
+    try:
+        return len(listdir("/proc/self/task")) == 1
+    except OSError:
+        return False

@@ -26,31 +26,10 @@ from __future__ import annotations
 
 import errno
 from bisect import bisect_right
-from posix import (
-    O_CLOEXEC,
-    O_CREAT,
-    O_EXCL,
-    O_NOFOLLOW,
-    O_RDWR,
-    close,
-    fstat,
-    ftruncate,
-    geteuid,
-    getpid,
-    link,
-    lstat,
-    mkdir,
-    open,
-    pread,
-    pwrite,
-    rename,
-    statvfs,
-    unlink,
-    urandom,
-)
-from time import monotonic
+from posix import geteuid, lstat, mkdir
 
 from ._index import ARENA
+from ._journal import FOLDER, KIND, OTHERS_WRITE, REGULAR, Journal, OpenFile, new_stamp
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -58,15 +37,13 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ._index import Index
+    from ._lock import Lock
     from ._write import Writer
 
-BLOCK = 4096
-STAMP = 16
-MARK = b"lp01"
 # The time of every file; the first day that a zip file can hold everywhere on earth.
 MTIME = 315619200
-# Of st_mode: what kind of file it is, a regular file, a folder, and who but its owner may write.
-KIND, REGULAR, FOLDER, OTHERS_WRITE = 0o170000, 0o100000, 0o040000, 0o022
+# Looks, 10 ms apart, at a file that another process is making anew.
+PATIENCE = 100
 
 
 def root_folder(environ: Mapping[str, str]) -> str:
@@ -85,145 +62,6 @@ class PackError(RuntimeError):
     """
 
 
-class OpenFile:
-    """A file kept open. Its descriptor is the user's to close, so it is proved before it is believed.
-
-    Args:
-        path: Its path.
-        size: Length of what it holds, before its stamp.
-    """
-
-    __slots__ = ("_fd", "_identity", "path", "size")
-
-    def __init__(self, path: str, size: int) -> None:
-        self.path = path
-        self.size = size
-        self._fd = -1
-        self._identity = (0, 0)
-
-    def read(self, size: int, offset: int) -> bytes:
-        """What a ``pread`` gives; nothing where the descriptor is not open or not to be read."""
-        try:
-            return pread(self._fd, size, offset)
-        except OSError:
-            return b""
-
-    def stamp(self) -> bytes:
-        """The stamp at the file's end, ``b""`` if there is none."""
-        found = self.read(STAMP, self.size)
-        return found if len(found) == STAMP and found.startswith(MARK) else b""
-
-    def descriptor(self) -> int:
-        """The descriptor, for whoever writes; its ``stamp`` has just been looked at."""
-        return self._fd
-
-    def open(self) -> bytes:
-        """Open what is at ``path`` now; its stamp, ``b""`` if there is no such file or none of ours."""
-        self.close()
-        try:
-            fd = open(self.path, O_RDWR | O_NOFOLLOW | O_CLOEXEC)
-        except OSError as error:
-            if error.errno in (errno.ENOENT, errno.ELOOP, errno.ENOTDIR):
-                return b""
-            raise
-        state = fstat(fd)
-        if state.st_uid != geteuid() or state.st_mode & KIND != REGULAR:
-            close(fd)
-            return b""
-        self._fd, self._identity = fd, (state.st_dev, state.st_ino)
-        return self.stamp() if state.st_size == self.size + STAMP else b""
-
-    def close(self) -> None:
-        """Close the descriptor, unless it is somebody else's by now."""
-        fd, self._fd = self._fd, -1
-        if fd >= 0 and identity(fd) == self._identity:
-            close(fd)
-
-    def moved(self) -> bool:
-        """Whether ``path`` leads to another file by now, or to none."""
-        try:
-            state = lstat(self.path)
-        except OSError:
-            return True
-        return (state.st_dev, state.st_ino) != self._identity
-
-    def make(self, stamp: bytes, *, replace: bool) -> None:
-        """Make it at ``path``: zeros and ``stamp``. With ``replace`` whatever is there goes, else that
-        stays; the file appears whole either way.
-        """
-        new = "%s-%d-%s" % (self.path, getpid(), urandom(4).hex())
-        fd = open(new, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
-        try:
-            ftruncate(fd, self.size)
-            write(fd, stamp, self.size)
-            if replace:
-                rename(new, self.path)
-                return
-            try:
-                link(new, self.path)
-            except FileExistsError:
-                pass
-            unlink(new)
-        except OSError:
-            try:
-                unlink(new)
-            except OSError:
-                pass
-            raise
-        finally:
-            close(fd)
-
-
-class Journal:
-    """Which frames are in place: the journal's bytes, once read, as long as the arena is the same.
-
-    A frame that was there once is not asked for again: the arena's stamp says whether that still holds.
-    """
-
-    def __init__(self, file: OpenFile, frames: int) -> None:
-        self.file = file
-        self.frames = frames
-        self._known = bytearray(frames)
-        self._stamp = b""
-
-    def begin(self, stamp: bytes) -> None:
-        """From now on speak of the arena that bears ``stamp``."""
-        if stamp != self._stamp:
-            self._stamp = stamp
-            self._known = bytearray(self.frames)
-
-    def raw(self) -> bytes:
-        """The bytes in the file, ``b""`` if it is not there or speaks of another arena."""
-        found = self.file.read(self.file.size + STAMP, 0)
-        if found[self.file.size :] != self._stamp:
-            if self.file.open() != self._stamp or not self._stamp:
-                return b""
-            found = self.file.read(self.file.size + STAMP, 0)
-            if found[self.file.size :] != self._stamp:
-                return b""
-        return found
-
-    def look(self) -> bytearray:
-        """One byte a frame, as it is now."""
-        found = self.raw()
-        if found:
-            known = self._known
-            for frame in range(self.frames):
-                if found[frame]:
-                    known[frame] = 1
-        return self._known
-
-    def __getitem__(self, frame: int) -> int:
-        return self._known[frame] or self.look()[frame]
-
-    def write(self, frame: int, value: int) -> None:
-        """Set one byte, in the file and here. Where the file is gone, what this process knows is enough."""
-        if self.raw():
-            write(self.file.descriptor(), b"\1" if value else b"\0", frame)
-        if frame < self.frames:
-            self._known[frame] = value
-
-
 class Place:
     """Where the frames of one pack go.
 
@@ -235,6 +73,8 @@ class Place:
     """
 
     noun = "pack"
+    # What else is being fetched into the same folder, each with its place.
+    others: Any = ()
 
     def __init__(self, root: str, pack_id: str, index: Index, disk: bool) -> None:
         # Both modes may be used in one environment; their journals mean different things.
@@ -267,29 +107,59 @@ class Place:
             PackError: The folders are not this user's own.
         """
         self.make_folders()
-        stamp = self._arena.open()
-        if not stamp:
-            # Not over one that somebody has made in this moment; over one that has been cut.
-            broken = self._arena.descriptor() >= 0 or not _absent(self._arena.path)
-            self._arena.make(MARK + urandom(STAMP - len(MARK)), replace=broken)
-            stamp = self._arena.open()
-            if not stamp:
-                raise OSError(errno.EIO, "what was just written is not there", self._arena.path)
+        stamp = self._arena.open() or self._renew(self._arena, b"", new_stamp(), b"")
         self._stamp = stamp
-        file = self.journal.file
-        known = file.open()
-        if known != stamp:
-            file.make(stamp, replace=file.descriptor() >= 0 or not _absent(file.path))
-            file.open()
         self.journal.begin(stamp)
+        if self.journal.file.open() != stamp:
+            self._renew(self.journal.file, self.journal.known(), stamp, stamp)
+
+    def _renew(self, file: OpenFile, content: bytes, stamp: bytes, wanted: bytes) -> bytes:
+        """Make a file that is missing, or has been cut, or is of another arena, and open it.
+
+        Of several processes at once one makes it. Its stamp is ``wanted`` then, or any where that is ``b""``.
+        """
+
+        def opened() -> bytes:
+            found = file.open()
+            return found if found == (wanted or found) else b""
+
+        file.make(content, stamp, replace=False)
+        found = opened()
+        if found:
+            return found
+        # What is there is of no use. One after the other looks again, so that only the first replaces it.
+        lock = self._repairs()
+        try:
+            found = opened()
+            if not found:
+                file.make(content, stamp, replace=True)
+                found = opened()
+        finally:
+            if lock is not None:
+                lock.release()
+        if not found:
+            raise OSError(errno.EIO, "what was just written is not there", file.path)
+        return found
+
+    def _repairs(self) -> Lock | None:
+        from time import sleep
+
+        from ._lock import REPAIR
+
+        for _ in range(PATIENCE):
+            lock = self.lock(REPAIR)
+            if lock is not None:
+                return lock
+            sleep(0.01)
+        return None
 
     def follow(self) -> None:
-        """Turn to another process's arena where somebody has removed the one that this process reads.
+        """Turn to what is there now, where somebody has removed or cut what this process reads.
 
         Raises:
             PackError: What is there now cannot be used.
         """
-        if self._arena.moved() or self.journal.file.moved():
+        if self._arena.moved() or self.journal.file.moved() or not self.journal.raw():
             self._attach()
 
     def _attach(self) -> None:
@@ -398,76 +268,30 @@ class Place:
             if journal[frame]:
                 self.journal.write(frame, 0)
 
+    def record(self, frame: int) -> None:
+        """Journal that ``frame`` is in place, in a new journal where somebody has cut the old one."""
+        if not self.journal.write(frame, 1):
+            self.attach()
+
     # Who fetches
 
-    def lock(self, name: str = "lock") -> Lock | None:
-        """The lock of the one process that fetches (``demand``: on demand), None if another has it.
-
-        Where the file system knows no locks everybody gets one: two processes that fetch write the same
-        bytes.
+    def lock(self, name: str) -> Lock | None:
+        """One of ``_lock``'s locks, None if another process has it.
 
         Raises:
             PackError: The lock's file cannot be made.
         """
+        from ._lock import take
+
         path = self.base + "/" + name
         try:
             try:
-                fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0o600)
+                return take(path)
             except FileNotFoundError:
                 self.make_folders()
-                fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0o600)
+                return take(path)
         except OSError as error:
             raise self.failure(error) from error
-        from fcntl import LOCK_EX, LOCK_NB, flock
-
-        try:
-            flock(fd, LOCK_EX | LOCK_NB)
-        except BlockingIOError:
-            close(fd)
-            return None
-        except OSError:
-            return Lock(fd, shared=True)
-        return Lock(fd)
-
-    def leave_word(self, text: str) -> None:
-        """Tell whoever else waits what the fetch ended with: each trying by itself, the last would say so
-        long after init has ended.
-        """
-        path = "%s/word-%d-%s" % (self.base, getpid(), urandom(4).hex())
-        try:
-            fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
-            try:
-                write(fd, ("%r %s" % (monotonic(), text)).encode("utf-8", "replace"), 0)
-            finally:
-                close(fd)
-            rename(path, self.base + "/word")
-        except OSError:
-            pass  # then everybody learns it for himself
-
-    def word(self, since: float) -> str:
-        """What a fetch has ended with after ``since`` (monotonic), ``""`` if nothing was said."""
-        try:
-            fd = open(self.base + "/word", O_RDWR | O_NOFOLLOW | O_CLOEXEC)
-        except OSError:
-            return ""
-        try:
-            if fstat(fd).st_uid != geteuid():
-                return ""
-            when, _, text = pread(fd, 8192, 0).decode("utf-8", "replace").partition(" ")
-        finally:
-            close(fd)
-        try:
-            return text if since <= float(when) <= monotonic() else ""
-        except ValueError:
-            return ""
-
-    def lock_name(self) -> str:
-        """The name that ``Lock.name`` has of the lock file that is there now, ``""`` if there is none."""
-        try:
-            state = lstat(self.base + "/lock")
-        except OSError:
-            return ""
-        return lock_name((state.st_dev, state.st_ino))
 
     def check_space(self, frames: list[int]) -> None:
         """Fail before anything is written if ``frames`` do not fit.
@@ -475,71 +299,15 @@ class Place:
         Raises:
             PackError: Says what is needed, what is free and which setting gives it.
         """
-        self._check_room(self.bytes_on_disk(frames))
+        from ._space import check
 
-    def _check_room(self, need: int) -> None:
-        try:
-            room = statvfs(self.base)
-        except FileNotFoundError:
-            return  # removed a moment ago; whoever writes makes it again
-        except OSError as error:
-            raise self.failure(error) from error
-        free = room.f_bavail * room.f_frsize
-        if need > free:
-            raise PackError(self._no_space(need, free, room.f_blocks * room.f_frsize))
+        check(self, frames)
 
-    def bytes_on_disk(self, frames: list[int]) -> int:
-        """What ``frames`` take at most."""
-        index = self.index
-        need = sum(index.frame_size[frame] for frame in frames)
-        wanted = set(frames)
-        files = 0
-        for file, letter in enumerate(index.classes):
-            if letter not in self.in_arena and index.frames_of(file)[0] in wanted:
-                files += 1
-        return need + files * BLOCK
+    def failure(self, error: Exception) -> PackError:
+        """An error of reading, writing or importing as a PackError that says what helps."""
+        from ._space import failure
 
-    def _no_space(self, need: int, free: int, total: int) -> str:
-        # What other things occupy stays occupied; round up to what Lambda's console would show.
-        used = total - free
-        want = -(-(used + need + need // 32) // 1048576)
-        return (
-            "lambdapack: the %s needs %.0f MB more in %s, where %.0f of %.0f MB are free: give the "
-            "function at least %d MB of ephemeral storage (lambdapack deploy --tmp %d)"
-            % (self.noun, need / 1e6, self.base, free / 1e6, total / 1e6, max(512, want), max(512, want))
-        )
-
-    def failure(self, error: OSError) -> PackError:
-        """An OSError of reading or writing as a PackError that says what helps."""
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            return PackError(self._full())
-        if error.errno in (errno.EMFILE, errno.ENFILE):
-            helps = ": too many files are open; close some before the pack is needed"
-        elif error.errno == errno.EROFS:
-            helps = ": it is read-only; set LAMBDAPACK_ROOT to a folder that can be written to"
-        else:
-            helps = ""
-        return PackError("lambdapack: writing the %s to %s: %s%s" % (self.noun, self.base, error, helps))
-
-    def _full(self) -> str:
-        room: Any = None
-        folder = self.base
-        while room is None and folder:
-            try:
-                room = statvfs(folder)
-            except OSError:
-                folder = folder.rpartition("/")[0]
-        if room is None:
-            return "lambdapack: writing the %s to %s: no space left" % (self.noun, self.base)
-        if not room.f_favail and room.f_files:
-            return (
-                "lambdapack: writing the %s to %s: no inode is left there for another file: remove "
-                "files that are not needed" % (self.noun, self.base)
-            )
-        journal = self.journal.look()
-        left = self.bytes_on_disk([frame for frame in range(self.index.eager) if not journal[frame]])
-        free = room.f_bavail * room.f_frsize
-        return self._no_space(max(left, BLOCK), free, room.f_blocks * room.f_frsize)
+        return failure(self, error)
 
     # Writing
 
@@ -585,59 +353,6 @@ class Place:
         if self._arena.stamp() != self._stamp and self._arena.open() != self._stamp:
             self.attach()
         return self._arena.descriptor()
-
-
-class Lock:
-    """A lock that this process has taken.
-
-    Attributes:
-        shared: Whether others may have it as well: the file system has no locks.
-        name: The same for all that have held this very lock file, one after the other.
-    """
-
-    __slots__ = ("_fd", "_identity", "name", "shared")
-
-    def __init__(self, fd: int, shared: bool = False) -> None:
-        self._fd = fd
-        self._identity = identity(fd)
-        self.shared = shared
-        self.name = lock_name(self._identity)
-
-    def release(self) -> None:
-        """Close this process's descriptor: the lock is free once every process that has it has done so."""
-        fd, self._fd = self._fd, -1
-        if fd >= 0 and identity(fd) == self._identity:
-            close(fd)
-
-
-def identity(fd: int) -> tuple[int, int]:
-    """Which file a descriptor stands for."""
-    try:
-        state = fstat(fd)
-    except OSError:
-        return (0, 0)
-    return (state.st_dev, state.st_ino)
-
-
-def lock_name(identity: tuple[int, int]) -> str:
-    """A lock file's name in the names of files."""
-    return "lock-%x-%x" % identity
-
-
-def _absent(path: str) -> bool:
-    try:
-        lstat(path)
-    except FileNotFoundError:
-        return True
-    return False
-
-
-def write(fd: int, data: bytes | memoryview, offset: int) -> None:
-    """``pwrite`` all of it: a nearly full disk takes a part."""
-    while data:
-        done = pwrite(fd, data, offset)
-        data = data[done:]
-        offset += done
 
 
 def own_folder(path: str) -> None:

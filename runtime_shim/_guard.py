@@ -14,6 +14,8 @@ import posixpath
 # Our own looks: the functions of ``os`` are views, ours or the program's.
 from posix import listdir, lstat, readlink, stat
 
+from ._disk import PackError
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -333,17 +335,25 @@ class Guard:
         for name, file in here.items():
             path = relative + "/" + name if relative else name
             if file < 0:
-                self.folder(path)
+                try:
+                    self.folder(path)
+                except PackError:
+                    # No room for it. Its name is known all the same, and importlib.metadata, which reads
+                    # the names in the root, takes any error for an empty folder.
+                    pass
             elif relative and not self._in_arena(file) and not self._pack.arrived(file):
                 self.open(path)
         return True
 
     def unlisted(self, relative: str, names: Iterable[str]) -> Iterator[tuple[str, int]]:
-        """Of an exposed folder the files, with their numbers, that are not on disk or not whole."""
+        """Of an exposed folder the files, with their numbers, that are not on disk or not whole.
+
+        A folder for which there is no room on disk has -1.
+        """
         on_disk = set(names)
         for name, file in self._importer.contents.children[relative].items():
-            if file >= 0 and (
-                name not in on_disk or not (relative or self._in_arena(file) or self._pack.present(file))
+            if name not in on_disk or not (
+                relative or file < 0 or self._in_arena(file) or self._pack.present(file)
             ):
                 yield name, file
 

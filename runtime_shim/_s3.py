@@ -11,8 +11,8 @@ import errno
 import socket
 import time
 
-from ._disk import identity
 from ._endpoint import EndpointError, host_header, locate, quote, split_url
+from ._journal import identity
 from ._net import READ_TIMEOUT, Dialler, NetError, describe, read_head
 
 __all__ = ["Connection", "S3Error", "Source", "quote", "refusal", "sign", "split_url"]

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from typing import Any, Callable
 
     from ._child import Child
-    from ._disk import Lock
     from ._fetch import Fetcher
     from ._index import Index
+    from ._lock import Lock
 
 POLL = 0.001
 # How often a waiting thread looks whether the fetching process is still there.
@@ -116,7 +116,7 @@ class Pack:
             if not self.place.missing(0, self.eager):
                 self.resumed = self.eager
                 return
-            lock = self.place.lock()
+            lock = self.place.lock("lock")
             if lock is None:
                 self.role = "follower"
                 return
@@ -146,11 +146,11 @@ class Pack:
                 place.forget(missing)
                 place.check_space(missing)
                 self.role = "fetcher"
-                if single_threaded() and self._in_child(missing, lock):
+                if self._in_child(missing, lock):
                     return
                 handed = True
                 self._in_threads(missing, lock)
-        except OSError as error:
+        except (OSError, ImportError) as error:
             raise place.failure(error) from error
         finally:
             # A child has a descriptor of its own; threads release this one.
@@ -159,8 +159,10 @@ class Pack:
 
     def _in_child(self, missing: list[int], lock: Lock) -> bool:
         """Fetch in a process of its own; False if there can be none."""
-        from ._child import fetch
+        from ._child import fetch, single_threaded
 
+        if not single_threaded():
+            return False
         # The last try is this process's own child: only of its own is a process told how they end.
         self._fetching = fetch(self, missing, lock, direct=self._deaths + 1 >= DEATHS)
         return self._fetching is not None
@@ -169,10 +171,10 @@ class Pack:
         """The same in this process: it has threads already, so forking it is not safe."""
         try:
             fetcher = self._make_fetcher()
+            self.place.write_under(lock)
         except BaseException:
             lock.release()
             raise
-        self.place.write_under(lock)
         self._running = True
         self._locks.append(lock)
         began = time.monotonic()
@@ -209,6 +211,7 @@ class Pack:
     def _make_fetcher(self) -> Fetcher:
         """A fetcher for this very process: everything that it imports is imported now."""
         with self.own():
+            from ._child import tell
             from ._s3 import S3Error
 
             try:
@@ -248,7 +251,7 @@ class Pack:
             data = self.place.read(file)
             if data is not None:
                 return data
-        raise self._removed(file)
+        raise self._removed(self._path(file))
 
     def wait_file(self, file: int) -> None:
         """Return once every byte of file number ``file`` is in place.
@@ -276,14 +279,17 @@ class Pack:
                 if frame < self.eager and not place.whole(file):
                     self.wait_frame(frame)
             if not place.whole(file):
-                self._demand(list(frames))
+                self._demand(list(frames), lambda: place.whole(file))
         if not place.whole(file):
-            raise self._removed(file)
+            raise self._removed(self._path(file))
 
-    def _removed(self, file: int) -> PackError:
+    def _path(self, file: int) -> str:
+        return self.place.site + "/" + self.index.paths[file]
+
+    def _removed(self, path: str) -> PackError:
         return PackError(
-            "lambdapack: %s/%s is removed as often as it is put in place: something empties %s while the "
-            "pack is in use" % (self.place.site, self.index.paths[file], self.place.root)
+            "lambdapack: %s is removed as often as it is put in place: something empties %s while the "
+            "pack is in use" % (path, self.place.root)
         )
 
     def wait_frame(self, frame: int) -> None:
@@ -295,7 +301,7 @@ class Pack:
         began = time.monotonic()
         try:
             if frame >= self.eager:
-                self._demand([frame])
+                self._demand([frame], lambda: bool(self.place.journal[frame]))
             else:
                 self._watch(frame)
         finally:
@@ -314,7 +320,7 @@ class Pack:
         """Wait for a frame that somebody fetches; fetch where nobody does."""
         journal = self.place.journal
         began = time.monotonic()
-        look, quiet, count = began + LOOK, 0, 0
+        look, quiet, count, turns = began + LOOK, 0, 0, 0
         while not journal[frame]:
             time.sleep(POLL)
             if time.monotonic() < look:
@@ -326,49 +332,56 @@ class Pack:
             count = max(arrived, count)
             if quiet >= PATIENCE:
                 # Whoever it is does not get on (stopped, or on another machine): nothing is to be lost.
-                self._demand([frame])
+                self._demand([frame], lambda: bool(self.place.journal[frame]))
                 return
             if not self._alive() and not journal[frame]:
-                self._take_over(frame, began)
+                turns += self._take_over(frame, began)
+                if turns > TRIES:
+                    raise self._removed(self.place.journal.file.path)
 
     def _alive(self) -> bool:
         """Whether somebody in this process, or its own child, fetches."""
         return self._running or (self._fetching is not None and self._fetching.alive())
 
-    def _take_over(self, frame: int, since: float) -> None:
-        """Go on with the fetch where nobody is at it any more, and has failed since then.
+    def _take_over(self, frame: int, since: float) -> bool:
+        """Go on with the fetch where nobody is at it any more; whether this process did.
 
         Raises:
             PackError: What ended the fetch of this process, or of the one that it waited for.
         """
         with self.own():
             self.place.follow()
-            lock = self.place.lock()
+            lock = self.place.lock("lock")
             if lock is None:
-                return
+                return False
             self._collect()
             error, self._error = self._error, None
             if error is None and self.role == "follower":
-                said = self.place.word(since)
+                from ._lock import word
+
+                said = word(self.place.base, since)
                 error = PackError(said) if said else None
-            if self.place.journal.look()[frame]:
-                lock.release()
-            elif error is not None:
-                lock.release()
+            there = self.place.journal.look()[frame]
+            if not there and error is None:
+                self._fetch(lock)
+                return True
+            lock.release()
+            if not there and error is not None:
                 # Told once; who asks again is served again.
                 raise error
-            else:
-                self._fetch(lock)
+            return False
 
-    def _demand(self, frames: list[int]) -> None:
-        """Fetch frames now, in this thread. Two processes may do so at once: they write the same bytes."""
+    def _demand(self, frames: list[int], done: Callable[[], bool]) -> None:
+        """Fetch frames now, in this thread, unless they are ``done`` when it is this process's turn."""
         with self.own():
-            lock = self._turn(frames)
+            lock = self._turn(done)
             try:
-                if lock is not None or not all(self.place.journal[frame] for frame in frames):
+                if not done():
                     self.on_demand += 1
                     self.place.check_space(frames)
                     self._make_fetcher().run(frames, spawn=self._spawn)
+            except (OSError, ImportError) as error:
+                raise self.place.failure(error) from error
             finally:
                 if lock is not None:
                     self._let_go(lock)
@@ -378,21 +391,18 @@ class Pack:
             self._locks.remove(lock)
         lock.release()
 
-    def _turn(self, frames: list[int]) -> Lock | None:
-        """Wait while another process fetches on demand: it may be at these very frames. None if it was."""
-        journal = self.place.journal
-        there = [frame for frame in frames if journal[frame]]
+    def _turn(self, done: Callable[[], bool]) -> Lock | None:
+        """Wait while another process fetches on demand: it may be at what this one wants.
+
+        None if it was, or does not get on: two processes that fetch write the same bytes.
+        """
         for _ in range(PATIENCE):
             lock = self.place.lock("demand")
             if lock is not None:
-                # What came while this process waited need not come again, unless it was there all along.
-                if there or not all(journal[frame] for frame in frames):
-                    self._locks.append(lock)
-                    return lock
-                lock.release()
-                return None
+                self._locks.append(lock)
+                return lock
             time.sleep(LOOK)
-            if not there and all(journal[frame] for frame in frames):
+            if done():
                 return None
         return None
 
@@ -428,6 +438,8 @@ class Pack:
             self._deaths += 1
             if self._deaths >= DEATHS:
                 self._deaths = 0
+                from ._child import died
+
                 self._error = PackError(died(child.ending()))
 
     def stats(self) -> dict[str, Any]:
@@ -443,30 +455,3 @@ class Pack:
             **self.problems,
         )
         return report
-
-
-def died(ending: str) -> str:
-    """What is said of children that die without a word."""
-    return (
-        "lambdapack: the process that fetches the pack died %d times without having placed a frame, the last "
-        "time by %s: SIGKILL is usually the function's memory (give it more: lambdapack deploy --memory), "
-        "SIGILL, SIGSEGV and SIGABRT a zstd decoder for another processor or Python (build the function's "
-        "zip again: lambdapack package)" % (DEATHS, ending)
-    )
-
-
-def tell(text: str) -> None:
-    """Write one line to the log."""
-    from sys import stderr
-
-    print(text, file=stderr, flush=True)
-
-
-def single_threaded() -> bool:
-    """Whether this process has one thread, native ones included: only then is forking safe."""
-    from posix import listdir
-
-    try:
-        return len(listdir("/proc/self/task")) == 1
-    except OSError:
-        return False

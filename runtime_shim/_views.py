@@ -216,7 +216,9 @@ class Views:
         sys.audit("os.remove", path, -1 if dir_fd is None else dir_fd)
         return True
 
-    def _list(self, path: Any) -> tuple[list[str], list[tuple[str, int]], set[str]] | None:
+    def _list(
+        self, path: Any, *, entries: bool = False
+    ) -> tuple[list[str], list[tuple[str, int]], set[str]] | None:
         """Of a folder of the pack the names on disk, the files to be seen besides them or in the place of
         them, and the names not to be seen; None of any other.
         """
@@ -226,7 +228,12 @@ class Views:
             return None
         names = list(map(os.fsdecode, self._listdir(path)))
         hidden = {name for name in names if guard.ours(relative, name)}
-        return names, list(guard.unlisted(relative, names)), hidden
+        more = list(guard.unlisted(relative, names))
+        for name, file in more if entries else ():
+            if file < 0:
+                # Only a real folder has an entry that says so: this says why there can be none.
+                guard.folder(relative + "/" + name if relative else name)
+        return names, more, hidden
 
     def listdir(self, path: Any = None) -> Any:
         """``os.listdir``."""
@@ -241,14 +248,14 @@ class Views:
     def scandir(self, path: Any = None) -> Any:
         """``os.scandir``."""
         folder = "." if path is None else path
-        found = self._list(folder)
+        found = self._list(folder, entries=True)
         if found is None or not (found[1] or found[2]):
             return self._scandir(folder)
         _, more, hidden = found
         if not isinstance(folder, int):
             folder = os.fspath(folder)
         as_bytes = isinstance(folder, bytes)
-        entries = [Entry(folder, name, self._answer(file)) for name, file in more]
+        entries = [Entry(folder, name, self._answer(file)) for name, file in more if file >= 0]
         unseen: set[Any] = {os.fsencode(name) for name in hidden} if as_bytes else set(hidden)
         return Listing(self._scandir(folder), entries, unseen)
 

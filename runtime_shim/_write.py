@@ -39,11 +39,14 @@ from posix import (
     utime,
 )
 
-from ._disk import KIND, MTIME, REGULAR, write
+from ._disk import MTIME
+from ._journal import KIND, REGULAR, write
+from ._lock import current_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ._disk import Lock, Place
+    from ._disk import Place
+    from ._lock import Lock
 
 MARK = b"lambdapack part."
 PREFIX = "part-"
@@ -94,7 +97,7 @@ class Writer:
             file += 1
         if run_start >= 0:
             write(arena, data[run_start - start : run_end - start], run_start)
-        place.journal.write(frame, 1)
+        place.record(frame)
 
     def put_file(self, file: int, data: bytes | memoryview) -> None:
         """Make the real file ``file`` of all its content."""
@@ -241,7 +244,7 @@ def pieces(place: Place, file: int) -> bytes:
     index = place.index
     frames = len(index.frames_of(file))
     nothing = bytes(frames)
-    key = place.lock_name()
+    key = current_name(place.base)
     if not key:
         return nothing
     try:
