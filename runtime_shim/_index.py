@@ -45,6 +45,7 @@ LIBRARIES = "lambdapack.libs/"
 INDEX_NAME = "index.json"  # beside the shim: the exact bytes whose SHA-256 is the id
 LOCATION_NAME = "location.json"  # beside the shim: {"id", "bucket", "key", "region"}
 ASSETS_FOLDER = "assets"  # beside the shim: a folder for each asset, with an index and a location of its own
+END_SIZE = 1024  # of the zeros after the last file
 ANY_TARGET = "any"  # of a pack of data, which every Python on every processor reads
 
 FRAME_SIZE_MAX = 64 * 1024 * 1024  # uncompressed; what a reader may be made to allocate
@@ -328,7 +329,7 @@ def _check_ranges(index: Index) -> None:
     if edges != sorted(edges):
         raise IndexFormatError("files.offset: the files are not in order, or overlap")
     total = index.frame_start[-1]
-    if count and (edges[0] < 0 or edges[-1] > total):
+    if count and (edges[0] < 0 or edges[-1] + END_SIZE > total):
         raise IndexFormatError("the files take bytes %d to %d of %d" % (edges[0], edges[-1], total))
 
 

@@ -162,6 +162,7 @@ def test_a_library_that_is_opened_by_name_is_missed(
     assert "libodd.so.1" in done.stderr
     refused = run_lambdapack("plan", cwd=folder, status=1)
     assert "the traced code uses it" in refused.stderr
+    assert "opens it by name" in refused.stderr
     run_lambdapack("plan", "--allow-lacking", "libodd.so.1", cwd=folder)
 
 

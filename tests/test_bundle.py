@@ -49,7 +49,7 @@ def write_index(folder: Path, target: Target = HERE) -> tuple[Path, str]:
     data = encode(
         Index(
             target=str(target), lock="0" * 64, tool="test", glibc="", hot=1, eager=1, frame_stored=[10],
-            frame_size=[2048], frame_sha256=["0" * 64],
+            frame_size=[3072], frame_sha256=["0" * 64],
             paths=["numpy/__init__.py", "six.py", "x.dist-info/METADATA"],
             classes="ssm", sizes=[3, 3, 3], offsets=[512, 1024, 1536], executable=[], needs={}, native={},
         )

@@ -65,7 +65,7 @@ def make_index(glibc: str = "", salt: str = "") -> bytes:
     return encode(
         Index(
             target="python3.11/x86_64", lock="0" * 64, tool="test" + salt, glibc=glibc, hot=1, eager=1,
-            frame_stored=[10], frame_size=[1024], frame_sha256=["0" * 64], paths=["a/b.so"], classes="x",
+            frame_stored=[10], frame_size=[2048], frame_sha256=["0" * 64], paths=["a/b.so"], classes="x",
             sizes=[3], offsets=[512], executable=[], needs={}, native={},
         )
     )  # fmt: skip

@@ -156,6 +156,28 @@ def test_a_file_of_several_frames_is_never_made_with_a_hole(world: World, left: 
     assert right(world, used(world))
 
 
+@pytest.mark.parametrize("name", ["second.py", "data.txt", "huge.bin"])
+def test_a_file_that_somebody_has_written_to_is_put_back(world: World, name: str) -> None:
+    """Cut, grown or changed in place: its time gives it away, to the same process and to the next."""
+    code = f"""
+        import heavy, os
+        runtime_shim.ready()
+        path = os.path.join(os.path.dirname(heavy.__file__), {name!r})
+        with open(path, "rb") as file:
+            before = file.read()
+        for size in (3, len(before) + 3, len(before)):
+            with open(path, "r+b") as file:
+                file.truncate(size)
+                file.write(b"X")
+            with open(path, "rb") as file:
+                assert file.read() == before, size
+        with open(path, "r+b") as file:
+            file.write(b"X")
+        """
+    assert right(world, used(world, code))
+    assert right(world, used(world))
+
+
 MID_FETCH = """
     import time
     place = runtime_shim._pack.place

@@ -37,6 +37,19 @@ def module_times(site: str) -> Any:
     return os.path.getmtime(site + "/rich/box.py") == 315619200
 
 
+def written_files(site: str) -> Any:
+    path = site + "/rich/align.py"
+    with open(path, "rb") as file:
+        before = file.read()
+    with open(path, "ab") as file:
+        file.write(b"#")
+    with open(path, "rb") as file:
+        after = file.read()
+    with open(path, "wb") as file:
+        file.write(before)
+    return after == before + b"#"
+
+
 def posix_functions(site: str) -> Any:
     try:
         return posix.stat(site + "/rich/box.py").st_size > 0
@@ -71,6 +84,7 @@ DIFFERENCES: dict[str, Callable[[str], Any]] = {
         direntry_class,
         builtin_functions,
         module_times,
+        written_files,
         posix_functions,
         native_open_of_a_module,
         program_with_a_hidden_path,
