@@ -56,7 +56,6 @@ bench-rebuild: $(BASE)  ## Measure what one changed pin costs in CPU time
 
 SECONDS ?= 600
 fuzz: $(STAMP)  ## Fuzz the three targets, SECONDS=600 each
-	$(BIN)/python -m pip install --quiet --editable '.[fuzz]'
 	for target in index pack place; do \
 	  $(BIN)/python tests/fuzz/fuzz_run.py $$target -max_total_time=$(SECONDS) || exit; done
 

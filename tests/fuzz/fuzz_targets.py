@@ -113,8 +113,6 @@ class Choices:
 
 _SIZES = (0, 1, 12, 511, 512, 513, 4096, 9000)
 _STEPS_MAX = 60
-# A place that shows what is gone can be fetched again; one that does not believes its journal.
-_NOTICES = hasattr(Place, "whole")
 
 
 def layout(choices: Choices) -> tuple[Index, bytes]:
@@ -171,11 +169,8 @@ def closing_all(places: list[Place]) -> Iterator[None]:
         yield
     finally:
         for one in places:
-            if _NOTICES:
-                one._arena.close()
-                one.journal.file.close()
-            else:
-                os.close(one._arena_fd)
+            one._arena.close()
+            one.journal.file.close()
 
 
 def _step(choices: Choices, places: list[Place], stream: bytes, disk: bool) -> None:
@@ -191,7 +186,7 @@ def _step(choices: Choices, places: list[Place], stream: bytes, disk: bool) -> N
         places.append(Place(str(root), "ab" * 32, made, disk))
     elif what == 7 and made.paths:
         _holds_what_is_right(here, choices.below(len(made.paths)), stream)
-    elif what > 7 and _NOTICES:
+    elif what > 7:
         _damage(choices, here, root)
 
 
