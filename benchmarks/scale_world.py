@@ -131,6 +131,9 @@ class Socket:
     def fileno(self) -> int:
         return -1  # no descriptor that anybody could close
 
+    def settimeout(self, _: float) -> None:
+        """Its time is the simulation's."""
+
     def sendall(self, request: bytes) -> None:
         wait, self._head, self._body = self._bucket.answer(request)
         self._ready = self._bucket.clock.now + wait

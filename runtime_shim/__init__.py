@@ -207,8 +207,8 @@ def _fetcher_maker(
 
         source = Source(location["bucket"], location["key"], location.get("region", ""), environ)
         fetcher = Fetcher(place, source, lambda: _decoder(here), alive, connections_for(environ))
-        # Not what is fetched on demand later on: that is bounded by the function's own timeout.
-        if init_ends(environ) is not None and time.monotonic() < began + INIT / 2:
+        # Once the handler is there, what is fetched on demand has the function's own timeout as its bound.
+        if init_ends(environ) is not None and not _emitted and time.monotonic() < began + INIT:
             fetcher.init_ends = began + INIT
         return fetcher
 

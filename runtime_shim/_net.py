@@ -188,9 +188,21 @@ def load_bundle(context: ssl.SSLContext, bundle: str) -> None:
 def make_blocking(sock: socket.socket) -> None:
     """Let the kernel keep the time: a Python time-out would make MSG_WAITALL void."""
     sock.settimeout(None)
-    seconds = struct.pack("ll", int(READ_TIMEOUT), int(READ_TIMEOUT % 1 * 1e6))
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, seconds)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, seconds)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, kernel_time(READ_TIMEOUT))
+    wait_at_most(sock, False, READ_TIMEOUT)
+
+
+def wait_at_most(sock: socket.socket, tls: bool, seconds: float) -> None:
+    """How long a read of a connection may wait."""
+    if tls:
+        sock.settimeout(seconds)
+    else:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, kernel_time(seconds))
+
+
+def kernel_time(seconds: float) -> bytes:
+    """Seconds as the kernel wants them."""
+    return struct.pack("ll", int(seconds), int(seconds % 1 * 1e6))
 
 
 def resolve(host: str, port: int) -> Addresses:

@@ -13,7 +13,7 @@ import time
 
 from ._endpoint import EndpointError, host_header, locate, quote, split_url
 from ._journal import identity
-from ._net import READ_TIMEOUT, Dialler, NetError, describe, read_head
+from ._net import READ_TIMEOUT, Dialler, NetError, describe, read_head, wait_at_most
 
 __all__ = ["Connection", "S3Error", "Source", "quote", "refusal", "sign", "split_url"]
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 SIGNATURE_LIFE = 240.0
 # Seconds of waiting for bytes after which their rate is looked at: a little less than the kernel waits.
 WINDOW = 1.9
+# Reads without a byte, one after the other, that make a silence of READ_TIMEOUT.
+TICKS = 4
 # Bytes of an error's document that are looked at.
 MAX_ERROR = 64 * 1024
 
@@ -179,30 +181,51 @@ class Connection:
         Raises:
             S3Error: Any answer but exactly that range.
         """
+        reused = self._is_idle()
         try:
             head = self.source.head()
-            if self._sock is None or self._left or self._rest or self._close_after:
+            if not reused:
                 self.close()
                 self._sock = self.source.connect()
                 self._identity = identity(self._sock.fileno())
             self._prove()
+            assert self._sock is not None
+            wait_at_most(self._sock, self.source.tls, READ_TIMEOUT)
             self._sock.sendall(("%sRange: bytes=%d-%d\r\n\r\n" % (head, first, last)).encode("ascii"))
             status, headers, self._rest = read_head(self._sock, self.source.at)
             if status != 206:
                 raise self._refusal(status, headers)
             check_range(self.source, headers, first, last)
+            # A silence is noticed soon after it has begun: a read gives what came before it only then.
+            wait_at_most(self._sock, self.source.tls, READ_TIMEOUT / TICKS)
             self._left = last - first + 1
             self._window = (0, 0.0)
             self._close_after = headers.get("connection", "").lower() == "close"
         except NetError as error:
             self.close()
-            raise from_net(error) from error
+            raise from_net(error, reused) from error
         except OSError as error:
             self.close()
             raise self._broken(error) from error
-        except S3Error:
+        except S3Error as error:
             self.close()
+            # It may have answered what was sent too much after the answer before: a fresh connection tells.
+            error.retry = error.retry or (reused and error.status == 206)
             raise
+
+    def _is_idle(self) -> bool:
+        """Whether the connection of the last request can carry another: open, with nothing left to read."""
+        if self._sock is None or self._left or self._rest or self._close_after or not self._is_ours():
+            return False
+        if self.source.tls:
+            return not getattr(self._sock, "pending", int)()
+        try:
+            self._sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        return False
 
     def read_into(self, view: memoryview) -> None:
         """Fill ``view`` with the next bytes of the range.
@@ -217,13 +240,23 @@ class Connection:
                 self._rest = self._rest[done:]
                 self.received += done
             assert self._sock is not None
+            self._prove()
             flags = 0 if self.source.tls else socket.MSG_WAITALL
             began = time.monotonic()
+            quiet = 0
             while done < len(view):
-                # With MSG_WAITALL it returns after READ_TIMEOUT of waiting in all, with what came until then.
-                got = self._sock.recv_into(view[done:], len(view) - done, flags)
-                if not got:
-                    raise ConnectionResetError("closed after %d of %d bytes" % (done, len(view)))
+                # With MSG_WAITALL it returns after a tick of waiting in all, with what came until then.
+                try:
+                    got = self._sock.recv_into(view[done:], len(view) - done, flags)
+                except (BlockingIOError, socket.timeout):
+                    quiet += 1
+                    if quiet >= TICKS:
+                        raise
+                    got = 0
+                else:
+                    quiet = 0
+                    if not got:
+                        raise ConnectionResetError("closed after %d of %d bytes" % (done, len(view)))
                 done += got
                 self.received += got
                 now = time.monotonic()
@@ -324,10 +357,10 @@ def is_number(text: str) -> bool:
     return 0 < len(text) < 19 and text.isascii() and text.isdigit()
 
 
-def from_net(error: NetError) -> S3Error:
-    """A failure of the connection, with what usually helps."""
+def from_net(error: NetError, reused: bool = False) -> S3Error:
+    """A failure of the connection, with what usually helps; a fresh one may do better than a reused one."""
     said = str(error)
-    return S3Error(said + ": " + error.hint if error.hint else said, retry=error.retry)
+    return S3Error(said + ": " + error.hint if error.hint else said, retry=error.retry or reused)
 
 
 def refusal(source: Source, status: int, code: str, message: str, region: str) -> S3Error:

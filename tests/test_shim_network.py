@@ -18,6 +18,7 @@ import pytest
 import trustme
 from network_world import (
     HOST,
+    KEYS,
     Behaviour,
     Frames,
     Server,
@@ -227,6 +228,36 @@ def test_what_is_only_unusual_is_taken(behave: Behaviour, connections: int) -> N
     with serving(frames.body, behave) as server:
         fetcher(frames, server.url, connections).run(everything(frames))
     assert frames.complete
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["at once", "with the next request"])
+def test_what_is_sent_too_much_answers_no_other_request(late: bool) -> None:
+    """Bytes behind an answer are never taken for the next one: that, or its repetition, connects afresh."""
+    frames = Frames([400_000] * 2)
+    more = b"HTTP/1.1 206 X\r\nContent-Length: 3\r\n\r\nabc"
+
+    def answer(server: Server, connection: socket.socket, first: int, last: int) -> None:
+        before = more if late and len(server.requests) == 2 else b""
+        connection.sendall(before + server.answer(first, last) + (b"" if late else more))
+
+    with serving(frames.body, answer) as server:
+        connection = _s3.Connection(
+            _s3.Source("bucket", "key", "us-east-1", {"AWS_ENDPOINT_URL_S3": server.url, **KEYS})
+        )
+        got = bytearray(1000)
+        connection.request(0, 999)
+        connection.read_into(memoryview(got))
+        assert got == frames.body[:1000]
+        time.sleep(0.05)  # what is sent too much has come
+        if late:
+            with pytest.raises(_s3.S3Error) as raised:
+                connection.request(5000, 5999)
+            assert raised.value.retry
+        connection.request(5000, 5999)
+        connection.read_into(memoryview(got))
+        assert got == frames.body[5000:6000]
+        connection.close()
+    assert server.connections == 2
 
 
 def test_the_bounds_fit_below_init() -> None:
