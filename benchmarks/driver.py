@@ -7,6 +7,7 @@ handler and ``BENCH <json>`` at the end.
 import os
 import sys
 import time
+from _ctypes import call_function, dlopen, dlsym  # ctypes itself would cost each way 10 ms
 
 now = time.monotonic
 began = now()
@@ -27,9 +28,27 @@ def numbers(path):
     return found
 
 
+def adopt():
+    """Become the parent of orphans: lambdapack's fetching process is one, whose figures would be nobody's."""
+    set_child_subreaper = 36
+    call_function(dlsym(dlopen(None, os.RTLD_NOW), "prctl"), (set_child_subreaper, 1, 0, 0, 0))
+
+
+def reap():
+    """Wait a while for children to end: only then their CPU time and bytes are added to this process's."""
+    until = now() + 2
+    try:
+        while now() < until:
+            if not os.waitpid(-1, os.WNOHANG)[0]:
+                time.sleep(0.005)
+    except ChildProcessError:
+        pass
+
+
 def main():
     from importlib import import_module
 
+    adopt()
     event = {"command": "workload.handler"}
     name, _, function = os.environ["_HANDLER"].rpartition(".")
     handler = getattr(import_module(name), function)
@@ -37,6 +56,7 @@ def main():
     os.write(1, b"\nBENCH-INIT\n")
     answer = handler(event, None)
     answered = now()
+    reap()
     cpu = os.times()
     memory = numbers("/proc/self/status")
     written = numbers("/proc/self/io").get("write_bytes", -1)

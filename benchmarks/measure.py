@@ -28,9 +28,9 @@ class Measurement:
         total_s: From the start of the process to the first answer; ``None`` where there was none.
         unpack_s: From the start of the process to the first line that imports a dependency.
         import_s: From there to the first answer.
-        cpu_s: CPU time of all its processes until then: it says what was computed, also where the machine
-            has other work.
-        child_cpu_s: Of that, what the main process's children took, lambdapack's fetching child say.
+        cpu_s: CPU time of all its processes for it: it says what was computed, also where the machine has
+            other work.
+        child_cpu_s: Of that, what other processes than the main one took, lambdapack's fetching one say.
         peak_bytes: Resident memory of all its processes, each at its own peak.
         child_peak_bytes: Of that, what was not the main process's.
         requests, fetched_bytes: What S3 answered.

@@ -89,6 +89,7 @@ class Place:
         self.in_arena = in_arena
         self.frames = len(index.frame_size)
         self._writer: Writer | None = None
+        self._user = geteuid()
         self._arena = OpenFile(base + "/arena", index.frame_start[-1] if in_arena else 0)
         self.journal = Journal(OpenFile(base + "/journal", self.frames + more), self.frames)
         self._stamp = b""
@@ -227,7 +228,7 @@ class Place:
             state.st_size == self.index.sizes[file]
             and state.st_mtime == MTIME
             and state.st_mode & KIND == REGULAR
-            and state.st_uid == geteuid()
+            and (state.st_uid == self._user or state.st_uid == geteuid())
         )
 
     def missing(self, first: int, last: int) -> list[int]:

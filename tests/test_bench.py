@@ -132,7 +132,8 @@ def _check_overheads(found: list[dict[str, Any]]) -> None:
     assert process["requests"] == 0
     assert start["milliseconds"] > 0
     assert calls.get("empty_handler", 0) == 0
-    assert calls.get("workload_calls") == calls.get("plain_calls")
+    # The one file of the pack that each call opens is asked for once: it may be gone.
+    assert calls.get("workload_calls") == calls.get("plain_calls", -1) + 1
 
 
 @pytest.mark.slow
