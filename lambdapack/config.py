@@ -187,7 +187,11 @@ class Function(_Section):
         ge=1,
         le=limits.TIMEOUT_MAX,
     )
-    environment: dict[str, str] = _field({}, "Environment variables.", "a table of texts")
+    environment: dict[str, str] = _field(
+        {},
+        "Environment variables. A build runs code with them and records them in build.json: no secrets here.",
+        "a table of texts",
+    )
     role: str | None = _field(
         None,
         "ARN of an existing role. Left out: one is made that may read this pack and write logs.",
