@@ -113,7 +113,9 @@ def _frame(frame: bytes, chance: random.Random) -> bytes:
     if chance.randrange(3) == 0:
         return bytes_of(frame, chance)
     if zstandard.frame_content_size(frame) > 1 << 22:
-        return bytes_of(frame, chance)  # a bound on what is decompressed is not kept where the frame says more
+        return bytes_of(
+            frame, chance
+        )  # a bound on what is decompressed is not kept where the frame says more
     content = zstandard.ZstdDecompressor().decompress(frame, max_output_size=1 << 22)
     changed = bytearray(content)
     if changed and chance.randrange(2):
