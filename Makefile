@@ -26,13 +26,16 @@ demo: $(BASE)  ## Build, deploy and invoke spaCy in the local cloud
 	$(BIN)/python examples/demo.py
 
 test: $(STAMP)  ## Run the tests that take seconds
-	$(BIN)/python -m pytest -m "not slow and not long" -n auto
+	$(BIN)/python -m pytest -m "not slow" -n auto
+
+# At how many moments the tests kill each command; continuous integration takes this number.
+export LAMBDAPACK_KILLS ?= 4
 
 test-slow: $(STAMP)  ## Run the tests that take minutes
 	$(BIN)/python -m pytest -m slow
 
-test-long: $(STAMP)  ## Run the tests that kill and break things for tens of minutes
-	$(BIN)/python -m pytest -m long
+test-long: $(STAMP)  ## Kill each command at 20 moments, for tens of minutes
+	LAMBDAPACK_KILLS=20 $(BIN)/python -m pytest -m slow tests/test_kills.py
 
 test-all: test test-slow  ## Run every test
 

@@ -188,9 +188,10 @@ def quiet(folder: Path) -> bool:
 
 
 def moments(count: int, tried: int, seconds: float, seed: int) -> list[Moment]:
-    """``tried`` moments spread over ``count`` events, and some at random times, by turns alone and in a
-    group."""
+    """``tried`` moments, two at the least: spread over ``count`` events, and some at random times, by turns
+    alone and in a group."""
     chance = random.Random(seed)
+    tried = max(tried, 2)
     timed = max(1, tried // 7)
     step = count / (tried - timed)
     events = [int(number * step + chance.random() * step) + 1 for number in range(tried - timed)]

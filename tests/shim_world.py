@@ -181,9 +181,12 @@ def vouch(index: Path) -> None:
 
 
 def grow(path: Path, by: int) -> None:
-    """Have the index beside a shim claim ``by`` bytes more, in frames of the size that is allowed."""
+    """Have the index beside a shim claim a file of ``by`` bytes more, in frames of an allowed size."""
     index = json.loads(path.read_text())
-    frames = index["frames"]
+    frames, files = index["frames"], index["files"]
+    for name, value in (("path", "grown"), ("size", by - 1024), ("offset", sum(frames["size"]))):
+        files[name].append(value)
+    files["class"] += "d"
     for _ in range(-(-by // 2**26)):
         frames["size"].append(2**26)
         frames["stored"].append(1)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from zstandard import backend_c
 
@@ -123,13 +123,22 @@ def images(data: bytes) -> list[tuple[int, int, bytes]]:
     found = []
     for segment in read_segments(data, header):
         content = bytearray(data[segment.offset : segment.end])
-        if segment.type == headers.PT_LOAD and segment.offset == 0:
+        loaded = segment.type == headers.PT_LOAD
+        if loaded and segment.offset == 0 and len(content) >= 64:
             content[:64] = bytes(64)
-        if segment.offset <= header.phoff < segment.end:
+        # Only who maps all of the program headers, as such, has them rewritten.
+        whole = segment.offset <= header.phoff and header.segments_end <= segment.end
+        if whole and (loaded or segment.type == headers.PT_PHDR):
             first = header.phoff - segment.offset
             content[first : first + 56 * header.phnum] = bytes(56 * header.phnum)
         found.append((segment.vaddr, segment.memsz, bytes(content)))
     return found
+
+
+def started(data: bytes) -> tuple[int, ...]:
+    """What the file's header says of the program, rather than of the file."""
+    header = read_header(data)
+    return header.type, header.machine, header.entry, header.flags
 
 
 def congruent(data: bytes) -> bool:
@@ -261,6 +270,10 @@ SMALL_SHOFF = read_header(SMALL).shoff
 
 
 @settings(max_examples=400, deadline=None)
+# The segment that holds the headers is one that is not loaded: nothing says that it is about headers.
+@example(edits=[(66, b"\x01")], cut=None)
+# A segment that begins in the middle of the file's header.
+@example(edits=[(64 + 8, b"\x08"), (64 + 32, b"\x30\x01")], cut=None)
 @given(
     edits=st.lists(
         st.tuples(
@@ -284,6 +297,7 @@ def test_damaged_files_never_end_in_a_crash_or_a_wrong_image(
     if result is not None:
         assert len(result) < len(data)
         assert images(result) == images(data)
+        assert started(result) == started(data)
 
 
 @settings(max_examples=100, deadline=None)

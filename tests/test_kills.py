@@ -23,7 +23,9 @@ from lambdapack.local import runtime
 from lambdapack.target import Target
 
 FEW, MANY = 3, int(os.environ.get("LAMBDAPACK_KILLS", "20"))
+"""How many moments are tried of a command: each costs two runs of it. ``make test-slow`` and CI try fewer."""
 SEED = 8
+MANY_SECONDS = 600 + 30 * MANY
 TARGET = Target(default_python())
 CONFIGURATION = """\
 [build]
@@ -302,8 +304,11 @@ def test_a_command_to_aws_killed_at_a_few_moments(in_aws: Callable[[str], Scene]
         ("prune-all", r"os\.rmdir"),
         ("destroy", r"os\.remove \S+\.tar\.zst"),
         ("init", r"os\.rename \S+/hello/"),
+        ("deploy", r"open \S+/local/code/\S+\.py"),
+        ("deploy", r"os\.rename \S+/local/code/"),
+        ("deploy", r"open \S+/local/functions/"),
     ],
-    ids=["replacing", "removing", "destroying", "writing"],
+    ids=["replacing", "removing", "destroying", "writing", "unpacking", "unpacked", "before it says so"],
 )
 def test_a_command_killed_where_it_hurts(on_disk: Callable[[str], Scene], name: str, event: str) -> None:
     """What is to be done after something took effect is done, though the command was killed between."""
@@ -316,14 +321,16 @@ def test_a_command_killed_where_it_hurts(on_disk: Callable[[str], Scene], name: 
     assert attempt(scene, Moment(at), wanted) == []
 
 
-@pytest.mark.long
+@pytest.mark.slow
+@pytest.mark.timeout(MANY_SECONDS)
 @pytest.mark.parametrize("name", _ON_DISK)
 def test_a_command_killed_at_many_moments(on_disk: Callable[[str], Scene], name: str) -> None:
     """As with a few."""
     check(on_disk(name), MANY)
 
 
-@pytest.mark.long
+@pytest.mark.slow
+@pytest.mark.timeout(MANY_SECONDS)
 @pytest.mark.parametrize("name", _IN_AWS)
 def test_a_command_to_aws_killed_at_many_moments(in_aws: Callable[[str], Scene], name: str) -> None:
     """As with a few."""

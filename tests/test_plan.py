@@ -170,13 +170,14 @@ def test_a_pack_that_lambda_would_take_unpacked_is_said() -> None:
 
 
 def test_tmp_counts_what_the_shim_counts_and_names_the_setting() -> None:
-    """/tmp: the eager frames, a block a real file, and a 32nd for the file system; the fix is a setting."""
+    """/tmp: the blocks of the eager files, of folders and a few more, and a 32nd for the file system; the fix
+    is a setting."""
     size = 600 * limits.MIB
     index = make_index([("a/x.so", "x", size), ("a/x.py", "s", 1024)], [10])
     verdict = plan.assess(Facts(index, tmp_mb=512))
-    need = size + 512 + 1024 + 512 + 4096
+    need = size + 4096 * (1 + 1 + 16) + 64
     assert verdict.tmp_stream == need + need // 32
-    assert verdict.tmp_disk == need + 4096 + (need + 4096) // 32
+    assert verdict.tmp_disk == need + 64 + (need + 64) // 32
     assert not verdict.ok
     assert checks(verdict)["tmp"].fix == "set tmp to 620 MB"
     assert plan.assess(Facts(index, tmp_mb=620)).ok

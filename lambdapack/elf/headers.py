@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 __all__ = ["Header", "HeaderError", "Section", "Segment", "read_header", "read_sections", "read_segments"]
 
 PT_LOAD: Final = 1
+PT_PHDR: Final = 6
 SHT_NULL: Final = 0
 SHT_SYMTAB: Final = 2
 SHT_STRTAB: Final = 3

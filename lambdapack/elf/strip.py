@@ -342,6 +342,8 @@ def _verify(before: _File, after: _File) -> None:
     """Check the result as if somebody else had made it."""
     if len(before.segments) != len(after.segments):
         raise _OddError("the result has other segments")
+    if _lasting(before.header) != _lasting(after.header):
+        raise _OddError("the file's header says something else")
     for old, new in zip(before.segments, after.segments, strict=True):
         if old._replace(offset=0) != new._replace(offset=0):
             raise _OddError("a segment has changed")
@@ -360,12 +362,14 @@ def _verify(before: _File, after: _File) -> None:
                 raise _OddError("a mapped section has another number")
 
 
+def _lasting(header: Header) -> Header:
+    """What is to be the same of the file's header: all but where the tables are."""
+    return header._replace(phoff=0, shoff=0, shnum=0, shstrndx=0)
+
+
 def _same_bytes(before: _File, after: _File, old: Segment, new: Segment) -> bool:
     """Whether two segments hold the same bytes, the headers that had to be rewritten apart."""
-    masks = [
-        (0, before.header.ehsize),
-        (before.header.phoff, before.header.segments_end),
-    ]
+    masks = _rewritten(before.header, old)
     position = old.offset
     while position < old.end:
         stop = min(position + _CHUNK, old.end, *(m for pair in masks for m in pair if m > position))
@@ -375,3 +379,17 @@ def _same_bytes(before: _File, after: _File, old: Segment, new: Segment) -> bool
                 return False
         position = stop
     return True
+
+
+def _rewritten(header: Header, segment: Segment) -> list[tuple[int, int]]:
+    """Where in the file a segment may hold other bytes than before.
+
+    Those that map the headers as such: the file's in what is loaded from the beginning, the program headers
+    whole in what is loaded or is there for them. To any other segment these bytes are a program's own.
+    """
+    loaded = segment.type == headers.PT_LOAD
+    found = [(0, header.ehsize)] if loaded and not segment.offset and segment.end >= header.ehsize else []
+    whole = segment.offset <= header.phoff and header.segments_end <= segment.end
+    if whole and (loaded or segment.type == headers.PT_PHDR):
+        found.append((header.phoff, header.segments_end))
+    return found

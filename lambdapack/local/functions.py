@@ -9,7 +9,6 @@ import json
 import re
 import shutil
 import stat
-import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
@@ -24,6 +23,7 @@ from lambdapack.target import Target
 __all__ = ["Function", "Functions", "check_settings"]
 
 _REMOVED = ".removed"
+_UNPACKING = ".unpacking-"
 _PIECE = 1024 * 1024
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
 _FORMAT = 1
@@ -237,6 +237,8 @@ class Functions:
         return self.state / "functions" / f"{name}.json"
 
     def _unpack(self, path: Path) -> str:
+        # Also where there is nothing to unpack: it may be what was killed after it had unpacked that.
+        atomic.sweep_folders(self.state / "code", _UNPACKING)
         try:
             digest = hashlib.sha256(path.read_bytes()).hexdigest()
             destination = self.state / "code" / digest
@@ -254,7 +256,7 @@ class Functions:
             used = {function.code for function in self.all()}
             for folder in (self.state / "code").iterdir() if (self.state / "code").is_dir() else ():
                 if folder.name not in used:
-                    _remove_tree(folder)
+                    shutil.rmtree(folder, ignore_errors=True)
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
@@ -299,18 +301,13 @@ def _extract(path: Path, destination: Path) -> None:
                 f"deploying {path}: unzipped size is {size} bytes, more than Lambda's {limits.UNZIPPED}",
                 hint="move dependencies into the pack",
             )
-        temporary = Path(tempfile.mkdtemp(prefix=".", dir=destination.parent))
-        try:
+        with atomic.locked_folder(destination.parent, _UNPACKING) as work:
+            unpacked = work / "code"
+            unpacked.mkdir()
             for entry in entries:
-                _extract_one(archive, entry, temporary)
-            temporary.chmod(0o755)
-            temporary.rename(destination)
-        except OSError:
-            # Somebody else may have unpacked the same bytes meanwhile.
-            if not destination.is_dir():
-                raise
-        finally:
-            _remove_tree(temporary)
+                _extract_one(archive, entry, unpacked)
+            unpacked.chmod(0o755)
+            unpacked.rename(destination)
 
 
 def _extract_one(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, root: Path) -> None:
@@ -342,7 +339,3 @@ def _copy(source: Path, destination: Path) -> None:
 
 def _write(path: Path, data: bytes) -> None:
     atomic.write_bytes(path, data)
-
-
-def _remove_tree(folder: Path) -> None:
-    shutil.rmtree(folder, ignore_errors=True)

@@ -10,11 +10,12 @@ from lambdapack import limits
 from lambdapack.plan.model import Budget, Check, Facts, Row, Verdict
 from lambdapack.plan.shares import owners, stored_by_file
 from runtime_shim._index import ARENA
+from runtime_shim._space import bytes_on_disk
 
 __all__ = ["amount", "assess"]
 
 _BLOCK = 4096
-"""What a file of any size rounds up to in /tmp."""
+"""What a file of an asset rounds up to in /tmp, at most."""
 _FILE_SYSTEM = 32
 """One part in so many of /tmp is the file system's own; the shim counts the same way."""
 _STEP_MB = 10
@@ -95,14 +96,8 @@ def _rows(facts: Facts) -> tuple[Row, ...]:
 
 def _tmp(facts: Facts, frames: int, *, arena: bool) -> int:
     """/tmp that the first ``frames`` frames take; with ``arena``, code stays in one file."""
-    index = facts.index
-    end = index.frame_start[frames]
-    files = sum(
-        1
-        for offset, letter in zip(index.offsets, index.classes, strict=True)
-        if offset < end and not (arena and letter in ARENA)
-    )
-    need = end + files * _BLOCK + sum(one.stream + one.files * _BLOCK for one in facts.assets)
+    need = bytes_on_disk(facts.index, ARENA if arena else frozenset(), range(frames))
+    need += sum(one.stream + one.files * _BLOCK for one in facts.assets)
     return need + need // _FILE_SYSTEM
 
 

@@ -126,7 +126,14 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--minutes", type=float, default=28.0, help="begin no case after so many (%(default)s)"
     )
-    parser.add_argument("--bounded", action="store_true", help="the cases that CI runs")
+    parser.add_argument(
+        "--bounded",
+        type=int,
+        nargs="?",
+        const=1,
+        metavar="TIMES",
+        help="a few cases of each row, or TIMES that",
+    )
     parser.add_argument("--no-slow", action="store_true", help="leave the slow rows out")
     parser.add_argument("--peers", action="store_true", help="the rows that apply against the peers' loaders")
     parser.add_argument("--workers", type=int, default=3 * (os.cpu_count() or 1), help="cases at a time")
@@ -161,7 +168,7 @@ def _jobs(rows: Sequence[Row], options: argparse.Namespace) -> list[tuple[Row, i
     """All cases, mixed: those that wait beside those that compute."""
     jobs = []
     for row in rows:
-        count = options.count or (row.bounded if options.bounded else row.count)
+        count = options.count or (row.bounded * options.bounded if options.bounded else row.count)
         jobs += [(row, options.seed + number) for number in range(count)]
     random.Random(options.seed).shuffle(jobs)
     # The longest first: what begins last is what everybody waits for.
