@@ -21,7 +21,7 @@ from benchmarks.measure import Measurement, measure
 from benchmarks.plot import plot
 from benchmarks.rig import Rig, Setting
 from benchmarks.show import show, show_limits, show_overheads
-from benchmarks.ways import FLOOR, OURS, WAYS, Way, prepare
+from benchmarks.ways import FLOOR, OURS, WAYS, Way, prepare, with_shim_of
 from benchmarks.workloads import WORKLOADS, Workload
 from lambdapack.cli.session import default_cache
 from lambdapack.errors import ConfigurationError, LambdapackError
@@ -70,7 +70,10 @@ def run(options: argparse.Namespace, workloads: Sequence[Workload], console: Con
     chosen = [one for one in workloads if not options.workload or one.name in options.workload]
     kit = Kit(options.cache, Target(options.python), reuse=options.reuse, progress=LineProgress(sys.stderr))
     place = kit.cache / "bench"
-    prepared = _prepare(kit, chosen, options.way or list(WAYS), console)
+    names = options.way or list(WAYS)
+    if options.shim_of and OURS not in names:
+        names = [OURS, *names]
+    prepared = _prepare(kit, chosen, names, options.shim_of, console)
     packs = {one.name: _pack_facts(kit, one) for one in chosen}
     runs: list[Measurement] = []
     overheads: list[dict[str, Any]] = []
@@ -99,6 +102,13 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--workload", action="append", choices=[one.name for one in WORKLOADS])
     parser.add_argument("--way", action="append", choices=list(WAYS))
+    parser.add_argument(
+        "--shim-of",
+        action="append",
+        default=[],
+        metavar="REVISION",
+        help="measure the shim of another commit too, on the same pack",
+    )
     parser.add_argument("--rounds", type=int, default=5, help="at 1,769 MB without boost  [5]")
     parser.add_argument(
         "--sweep-rounds",
@@ -115,7 +125,9 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _prepare(kit: Kit, workloads: Sequence[Workload], names: Sequence[str], console: Console) -> Prepared:
+def _prepare(
+    kit: Kit, workloads: Sequence[Workload], names: Sequence[str], revisions: Sequence[str], console: Console
+) -> Prepared:
     prepared: Prepared = {}
     for workload in workloads:
         ways = prepared.setdefault(workload.name, {})
@@ -128,6 +140,9 @@ def _prepare(kit: Kit, workloads: Sequence[Workload], names: Sequence[str], cons
                 if name in (OURS, FLOOR):
                     raise
                 console.print(f"{workload.name}: without {name}: {error}", style="yellow", markup=False)
+        for revision in revisions:
+            way = with_shim_of(revision, kit, ways[OURS])
+            ways[way.name] = way
     return prepared
 
 

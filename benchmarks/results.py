@@ -75,8 +75,9 @@ def summarise(runs: Iterable[Measurement]) -> list[Line]:
         case = Case(run.workload, run.tmp_mb, run.memory_mb, run.boost)
         groups.setdefault((case, run.way), []).append(run)
     cases = dict.fromkeys(case for case, _ in groups)
+    ways = dict.fromkeys([*WAYS, *(way for _, way in groups)])
     return [
-        _line(case, way, groups[case, way], groups) for case in cases for way in WAYS if (case, way) in groups
+        _line(case, way, groups[case, way], groups) for case in cases for way in ways if (case, way) in groups
     ]
 
 

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
+import subprocess
+import tarfile
 import zipfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from benchmarks.artifacts import Kit, Material
 from benchmarks.workloads import Workload
 from lambdapack import bytecode
 from lambdapack.deploy.bundle import make_zip
+from lambdapack.deploy.handler import SHIM
+from lambdapack.errors import ConfigurationError
 from lambdapack.model import Location
 from lambdapack.store.keys import key as pack_key
 
-__all__ = ["FLOOR", "OURS", "PEERS", "WAYS", "Way", "prepare"]
+__all__ = ["FLOOR", "OURS", "PEERS", "WAYS", "Way", "prepare", "with_shim_of"]
 
 OURS, FLOOR = "lambdapack", "plain directory"
 BUCKET = "bench"
@@ -64,6 +69,31 @@ def prepare(name: str, kit: Kit, workload: Workload, *, folder: Path, s3: Path) 
     shutil.rmtree(task, ignore_errors=True)
     task.mkdir(parents=True)
     return WAYS[name](_Site(kit, workload, kit.material(workload), task, s3))
+
+
+def with_shim_of(revision: str, kit: Kit, way: Way) -> Way:
+    """The same function with the shim of an earlier commit: what a change of the shim costs, in one run.
+
+    Raises:
+        ConfigurationError: This is no checkout that has the commit.
+    """
+    task = way.task.with_name(f"{way.task.name}-{revision.replace('/', '-')}")
+    shutil.rmtree(task, ignore_errors=True)
+    shutil.copytree(way.task, task)
+    for path in [*(task / SHIM).rglob("*.py"), *(task / SHIM).rglob("*.pyc")]:
+        path.unlink()
+    done = subprocess.run(
+        ["git", "archive", revision, f"{SHIM}/*.py"],
+        cwd=Path(__file__).parent.parent,
+        capture_output=True,
+        check=False,
+    )
+    if done.returncode:
+        raise ConfigurationError(f"the shim of {revision}: {done.stderr.decode().strip()}")
+    with tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:
+        archive.extractall(task, filter="data")
+    bytecode.compile_tree(task, kit.interpreter)
+    return replace(way, name=f"{way.name} of {revision}", task=task)
 
 
 def _lambdapack(site: _Site) -> Way:

@@ -96,17 +96,21 @@ def options(cache: Path, output: Path, *more: str) -> argparse.Namespace:
 def test_one_round_of_every_way(workload: Workload, cache: Path, tmp_path: Path) -> None:
     """Every way gives its own right answer; requests, bytes and files are those that its design implies."""
     screen = io.StringIO()
-    status = run(options(cache, tmp_path / "results"), [workload], Console(file=screen, width=200))
+    # An unpacked release has no commits whose shim could be measured beside this one's.
+    earlier = ["HEAD"] if (Path(__file__).parent.parent / ".git").exists() else []
+    more = [word for revision in earlier for word in ("--shim-of", revision)]
+    status = run(options(cache, tmp_path / "results", *more), [workload], Console(file=screen, width=200))
     text = screen.getvalue()
     assert status == 0, text
     document = json.loads(next((tmp_path / "results").glob("*.json")).read_text())
     assert (document["document"], document["version"]) == ("lambdapack.benchmark", 1)
     runs = {one["way"]: one for one in document["runs"]}
-    assert set(runs) == set(WAYS)
+    ways = [*WAYS, *(f"{OURS} of {revision}" for revision in earlier)]
+    assert set(runs) == set(ways)
     assert {one["outcome"] for one in runs.values()} == {"ok"}
     _check_bytes(runs, document["packs"]["sample"])
     assert {"link", "environment"} <= document["limited"].keys()
-    for way in WAYS:
+    for way in ways:
         assert way in text
     pictures = len(list((tmp_path / "results").glob("*.png")))
     assert pictures == bool(importlib.util.find_spec("matplotlib"))
@@ -128,8 +132,8 @@ def _check_bytes(runs: dict[str, dict[str, Any]], facts: dict[str, int]) -> None
 
 
 def _check_overheads(found: list[dict[str, Any]]) -> None:
-    process, start, calls = found
-    assert process["requests"] == 0
+    *processes, start, calls = found
+    assert processes and not any(process["requests"] for process in processes)
     assert start["milliseconds"] > 0
     assert calls.get("empty_handler", 0) == 0
     # The one file of the pack that each call opens is asked for once: it may be gone.
