@@ -147,24 +147,28 @@ def _start(environ: MutableMapping[str, str]) -> None:
     began = time.monotonic()
     here = os.path.dirname(os.path.abspath(__file__))
     try:
-        with open(here + "/index.json", "rb") as file:
-            data = file.read()
+        file = open(here + "/index.json", "rb")  # noqa: SIM115 - what follows is for those that have one
     except FileNotFoundError:
         return
     from ._contents import Contents
-    from ._disk import PackError, Place, root_folder  # above for types alone
+    from ._disk import PackError, Place, base_folder, root_folder  # above for types alone
     from ._index import LIBRARIES, IndexFormatError, read_beside
+    from ._journal import Seal
     from ._start import Pack
 
+    root, disk = root_folder(environ), environ.get("LAMBDAPACK_MODE", "stream") == "disk"
+    with file:
+        data = file.read()
+        seal = Seal(file.fileno(), lambda pack_id: base_folder(root, pack_id, disk) + "/seal")
     try:
-        _, index, location = read_beside(here, data)
+        _, index, location = read_beside(here, data, seal.holds)
     except (OSError, IndexFormatError) as error:
         raise PackError(
             "lambdapack: the function's zip is damaged, build it again with lambdapack package: %s" % error
         ) from error
     _check_target(index.target, PackError)
-    disk = environ.get("LAMBDAPACK_MODE", "stream") == "disk"
-    place = Place(root_folder(environ), location["id"], index, disk)
+    place = Place(root, location["id"], index, disk)
+    seal.put(location["id"])
     make_fetcher = _fetcher_maker(environ, location, here, began)
     pack = Pack(place, make_fetcher, len(index.frame_size) if disk else index.eager)
     # Forks before anything below is set up: the child needs none of it.

@@ -8,6 +8,7 @@
     <root>/<id>/journal    one byte a frame, 1 once all its pieces are written; behind them the stamp of
                            the arena that this is the journal of
     <root>/<id>/lock       held by the process that fetches
+    <root>/<id>/seal       the index that was found sound (``_journal.Seal``)
     <root>/<id>/part-...   files of several frames that are not whole yet (``_write``)
 
 User code may remove or cut any of these at any time, and may close any descriptor and open another in
@@ -56,6 +57,11 @@ def root_folder(environ: Mapping[str, str]) -> str:
     return realpath(above or "/").rstrip("/") + "/" + name
 
 
+def base_folder(root: str, pack_id: str, disk: bool) -> str:
+    """The folder of one pack. Both modes may be used in one environment; their journals differ in meaning."""
+    return root + "/" + pack_id[:16] + ("-disk" if disk else "")
+
+
 class PackError(RuntimeError):
     """The pack cannot be put in place. Not an ImportError: libraries that treat a module as optional
     must not take a full disk for its absence.
@@ -77,8 +83,7 @@ class Place:
     others: Any = ()
 
     def __init__(self, root: str, pack_id: str, index: Index, disk: bool) -> None:
-        # Both modes may be used in one environment; their journals mean different things.
-        base = root + "/" + pack_id[:16] + ("-disk" if disk else "")
+        base = base_folder(root, pack_id, disk)
         self._open(root, base, index, frozenset() if disk else ARENA)
 
     def _open(self, root: str, base: str, index: Index, in_arena: frozenset[str], more: int = 0) -> None:

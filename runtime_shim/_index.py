@@ -12,7 +12,7 @@ from itertools import accumulate
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Callable
 
 FORMAT = 1
 
@@ -210,11 +210,15 @@ def encode(index: Index) -> bytes:
     return json.dumps(document, sort_keys=True, separators=(",", ":")).encode("ascii")
 
 
-def decode(data: bytes) -> Index:
+def decode(data: bytes, *, checked: bool = False) -> Index:
     """Parse an index and check what could write outside the pack's folder or past its frames.
 
     This is on the way of every cold start, so it checks columns and not files; ``lambdapack.pack`` checks
     every rule of the format of an index that comes from anywhere but the function's own zip.
+
+    Args:
+        data: Its bytes.
+        checked: Whether these very bytes were checked before.
 
     Raises:
         IndexFormatError: Not an index, one of a later format, or one that breaks a rule.
@@ -246,7 +250,8 @@ def decode(data: bytes) -> Index:
             needs={int(file): needed for file, needed in document["needs"].items()},
             native=document["native"],
         )
-        check(index)
+        if not checked:
+            check(index)
         return index
     except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
         if isinstance(error, IndexFormatError):
@@ -347,12 +352,15 @@ def _check_numbers(index: Index) -> None:
     _check_integers("needs", [*index.needs], 0, last)
 
 
-def read_beside(folder: str, data: bytes | None = None) -> tuple[bytes, Index, dict[str, Any]]:
+def read_beside(
+    folder: str, data: bytes | None = None, checked: Callable[[str], bool] | None = None
+) -> tuple[bytes, Index, dict[str, Any]]:
     """The index and the location in a folder of the function's zip, once the one is what the other names.
 
     Args:
         folder: Where both are.
         data: The index's bytes, if they have been read.
+        checked: Says whether they were found sound before, under the id that it is given.
 
     Raises:
         OSError: A file is missing.
@@ -372,6 +380,8 @@ def read_beside(folder: str, data: bytes | None = None) -> tuple[bytes, Index, d
         raise IndexFormatError(
             "%s names no pack: %s: %s" % (LOCATION_NAME, type(error).__name__, error)
         ) from error
+    if checked is not None and checked(location["id"]):
+        return data, decode(data, checked=True), location
     verify_id(data, location["id"])
     return data, decode(data), location
 

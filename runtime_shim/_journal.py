@@ -1,7 +1,8 @@
-"""Files of the shim's own that a process keeps open: the arena and the journal of what is in it.
+"""Files of the shim's own: the seal of an index, and what a process keeps open, the arena and the journal of
+what is in it.
 
-Their descriptors are the user's to close and to use for something else, and the files are the user's to
-remove and to cut. So a stamp of random bytes stands at the end of each: whoever cuts the file takes the stamp
+The latter's descriptors are the user's to close and to use for something else, and the files are the user's
+to remove and to cut. So a stamp of random bytes stands at the end of each: whoever cuts a file takes it
 away, a new arena has a new stamp, and another file has none. What was read is believed if the stamp was
 there afterwards.
 """
@@ -14,7 +15,10 @@ from posix import (
     O_CREAT,
     O_EXCL,
     O_NOFOLLOW,
+    O_RDONLY,
     O_RDWR,
+    O_TRUNC,
+    O_WRONLY,
     close,
     fstat,
     ftruncate,
@@ -30,6 +34,10 @@ from posix import (
     urandom,
 )
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Callable
+
 STAMP = 16
 MARK = b"lp01"
 # Of st_mode: what kind of file it is, a regular file, a folder, and who but its owner may write.
@@ -39,6 +47,57 @@ KIND, REGULAR, FOLDER, OTHERS_WRITE = 0o170000, 0o100000, 0o040000, 0o022
 def new_stamp() -> bytes:
     """A stamp that no file has."""
     return MARK + urandom(STAMP - len(MARK))
+
+
+class Seal:
+    """Says that an earlier process of this environment found an index sound, and that it is the same file.
+
+    Digest and check of an index are a third of a warm start. Whoever changes a file cannot give it the change
+    time that it had; whoever can write the seal is this user, who may change this process as well.
+
+    Args:
+        index: Descriptor of the index's file.
+        path: Gives the path of the seal of the pack with an id.
+    """
+
+    def __init__(self, index: int, path: Callable[[str], str]) -> None:
+        state = fstat(index)
+        times = state.st_mtime_ns, state.st_ctime_ns
+        self._text = "%d %d %d %d %d" % (state.st_dev, state.st_ino, state.st_size, *times)
+        self._path = path
+        self._held = False
+
+    def holds(self, pack_id: str) -> bool:
+        """Whether there is one of this index under this id."""
+        try:
+            fd = open(self._path(pack_id), O_RDONLY | O_NOFOLLOW | O_CLOEXEC)
+        except (OSError, ValueError):
+            return False
+        try:
+            self._held = pread(fd, 512, 0) == self._line(pack_id) and fstat(fd).st_uid == geteuid()
+        except OSError:
+            pass
+        finally:
+            close(fd)
+        return self._held
+
+    def put(self, pack_id: str) -> None:
+        """Make one. Without it the next process checks again, so no failure counts."""
+        if self._held:
+            return
+        try:
+            fd = open(self._path(pack_id), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0o600)
+        except OSError:
+            return
+        try:
+            write(fd, self._line(pack_id), 0)
+        except OSError:
+            pass
+        finally:
+            close(fd)
+
+    def _line(self, pack_id: str) -> bytes:
+        return (self._text + " " + pack_id + "\n").encode("utf-8", "replace")
 
 
 class OpenFile:

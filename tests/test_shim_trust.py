@@ -484,3 +484,37 @@ class TestIndex:
         assert "the function's zip is damaged" in said
         assert not moved.root.exists()
         assert not (moved.root.parent / "outside.txt").exists()
+
+    @pytest.mark.parametrize("how", ["in place", "by rename", "with its old times"])
+    def test_an_index_that_changed_after_it_was_checked_is_checked_again(
+        self, moved: World, how: str
+    ) -> None:
+        """A start that was right leaves a seal of that very file: no other file or content has it."""
+        moved.run("import runtime_shim; runtime_shim.ready()")
+        assert list(moved.root.glob("*/seal"))
+        path = moved.function / "runtime_shim/index.json"
+        before = path.stat()
+        changed = path.read_text().replace('"heavy/data.txt"', '"heavy/atad.txt"')
+        if how == "by rename":
+            (moved.function / "new").write_text(changed)
+            (moved.function / "new").rename(path)
+        else:
+            path.write_text(changed)
+        if how == "with its old times":
+            os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+        assert path.stat().st_size == before.st_size
+        said = moved.run("import runtime_shim", status=1).strip().splitlines()[-1]
+        assert "the function's zip is damaged" in said
+
+    def test_a_seal_is_nothing_that_a_start_needs(self, moved: World) -> None:
+        """One that cannot be written, or says nothing, costs a check."""
+        moved.run("import runtime_shim; runtime_shim.ready()")
+        (seal,) = moved.root.glob("*/seal")
+        for spoil in (
+            seal.unlink,
+            lambda: seal.write_bytes(b"\0" * 600),
+            lambda: (seal.unlink(), seal.mkdir()),
+        ):
+            spoil()
+            assert moved.run("import runtime_shim, heavy; print(heavy.VERSION)").split()[-1]
+        assert seal.is_dir()

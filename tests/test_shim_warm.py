@@ -23,8 +23,6 @@ STANDARD = {
     "__future__",
     "_bisect",
     "_json",
-    "_sha2",
-    "_sha256",
     "_stat",
     "bisect",
     "errno",
