@@ -190,9 +190,9 @@ class Task:
             has, searched = syslibs.provided(options.target), self._builder["name"] == "docker"
             with clock.stage("trace"), syslibs.explained(tree.lacking, has, image=searched):
                 trace = runner.trace(tree)
-            tree = replace(
-                tree, lacking=(*tree.lacking, *syslibs.opened(tree, has, trace, _beside(options.trace)))
-            )
+                opened = syslibs.opened(tree, has, trace, _beside(options.trace))
+                tree = workshop.bring(tree, opened, lock, progress=progress)
+                tree = syslibs.named(tree, trace)
             syslibs.tell(tree.lacking, has, (*trace.files, syslibs.TRACED), progress, image=searched)
             with clock.stage("slim"):
                 slimmed = slim(

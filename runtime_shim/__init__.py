@@ -187,7 +187,7 @@ def _start(environ: MutableMapping[str, str]) -> None:
     if disk:
         pack.wait_eager()
         if bundled:
-            bundled.Libraries(pack).load_all()
+            bundled.map_all(pack)
         sys.path.insert(position, place.site)
         return
     from ._guard import Guard

@@ -105,9 +105,11 @@ class Importer:
         for needed in self.pack.index.needs.get(file, ()):
             self.pack.wait_file(needed)
 
-    def wait_native(self, fullname: str) -> None:
+    def wait_native(self, fullname: str, path: str) -> None:
         """Before a module runs, wait for the files that native code of its distribution opens: nothing else
         can make it.
+
+        ``path`` is the module's own file in the pack, for those that replace this.
         """
         if not self._native:
             return
@@ -130,7 +132,7 @@ class PackLoader(SourceFileLoader):
     def get_code(self, fullname: str) -> CodeType | None:
         """The module's code, from its bytecode or, where there is none, from its source."""
         importer = self._importer
-        importer.wait_native(fullname)
+        importer.wait_native(fullname, self._relative)
         folder, slash, name = self._relative.rpartition("/")
         cached = importer.files.get(folder + slash + "__pycache__/" + name[:-3] + PYC)
         if cached is None:
@@ -186,7 +188,8 @@ class PackBytecodeLoader(SourcelessFileLoader):
 
     def get_code(self, fullname: str) -> CodeType | None:
         """The module's code."""
-        self._importer.wait_native(fullname)
+        importer = self._importer
+        importer.wait_native(fullname, importer.pack.index.paths[self._file])
         return super().get_code(fullname)
 
     def get_data(self, path: Any) -> bytes:
@@ -208,8 +211,9 @@ class PackExtensionLoader(ExtensionFileLoader):
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
         """Wait, then load."""
-        self._importer.wait_native(spec.name)
-        self._importer.wait_library(self._file)
+        importer = self._importer
+        importer.wait_native(spec.name, importer.pack.index.paths[self._file])
+        importer.wait_library(self._file)
         return super().create_module(spec)
 
     def __reduce__(self) -> Any:

@@ -74,7 +74,8 @@ class Index:
             byte is in the tar stream.
         classes: One letter a file, as above, in one string.
         executable: Numbers of the files with mode 0755; all others have 0644.
-        needs: Shared object -> shared objects of the pack that loading it maps, all the way down.
+        needs: Shared object -> shared objects of the pack that loading it maps, all the way down; module
+            (its source, or bytecode without one) -> those that it opens by name, and what they map.
         native: Top-level name -> native-data files that must be there before it is imported;
             ``"*"`` for those that must be there before any import.
     """

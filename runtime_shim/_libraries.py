@@ -1,18 +1,20 @@
 """Libraries of the build image that Lambda lacks: mapped before what needs them.
 
 The dynamic linker takes a library that is mapped already for any that asks for its soname, so what needs one
-of these needs no search path. Imported only by packs that have such libraries.
+of these needs no search path: a shared object that links to it, and a module that opens it by its name with
+ctypes or cffi. Imported only by packs that have such libraries.
 """
 
 from __future__ import annotations
 
 from _thread import get_ident
 
-from ._index import LIBRARIES
+from ._index import CODE, LIBRARIES, SOURCE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, MutableMapping
+    from typing import Any
 
     from ._importer import Importer
     from ._start import Pack
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 RTLD_NOW = 2
 ERROR = "library_error"
 """Where ``runtime_shim.stats()`` has the first error of a library that cannot be mapped."""
+_mapped: list[str] = []
+_known: list[Any] = []
 
 
 class Libraries:
@@ -49,6 +53,23 @@ class Libraries:
         """Map all of them."""
         self.load(self._left)
 
+    def open(self, files: Iterable[int]) -> None:
+        """Map those of ``files``, once they are in place, for a module that opens them by name."""
+        files = list(files)
+        for file in files:
+            self._pack.wait_file(file)
+        self.load(files)
+        let_find()
+
+    def opening(self) -> dict[str, list[int]]:
+        """Path of a module that opens libraries by name -> they."""
+        index = self._index
+        return {
+            index.paths[file]: needed
+            for file, needed in index.needs.items()
+            if index.classes[file] in (CODE, SOURCE)
+        }
+
     def _ordered(self, files: Iterable[int]) -> list[int]:
         """What is needed before what needs it: its own needs are fewer, since they are all listed."""
         needs = self._index.needs
@@ -60,6 +81,7 @@ class Libraries:
 
         try:
             dlopen(self._site + "/" + self._index.paths[file], RTLD_NOW)
+            _mapped.append(self._index.paths[file][len(LIBRARIES) :])
         except OSError as error:
             # What needs it may do without it, so this is no failure yet. If not, its error will name the
             # library alone.
@@ -78,6 +100,7 @@ class Libraries:
 def attach(importer: Importer) -> None:
     """Have ``importer`` map bundled libraries once they are in place and before what waits for them."""
     libraries = Libraries(importer.pack)
+    opening = libraries.opening()
     needs = importer.pack.index.needs
     wait = importer.wait_library
 
@@ -86,6 +109,43 @@ def attach(importer: Importer) -> None:
         libraries.load(needs.get(file, ()))
 
     importer.wait_library = wait_and_load  # type: ignore[method-assign]
+    if not opening:
+        return
+    wait_native = importer.wait_native
+
+    def wait_and_open(fullname: str, path: str) -> None:
+        wait_native(fullname, path)
+        if path in opening:
+            libraries.open(opening[path])
+
+    importer.wait_native = wait_and_open  # type: ignore[method-assign]
+
+
+def map_all(pack: Pack) -> None:
+    """Map all of a pack whose files are in place: nobody is going to say what is imported."""
+    libraries = Libraries(pack)
+    libraries.load_all()
+    if libraries.opening():
+        let_find()
+
+
+def let_find() -> None:
+    """Have ``ctypes.util.find_library`` know what is mapped: it asks programs that Lambda does not have."""
+    from ctypes import util
+
+    if util.find_library in _known:
+        return
+    find: Any = util.find_library
+
+    def find_library(name: Any) -> Any:
+        start = "lib%s." % (name,)
+        for soname in _mapped:
+            if soname.startswith(start):
+                return soname
+        return find(name)
+
+    _known.append(find_library)
+    util.find_library = find_library
 
 
 def export(environ: MutableMapping[str, str], site: str) -> None:

@@ -149,11 +149,15 @@ def lacking(folder: Path) -> dict[str, list[str]]:
     return {one["name"]: one["needed_by"] for one in report["lacking"]}
 
 
+@pytest.mark.parametrize("configuration", ["", "[slim]\nsources = false\n"])
 def test_a_library_that_is_opened_by_name_is_missed(
-    run_lambdapack: Run, packages: Project, named: tuple[str, str]
+    run_lambdapack: Run, packages: Project, named: tuple[str, str], configuration: str
 ) -> None:
-    """The build names it and the module, and plan fails: what it needs in turn is not a matter of its own."""
-    folder = packages(BY_NAME, app="import runtime_shim\ndef handler(event, context): import mine\n")
+    """The build names it and the module, plan fails and AWS gets no function, also where modules are bytecode
+    alone: what the library needs in turn is not a matter of its own."""
+    folder = packages(
+        BY_NAME, configuration, app="import runtime_shim\ndef handler(event, context): import mine\n"
+    )
     done = run_lambdapack("build", cwd=folder, environment=[named])
     ((name, users),) = lacking(folder).items()
     assert name == "libodd.so.1"
@@ -162,8 +166,11 @@ def test_a_library_that_is_opened_by_name_is_missed(
     assert "libodd.so.1" in done.stderr
     refused = run_lambdapack("plan", cwd=folder, status=1)
     assert "the traced code uses it" in refused.stderr
-    assert "opens it by name" in refused.stderr
+    assert "--builder docker" in refused.stderr
     run_lambdapack("plan", "--allow-lacking", "libodd.so.1", cwd=folder)
+    aws = ("deploy", "--cloud", "aws", "--dry-run", "--location", "s3://nowhere-at-all/packs")
+    assert "for want of a library" in run_lambdapack(*aws, cwd=folder, status=1).stderr
+    assert "would fail for want of libodd.so.1" in run_lambdapack("deploy", "--dry-run", cwd=folder).stderr
 
 
 HANDLED = '[trace]\nhandler = "app.handler"\n'

@@ -278,6 +278,41 @@ def test_a_library_that_lambda_lacks_goes_along(world: Any, run_lambdapack: Run,
     world.images.remove(image, force=True)
 
 
+def test_a_library_that_is_opened_by_name_goes_along(world: Any, run_lambdapack: Run, tmp_path: Path) -> None:
+    """What a module opens by its name on the image, and what that needs, is in the pack and mapped before the
+    module runs: nothing is lacking, plan fits, and the function works where neither library is."""
+    libraries(tmp_path / "lib")
+    image = image_with(
+        world,
+        "lambdapack-test/named:1",
+        {f"usr/lib/{one.name}": one for one in (tmp_path / "lib").iterdir()},
+    )
+    wheel(tmp_path, "mine", "1", files={"mine.py": b"import ctypes\nodd = ctypes.CDLL('libodd.so.1').odd\n"})
+    (tmp_path / "app.py").write_text(
+        "import runtime_shim\nimport mine\ndef handler(event, context): return mine.odd()\n"
+    )
+    (tmp_path / "lambdapack.toml").write_text(f'[build]\npython = "{PYTHON}"\n[function]\nsource = "."\n')
+    made = build(
+        run_lambdapack, tmp_path, ".lambdapack/build", "mine", "--builder", "docker", "--image", image,
+        environment=(*NO_CONFIGURATION, ("PIP_NO_INDEX", "1"), ("PIP_FIND_LINKS", str(tmp_path))),
+    )  # fmt: skip
+    assert {one["name"]: one["needed_by"] for one in made["libraries"]} == {
+        "libeven.so.2": ["lambdapack.libs/libodd.so.1"],
+        "libodd.so.1": ["mine.py"],
+    }
+    assert made["lacking"] == []
+    bill = json.loads((tmp_path / ".lambdapack" / "build" / made["sbom"]).read_text())
+    edges = {one["ref"]: one.get("dependsOn", []) for one in bill["dependencies"]}
+    (mine,) = (ref for ref in edges if ref.startswith("pkg:pypi/mine@"))
+    assert "file:lambdapack.libs/libodd.so.1" in edges[mine]
+    run_lambdapack("plan", cwd=tmp_path)
+    run_lambdapack("deploy", cwd=tmp_path)
+    invoked = json.loads(run_lambdapack("invoke", "--json", cwd=tmp_path).stdout)
+    run_lambdapack("destroy", cwd=tmp_path, status=None)
+    assert invoked["invocations"][0]["payload"] == 42
+    world.images.remove(image, force=True)
+
+
 def test_the_traced_handler_finds_its_assets(world: Any, run_lambdapack: Run, tmp_path: Path) -> None:
     """``runtime_shim.path`` gives a file and a folder in the image, byte for byte: what the handler imports
     because of what it read there is traced; the function then answers the same."""

@@ -15,7 +15,7 @@ from lambdapack.build.records import read_tree
 from lambdapack.errors import ConfigurationError
 from lambdapack.interpreter import Interpreter
 from lambdapack.lockdriver import Place
-from lambdapack.model import Lock, Tree
+from lambdapack.model import Lacking, Lock, Tree
 from lambdapack.progress import QUIET, Progress
 from lambdapack.target import Target
 from lambdapack.worker import Elsewhere
@@ -73,6 +73,9 @@ class Workshop(Protocol):
 
     def complete(self, tree: Tree, lock: Lock, *, progress: Progress = QUIET) -> Tree:
         """Add what depends on the whole: shared libraries that the tree needs and Lambda lacks."""
+
+    def bring(self, tree: Tree, opened: Sequence[Lacking], lock: Lock, *, progress: Progress = QUIET) -> Tree:
+        """Add the shared libraries that a program opened by name, as far as that can be done."""
 
 
 class Builder(Protocol):

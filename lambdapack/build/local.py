@@ -17,7 +17,7 @@ from lambdapack.build.records import read_tree
 from lambdapack.errors import ConfigurationError
 from lambdapack.interpreter import Interpreter, find
 from lambdapack.lockdriver import Place
-from lambdapack.model import Lock, Tree
+from lambdapack.model import Lacking, Lock, Tree
 from lambdapack.progress import QUIET, Progress
 from lambdapack.target import Target
 
@@ -102,8 +102,12 @@ class LocalBuilder:
     def complete(self, tree: Tree, lock: Lock, *, progress: Progress = QUIET) -> Tree:
         """Say which shared libraries the tree of a lock and Lambda lack."""
         has = syslibs.provided(lock.target)
-        missing = tuple(one for one in syslibs.lacking(tree, has) if one.name not in has.image)
-        return replace(tree, lacking=missing)
+        return replace(tree, lacking=syslibs.merged(syslibs.lacking(tree, has), has))
+
+    def bring(self, tree: Tree, opened: Sequence[Lacking], lock: Lock, *, progress: Progress = QUIET) -> Tree:
+        """Say which shared libraries a program opened by name: this machine's are not what Lambda runs."""
+        has = syslibs.provided(lock.target)
+        return replace(tree, lacking=syslibs.merged((*tree.lacking, *opened), has))
 
     def unpack(self, lock: Lock, destination: Path, *, progress: Progress = QUIET) -> Tree:
         """Unpack the wheels of ``lock`` into ``destination``, without a look at what they link to.

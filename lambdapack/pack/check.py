@@ -46,6 +46,7 @@ _FRAME_KEYS = ("stored", "size", "sha256")
 _FILE_KEYS = ("path", "class", "size", "offset", "executable")
 _LAZY = _index.ARENA
 _ELF = frozenset((_index.EXTENSION, _index.LIBRARY, _index.NATIVE_DATA, _index.DATA))
+_NEEDING = _ELF | {_index.CODE, _index.SOURCE}
 
 
 def problems(data: bytes) -> list[str]:
@@ -243,7 +244,9 @@ def _relations(document: Mapping[str, Any]) -> Iterator[str]:
         yield from _numbers(name, needed, count)
         if not needed or int(key) in needed:
             yield f"{name} is empty or names itself"
-        if not all(classes[number] in _ELF for number in (int(key), *needed) if 0 <= number < count):
+        if classes[int(key)] not in _NEEDING:
+            yield f"{name}: metadata needs no shared objects"
+        if not all(classes[number] in _ELF for number in needed if 0 <= number < count):
             yield f"{name}: code, source and metadata are not shared objects"
     yield from _native(document["native"], classes)
     yield from _eager(document)

@@ -10,9 +10,10 @@ from enum import IntEnum
 from pathlib import Path
 
 from lambdapack.errors import ConfigurationError
+from lambdapack.imports import source_of
 from lambdapack.model import Trace, Tree
 from lambdapack.pack.check import path_problem
-from lambdapack.pack.classes import Classified, bytecode_path, classify
+from lambdapack.pack.classes import bytecode_path, classify
 from lambdapack.pack.linking import load_order
 from lambdapack.target import Target
 from runtime_shim import _index
@@ -70,7 +71,8 @@ class Layout:
 
     Attributes:
         entries: In pack order, band after band.
-        needs: Number of a shared object -> numbers of those that loading it maps, ascending.
+        needs: Number of a shared object -> numbers of those that loading it maps, ascending; of a module ->
+            of those that it opens by name, and what they map.
         native: Top-level name, or ``*``, -> numbers of the native-data files it waits for.
         glibc: ``2.17``, or ``""`` when no ELF file asks for a version.
     """
@@ -94,7 +96,8 @@ def arrange(tree: Tree, trace: Trace) -> Layout:
     if not found and tree.distributions:
         raise ConfigurationError(f"{tree.root} holds no files: there is nothing to pack")
     classified = classify(tree.root, tree.target, found, trace.native)
-    hot = _hot_order(tree, trace, classified)
+    direct = {**classified.direct, **_opened(tree, classified.kinds)}
+    hot = _hot_order(tree, trace, classified.kinds, direct)
     bands = {path: _band(classified.kinds[path], path in hot) for path in found}
     hot_rank = {path: rank for rank, path in enumerate(hot)}
     order = sorted(found, key=lambda path: (bands[path], hot_rank.get(path, 0), _top_level(path), path))
@@ -105,7 +108,7 @@ def arrange(tree: Tree, trace: Trace) -> Layout:
     )
     return Layout(
         entries=entries,
-        needs=_needs(classified.direct, numbers),
+        needs=_needs(direct, numbers),
         native=_native(entries),
         glibc=".".join(map(str, classified.glibc or ())),
     )
@@ -149,6 +152,17 @@ def _top_level(path: str) -> str:
     return path.split("/", 1)[0]
 
 
+def _opened(tree: Tree, kinds: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
+    """The file that an import of a module finds -> bundled libraries that the module opens by name."""
+    found: dict[str, list[str]] = {}
+    for library in tree.libraries:
+        for source in dict.fromkeys(map(source_of, library.needed_by)):
+            path = source if source in kinds else f"{source}c"
+            if library.path in kinds and kinds.get(path) in (_index.CODE, _index.SOURCE):
+                found.setdefault(path, []).append(library.path)
+    return {path: tuple(libraries) for path, libraries in found.items()}
+
+
 def _needs(direct: Mapping[str, tuple[str, ...]], numbers: Mapping[str, int]) -> dict[int, tuple[int, ...]]:
     mapped = {numbers[path]: load_order(path, direct) for path in direct}
     return {
@@ -158,22 +172,25 @@ def _needs(direct: Mapping[str, tuple[str, ...]], numbers: Mapping[str, int]) ->
     }
 
 
-def _hot_order(tree: Tree, trace: Trace, classified: Classified) -> dict[str, None]:
+def _hot_order(
+    tree: Tree, trace: Trace, kinds: Mapping[str, str], direct: Mapping[str, tuple[str, ...]]
+) -> dict[str, None]:
     """The hot files in pack order: first use, but a file's prerequisites right before it.
 
     Prerequisites are the native data of the same distribution (nothing can make a native open wait, so
     it has to be there before the first code that might open it) and, for a shared object, what the
-    dynamic linker maps with it.
+    dynamic linker maps with it; for a module, what it opens by name.
     """
-    owners = _owners(tree, classified.kinds)
-    touched = dict.fromkeys(_touched(trace.files, classified.kinds, tree.target))
+    owners = _owners(tree, kinds)
+    touched = dict.fromkeys(_touched(trace.files, kinds, tree.target))
     native: dict[str, list[str]] = {}
     for path in touched:
-        if classified.kinds[path] == _index.NATIVE_DATA:
+        if kinds[path] == _index.NATIVE_DATA:
             native.setdefault(owners[path], []).append(path)
     ordered: dict[str, None] = {}
     for path in touched:
-        for wanted in (*load_order(path, classified.direct), path):
+        asking = source_of(path) if source_of(path) in direct else path
+        for wanted in (*load_order(asking, direct), path):
             ordered.update(dict.fromkeys(native.pop(owners[wanted], ())))
             ordered[wanted] = None
     return ordered

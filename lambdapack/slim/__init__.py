@@ -202,7 +202,7 @@ def _cut(
         _drop_sources(part, tag, {path for path in kept if (SOURCES, owners[path]) in restore})
     slimmed = write_records(tree, part)
     return Cut(
-        Tree(part, tree.target, slimmed),
+        replace(tree, root=part, distributions=slimmed),
         account(tree, part, owners, selection=selection, stripped=stripped),
         changes(tree, part, owners, selection=selection, stripped=stripped),
         selection.read,

@@ -6,13 +6,13 @@ What Lambda has is data, with its sources, in ``images/*.json``.
 from __future__ import annotations
 
 from lambdapack.syslibs.bundle import Source, Wanted, bundle
-from lambdapack.syslibs.find import TRACED, lacking, opened
+from lambdapack.syslibs.find import lacking, merged
+from lambdapack.syslibs.opened import TRACED, named, opened
 from lambdapack.syslibs.provided import Provided, provided
 from lambdapack.syslibs.tell import explained, in_short, tell
 from lambdapack.syslibs.weigh import Missing, Used, refuse, weigh
 
 __all__ = [
     "TRACED", "Missing", "Provided", "Source", "Used", "Wanted", "bundle", "explained", "in_short", "lacking",
-    "opened",
-    "provided", "refuse", "tell", "weigh",
+    "merged", "named", "opened", "provided", "refuse", "tell", "weigh",
 ]  # fmt: skip

@@ -19,13 +19,17 @@ from lambdapack import atomic, elf
 from lambdapack.elf import Elf
 from lambdapack.model import Lacking, SystemLibrary, Tree
 from lambdapack.progress import Progress
-from lambdapack.syslibs.find import lacking, names_of, objects_of
+from lambdapack.syslibs.find import lacking, merged, names_of, objects_of
 from lambdapack.syslibs.provided import Provided
 from runtime_shim._index import LIBRARIES
 
 __all__ = ["Source", "Wanted", "bundle"]
 
 FOLDER = LIBRARIES.rstrip("/")
+_BY_PATH = (
+    "a program opened it in the image, whose dynamic linker does not find it by its name: put it, with what "
+    "it needs in turn, into the folder lib beside the handler, or into lib of a layer"
+)
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,15 @@ class Source(Protocol):
         """
 
 
-def bundle(tree: Tree, has: Provided, source: Source, progress: Progress, *, glibc: tuple[int, int]) -> Tree:
+def bundle(
+    tree: Tree,
+    has: Provided,
+    source: Source,
+    progress: Progress,
+    *,
+    glibc: tuple[int, int],
+    opened: Sequence[Lacking] | None = None,
+) -> Tree:
     """Copy what ``tree`` lacks, and what that lacks in turn, into it.
 
     Args:
@@ -62,18 +74,23 @@ def bundle(tree: Tree, has: Provided, source: Source, progress: Progress, *, gli
         source: The image.
         progress: Told what cannot be used.
         glibc: The newest C library that the pack may ask for.
+        opened: What a program opened by name, instead of what the tree's headers ask for.
 
     Returns:
         The tree, with what was brought and what is still missing.
     """
     objects = objects_of(tree)
-    missing = lacking(tree, has, objects)
+    missing = lacking(tree, has, objects) if opened is None else opened
+    there = {one.name for one in tree.libraries}
+    tree = replace(tree, libraries=_needed(tree.libraries, missing))
+    # Who opens one that has a reason does not wait until it is mapped for somebody else.
+    missing = [one for one in missing if one.reason or one.name not in there]
     if not missing:
         return tree
     with atomic.scratch() as folder:
         search = _Search(tree, has, source, folder, objects)
         with progress.step("bundle system libraries", total=len(missing)) as advance:
-            for name in search.closure(missing):
+            for name in search.closure([one for one in missing if not one.reason]):
                 advance(1, note=name)
         for name, headers in search.found.items():
             if headers.glibc is not None and headers.glibc > glibc:
@@ -82,9 +99,23 @@ def bundle(tree: Tree, has: Provided, source: Source, progress: Progress, *, gli
                     f"allows {'.'.join(map(str, glibc))}"
                 )
         kept = _keep(tree, search)
-    left = [one for one in missing if one.name not in search.found]
+    left = [one for one in missing if one.reason or one.name not in search.found]
+    if opened is not None:
+        left = [replace(one, reason=one.reason or _BY_PATH) for one in left]
     left += [Lacking(name, (f"{FOLDER}/{by}",)) for name, by in sorted(search.failed.items())]
-    return replace(tree, libraries=kept, lacking=_merged(left, search.reasons, has))
+    return replace(
+        tree,
+        libraries=tuple(sorted((*tree.libraries, *kept), key=lambda one: one.name)),
+        lacking=merged((*tree.lacking, *left), has, search.reasons),
+    )
+
+
+def _needed(libraries: Sequence[SystemLibrary], missing: Sequence[Lacking]) -> tuple[SystemLibrary, ...]:
+    """Libraries that are there already, with who else needs them."""
+    users = {one.name: one.needed_by for one in missing if not one.reason}
+    return tuple(
+        replace(one, needed_by=tuple(sorted({*one.needed_by, *users.get(one.name, ())}))) for one in libraries
+    )
 
 
 class _Search:
@@ -121,7 +152,9 @@ class _Search:
         return True
 
     def _folders(self, one: Lacking) -> tuple[str, ...]:
-        entries = (entry for path in one.needed_by for entry in self._objects[path].runpath)
+        # A module that opens one by its name has no headers.
+        objects = (self._objects[path] for path in one.needed_by if path in self._objects)
+        entries = (entry for headers in objects for entry in headers.runpath)
         return tuple(dict.fromkeys(entry for entry in entries if entry.startswith("/")))
 
     def _round(self, wanted: Mapping[str, Wanted]) -> dict[str, Wanted]:
@@ -191,12 +224,3 @@ def _keep(tree: Tree, search: _Search) -> tuple[SystemLibrary, ...]:
             )
         )
     return tuple(kept)
-
-
-def _merged(left: Sequence[Lacking], reasons: Mapping[str, str], has: Provided) -> tuple[Lacking, ...]:
-    """What is still missing, each once, with the reason; what the runtime's image has is not missed."""
-    by_name: dict[str, tuple[str, ...]] = {}
-    for one in left:
-        if one.name not in has.image:
-            by_name[one.name] = tuple(dict.fromkeys((*by_name.get(one.name, ()), *one.needed_by)))
-    return tuple(Lacking(name, by, reasons.get(name, "")) for name, by in sorted(by_name.items()))

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from lambdapack.errors import CheckError
+from lambdapack.imports import source_of
 from lambdapack.model import Lacking
 from lambdapack.progress import Progress
 from lambdapack.syslibs.provided import Provided
@@ -39,8 +40,8 @@ def tell(
         progress: Gets the messages.
         image: Whether the build image was searched.
     """
-    touched = frozenset(traced)
-    wanted = {one.name: [path for path in one.needed_by if path in touched] for one in missing}
+    touched = frozenset(map(source_of, traced))
+    wanted = {one.name: [path for path in one.needed_by if source_of(path) in touched] for one in missing}
     used = {name: users for name, users in wanted.items() if users}
     rest = [name for name, users in wanted.items() if not users]
     if used:

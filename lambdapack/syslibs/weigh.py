@@ -6,8 +6,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from lambdapack.errors import CheckError
+from lambdapack.imports import source_of
 from lambdapack.model import Lacking
-from lambdapack.syslibs.find import TRACED
+from lambdapack.syslibs.opened import TRACED
 from lambdapack.syslibs.provided import Provided
 from lambdapack.syslibs.tell import NOT_FOUND, remedy, sentence
 
@@ -20,7 +21,7 @@ class Used:
 
     Attributes:
         touched: Paths that the traced code touched; ``None`` where nothing was run.
-        needs: Shared object -> shared objects of the pack that loading it maps.
+        needs: Shared object, or module that opens some by name -> shared objects of the pack that are mapped.
         failed: Module -> what its import said, where it could not be imported.
     """
 
@@ -67,14 +68,15 @@ def weigh(
         allowed: Sonames that the user takes upon himself.
         image: Whether the build image was searched.
     """
-    there = {*paths, TRACED}
+    # A module is the same wherever its bytecode lies.
+    there = {*map(source_of, paths), TRACED}
     reached = _reached(used)
     found = []
     for one in missing:
-        users = [path for path in one.needed_by if path in there]
+        users = [path for path in one.needed_by if source_of(path) in there]
         if not users:
             continue
-        decisive = users if reached is None else [path for path in users if path in reached]
+        decisive = users if reached is None else [path for path in users if source_of(path) in reached]
         why = _why(one.name, used, decisive)
         ordered = tuple(dict.fromkeys((*decisive, *users)))
         allows = one.name in allowed
@@ -96,8 +98,8 @@ def _reached(used: Used) -> frozenset[str] | None:
     """All that the traced code made the dynamic linker map, as far as the pack has it."""
     if used.touched is None:
         return None
-    touched = {*used.touched, TRACED}
-    return frozenset(touched).union(*(used.needs[path] for path in touched if path in used.needs))
+    touched = frozenset((*map(source_of, used.touched), TRACED))
+    return touched.union(*(needed for path, needed in used.needs.items() if source_of(path) in touched))
 
 
 def _why(name: str, used: Used, decisive: Sequence[str]) -> str:

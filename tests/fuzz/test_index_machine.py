@@ -53,12 +53,12 @@ class IndexMachine(RuleBasedStateMachine):
     @precondition(lambda self: len(self.paths) > 1)
     @rule(choices=st.data())
     def need(self, choices: st.DataObject) -> None:
-        """One object maps others."""
+        """One object maps others, and so does a module that opens them by name."""
         objects = [file for file, letter in enumerate(self.classes) if letter in "xldn"]
-        if len(objects) > 1:
-            file = choices.draw(st.sampled_from(objects))
-            others = st.sets(st.sampled_from([other for other in objects if other != file]), min_size=1)
-            self.needs[file] = sorted(choices.draw(others))
+        file = choices.draw(st.sampled_from(range(len(self.paths))))
+        others = [other for other in objects if other != file]
+        if others and self.classes[file] != "m":
+            self.needs[file] = sorted(choices.draw(st.sets(st.sampled_from(others), min_size=1)))
 
     @rule(at=st.integers(1, 100_000))
     def cut(self, at: int) -> None:

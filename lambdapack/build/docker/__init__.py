@@ -19,7 +19,7 @@ from lambdapack.build.local import LocalBuilder
 from lambdapack.errors import ToolError
 from lambdapack.interpreter import Interpreter
 from lambdapack.lockdriver import Place
-from lambdapack.model import Lock, Tree
+from lambdapack.model import Lacking, Lock, Tree
 from lambdapack.progress import QUIET, Progress
 from lambdapack.target import Target
 
@@ -151,6 +151,11 @@ class DockerWorkshop:
         """Copy into the tree of a lock the shared libraries that it needs, Lambda lacks and the image has."""
         has = syslibs.provided(lock.target)
         return syslibs.bundle(tree, has, self._libraries, progress, glibc=lock.glibc)
+
+    def bring(self, tree: Tree, opened: Sequence[Lacking], lock: Lock, *, progress: Progress = QUIET) -> Tree:
+        """Copy the shared libraries that a program opened by name into the tree, with what they need."""
+        has = syslibs.provided(lock.target)
+        return syslibs.bundle(tree, has, self._libraries, progress, glibc=lock.glibc, opened=opened)
 
     def unpack(self, lock: Lock, destination: Path, *, progress: Progress = QUIET) -> Tree:
         """Unpack the wheels of ``lock`` into the new folder ``destination``, sdists built before.
