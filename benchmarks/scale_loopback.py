@@ -17,7 +17,7 @@ from typing import Any
 from benchmarks.scale_limit import SLOW_DOWN, Limit
 from benchmarks.scale_pack import SPACY, Constants, Miniature, Recorder, constants, decoder
 from benchmarks.scale_world import KEYS, RANGE
-from runtime_shim._disk import PackError
+from runtime_shim import PackError
 from runtime_shim._fetch import Fetcher
 from runtime_shim._s3 import Source
 

@@ -15,8 +15,7 @@ from typing import Any
 
 import zstandard
 
-from runtime_shim import _fetch
-from runtime_shim._disk import PackError
+from runtime_shim import PackError, _fetch
 from runtime_shim._index import Index
 
 __all__ = ["SCALE", "SPACY", "TORCH", "Constants", "Miniature", "Recorder", "constants", "decoder"]

@@ -11,8 +11,7 @@ from benchmarks.scale_limit import SLOW_DOWN, Limit
 from benchmarks.scale_pack import SCALE, SPACY, Constants, Miniature, Recorder, constants, decoder
 from benchmarks.scale_time import VirtualTime, in_virtual_time
 from lambdapack import limits
-from runtime_shim import _s3
-from runtime_shim._disk import PackError
+from runtime_shim import PackError, _s3
 from runtime_shim._fetch import Fetcher
 
 __all__ = ["Outcome", "Scenario", "requests_of_one", "simulate"]

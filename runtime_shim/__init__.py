@@ -34,13 +34,17 @@ _function_assets: Assets | None = globals().get("_function_assets")
 _emitted = False
 _postponed: tuple[tuple[int, int, int], int] | None = None
 
+# Here, where nothing has to be imported for it; and once, or the parts of the shim would raise what is no
+# PackError any more after this module is loaded again.
+if "PackError" not in globals():
+
+    class PackError(RuntimeError):
+        """The pack cannot be put in place. Not an ImportError: libraries that treat a module as optional
+        must not take a full disk for its absence.
+        """
+
 
 def __getattr__(name: str) -> Any:
-    # Both are rare, and a start without a pack pays for neither.
-    if name == "PackError":
-        from ._disk import PackError
-
-        return PackError
     if name == "handler":
         raise AttributeError(
             "runtime_shim.handler needs LAMBDAPACK_HANDLER to name the real handler, e.g. app.handler"
@@ -134,8 +138,6 @@ def _begin(environ: MutableMapping[str, str]) -> None:
     try:
         _start(environ)
     except (OSError, ImportError) as error:
-        from ._disk import PackError
-
         raise PackError(
             "lambdapack: the pack cannot be put in place: %s: %s" % (type(error).__name__, error)
         ) from error
@@ -151,7 +153,7 @@ def _start(environ: MutableMapping[str, str]) -> None:
     except FileNotFoundError:
         return
     from ._contents import Contents
-    from ._disk import PackError, Place, base_folder, root_folder  # above for types alone
+    from ._disk import Place, base_folder, root_folder  # above for types alone
     from ._index import LIBRARIES, IndexFormatError, read_beside
     from ._journal import Seal
     from ._start import Pack
@@ -166,7 +168,7 @@ def _start(environ: MutableMapping[str, str]) -> None:
         raise PackError(
             "lambdapack: the function's zip is damaged, build it again with lambdapack package: %s" % error
         ) from error
-    _check_target(index.target, PackError)
+    _check_target(index.target)
     place = Place(root, location["id"], index, disk)
     seal.put(location["id"])
     make_fetcher = _fetcher_maker(environ, location, here, began)
@@ -227,11 +229,11 @@ def _export(environ: MutableMapping[str, str], folder: str) -> None:
     environ["LAMBDAPACK_TAG"] = sys.implementation.cache_tag or ""
 
 
-def _check_target(target: str, error: type[Exception]) -> None:
+def _check_target(target: str) -> None:
     machine = {"aarch64": "arm64"}.get(os.uname().machine, os.uname().machine)
     here = "python%d.%d/%s" % (sys.version_info[0], sys.version_info[1], machine)
     if target != here:
-        raise error(
+        raise PackError(
             "lambdapack: the pack is for %s but this function runs %s: change the function's runtime and "
             "architecture, or build for it (lambdapack build --python %d.%d --arch %s)"
             % (target, here, sys.version_info[0], sys.version_info[1], machine)

@@ -16,7 +16,8 @@ import os
 import time
 from _thread import allocate_lock
 
-from ._disk import PackError, Place, root_folder
+from . import PackError
+from ._disk import Place, root_folder
 from ._index import ASSETS_FOLDER, IndexFormatError, read_beside
 from ._start import LOOK, TRIES, Everyone, Pack
 

@@ -13,7 +13,7 @@ from mmap import mmap
 from posix import close, dup2, getpid, listdir, open, pread, read, waitpid
 from sys import stderr
 
-from ._disk import PackError
+from . import PackError
 from ._lock import leave_word
 from ._start import DEATHS, Everyone
 

@@ -29,6 +29,7 @@ import errno
 from bisect import bisect_right
 from posix import geteuid, lstat, mkdir
 
+from . import PackError
 from ._index import ARENA
 from ._journal import FOLDER, KIND, OTHERS_WRITE, REGULAR, Journal, OpenFile, new_stamp
 
@@ -60,12 +61,6 @@ def root_folder(environ: Mapping[str, str]) -> str:
 def base_folder(root: str, pack_id: str, disk: bool) -> str:
     """The folder of one pack. Both modes may be used in one environment; their journals differ in meaning."""
     return root + "/" + pack_id[:16] + ("-disk" if disk else "")
-
-
-class PackError(RuntimeError):
-    """The pack cannot be put in place. Not an ImportError: libraries that treat a module as optional
-    must not take a full disk for its absence.
-    """
 
 
 class Place:

@@ -11,7 +11,7 @@ import time
 from _thread import allocate_lock
 from hashlib import sha256
 
-from ._disk import PackError
+from . import PackError
 from ._s3 import Connection, S3Error
 
 TYPE_CHECKING = False

@@ -14,7 +14,7 @@ import posixpath
 # Our own looks: the functions of ``os`` are views, ours or the program's.
 from posix import listdir, lstat, readlink, stat
 
-from ._disk import PackError
+from . import PackError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import errno
 from bisect import bisect_left, bisect_right
 from posix import statvfs
 
-from ._disk import PackError
+from . import PackError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ import os
 import time
 from _thread import get_ident, start_new_thread
 
-from ._disk import PackError, Place
+from . import PackError
+from ._disk import Place
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

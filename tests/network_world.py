@@ -16,7 +16,7 @@ from typing import Any
 import trustme
 import zstandard
 
-from runtime_shim._disk import PackError
+from runtime_shim import PackError
 from runtime_shim._fetch import Fetcher
 from runtime_shim._s3 import Source
 

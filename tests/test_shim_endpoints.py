@@ -27,8 +27,7 @@ from network_world import (
     serving,
 )
 
-from runtime_shim import _endpoint, _net, _s3
-from runtime_shim._disk import PackError
+from runtime_shim import PackError, _endpoint, _net, _s3
 
 SESSION = botocore.session.get_session()
 REGIONS = [

@@ -31,8 +31,7 @@ from network_world import (
 )
 
 import runtime_shim
-from runtime_shim import _fetch, _net, _s3
-from runtime_shim._disk import PackError
+from runtime_shim import PackError, _fetch, _net, _s3
 
 SIZES = [5_000, 70_000, 300]
 

@@ -386,6 +386,35 @@ def test_a_fork_by_user_code_finds_no_lock_that_stays_locked(
     assert out.split()[0] == "17"
 
 
+def test_a_shim_that_cannot_be_imported_says_so(world: World) -> None:
+    """Also where the part that fails is the one that all others stand on."""
+    code = """
+        import sys
+        class Refusing:
+            def find_spec(self, name, path, target=None):
+                if name == "runtime_shim._disk":
+                    raise ModuleNotFoundError("No module named %r" % name)
+        sys.meta_path.insert(0, Refusing())
+        import runtime_shim
+        """
+    said = world.run(code, status=1).strip().splitlines()[-1]
+    assert said.startswith(
+        "runtime_shim.PackError: lambdapack: the pack cannot be put in place: ModuleNotFound"
+    )
+
+
+def test_an_error_is_a_pack_error_after_the_shim_was_loaded_again(world: World) -> None:
+    """What a program caught before, it catches after ``importlib.reload``."""
+    code = """
+        import importlib, runtime_shim
+        from runtime_shim import PackError
+        importlib.reload(runtime_shim)
+        import runtime_shim._disk
+        assert runtime_shim.PackError is PackError is runtime_shim._disk.PackError
+        """
+    world.run(code)
+
+
 class TestPlanted:
     """What is in the shim's folder before it."""
 
