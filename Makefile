@@ -40,7 +40,7 @@ test-long: $(STAMP)  ## Kill each command at 20 moments, for tens of minutes
 test-all: test test-slow  ## Run every test
 
 torture: $(STAMP)  ## Inject thousands of faults into the loader's starts (under 30 minutes)
-	$(BIN)/python -m tests.faults
+	$(BIN)/python -m tests.faults --peers
 
 lint: $(STAMP)  ## Check style and types
 	$(BIN)/ruff format --check .
