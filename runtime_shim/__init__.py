@@ -34,6 +34,8 @@ _function_assets: Assets | None = globals().get("_function_assets")
 _emitted = False
 _postponed: tuple[tuple[int, int, int], int] | None = None
 
+# What the system refuses: a file, a module, memory.
+REFUSALS = (OSError, ImportError, MemoryError)
 # Here, where nothing has to be imported for it; and once, or the parts of the shim would raise what is no
 # PackError any more after this module is loaded again.
 if "PackError" not in globals():
@@ -137,7 +139,7 @@ def _begin(environ: MutableMapping[str, str]) -> None:
     """Start, so that whatever the system refuses is told as what it is."""
     try:
         _start(environ)
-    except (OSError, ImportError) as error:
+    except REFUSALS as error:
         raise PackError(
             "lambdapack: the pack cannot be put in place: %s: %s" % (type(error).__name__, error)
         ) from error

@@ -11,7 +11,7 @@ import time
 from _thread import allocate_lock
 from hashlib import sha256
 
-from . import PackError
+from . import REFUSALS, PackError
 from ._s3 import Connection, S3Error
 
 TYPE_CHECKING = False
@@ -259,7 +259,7 @@ class Fetcher:
                 pause(attempt)
                 if not slow_down:
                     silent += min(time.monotonic() - began, LONGEST_PAUSE)
-            except OSError as error:
+            except REFUSALS as error:
                 raise self.place.failure(error) from error
 
     def _late(self) -> bool:

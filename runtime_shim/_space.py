@@ -120,6 +120,8 @@ def failure(place: Place, error: Exception) -> PackError:
     # The import system knows no number of an error, only its text.
     if number in (errno.EMFILE, errno.ENFILE) or "Too many open files" in str(error):
         helps = ": too many files are open; close some before the pack is needed"
+    elif number == errno.ENOMEM or isinstance(error, MemoryError):
+        helps = ": there is no more memory; give the function more (lambdapack deploy --memory)"
     elif number == errno.EROFS:
         helps = ": it is read-only; set LAMBDAPACK_ROOT to a folder that can be written to"
     else:

@@ -12,7 +12,7 @@ import os
 import time
 from _thread import get_ident, start_new_thread
 
-from . import PackError
+from . import REFUSALS, PackError
 from ._disk import Place
 
 TYPE_CHECKING = False
@@ -151,7 +151,7 @@ class Pack:
                     return
                 handed = True
                 self._in_threads(missing, lock)
-        except (OSError, ImportError) as error:
+        except REFUSALS as error:
             raise place.failure(error) from error
         finally:
             # A child has a descriptor of its own; threads release this one.
@@ -381,7 +381,7 @@ class Pack:
                     self.on_demand += 1
                     self.place.check_space(frames)
                     self._make_fetcher().run(frames, spawn=self._spawn)
-            except (OSError, ImportError) as error:
+            except REFUSALS as error:
                 raise self.place.failure(error) from error
             finally:
                 if lock is not None:

@@ -310,6 +310,28 @@ def test_a_failure_that_has_passed_is_forgotten(world: World) -> None:
     assert right(world, json.loads(out[-1]))
 
 
+def test_no_memory_to_fetch_with_is_said_and_may_pass(world: World) -> None:
+    """A MemoryError of the shim's own says what helps; with memory, the same import succeeds."""
+    code = """
+        class Meagre:
+            def __init__(self, size):
+                raise MemoryError
+        runtime_shim.ready()
+        from runtime_shim import _fetch
+        plain, _fetch.Slot = _fetch.Slot, Meagre
+        try:
+            import heavy.cold
+        except RuntimeError as error:
+            print("failed", type(error).__name__, error)
+        _fetch.Slot = plain
+        """
+    out = world.run("import runtime_shim\n" + textwrap.dedent(code) + textwrap.dedent(USE)).splitlines()
+    (said,) = [line for line in out if line.startswith("failed")]
+    assert said.startswith("failed PackError")
+    assert "there is no more memory; give the function more" in said
+    assert right(world, json.loads(out[-1]))
+
+
 @pytest.mark.parametrize("error", ["ENOLCK", "ENOSYS"])
 def test_a_file_system_without_locks_is_no_lock_that_is_taken(world: World, error: str) -> None:
     """Where flock is not to be had, everybody fetches."""

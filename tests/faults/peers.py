@@ -61,13 +61,14 @@ class Tally:
 
 @dataclass(frozen=True)
 class Peer:
-    """One loader, and where it unpacks to below /tmp."""
+    """One loader, and where it unpacks to below /tmp; folders to show elsewhere, with where."""
 
     name: str
     world: World
     loader: str
     path: Sequence[Path]
     unpacked: str
+    shown: Sequence[tuple[Path, Path]] = ()
 
 
 class PeerCase:
@@ -88,7 +89,10 @@ class PeerCase:
             "AWS_DEFAULT_REGION": "us-east-1",
             "LAMBDA_TASK_ROOT": str(self.peer.world.functions["plain"]),
         }
-        private = ["unshare", "-m", "sh", "-c", 'mount --bind "$0" /tmp && exec "$@"', str(self.temporary)]
+        # What it imports may be below the real /tmp, which is not to be seen.
+        commands = [f"mount --bind '{real}' '{shown}'" for real, shown in self.peer.shown]
+        commands += ['mount --bind "$0" /tmp', 'exec "$@"']
+        private = ["unshare", "-m", "sh", "-c", " && ".join(commands), str(self.temporary)]
         began = start(
             self.peer.world,
             self.case.root,
@@ -241,10 +245,12 @@ def _zappa(world: World, kit: Kit) -> Peer:
         made.add(project, arcname=".")
     world.endpoint.objects["bucket/project.tar.gz"] = archive.read_bytes()
     (task / "zappa_entry.py").write_text(ZAPPA_ENTRY)
-    # As in its zip, and as in Lambda's runtime. A cache may be below the real /tmp, which is not to be seen.
+    # As in its zip, and as in Lambda's runtime. A cache may be below the real /tmp.
     shutil.copytree(kit.zappa(), task, dirs_exist_ok=True)
-    path = [Path(boto3.__file__).parents[1]]
-    return Peer("Zappa", replace(world, functions={"plain": task}), "zappa_entry", path, "project")
+    shown = world.folder / "zappa-runtime"
+    shown.mkdir()
+    its = [(Path(boto3.__file__).parents[1], shown)]
+    return Peer("Zappa", replace(world, functions={"plain": task}), "zappa_entry", [shown], "project", its)
 
 
 def _srp(world: World, kit: Kit) -> Peer:
