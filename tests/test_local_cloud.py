@@ -188,53 +188,6 @@ def test_descriptors_are_limited_as_in_lambda(shared: LocalCloud) -> None:
     assert answer(call(shared, python=code))["python"] == [1024, 1024]
 
 
-SHARED_MEMORY = """
-import multiprocessing, multiprocessing.shared_memory, os
-result = {}
-for what in (
-    multiprocessing.Lock,
-    multiprocessing.Queue,
-    multiprocessing.Pool,
-    lambda: multiprocessing.shared_memory.SharedMemory(create=True, size=10),
-    lambda: os.listdir("/dev/shm"),
-    lambda: os.statvfs("/dev/shm"),
-    lambda: open("/dev/shm/file", "w"),
-    lambda: os.mkdir("/dev/shm/folder"),
-):
-    try:
-        what()
-    except OSError as error:
-        result[len(result)] = error.errno
-    else:
-        result[len(result)] = 0
-result = [*result.values()]
-pipe = multiprocessing.Pipe()
-pipe[0].send(os.path.exists("/dev/shm"))
-result.append(pipe[1].recv())
-"""
-
-
-def test_there_is_no_shared_memory(shared: LocalCloud) -> None:
-    """Locks, queues, pools and shared memory fail as in Lambda, with ENOSYS; pipes work. Nothing hangs."""
-    code = SHARED_MEMORY
-    *numbers, exists = answer(call(shared, python=code))["python"]
-    assert shared.limits is not None
-    if shared.limits.level == "none":
-        return  # nothing is mounted at this level: the machine's own is there
-    if os.access("/dev/fuse", os.R_OK | os.W_OK):
-        assert numbers[:4] == [errno.ENOSYS] * 4
-        assert all(numbers[4:]) and not exists
-        # Who is killed or stopped while he asks leaves the next one his answers.
-        busy = "import os\nwhile True: os.path.exists('/dev/shm/file')"
-        spawn = f"import subprocess, sys; result = subprocess.Popen([sys.executable, '-c', {busy!r}]).pid"
-        call(shared, python=spawn)
-        assert answer(call(shared, python=code))["python"][:4] == [errno.ENOSYS] * 4
-        shared.discard("function")
-        assert answer(call(shared, python=code))["python"][:4] == [errno.ENOSYS] * 4
-    else:
-        assert set(numbers[:4]) == {errno.EROFS}
-
-
 def test_a_response_over_six_megabytes_is_an_error(shared: LocalCloud) -> None:
     """Lambda's error, and the function goes on."""
     result = call(shared, large=6 * MIB + 200)

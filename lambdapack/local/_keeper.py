@@ -25,11 +25,9 @@ import os
 import resource
 import select
 import signal
-import struct
 import subprocess
 import time
 from contextlib import suppress
-from errno import ENOENT, ENOSYS
 from typing import Any
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
@@ -51,15 +49,14 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     level = configuration["level"]
-    memory = None
     try:
         if level != "none":
             _enter_namespaces(level, configuration["cgroups"])
-            memory = _mount_all(configuration)
+            _mount_all(configuration)
     except OSError as error:
         _say(event="failed", why=f"{error.filename or level}: {error.strerror}")
         os._exit(1)
-    _Keeper(configuration, memory).run()
+    _Keeper(configuration).run()
 
 
 def _first_line() -> bytes:
@@ -105,7 +102,7 @@ def _remove_group(folder: str) -> None:
             time.sleep(0.02)
 
 
-def _mount_all(configuration: dict[str, Any]) -> _NoSharedMemory | None:
+def _mount_all(configuration: dict[str, Any]) -> None:
     _mount("none", "/", None, _MS_REC | _MS_PRIVATE)
     _mount("proc", "/proc", "proc", _MS_NOSUID | _MS_NODEV)
     _rebuild_var({destination: source for source, destination in configuration["mounts"]})
@@ -126,19 +123,9 @@ def _mount_all(configuration: dict[str, Any]) -> _NoSharedMemory | None:
         options = f"size={tmp['bytes']},mode=1777"
         _mount("tmpfs", "/tmp", "tmpfs", _MS_NOSUID | _MS_NODEV, options)
     os.chmod("/tmp", 0o1777)
-    return _take_shared_memory_away() if os.path.isdir("/dev/shm") else None
-
-
-def _take_shared_memory_away() -> _NoSharedMemory | None:
-    """Lambda has no /dev/shm: POSIX semaphores and shared memory fail there with ENOSYS, and so they do here.
-
-    Of what can be mounted, FUSE alone gives that error; where it is not to be had, they fail with EROFS.
-    """
-    try:
-        return _NoSharedMemory()
-    except OSError:
+    if os.path.isdir("/dev/shm"):
+        # Lambda has none; sem_open() fails there, and so should it here.
         _mount("tmpfs", "/dev/shm", "tmpfs", _MS_RDONLY, "size=4k")
-        return None
 
 
 def _rebuild_var(wanted: dict[str, str]) -> None:
@@ -202,58 +189,10 @@ def _say(**document: Any) -> None:
     os.write(1, json.dumps(document).encode() + b"\n")
 
 
-class _NoSharedMemory:
-    """A file system on /dev/shm that has nothing and can do nothing.
-
-    The keeper serves it, so the keeper itself must never look at it: it would wait for its own answer.
-    Everything is in include/uapi/linux/fuse.h, protocol 7.19.
-    """
-
-    _REQUEST = struct.Struct("=IIQ")  # the first fields of fuse_in_header: length, opcode, unique
-    _ANSWER = struct.Struct("=IiQ")  # fuse_out_header: length, -errno, unique
-    _INIT_ANSWER = struct.Struct("=IIIIHHI")  # fuse_init_out, without what later protocols have added
-    _VERSION = (7, 19)
-    _LOOKUP, _GETATTR, _INIT = 1, 3, 26
-    _UNANSWERED = (2, 36, 42)  # FORGET, INTERRUPT, BATCH_FORGET
-    _LARGEST_REQUEST = 1 << 17
-
-    def __init__(self) -> None:
-        """Mount it.
-
-        Raises:
-            OSError: There is no FUSE here, or not for this user.
-        """
-        self.device = os.open("/dev/fuse", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
-        ids = f"user_id={os.getuid()},group_id={os.getgid()}"
-        options = f"fd={self.device},rootmode=40000,{ids},allow_other"
-        try:
-            _mount("lambdapack", "/dev/shm", "fuse", _MS_NOSUID | _MS_NODEV, options)
-        except OSError:
-            os.close(self.device)
-            raise
-
-    def answer(self) -> None:
-        """One request. Whoever asked may be gone by now, and the answer is nobody's then."""
-        with suppress(OSError):
-            request = os.read(self.device, self._LARGEST_REQUEST)
-            _, opcode, unique = self._REQUEST.unpack_from(request)
-            if opcode in self._UNANSWERED:
-                return
-            content = b""
-            error = -ENOENT if opcode in (self._LOOKUP, self._GETATTR) else -ENOSYS
-            if opcode == self._INIT:
-                error = 0
-                content = self._INIT_ANSWER.pack(*self._VERSION, 0, 0, 0, 0, 4096)
-            os.write(
-                self.device, self._ANSWER.pack(self._ANSWER.size + len(content), error, unique) + content
-            )
-
-
 class _Keeper:
     """Obeys commands and watches the runtime's processes."""
 
-    def __init__(self, configuration: dict[str, Any], memory: _NoSharedMemory | None) -> None:
-        self.memory = memory
+    def __init__(self, configuration: dict[str, Any]) -> None:
         self.level: str = configuration["level"]
         self.limits: dict[str, Any] = configuration["limits"]
         self.cgroups: list[str] = configuration["cgroups"]
@@ -271,12 +210,9 @@ class _Keeper:
         signal.signal(signal.SIGCHLD, lambda *_: None)
         _say(event="ready")
         pending = b""
-        watched = [0, wake, *([self.memory.device] if self.memory else [])]
         while True:
             timeout = _WATCH_EVERY if self.watch and self.running else None
-            readable = select.select(watched, [], [], timeout)[0]
-            if self.memory and self.memory.device in readable:
-                self.memory.answer()
+            readable = select.select([0, wake], [], [], timeout)[0]
             if wake in readable:
                 os.read(wake, 4096)
                 self.reap()
