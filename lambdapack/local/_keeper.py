@@ -20,11 +20,14 @@ namespace with its mounts, and with them the loop device.
 from __future__ import annotations
 
 import ctypes
+import errno
 import json
 import os
 import resource
 import select
 import signal
+import stat
+import struct
 import subprocess
 import time
 from contextlib import suppress
@@ -41,6 +44,17 @@ _MNT_DETACH = 2
 _PR_SET_PDEATHSIG, _PR_CAPBSET_DROP, _PR_SET_CHILD_SUBREAPER, _PR_SET_NO_NEW_PRIVS = 1, 24, 36, 38
 _KEPT_CAPABILITIES = (1, 2)  # DAC_OVERRIDE, DAC_READ_SEARCH: root's files stay readable
 _WATCH_EVERY = 0.1
+_SHM = "/dev/shm"
+
+# include/uapi/linux/fuse.h, protocol 7.19. fuse_in_header without its end: len, opcode, unique, nodeid,
+# uid, gid, pid. fuse_out_header: len, error, unique. fuse_init_out: major, minor, max_readahead, flags,
+# max_background, congestion_threshold, max_write. fuse_attr_out: validity, then fuse_attr, of which the
+# last seven are mode, nlink, uid, gid, rdev, blksize, padding.
+_FUSE_IN, _FUSE_OUT = struct.Struct("=IIQQIII"), struct.Struct("=IiQ")
+_FUSE_INIT_OUT, _FUSE_ATTR_OUT = struct.Struct("=IIIIHHI"), struct.Struct("=QII6Q3I7I")
+_FUSE_FORGET, _FUSE_GETATTR, _FUSE_MKNOD, _FUSE_INIT, _FUSE_CREATE = 2, 3, 8, 26, 35
+_FUSE_INTERRUPT, _FUSE_BATCH_FORGET = 36, 42
+_FUSE_BUFFER = 8192  # FUSE_MIN_READ_BUFFER: the kernel refuses a smaller read
 
 
 def main() -> None:
@@ -51,8 +65,7 @@ def main() -> None:
     level = configuration["level"]
     try:
         if level != "none":
-            _enter_namespaces(level, configuration["cgroups"])
-            _mount_all(configuration)
+            _mount_all(configuration, _enter_namespaces(level, configuration["cgroups"]))
     except OSError as error:
         _say(event="failed", why=f"{error.filename or level}: {error.strerror}")
         os._exit(1)
@@ -70,10 +83,11 @@ def _first_line() -> bytes:
     return line
 
 
-def _enter_namespaces(level: str, cgroups: list[str]) -> None:
+def _enter_namespaces(level: str, cgroups: list[str]) -> _Absence:
     """Return as PID 1 of a new PID namespace, in a new mount namespace.
 
-    The process outside remains, to remove the control groups when all that was in them is gone.
+    The process outside remains, to serve /dev/shm, and to remove the control groups when all that was in
+    them is gone.
     """
     ids = os.getuid(), os.getgid()
     flags = _CLONE_NEWNS | _CLONE_NEWPID | (_CLONE_NEWUSER if level == "user" else 0)
@@ -82,13 +96,16 @@ def _enter_namespaces(level: str, cgroups: list[str]) -> None:
         _write("/proc/self/setgroups", "deny")
         _write("/proc/self/uid_map", f"{ids[0]} {ids[0]} 1")
         _write("/proc/self/gid_map", f"{ids[1]} {ids[1]} 1")
+    absence = _Absence()
     child = os.fork()
     if child:
+        absence.serve()
         os.waitpid(child, 0)
         for path in cgroups:
             _remove_group(os.path.dirname(path))
         os._exit(0)
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    return absence
 
 
 def _remove_group(folder: str) -> None:
@@ -102,7 +119,7 @@ def _remove_group(folder: str) -> None:
             time.sleep(0.02)
 
 
-def _mount_all(configuration: dict[str, Any]) -> None:
+def _mount_all(configuration: dict[str, Any], absence: _Absence) -> None:
     _mount("none", "/", None, _MS_REC | _MS_PRIVATE)
     _mount("proc", "/proc", "proc", _MS_NOSUID | _MS_NODEV)
     _rebuild_var({destination: source for source, destination in configuration["mounts"]})
@@ -123,9 +140,85 @@ def _mount_all(configuration: dict[str, Any]) -> None:
         options = f"size={tmp['bytes']},mode=1777"
         _mount("tmpfs", "/tmp", "tmpfs", _MS_NOSUID | _MS_NODEV, options)
     os.chmod("/tmp", 0o1777)
-    if os.path.isdir("/dev/shm"):
-        # Lambda has none; sem_open() fails there, and so should it here.
-        _mount("tmpfs", "/dev/shm", "tmpfs", _MS_RDONLY, "size=4k")
+    # Last, since sources and the image of /tmp may lie below it.
+    if os.path.isdir(_SHM) and not absence.mount():
+        # sem_open() has to fail at least, if with another error than in Lambda.
+        _mount("tmpfs", _SHM, "tmpfs", _MS_RDONLY, "size=4k")
+
+
+class _Absence:
+    """A file system over /dev/shm, where sem_open() and shm_open() fail as in Lambda, which has none.
+
+    There they fail with ENOSYS. A C library that says what open() says needs a file system that says so,
+    and only one that we serve ourselves does. In this one nothing is, and files are not implemented.
+
+    The process outside the PID namespace serves it. It has nothing else to do and looks at no file, so
+    that everybody in the namespace gets an answer at once, this keeper included; nobody stops it when
+    the environment freezes; and no request is left half done for a process that is being killed.
+    """
+
+    def __init__(self) -> None:
+        # Opened in the user namespace that will mount it, which the kernel insists on.
+        self.fuse: int | None = None
+        with suppress(OSError):
+            self.fuse = os.open("/dev/fuse", os.O_RDWR)
+        # A byte says that it is mounted, the end that the process inside is gone.
+        self.told, self.tell = os.pipe()
+
+    def mount(self) -> bool:
+        """In the process inside: whether it is there and works as in Lambda."""
+        if self.fuse is None:
+            return False
+        options = f"fd={self.fuse},rootmode=40000,user_id={os.getuid()},group_id={os.getgid()}"
+        works = False
+        with suppress(OSError):
+            _mount("none", _SHM, "fuse", _MS_NOSUID | _MS_NODEV, options)
+            os.write(self.tell, b"m")
+            os.stat(_SHM)  # tells the kernel whose it is: nobody may write where the owner is not mapped
+            works = _no_semaphores()
+        os.close(self.fuse)
+        return works
+
+    def serve(self) -> None:
+        """In the process outside: answer as long as there may be somebody who asks."""
+        os.close(self.tell)
+        mounted = os.read(self.told, 1)
+        if self.fuse is None:
+            return
+        with suppress(OSError):
+            while mounted and self.told not in select.select([self.fuse, self.told], [], [])[0]:
+                # ENOENT: who asked has been killed meanwhile
+                with suppress(FileNotFoundError):
+                    self.answer(self.fuse)
+        # From now on the kernel answers, with ECONNABORTED.
+        os.close(self.fuse)
+
+    def answer(self, fuse: int) -> None:
+        """Read a request and reply, unless it is one of those that have no reply."""
+        _, what, unique, _, uid, gid, pid = _FUSE_IN.unpack_from(os.read(fuse, _FUSE_BUFFER))
+        error, body = -errno.ENOENT, b""
+        if what in (_FUSE_FORGET, _FUSE_BATCH_FORGET, _FUSE_INTERRUPT):
+            return
+        if what == _FUSE_INIT:
+            error, body = 0, _FUSE_INIT_OUT.pack(7, 19, 0, 0, 0, 0, 4096)
+        elif what == _FUSE_GETATTR and pid == 1:  # from mount()
+            error, body = 0, _FUSE_ATTR_OUT.pack(*[0] * 12, stat.S_IFDIR, 2, uid, gid, 0, 0, 0)
+        elif what in (_FUSE_CREATE, _FUSE_MKNOD):
+            error = -errno.ENOSYS
+        os.write(fuse, _FUSE_OUT.pack(_FUSE_OUT.size + len(body), error, unique) + body)
+
+
+def _no_semaphores() -> bool:
+    """Whether sem_open() fails as in Lambda.
+
+    Before glibc 2.34 it takes any other tmpfs, for example /run, where none is on /dev/shm.
+    """
+    _LIBC.sem_open.restype = ctypes.c_void_p
+    name = f"/lambdapack-{time.monotonic_ns()}".encode()
+    if _LIBC.sem_open(name, os.O_CREAT | os.O_EXCL, 0o600, 0):
+        _LIBC.sem_unlink(name)
+        return False
+    return ctypes.get_errno() == errno.ENOSYS
 
 
 def _rebuild_var(wanted: dict[str, str]) -> None:
