@@ -118,8 +118,8 @@ def memory(case: Case) -> list[Verdict]:
     more = case.rng.randrange(0, 48 * 1024 * 1024, 4096)
     steps = [["limit_memory", more], *LOOK]
     own = ("MemoryError", "Cannot allocate memory", "failed to map segment", "can't start new thread")
-    # CPython loses some of them itself: imports of its own library alone end so, without the loader.
-    own += ("without setting an exception", "without exception set")
+    # CPython loses some of them itself, importlib.metadata swallows others: so it is without the loader, too.
+    own += ("without setting an exception", "without exception set", "No package metadata was found")
     verdict = case.judge(case.start(steps), EITHER, own=own)
     return [case.next_is_right(verdict)]
 
