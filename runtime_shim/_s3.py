@@ -15,7 +15,7 @@ from ._endpoint import EndpointError, host_header, locate, quote, split_url
 from ._journal import identity
 from ._net import READ_TIMEOUT, Dialler, NetError, describe, read_head, wait_at_most
 
-__all__ = ["Connection", "S3Error", "Source", "quote", "refusal", "sign", "split_url"]
+__all__ = ["Connection", "S3Error", "Source", "quote", "sign", "split_url"]
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,8 +28,6 @@ SIGNATURE_LIFE = 240.0
 WINDOW = 1.9
 # Reads without a byte, one after the other, that make a silence of READ_TIMEOUT.
 TICKS = 4
-# Bytes of an error's document that are looked at.
-MAX_ERROR = 64 * 1024
 
 
 class S3Error(Exception):
@@ -87,6 +85,8 @@ class Source:
         """
         import hashlib  # noqa: F401
         import hmac  # noqa: F401
+
+        from . import _refusal  # noqa: F401
 
         if not has_keys(self._environ) and has_endpoint(self._environ):
             from . import _keys  # noqa: F401
@@ -194,7 +194,10 @@ class Connection:
             self._sock.sendall(("%sRange: bytes=%d-%d\r\n\r\n" % (head, first, last)).encode("ascii"))
             status, headers, self._rest = read_head(self._sock, self.source.at)
             if status != 206:
-                raise self._refusal(status, headers)
+                # Most starts are refused nothing: what it means is loaded when it is needed.
+                from ._refusal import read
+
+                raise read(self.source, self._sock, status, headers, self._rest)
             check_range(self.source, headers, first, last)
             # A silence is noticed soon after it has begun: a read gives what came before it only then.
             wait_at_most(self._sock, self.source.tls, READ_TIMEOUT / TICKS)
@@ -218,6 +221,8 @@ class Connection:
         if self._sock is None or self._left or self._rest or self._close_after or not self._is_ours():
             return False
         if self.source.tls:
+            # Of the module ssl, which is loaded for TLS alone. What has not been decrypted yet is not seen
+            # here: the request after it fails, and is repeated on a fresh connection.
             return not getattr(self._sock, "pending", int)()
         try:
             self._sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
@@ -289,29 +294,6 @@ class Connection:
     def _broken(self, error: OSError) -> S3Error:
         return S3Error("connection to %s: %s" % (self.source.at, describe(error)))
 
-    def _refusal(self, status: int, headers: dict[str, str]) -> S3Error:
-        """What an answer other than 206 says, its document included."""
-        assert self._sock is not None
-        body = self._rest
-        until = time.monotonic() + READ_TIMEOUT
-        length = headers.get("content-length", "")
-        wanted = min(int(length), MAX_ERROR) if is_number(length) else MAX_ERROR
-        if status < 300 or status == 304:
-            wanted = 0  # no document, or one that is not about an error
-        try:
-            # S3 sends errors chunked; the code and message are readable in there all the same.
-            while b"</Error>" not in body and len(body) < wanted and time.monotonic() < until:
-                more = self._sock.recv(16384)
-                if not more:
-                    break
-                body += more
-        except OSError:
-            pass
-        text = body.decode("utf-8", "replace")
-        code = between(text, "<Code>", "</Code>")
-        message = between(text, "<Message>", "</Message>")
-        return refusal(self.source, status, code, message, headers.get("x-amz-bucket-region", ""))
-
 
 def check_range(source: Source, headers: Mapping[str, str], first: int, last: int) -> None:
     """Whether a 206 gives exactly the bytes that were asked for.
@@ -361,43 +343,6 @@ def from_net(error: NetError, reused: bool = False) -> S3Error:
     """A failure of the connection, with what usually helps; a fresh one may do better than a reused one."""
     said = str(error)
     return S3Error(said + ": " + error.hint if error.hint else said, retry=error.retry or reused)
-
-
-def refusal(source: Source, status: int, code: str, message: str, region: str) -> S3Error:
-    """What an answer other than 206 means, and what helps."""
-    said = "S3 answered %d %s for %s" % (status, code, source.url)
-    if message:
-        said += " (%s)" % message
-    if status == 429 or status >= 500:
-        return S3Error(said, status, code, retry=True)
-    if code == "RequestTimeTooSkewed":
-        hint = ": the clock here says %s UTC" % time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime())
-        return S3Error(said + hint + " and is more than 15 minutes off", status, code, retry=True)
-    if code in ("ExpiredToken", "RequestTimeout"):
-        return S3Error(said + ": the credentials or the clock are out of date", status, code, retry=True)
-    if code in ("InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken"):
-        hint = ": the function's credentials are not valid there"
-    elif status == 403:
-        # A role that may not list the bucket is not told that a key is missing.
-        hint = (
-            ": either the function's role lacks s3:GetObject on this key (lambdapack deploy grants it), or "
-            "the pack is gone, removed by a lifecycle rule or by hand (lambdapack push uploads it again)"
-        )
-    elif code == "NoSuchBucket":
-        hint = ": the bucket does not exist"
-    elif status == 404:
-        hint = (
-            ": the pack is gone, or was never there: is there a lifecycle rule? (lambdapack push uploads it)"
-        )
-    elif status in (301, 307) or region:
-        hint = ": the bucket is in %s, the function looks in %s" % (region or "another region", source.region)
-    elif status == 416:
-        hint = ": the object is shorter than the pack that this function was built with"
-    elif status == 200:
-        hint = ": whoever answers for S3 there does not know ranges, which the shim needs"
-    else:
-        hint = ""
-    return S3Error(said + hint, status, code, retry=False)
 
 
 UNSIGNED = "UNSIGNED-PAYLOAD"
@@ -471,8 +416,3 @@ def has_endpoint(environ: Mapping[str, str]) -> bool:
         environ.get("AWS_CONTAINER_CREDENTIALS_FULL_URI")
         or environ.get("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI")
     )
-
-
-def between(text: str, start: str, end: str) -> str:
-    """What stands between two marks, ``""`` if they are not there."""
-    return text.partition(start)[2].partition(end)[0]

@@ -1,0 +1,84 @@
+"""What an answer of S3 other than the bytes means, and what helps. Imported only where there is one."""
+
+from __future__ import annotations
+
+import time
+
+from ._net import READ_TIMEOUT
+from ._s3 import S3Error, is_number
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Mapping
+
+    from ._s3 import Source
+
+# Bytes of an error's document that are looked at.
+MAX_ERROR = 64 * 1024
+
+
+def read(
+    source: Source, sock: socket.socket, status: int, headers: Mapping[str, str], body: bytes
+) -> S3Error:
+    """The error of an answer whose head has been read, and of its document ``body`` came already."""
+    until = time.monotonic() + READ_TIMEOUT
+    length = headers.get("content-length", "")
+    wanted = min(int(length), MAX_ERROR) if is_number(length) else MAX_ERROR
+    if status < 300 or status == 304:
+        wanted = 0  # no document, or one that is not about an error
+    try:
+        # S3 sends errors chunked; the code and message are readable in there all the same.
+        while b"</Error>" not in body and len(body) < wanted and time.monotonic() < until:
+            more = sock.recv(16384)
+            if not more:
+                break
+            body += more
+    except OSError:
+        pass
+    text = body.decode("utf-8", "replace")
+    code = between(text, "<Code>", "</Code>")
+    message = between(text, "<Message>", "</Message>")
+    return refusal(source, status, code, message, headers.get("x-amz-bucket-region", ""))
+
+
+def refusal(source: Source, status: int, code: str, message: str, region: str) -> S3Error:
+    """What an answer other than 206 means, and what helps."""
+    said = "S3 answered %d %s for %s" % (status, code, source.url)
+    if message:
+        said += " (%s)" % message
+    if status == 429 or status >= 500:
+        return S3Error(said, status, code, retry=True)
+    if code == "RequestTimeTooSkewed":
+        hint = ": the clock here says %s UTC" % time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime())
+        return S3Error(said + hint + " and is more than 15 minutes off", status, code, retry=True)
+    if code in ("ExpiredToken", "RequestTimeout"):
+        return S3Error(said + ": the credentials or the clock are out of date", status, code, retry=True)
+    if code in ("InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken"):
+        hint = ": the function's credentials are not valid there"
+    elif status == 403:
+        # A role that may not list the bucket is not told that a key is missing.
+        hint = (
+            ": either the function's role lacks s3:GetObject on this key (lambdapack deploy grants it), or "
+            "the pack is gone, removed by a lifecycle rule or by hand (lambdapack push uploads it again)"
+        )
+    elif code == "NoSuchBucket":
+        hint = ": the bucket does not exist"
+    elif status == 404:
+        hint = (
+            ": the pack is gone, or was never there: is there a lifecycle rule? (lambdapack push uploads it)"
+        )
+    elif status in (301, 307) or region:
+        hint = ": the bucket is in %s, the function looks in %s" % (region or "another region", source.region)
+    elif status == 416:
+        hint = ": the object is shorter than the pack that this function was built with"
+    elif status == 200:
+        hint = ": whoever answers for S3 there does not know ranges, which the shim needs"
+    else:
+        hint = ""
+    return S3Error(said + hint, status, code, retry=False)
+
+
+def between(text: str, start: str, end: str) -> str:
+    """What stands between two marks, ``""`` if they are not there."""
+    return text.partition(start)[2].partition(end)[0]
