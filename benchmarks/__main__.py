@@ -25,8 +25,8 @@ from benchmarks.ways import FLOOR, OURS, WAYS, Way, prepare, with_shim_of
 from benchmarks.workloads import WORKLOADS, Workload
 from lambdapack.cli.session import default_cache
 from lambdapack.errors import ConfigurationError, LambdapackError
+from lambdapack.model.target import Target
 from lambdapack.report.live import LineProgress
-from lambdapack.target import Target
 
 _MEMORY = (512, 1769, 3008)
 _BASE = 1769

@@ -19,15 +19,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks.workloads import Workload
-from lambdapack import bytecode, interpreter, lock, pack, pip, pipeline
-from lambdapack.build import LocalBuilder
-from lambdapack.buildoptions import BuildOptions, TraceOptions
+from lambdapack import lock, pack
 from lambdapack.errors import ToolError
-from lambdapack.local import runtime as local_runtime
+from lambdapack.install import LocalBuilder
+from lambdapack.local.environment import runtime as local_runtime
 from lambdapack.model import Lock
+from lambdapack.model.target import Target
 from lambdapack.pack.extract import extract
+from lambdapack.pipeline import stages as pipeline
+from lambdapack.pipeline.options import BuildOptions, TraceOptions
 from lambdapack.progress import Progress
-from lambdapack.target import Target
+from lambdapack.python import bytecode, interpreter, pip
 
 __all__ = ["Kit", "Material"]
 

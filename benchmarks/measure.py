@@ -8,7 +8,7 @@ from typing import Any
 from benchmarks.rig import Raw, Rig, Setting
 from benchmarks.ways import Way
 from benchmarks.workloads import Workload
-from lambdapack.local.s3_objects import Entry
+from lambdapack.local.s3.objects import Entry
 
 __all__ = ["Measurement", "measure"]
 

@@ -14,7 +14,7 @@ from typing import Any
 import lambdapack
 from benchmarks.measure import Measurement
 from benchmarks.ways import FLOOR, OURS, S3_PEERS, WAYS
-from lambdapack import atomic
+from lambdapack import files as atomic
 
 __all__ = ["Case", "Line", "document", "fastest_peer", "summarise", "write"]
 

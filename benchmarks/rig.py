@@ -21,11 +21,11 @@ from benchmarks.watch import Watch
 from benchmarks.ways import REGION, Way
 from lambdapack import limits
 from lambdapack.errors import ConfigurationError, ToolError
-from lambdapack.local import sandbox
 from lambdapack.local.endpoint import Endpoint, new_credentials
-from lambdapack.local.runtime import Runtime
-from lambdapack.local.runtime_api import Happening
-from lambdapack.local.sandbox import ISOLATIONS, Sandbox
+from lambdapack.local.environment import sandbox
+from lambdapack.local.environment.runtime import Runtime
+from lambdapack.local.environment.runtime_api import Happening
+from lambdapack.local.environment.sandbox import ISOLATIONS, Sandbox
 
 __all__ = ["Box", "Raw", "Rig", "Setting"]
 

@@ -14,11 +14,11 @@ from pathlib import Path
 
 from benchmarks.artifacts import Kit, Material
 from benchmarks.workloads import Workload
-from lambdapack import bytecode
 from lambdapack.deploy.bundle import make_zip
 from lambdapack.deploy.handler import SHIM
 from lambdapack.errors import ConfigurationError
 from lambdapack.model import Location
+from lambdapack.python import bytecode
 from lambdapack.store.keys import key as pack_key
 
 __all__ = ["FLOOR", "OURS", "PEERS", "WAYS", "Way", "prepare", "with_shim_of"]

@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
-from command_line import Run
 
-from lambdapack.config import FILE_NAME
+from lambdapack.config.model import FILE_NAME
+from tests.support.command_line import Run
 
 ROOT = Path(__file__).parent.parent
 

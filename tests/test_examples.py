@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from command_line import Run
 
 from lambdapack import pack
+from tests.support.command_line import Run
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 _QUICK = "6"  # what is checked here does not depend on how hard the pack was compressed

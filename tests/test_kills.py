@@ -12,15 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from aws_world import empty_aws
-from killing import Moment, Runner, link, moments, orphans, picture, quiet, timed, unlike
-from wheelhouse import wheel
 
-from lambdapack import interpreter, toolchain
 from lambdapack.cli.build import default_python
 from lambdapack.deploy import aws, decoder
-from lambdapack.local import runtime
-from lambdapack.target import Target
+from lambdapack.local.environment import runtime
+from lambdapack.model.target import Target
+from lambdapack.python import interpreter, toolchain
+from tests.support.aws_world import empty_aws
+from tests.support.killing import Moment, Runner, link, moments, orphans, picture, quiet, timed, unlike
+from tests.support.wheelhouse import wheel
 
 FEW, MANY = 3, int(os.environ.get("LAMBDAPACK_KILLS", "20"))
 """How many moments are tried of a command: each costs two runs of it. ``make test-slow`` and CI try fewer."""

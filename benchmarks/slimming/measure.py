@@ -16,16 +16,18 @@ from typing import Any
 import lambdapack
 from benchmarks.slimming.rows import Row
 from benchmarks.slimming.zipped import weight
-from lambdapack import lock, pack, pip, slimming, trace, wheel_tags
-from lambdapack.build import LocalBuilder, read_tree
-from lambdapack.buildcache.store import open_store
-from lambdapack.buildoptions import BuildOptions
-from lambdapack.interpreter import Interpreter
+from lambdapack import lock, pack, trace
+from lambdapack.install import LocalBuilder, read_tree
 from lambdapack.model import Lock, Pin, Tree
+from lambdapack.model.target import Target
 from lambdapack.pack.extract import extract
+from lambdapack.pipeline.cache.store import open_store
+from lambdapack.pipeline.options import BuildOptions
 from lambdapack.progress import Progress
-from lambdapack.slim import SlimOptions
-from lambdapack.target import Target
+from lambdapack.python import pip, wheel_tags
+from lambdapack.python.interpreter import Interpreter
+from lambdapack.slim import proof as slimming
+from lambdapack.slim.cut import SlimOptions
 
 __all__ = ["Figures", "measure", "weigh"]
 

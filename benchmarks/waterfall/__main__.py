@@ -27,8 +27,8 @@ from benchmarks.ways import OURS, prepare
 from benchmarks.workloads import WORKLOADS, Workload
 from lambdapack.cli.session import default_cache
 from lambdapack.errors import LambdapackError
+from lambdapack.model.target import Target
 from lambdapack.report.live import LineProgress
-from lambdapack.target import Target
 
 _NAMES = [one.name for one in WORKLOADS]
 

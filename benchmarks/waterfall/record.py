@@ -18,7 +18,7 @@ from benchmarks.rig import Raw, Rig, Setting
 from benchmarks.ways import Way
 from benchmarks.workloads import Workload
 from lambdapack.errors import ToolError
-from lambdapack.local.runtime import Runtime
+from lambdapack.local.environment.runtime import Runtime
 from runtime_shim._index import Index
 
 __all__ = ["Mark", "Recording", "Told", "instrumented", "record"]

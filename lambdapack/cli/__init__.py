@@ -9,6 +9,6 @@ __all__ = ["main"]
 
 def main() -> None:
     """Run ``lambdapack`` with the process's arguments and exit with its status."""
-    from lambdapack.cli.group import run  # noqa: PLC0415 - the tool's start-up time is in that import
+    from lambdapack.cli.group import run
 
     sys.exit(run(sys.argv[1:]))

@@ -15,9 +15,9 @@ from lambdapack.cli.stopping import stoppable
 from lambdapack.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from lambdapack.assets import Asset
-    from lambdapack.pipeline import BuildOptions, TraceOptions
-    from lambdapack.slim import SlimOptions
+    from lambdapack.pack.assets import Asset
+    from lambdapack.pipeline.stages import BuildOptions, TraceOptions
+    from lambdapack.slim.cut import SlimOptions
 
 
 @click.command("build", short_help="Build a pack.")
@@ -70,7 +70,11 @@ def command(requirements: tuple[str, ...], jobs: int | None, **given: Any) -> No
       id=$(lambdapack build scikit-learn --quiet)
     """
     session = Session.open(given["config"], as_json=given["as_json"], quiet=given["quiet"])
-    from lambdapack import assets, buildcache, buildreport, pipeline, sbom  # noqa: PLC0415 - brings every stage along
+    from lambdapack.pack import assets
+    from lambdapack.pipeline import build_json as buildreport
+    from lambdapack.pipeline import cache as buildcache
+    from lambdapack.pipeline import sbom
+    from lambdapack.pipeline import stages as pipeline
 
     options = build_options(session, requirements, given)
     _check_handlers(session, options, named=bool(requirements or given["files"]))
@@ -101,15 +105,15 @@ def command(requirements: tuple[str, ...], jobs: int | None, **given: Any) -> No
     elif session.quiet:
         click.echo(built.report.pack.id)
     else:
-        from lambdapack.report.tables import build_table  # noqa: PLC0415 - rich is slow
+        from lambdapack.report.tables import build_table
 
         session.show(build_table(built.report, built.directory, beside))
 
 
 def _check_handlers(session: Session, options: BuildOptions, *, named: bool) -> None:
     """Refuse a handler that Lambda could not import now, rather than at deploy, after minutes of building."""
-    from lambdapack.deploy.handler import SHIM_HANDLER, WRAPPED_VARIABLE  # noqa: PLC0415 - not for --help
-    from lambdapack.handlersource import check_source  # noqa: PLC0415
+    from lambdapack.deploy.handler import SHIM_HANDLER, WRAPPED_VARIABLE
+    from lambdapack.pipeline.handler_source import check_source
 
     function = session.config.function
     source = session.root / function.source
@@ -129,7 +133,7 @@ def _check_handlers(session: Session, options: BuildOptions, *, named: bool) -> 
 
 def _assets(session: Session) -> list[Asset]:
     """The assets that the configuration names."""
-    from lambdapack.assets import Asset  # noqa: PLC0415 - a stage
+    from lambdapack.pack.assets import Asset
 
     return [
         Asset(
@@ -145,9 +149,9 @@ def _assets(session: Session) -> list[Asset]:
 
 def build_options(session: Session, requirements: tuple[str, ...], given: dict[str, Any]) -> BuildOptions:
     """The command line over the configuration over the defaults."""
-    from lambdapack.build import Limits  # noqa: PLC0415 - a stage
-    from lambdapack.pipeline import BuildOptions  # noqa: PLC0415 - brings every stage along
-    from lambdapack.target import Target  # noqa: PLC0415
+    from lambdapack.install import Limits
+    from lambdapack.model.target import Target
+    from lambdapack.pipeline.stages import BuildOptions
 
     config = session.config.build
     named = bool(requirements or given["files"])
@@ -177,7 +181,7 @@ def build_options(session: Session, requirements: tuple[str, ...], given: dict[s
 
 def _discovered(session: Session) -> list[Path]:
     """The project's own file, where neither command line nor configuration names any."""
-    from lambdapack.lock.discover import discover  # noqa: PLC0415 - a stage
+    from lambdapack.lock.requirements.discover import discover
 
     found, others = discover(session.root)
     if found is None:
@@ -199,7 +203,7 @@ def default_python() -> str:
 
 
 def _slim_options(session: Session, given: dict[str, Any]) -> SlimOptions:
-    from lambdapack.slim import SlimOptions  # noqa: PLC0415 - a stage
+    from lambdapack.slim.cut import SlimOptions
 
     config = session.config.slim
     return SlimOptions(
@@ -212,7 +216,7 @@ def _slim_options(session: Session, given: dict[str, Any]) -> SlimOptions:
 
 
 def _trace_options(session: Session, code: str | None) -> TraceOptions:
-    from lambdapack.pipeline import TraceOptions  # noqa: PLC0415 - brings every stage along
+    from lambdapack.pipeline.stages import TraceOptions
 
     config = session.config.trace
     # Whatever is traced: what a package imports may hang on them (KERAS_BACKEND).

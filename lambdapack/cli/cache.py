@@ -32,8 +32,8 @@ def command() -> None:
 def show(**given: Any) -> None:
     """Show where the cache is, and what is in it, how big and when it was last used."""
     session = Session.open(given["config"], as_json=given["as_json"], quiet=given["quiet"])
-    from lambdapack import buildcache  # noqa: PLC0415 - kept beside its use
-    from lambdapack.report.units import megabytes  # noqa: PLC0415
+    from lambdapack.pipeline import cache as buildcache
+    from lambdapack.report.units import megabytes
 
     found = buildcache.survey(session.cache)
     if session.as_json:
@@ -49,7 +49,7 @@ def show(**given: Any) -> None:
         )
         return
     click.echo(f"{session.cache}: {megabytes(found.bytes)}")
-    from lambdapack.report.tables import cache_table  # noqa: PLC0415 - rich is slow
+    from lambdapack.report.tables import cache_table
 
     session.show(cache_table(found))
     session.say(f"a build prunes builds/ to {megabytes(session.cache_limit)}")
@@ -67,8 +67,8 @@ def prune(older_than: str | None, max_size: str | None, everything: bool, **give
     meanwhile is not disturbed.
     """
     session = Session.open(given["config"], as_json=given["as_json"], quiet=given["quiet"])
-    from lambdapack import buildcache  # noqa: PLC0415 - kept beside its use
-    from lambdapack.report.units import megabytes  # noqa: PLC0415
+    from lambdapack.pipeline import cache as buildcache
+    from lambdapack.report.units import megabytes
 
     bounded = older_than is None and max_size is None and not everything
     pruned = buildcache.prune(

@@ -23,8 +23,8 @@ from lambdapack.cli.session import Session, common
 
 if TYPE_CHECKING:
     from lambdapack.deploy.aws import ApiCall
+    from lambdapack.deploy.release import FunctionOptions, Release
     from lambdapack.pack import Pack
-    from lambdapack.release import FunctionOptions, Release
 
 
 @click.command("deploy", short_help="Package, push and deploy a function.")
@@ -63,7 +63,8 @@ def command(
       lambdapack deploy --cloud aws --location s3://bucket/prefix --dry-run
     """
     session = Session.open(given["config"], as_json=given["as_json"], quiet=given["quiet"])
-    from lambdapack import pack, release  # noqa: PLC0415 - bring stages along
+    from lambdapack import pack
+    from lambdapack.deploy import release
 
     made = pack.load(pack_directory or session.build_directory)
     function = function_options(session, made.index.target, given)
@@ -87,7 +88,7 @@ def _look_for_libraries(
     session: Session, function: FunctionOptions, made: Pack, allowed: Sequence[str], cloud: str
 ) -> None:
     """Refuse for AWS what would fail there; the embedded cloud has what this machine has."""
-    from lambdapack import syslibs  # noqa: PLC0415 - a stage
+    from lambdapack.install import syslibs
 
     missing = missing_libraries(session, made, allowed)
     if cloud == "local":
@@ -100,7 +101,7 @@ def _look_for_libraries(
 
 
 def _to_local(session: Session, ready: Release) -> None:
-    from lambdapack.local import LocalCloud  # noqa: PLC0415 - a stage
+    from lambdapack.local import LocalCloud
 
     with LocalCloud(session.state, progress=session.progress, cache_dir=session.cache) as cloud:
         cloud.deploy(ready.spec, ready.pack.path)
@@ -109,8 +110,8 @@ def _to_local(session: Session, ready: Release) -> None:
 def _to_aws(
     session: Session, function: FunctionOptions, made: Pack, where: str, *, region: str | None, dry_run: bool
 ) -> None:
-    from lambdapack import release, store  # noqa: PLC0415 - bring boto3 along
-    from lambdapack.deploy import aws  # noqa: PLC0415
+    from lambdapack import store
+    from lambdapack.deploy import aws, release
 
     kept = store.open_store(where, region=region or session.config.store.region)
     assets = function_assets(session, made, kept.location)
@@ -168,7 +169,7 @@ def _show(
     if session.quiet:
         click.echo(arn or spec.name)
         return
-    from lambdapack.report.units import megabytes  # noqa: PLC0415 - kept beside its use
+    from lambdapack.report.units import megabytes
 
     done = "would deploy" if dry_run else "deployed"
     session.say(

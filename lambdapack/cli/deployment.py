@@ -14,10 +14,10 @@ from lambdapack.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from lambdapack.deploy.aws import Clients
+    from lambdapack.deploy.release import FunctionOptions
+    from lambdapack.install.syslibs import Missing
     from lambdapack.model import FunctionAsset, Location
     from lambdapack.pack import Pack
-    from lambdapack.release import FunctionOptions
-    from lambdapack.syslibs import Missing
 
 __all__ = [
     "allow_lacking_option", "clients", "cloud_option", "function_assets", "function_options", "location_for",
@@ -29,8 +29,8 @@ _DEFAULT_REGION = "us-east-1"
 
 def function_options(session: Session, target: str, given: dict[str, Any]) -> FunctionOptions:
     """The function that the command line and the configuration describe, for a pack's ``target``."""
-    from lambdapack.release import FunctionOptions  # noqa: PLC0415 - brings stages along
-    from lambdapack.target import Target  # noqa: PLC0415
+    from lambdapack.deploy.release import FunctionOptions
+    from lambdapack.model.target import Target
 
     config = session.config.function
 
@@ -56,7 +56,7 @@ def function_assets(
     session: Session, made: Pack, locate: Callable[[str], Location | None]
 ) -> tuple[FunctionAsset, ...]:
     """The assets that were built beside the pack ``made``, each where ``locate`` says for its id."""
-    from lambdapack import assets  # noqa: PLC0415 - a stage
+    from lambdapack.pack import assets
 
     wanted = session.assets if session.file is not None else None
     return assets.placed(made.path.parent, locate, wanted)
@@ -64,8 +64,9 @@ def function_assets(
 
 def missing_libraries(session: Session, made: Pack, allowed: Sequence[str]) -> tuple[Missing, ...]:
     """The shared libraries that the pack ``made`` asks for and nobody has, as its build.json knows them."""
-    from lambdapack import buildreport, syslibs  # noqa: PLC0415 - bring stages along
-    from lambdapack.target import Target  # noqa: PLC0415
+    from lambdapack.install import syslibs
+    from lambdapack.model.target import Target
+    from lambdapack.pipeline import build_json as buildreport
 
     try:
         report = buildreport.read(made.path.parent)
@@ -87,7 +88,7 @@ def missing_libraries(session: Session, made: Pack, allowed: Sequence[str]) -> t
 
 def warn_of_libraries(session: Session, missing: Sequence[Missing]) -> None:
     """Say in one line what AWS would not get, where it is not what is being asked."""
-    from lambdapack import syslibs  # noqa: PLC0415 - a stage
+    from lambdapack.install import syslibs
 
     fatal = {one.name: one.users for one in missing if one.fatal}
     if fatal:
@@ -105,7 +106,7 @@ def region_of(session: Session, given: str | None) -> str:
 
 def location_for(session: Session, given: str | None, cloud: str) -> str:
     """``s3://BUCKET/PREFIX`` for a deployment; the embedded cloud has one of its own."""
-    from lambdapack.release import LOCAL_LOCATION  # noqa: PLC0415 - brings stages along
+    from lambdapack.deploy.release import LOCAL_LOCATION
 
     location = given or session.config.store.location
     if location is None and cloud == "aws":
@@ -118,7 +119,7 @@ def location_for(session: Session, given: str | None, cloud: str) -> str:
 
 def clients(session: Session, region: str | None) -> Clients:
     """AWS's clients for the region that the option or the configuration names."""
-    from lambdapack.deploy.aws import Clients  # noqa: PLC0415 - brings boto3 along
+    from lambdapack.deploy.aws import Clients
 
     return Clients(region or session.config.store.region)
 

@@ -27,12 +27,12 @@ def command(name: str | None, cloud: str, region: str | None, dry_run: bool, **g
     name = name or session.name
     calls = []
     if cloud == "aws":
-        from lambdapack.deploy import aws  # noqa: PLC0415 - brings boto3 along
+        from lambdapack.deploy import aws
 
         done = aws.destroy(name, dry_run=dry_run, clients=clients(session, region), progress=session.progress)
         calls = [f"{call.service} {call.operation}: {call.why}" for call in done.calls]
     elif not dry_run:
-        from lambdapack.local import LocalCloud  # noqa: PLC0415 - a stage
+        from lambdapack.local import LocalCloud
 
         with LocalCloud(session.state, progress=session.progress, cache_dir=session.cache) as local:
             local.destroy(name)

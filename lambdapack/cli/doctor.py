@@ -23,7 +23,7 @@ def command(**given: Any) -> None:
       lambdapack doctor --json | jq '.checks[] | select(.state == "missing")'
     """
     session = Session.open(given["config"], as_json=given["as_json"], quiet=given["quiet"])
-    from lambdapack import machine  # noqa: PLC0415 - looks for interpreters, docker and credentials
+    from lambdapack.cli import machine
 
     checks = machine.examine(session.config.build.python, session.cache, session.config.build.arch)
     if session.as_json:

@@ -8,7 +8,7 @@ import click
 
 from lambdapack.cli.session import Session, common
 from lambdapack.errors import CheckError
-from lambdapack.target import Target
+from lambdapack.model.target import Target
 
 
 @click.group("images", short_help="Build or list the images to build in.")
@@ -35,8 +35,8 @@ def command() -> None:
 def build(python: str | None, arch: str | None, base: str | None, tag: str | None, **given: Any) -> None:
     """Build the image for one target: its base, checked for Python, headers and a compiler."""
     session = Session.open(given["config"], as_json=given["as_json"], quiet=given["quiet"])
-    from lambdapack.build.docker import engine, images  # noqa: PLC0415 - a stage
-    from lambdapack.cli.build import default_python  # noqa: PLC0415
+    from lambdapack.cli.build import default_python
+    from lambdapack.install.docker import engine, images
 
     config = session.config.build
     target = Target(python or config.python or default_python(), arch or config.arch)
@@ -61,9 +61,9 @@ def libraries(image: str, python: str | None, arch: str | None, **given: Any) ->
     Exit status 1 where the image lacks one that packs rely on.
     """
     session = Session.open(given["config"], as_json=given["as_json"], quiet=given["quiet"])
-    from lambdapack import syslibs  # noqa: PLC0415 - a stage
-    from lambdapack.build.docker import DockerBuilder  # noqa: PLC0415
-    from lambdapack.cli.build import default_python  # noqa: PLC0415
+    from lambdapack.cli.build import default_python
+    from lambdapack.install import syslibs
+    from lambdapack.install.docker import DockerBuilder
 
     config = session.config.build
     target = Target(python or config.python or default_python(), arch or config.arch)
@@ -92,8 +92,8 @@ def libraries(image: str, python: str | None, arch: str | None, **given: Any) ->
 def show(**given: Any) -> None:
     """List the targets, the image that each is built in, and whether it is on the engine."""
     session = Session.open(given["config"], as_json=given["as_json"], quiet=given["quiet"])
-    from lambdapack.build.docker import engine, images  # noqa: PLC0415 - a stage
-    from lambdapack.report.units import megabytes  # noqa: PLC0415 - kept beside its use
+    from lambdapack.install.docker import engine, images
+    from lambdapack.report.units import megabytes
 
     with engine.connect() as client:
         found = list(images.listed(client))

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from lambdapack import atomic
+from lambdapack import files as atomic
 from lambdapack.cli.session import Session, common
 from lambdapack.errors import ConfigurationError
 

@@ -23,8 +23,10 @@ def command(pack_path: Path | None, files: bool, **given: Any) -> None:
       lambdapack inspect .lambdapack/build --files | grep numpy
     """
     session = Session.open(given["config"], as_json=given["as_json"], quiet=given["quiet"])
-    from lambdapack import assets, pack, sbom  # noqa: PLC0415 - stages
-    from lambdapack.report import contents  # noqa: PLC0415 - rich is slow
+    from lambdapack import pack
+    from lambdapack.pack import assets
+    from lambdapack.pipeline import sbom
+    from lambdapack.report import listing as contents
 
     path = session.pack_file(pack_path)
     pack_id, index = pack.read_index(path)

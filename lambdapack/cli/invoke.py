@@ -52,7 +52,7 @@ def command(
     if cloud == "aws":
         _aws(session, name, data, region=region, count=count, given=given)
         return
-    from lambdapack.local import LocalCloud  # noqa: PLC0415 - a stage
+    from lambdapack.local import LocalCloud
 
     done = []
     with LocalCloud(session.state, progress=session.progress, cache_dir=session.cache) as local:
@@ -84,7 +84,7 @@ def _aws(
     local_only = [f"--{key}" for key in ("cold", "memory", "tmp", "bandwidth", "latency") if given[key]]
     if local_only:
         raise ConfigurationError(f"{', '.join(local_only)}: AWS takes no such thing with an invocation")
-    from lambdapack.deploy import aws  # noqa: PLC0415 - brings boto3 along
+    from lambdapack.deploy import aws
 
     called = clients(session, region)
     done = []
@@ -110,7 +110,7 @@ def _show(session: Session, one: Invocation, *, last: bool) -> None:
     if session.as_json:
         return
     if not session.quiet:
-        from lambdapack.report.invocation import log_lines, timing  # noqa: PLC0415 - rich is slow
+        from lambdapack.report.invocation import log_lines, timing
 
         for line in log_lines(one):
             click.echo(line, err=True)

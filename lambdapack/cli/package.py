@@ -49,7 +49,8 @@ def command(
           --location s3://bucket/prefix --output function.zip
     """
     session = Session.open(given["config"], as_json=given["as_json"], quiet=given["quiet"])
-    from lambdapack import pack, release  # noqa: PLC0415 - bring stages along
+    from lambdapack import pack
+    from lambdapack.deploy import release
 
     made = pack.load(pack_directory or session.build_directory)
     function = function_options(session, made.index.target, {**given, "source": source})
@@ -82,6 +83,6 @@ def command(
     elif session.quiet:
         click.echo(str(done.path))
     else:
-        from lambdapack.report.units import megabytes  # noqa: PLC0415 - light, but kept beside its use
+        from lambdapack.report.units import megabytes
 
         session.say(f"{done.path}: {megabytes(done.size)}, {megabytes(done.unzipped)} unzipped")

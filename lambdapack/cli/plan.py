@@ -20,10 +20,10 @@ from lambdapack.cli.session import Session, common
 from lambdapack.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from lambdapack.deploy.release import FunctionOptions
     from lambdapack.model import Location
     from lambdapack.pack import Pack
     from lambdapack.plan import AssetFacts, Budget, Facts
-    from lambdapack.release import FunctionOptions
 
 
 @click.command("plan", short_help="Say whether it fits Lambda's limits.")
@@ -45,7 +45,7 @@ def command(pack_directory: Path | None, allow_lacking: tuple[str, ...], **given
       lambdapack plan --tmp 512 --json | jq '.checks[] | select(.ok | not)'
     """
     session = Session.open(given["config"], as_json=given["as_json"], quiet=given["quiet"])
-    from lambdapack import pack, plan  # noqa: PLC0415 - stages
+    from lambdapack import pack, plan
 
     made = pack.load(pack_directory or session.build_directory)
     function = function_options(session, made.index.target, given)
@@ -53,15 +53,15 @@ def command(pack_directory: Path | None, allow_lacking: tuple[str, ...], **given
     if session.as_json:
         click.echo(json.dumps(plan.document(verdict), indent=2))
     elif not session.quiet:
-        from lambdapack.report.verdict import verdict_tables  # noqa: PLC0415 - rich is slow
+        from lambdapack.report.verdict import verdict_tables
 
         session.show(verdict_tables(verdict))
     plan.enforce(verdict)
 
 
 def _facts(session: Session, made: Pack, function: FunctionOptions, allowed: tuple[str, ...]) -> Facts:
-    from lambdapack import buildreport  # noqa: PLC0415 - bring stages along
-    from lambdapack.plan import Facts, LibraryFacts  # noqa: PLC0415
+    from lambdapack.pipeline import build_json as buildreport
+    from lambdapack.plan import Facts, LibraryFacts
 
     try:
         report = buildreport.read(made.path.parent)
@@ -88,8 +88,8 @@ def _facts(session: Session, made: Pack, function: FunctionOptions, allowed: tup
 
 
 def _assets(session: Session, made: Pack) -> tuple[AssetFacts, ...]:
-    from lambdapack import pack  # noqa: PLC0415 - stages
-    from lambdapack.plan import AssetFacts  # noqa: PLC0415
+    from lambdapack import pack
+    from lambdapack.plan import AssetFacts
 
     found = []
     for one in function_assets(session, made, lambda _: None):
@@ -105,7 +105,7 @@ def _assets(session: Session, made: Pack) -> tuple[AssetFacts, ...]:
 
 def _zip(session: Session, made: Pack, function: FunctionOptions) -> tuple[int, int]:
     """Sizes of the function's zip, packed and unpacked: what a deployment would send."""
-    from lambdapack import release  # noqa: PLC0415 - brings stages along
+    from lambdapack.deploy import release
 
     location, region = location_for(session, None, "local"), region_of(session, None)
 
@@ -120,7 +120,7 @@ def _zip(session: Session, made: Pack, function: FunctionOptions) -> tuple[int, 
 
 
 def _budget(session: Session) -> Budget:
-    from lambdapack.plan import Budget  # noqa: PLC0415 - a stage
+    from lambdapack.plan import Budget
 
     own = session.config.budget
     return Budget(

@@ -29,7 +29,8 @@ def command(directory: Path | None, location: str | None, region: str | None, **
       lambdapack push                     # with [store] location in lambdapack.toml
     """
     session = Session.open(given["config"], as_json=given["as_json"], quiet=given["quiet"])
-    from lambdapack import assets, pack, store  # noqa: PLC0415 - stages
+    from lambdapack import pack, store
+    from lambdapack.pack import assets
 
     location = location or session.config.store.location
     if location is None:
@@ -67,6 +68,6 @@ def _title(one: _Sent) -> str:
 
 
 def _what(one: _Sent) -> str:
-    from lambdapack.report.units import megabytes  # noqa: PLC0415 - kept beside its use
+    from lambdapack.report.units import megabytes
 
     return f"sent {megabytes(one.size)}" if one.sent else "there already, nothing sent"

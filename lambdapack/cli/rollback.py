@@ -25,7 +25,7 @@ def command(name: str | None, to: str | None, dry_run: bool, region: str | None,
       lambdapack rollback hello --to 7
     """
     session = Session.open(given["config"], as_json=given["as_json"], quiet=given["quiet"])
-    from lambdapack.deploy import aws  # noqa: PLC0415 - brings boto3 along
+    from lambdapack.deploy import aws
 
     done = aws.rollback(
         name or session.name,

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import click
 
-from lambdapack.config import Config, discover, load
+from lambdapack.config.model import Config, discover, load
 from lambdapack.errors import ConfigurationError
 from lambdapack.progress import QUIET, Progress
 
@@ -43,7 +43,7 @@ class Session:
     @classmethod
     def open(cls, config: Path | None, *, as_json: bool = False, quiet: bool = False) -> Session:
         """Read the configuration that ``config`` names, or the nearest one."""
-        from lambdapack import atomic  # noqa: PLC0415 - --help needs none of it
+        from lambdapack import files as atomic
 
         atomic.sweep_scratch()
         file = config or discover(Path.cwd())
@@ -62,7 +62,7 @@ class Session:
         """On stderr: bars on a terminal, lines elsewhere, nothing with ``--quiet``."""
         if self.quiet:
             return QUIET
-        from lambdapack.report.live import LineProgress, TerminalProgress  # noqa: PLC0415 - rich is slow
+        from lambdapack.report.live import LineProgress, TerminalProgress
 
         return TerminalProgress() if sys.stderr.isatty() else LineProgress(sys.stderr)
 
@@ -79,7 +79,7 @@ class Session:
     @property
     def cache_limit(self) -> int:
         """Bytes that the build cache may hold after a build: ``$LAMBDAPACK_CACHE_MB``, else the default."""
-        from lambdapack.buildcache import LIMIT  # noqa: PLC0415 - kept beside its use
+        from lambdapack.pipeline.cache import LIMIT
 
         text = os.environ.get("LAMBDAPACK_CACHE_MB")
         if text is None:
@@ -109,7 +109,7 @@ class Session:
         path = path or self.build_directory
         if path.name.endswith(".tar.zst"):
             return path
-        from lambdapack import pack  # noqa: PLC0415 - a stage
+        from lambdapack import pack
 
         return pack.load(path).path
 
@@ -132,7 +132,7 @@ class Session:
     def show(self, renderable: Any) -> None:
         """Print a rich table or text for people."""
         if not self.quiet and not self.as_json:
-            from rich.console import Console  # noqa: PLC0415 - rich is slow
+            from rich.console import Console
 
             Console(highlight=False).print(renderable, soft_wrap=True)
 

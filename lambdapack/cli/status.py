@@ -33,7 +33,7 @@ def command(name: str | None, cloud: str, region: str | None, **given: Any) -> N
 
 
 def _local(session: Session, name: str | None) -> None:
-    from lambdapack.local import LocalCloud  # noqa: PLC0415 - a stage
+    from lambdapack.local import LocalCloud
 
     with LocalCloud(session.state, progress=session.progress, cache_dir=session.cache) as cloud:
         found = cloud.status()
@@ -59,7 +59,7 @@ def _local(session: Session, name: str | None) -> None:
 
 
 def _aws(session: Session, name: str, region: str | None) -> None:
-    from lambdapack.deploy import aws  # noqa: PLC0415 - brings boto3 along
+    from lambdapack.deploy import aws
 
     found = aws.status(name, clients=clients(session, region), progress=session.progress)
     if session.as_json:

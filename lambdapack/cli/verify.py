@@ -31,7 +31,8 @@ def command(pack_path: Path | None, rebuild: bool, jobs: int | None, **given: An
       lambdapack verify --rebuild
     """
     session = Session.open(given["config"], as_json=given["as_json"], quiet=given["quiet"])
-    from lambdapack import assets, pack  # noqa: PLC0415 - stages
+    from lambdapack import pack
+    from lambdapack.pack import assets
 
     path = session.pack_file(pack_path)
     packs = {"": path}
@@ -55,7 +56,7 @@ def command(pack_path: Path | None, rebuild: bool, jobs: int | None, **given: An
             )
         session.say(f"{packs[name]}: sound")
     if differing:
-        from lambdapack.rebuilding import failure  # noqa: PLC0415 - brings every stage along
+        from lambdapack.pipeline.rebuild import failure
 
         raise failure(path, differing)
     if differing is not None:
@@ -63,8 +64,8 @@ def command(pack_path: Path | None, rebuild: bool, jobs: int | None, **given: An
 
 
 def _rebuilt(session: Session, path: Path, jobs: int | None) -> list[str]:
-    from lambdapack import rebuilding  # noqa: PLC0415 - brings every stage along
-    from lambdapack.build import Limits  # noqa: PLC0415 - a stage
+    from lambdapack.install import Limits
+    from lambdapack.pipeline import rebuild as rebuilding
 
     config = session.config
     here = rebuilding.Here(

@@ -14,16 +14,18 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import runtime_shim
-from lambdapack import atomic, bytecode, limits
+from lambdapack import files as atomic
+from lambdapack import limits
 from lambdapack.deploy import decoder
 from lambdapack.deploy import handler as handlers
 from lambdapack.deploy.sources import SourceFile, collect
-from lambdapack.elf.strip import strip
+from lambdapack.elf.stripping import strip
 from lambdapack.errors import CheckError, ConfigurationError
-from lambdapack.interpreter import Interpreter
 from lambdapack.model import FunctionAsset, Location
+from lambdapack.model.target import Target
 from lambdapack.progress import QUIET, Progress
-from lambdapack.target import Target
+from lambdapack.python import bytecode
+from lambdapack.python.interpreter import Interpreter
 from runtime_shim._index import (
     ASSETS_FOLDER,
     CODE,

@@ -8,7 +8,8 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from lambdapack import atomic, elf, limits
+from lambdapack import elf, limits
+from lambdapack import files as atomic
 from lambdapack.errors import CheckError, ConfigurationError
 from lambdapack.model import FunctionSpec
 from runtime_shim._index import EXTENSION, INDEX_NAME, LIBRARY, Index, IndexFormatError, decode

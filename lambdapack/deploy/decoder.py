@@ -8,10 +8,12 @@ from __future__ import annotations
 import zipfile
 from pathlib import Path
 
-from lambdapack import atomic, elf, pip, wheel_tags
+from lambdapack import elf
+from lambdapack import files as atomic
 from lambdapack.errors import ToolError
+from lambdapack.model.target import Target
 from lambdapack.progress import QUIET, Progress
-from lambdapack.target import Target
+from lambdapack.python import pip, wheel_tags
 
 __all__ = ["NAME", "extension", "version"]
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from lambdapack import errors
 from lambdapack.local.invocation import Invocation
-from lambdapack.local.s3_objects import Entry
+from lambdapack.local.s3.objects import Entry
 
 __all__ = ["ADDRESS_FILE", "Client", "find"]
 

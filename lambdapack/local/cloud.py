@@ -17,16 +17,17 @@ from types import TracebackType
 from typing import Any
 
 from lambdapack.errors import ConfigurationError, ToolError
-from lambdapack.local import cgroups, client
+from lambdapack.local import client
 from lambdapack.local.endpoint import Endpoint, new_credentials
-from lambdapack.local.environment import Environment, Settings
+from lambdapack.local.environment import cgroups
+from lambdapack.local.environment.environment import Environment, Settings
+from lambdapack.local.environment.runtime import install
+from lambdapack.local.environment.runtime_api import MAX_REQUEST
+from lambdapack.local.environment.sandbox import ISOLATIONS, Isolation, Limits, describe
 from lambdapack.local.functions import Function, Functions, check_settings
 from lambdapack.local.invocation import Invocation
 from lambdapack.local.link import Fault
-from lambdapack.local.runtime import install
-from lambdapack.local.runtime_api import MAX_REQUEST
-from lambdapack.local.s3_objects import Entry
-from lambdapack.local.sandbox import ISOLATIONS, Isolation, Limits, describe
+from lambdapack.local.s3.objects import Entry
 from lambdapack.model import FunctionSpec
 from lambdapack.progress import QUIET, Progress
 

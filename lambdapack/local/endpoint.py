@@ -14,8 +14,8 @@ from typing import Any
 
 from lambdapack.errors import ToolError
 from lambdapack.local.link import Fault
-from lambdapack.local.s3_objects import Entry
-from lambdapack.local.sigv4 import Credentials
+from lambdapack.local.s3.objects import Entry
+from lambdapack.local.s3.sigv4 import Credentials
 
 __all__ = ["Endpoint", "new_credentials"]
 

@@ -15,10 +15,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lambdapack import atomic, limits
+from lambdapack import files as atomic
+from lambdapack import limits
 from lambdapack.errors import CheckError, ConfigurationError
 from lambdapack.model import FunctionAsset, FunctionSpec, Location
-from lambdapack.target import Target
+from lambdapack.model.target import Target
 
 __all__ = ["Function", "Functions", "check_settings"]
 

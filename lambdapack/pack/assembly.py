@@ -12,7 +12,7 @@ from pathlib import Path
 
 import zstandard
 
-from lambdapack import atomic
+from lambdapack import files as atomic
 from lambdapack.errors import ConfigurationError
 from lambdapack.pack import tail
 from lambdapack.pack.stream import Stream

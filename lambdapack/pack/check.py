@@ -13,8 +13,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeGuard
 
 from lambdapack.errors import ConfigurationError
+from lambdapack.model.target import Target
 from lambdapack.pack.tar import BLOCK, END, padding
-from lambdapack.target import Target
 from runtime_shim import _index
 
 __all__ = ["FRAME_SIZE_MAX", "PROBLEMS_MAX", "path_problem", "problems"]

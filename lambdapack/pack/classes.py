@@ -9,8 +9,8 @@ from pathlib import Path
 
 from lambdapack import elf
 from lambdapack.elf import Elf
+from lambdapack.model.target import Target
 from lambdapack.pack.linking import resolve
-from lambdapack.target import Target
 from runtime_shim import _index
 
 __all__ = ["Classified", "bytecode_path", "classify"]

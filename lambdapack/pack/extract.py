@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from lambdapack import atomic
+from lambdapack import files as atomic
 from lambdapack.errors import ConfigurationError
 from lambdapack.pack.read import FrameError, UnsoundError, frame, open_pack
 from lambdapack.progress import QUIET, Advance, Progress

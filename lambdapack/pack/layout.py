@@ -10,12 +10,12 @@ from enum import IntEnum
 from pathlib import Path
 
 from lambdapack.errors import ConfigurationError
-from lambdapack.imports import source_of
 from lambdapack.model import Trace, Tree
+from lambdapack.model.target import Target
 from lambdapack.pack.check import path_problem
 from lambdapack.pack.classes import bytecode_path, classify
 from lambdapack.pack.linking import load_order
-from lambdapack.target import Target
+from lambdapack.python.module_names import source_of
 from runtime_shim import _index
 
 __all__ = ["Band", "Entry", "Layout", "arrange"]

@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 import zstandard
 
-from lambdapack import atomic
+from lambdapack import files as atomic
 from lambdapack.errors import CheckError, ConfigurationError, ToolError
 from lambdapack.pack import check, tail, tar
 from lambdapack.pack.write import Pack

@@ -9,10 +9,10 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from lambdapack.assets import BuiltAsset
-from lambdapack.buildcache import Contents
-from lambdapack.buildreport import BuildReport
 from lambdapack.model import SlimReport
+from lambdapack.pack.assets import BuiltAsset
+from lambdapack.pipeline.build_json import BuildReport
+from lambdapack.pipeline.cache import Contents
 from lambdapack.report.units import ago, megabytes
 
 __all__ = ["assets_table", "build_table", "cache_table", "table"]

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lambdapack import atomic, worker
-from lambdapack.interpreter import Interpreter
+from lambdapack import files as atomic
 from lambdapack.progress import QUIET, Progress
-from lambdapack.worker import Elsewhere
+from lambdapack.python import worker
+from lambdapack.python.interpreter import Interpreter
+from lambdapack.python.worker import Elsewhere
 
 __all__ = ["Outcome", "difference", "import_modules"]
 

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lambdapack.imports import module_name
+from lambdapack.python.module_names import module_name
 from lambdapack.slim.rules import Rule
 
 __all__ = ["Read", "files_read", "kept_as_data"]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass
 from pathlib import Path
 
-from lambdapack.imports import imports, module_name
+from lambdapack.python.module_names import imports, module_name
 from lambdapack.slim.globs import matcher
 from lambdapack.slim.namespaces import last_files
 from lambdapack.slim.packages import PACKAGE_RULES

@@ -12,13 +12,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-from lambdapack import atomic, elf, worker
+from lambdapack import elf
+from lambdapack import files as atomic
 from lambdapack.elf.gpu import without_gpu_code
-from lambdapack.elf.strip import strip
+from lambdapack.elf.stripping import strip
 from lambdapack.errors import ToolError
-from lambdapack.interpreter import Interpreter
 from lambdapack.progress import Progress
-from lambdapack.worker.ending import end_group
+from lambdapack.python import worker
+from lambdapack.python.interpreter import Interpreter
+from lambdapack.python.worker.ending import end_group
 
 __all__ = ["LOAD_WORKER", "Loader", "Stripped", "check_loads", "strip_tree"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lambdapack import atomic
+from lambdapack import files as atomic
 from lambdapack.errors import ConfigurationError, ToolError
 from lambdapack.model import Location
 from lambdapack.progress import QUIET, Progress

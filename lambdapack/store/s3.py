@@ -14,7 +14,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError, HTTPClientError, IncompleteReadError
 from botocore.exceptions import ConnectionError as BotoConnectionError
 
-from lambdapack import atomic
+from lambdapack import files as atomic
 from lambdapack.errors import CheckError, ToolError
 from lambdapack.model import Location
 from lambdapack.progress import QUIET, Progress

@@ -8,14 +8,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lambdapack import atomic, elf, worker
+from lambdapack import elf
+from lambdapack import files as atomic
 from lambdapack.errors import CheckError
-from lambdapack.interpreter import Interpreter
 from lambdapack.model import Trace, Tree
 from lambdapack.progress import QUIET, Progress
+from lambdapack.python import worker
+from lambdapack.python.interpreter import Interpreter
+from lambdapack.python.worker import Elsewhere
 from lambdapack.trace.modules import default_code
 from lambdapack.trace.walk import heuristic
-from lambdapack.worker import Elsewhere
 
 __all__ = ["default_code", "heuristic", "run"]
 

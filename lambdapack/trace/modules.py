@@ -6,8 +6,8 @@ import configparser
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
-from lambdapack.imports import module_name
 from lambdapack.model import Distribution, Tree
+from lambdapack.python.module_names import module_name
 
 __all__ = ["default_code", "public_modules"]
 

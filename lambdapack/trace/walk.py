@@ -6,8 +6,8 @@ import ast
 from collections.abc import Collection
 from pathlib import PurePosixPath
 
-from lambdapack.imports import imports, module_name
 from lambdapack.model import Trace, Tree
+from lambdapack.python.module_names import imports, module_name
 from lambdapack.trace.modules import default_code, public_modules
 
 __all__ = ["heuristic"]

@@ -17,7 +17,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from lambdapack import interpreter
+from lambdapack.python import interpreter
 
 from . import rows_processes, rows_s3, rows_system
 from .case import ROWS, NotHereError, Row, opened

@@ -25,8 +25,8 @@ import boto3
 
 from benchmarks.artifacts import Kit
 from lambdapack.errors import LambdapackError
+from lambdapack.model.target import Target
 from lambdapack.progress import QUIET
-from lambdapack.target import Target
 
 from .case import LOOK, Case, NotHereError, damage, opened
 from .endpoint import Answer, Script

@@ -21,15 +21,15 @@ from typing import Any
 from unittest import mock
 
 import runtime_shim
-from lambdapack import assets, bytecode
-from lambdapack.assets import Asset
 from lambdapack.deploy import decoder
-from lambdapack.interpreter import Interpreter
 from lambdapack.limits import MIB
 from lambdapack.model import Distribution, Trace, Tree
-from lambdapack.pack import frames
+from lambdapack.model.target import Target
+from lambdapack.pack import assets, frames
+from lambdapack.pack.assets import Asset
 from lambdapack.pack.write import Pack, write
-from lambdapack.target import Target
+from lambdapack.python import bytecode
+from lambdapack.python.interpreter import Interpreter
 
 from .endpoint import Endpoint
 

@@ -16,13 +16,14 @@ from typing import Any
 
 from case import Case
 
-from lambdapack import interpreter, pipeline
-from lambdapack.buildoptions import BuildOptions, TraceOptions
 from lambdapack.deploy.bundle import make_zip
 from lambdapack.local.endpoint import Endpoint, new_credentials
 from lambdapack.model import Location
+from lambdapack.model.target import Target
 from lambdapack.pack.extract import extract
-from lambdapack.target import Target
+from lambdapack.pipeline import stages as pipeline
+from lambdapack.pipeline.options import BuildOptions, TraceOptions
+from lambdapack.python import interpreter
 
 HERE = Path(__file__).parent
 GLIBC = (2, 28)

@@ -12,13 +12,12 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE.parent.parent), str(HERE)]
+sys.path.insert(0, str(HERE.parent.parent))
 
 import atheris  # noqa: E402 - after sys.path
 
 with atheris.instrument_imports(include=["lambdapack.pack", "runtime_shim"]):
-    import fuzz_mutators
-    import fuzz_targets
+    from tests.fuzz import fuzz_mutators, fuzz_targets
 
 
 def main() -> None:

@@ -8,12 +8,11 @@ import tempfile
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE.parent), str(HERE)]
-
-import packing  # noqa: E402 - after sys.path
-from fuzz_mutators import MUTATORS  # noqa: E402
+sys.path.insert(0, str(HERE.parent.parent))
 
 from lambdapack import pack  # noqa: E402
+from tests.fuzz.fuzz_mutators import MUTATORS  # noqa: E402
+from tests.support import packing  # noqa: E402 - after sys.path
 
 CORPUS = HERE / "corpus"
 _SMALL = {**packing.SAMPLE, "demo/data.bin": bytes(range(256)) * 9, "demo/é.txt": b"accent"}

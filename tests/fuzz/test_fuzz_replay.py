@@ -8,12 +8,12 @@ import sys
 from importlib.metadata import requires
 from pathlib import Path
 
-import fuzz_targets
 import pytest
-from fuzz_mutators import MUTATORS
 from packaging.requirements import Requirement
 
 from runtime_shim import _index
+from tests.fuzz import fuzz_targets
+from tests.fuzz.fuzz_mutators import MUTATORS
 
 HERE = Path(__file__).resolve().parent
 CORPUS = sorted(path for path in (HERE / "corpus").glob("*/*"))

@@ -1,0 +1,77 @@
+"""The ``[assets]`` table: names that its writer chooses, each with a path or a table of its own."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, StringConstraints
+
+from lambdapack.config.fields import Section, Text, expected, field, toml
+
+__all__ = ["AssetTable", "Assets", "describe", "explain"]
+
+_NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
+_NAME_EXPECTED = "a name of 1 to 64 letters, digits, hyphens and underscores"
+
+
+class AssetTable(Section):
+    """One asset."""
+
+    path: Text = field(..., "A file or a folder, relative to this file.", "a path")
+    fetch: Literal["start", "use"] = field(
+        "start",
+        "start: in the background of a cold start, behind what imports need. use: when "
+        "`runtime_shim.path` first asks for it.",
+        '"start" or "use"',
+    )
+    ignore: list[Text] = field(
+        [], "Files of a folder to leave out.", 'a list of patterns, e.g. ["*.md", "onnx/"]'
+    )
+    level: int | None = field(
+        None, "zstd level. Left out: the one of `[pack]`.", "an integer from 1 to 22", ge=1, le=22
+    )
+
+
+def _spread(found: object) -> object:
+    """``"path"`` is short for ``{ path = "path" }``."""
+    return {"path": found} if isinstance(found, str) else found
+
+
+Assets = dict[
+    Annotated[str, StringConstraints(pattern=_NAME)], Annotated[AssetTable, BeforeValidator(_spread)]
+]
+
+
+def explain(kind: str, names: Sequence[str], found: object) -> str:
+    """A mistake in the table, by the asset's name and key, without the table's own name."""
+    if not names:
+        return f"expected a table of names and paths, not {found!r}"
+    name = names[0]
+    if len(names) > 1 and names[1] == "[key]":
+        return f"{name}: expected {_NAME_EXPECTED}"
+    if len(names) == 1:
+        return f"{name}: expected a path, or a table with a path, not {found!r}"
+    key = names[1]
+    if kind == "extra_forbidden":
+        near = difflib.get_close_matches(key, AssetTable.model_fields, n=1, cutoff=0.5)
+        return f"{name}.{key}: unknown key; " + (
+            f"did you mean {near[0]}?" if near else f"expected one of {', '.join(AssetTable.model_fields)}"
+        )
+    if kind == "missing":
+        return f"{name}: expected a {key} in the table"
+    return f"{name}.{key}: expected {expected(AssetTable.model_fields[key])}, not {found!r}"
+
+
+def describe() -> Iterator[str]:
+    """The table's part of ``docs/configuration.md``."""
+    yield from ("", "## `[assets]`", "")
+    yield 'Models and data, each in a pack of its own ([assets.md](assets.md)): `name = "path"`, or a'
+    yield 'table: `name = { path = "models/x", fetch = "use" }`. A name is what `runtime_shim.path` takes:'
+    yield from ("1 to 64 letters, digits, hyphens and underscores.", "")
+    yield from ("| key | meaning | expects | default |", "| --- | --- | --- | --- |")
+    for key, one in AssetTable.model_fields.items():
+        default: Any = None if one.is_required() else one.get_default(call_default_factory=True)
+        shown = "" if default is None else f"`{toml(default)}`"
+        yield f"| `{key}` | {one.description} | {expected(one)} | {shown} |"

@@ -1,0 +1,166 @@
+"""Check that the binaries which a tree will be asked to load are for its target."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+
+from packaging.tags import parse_tag
+
+from lambdapack import elf
+from lambdapack.elf import Elf
+from lambdapack.errors import ToolError
+from lambdapack.install import syslibs
+from lambdapack.install.records import wheel_tags_of
+from lambdapack.model import Tree
+from lambdapack.model.target import Target
+from lambdapack.progress import Progress
+from lambdapack.python.module_names import module_name
+
+__all__ = ["check_binaries", "is_portable", "portable_files"]
+
+_NAMES_SHOWN = 3
+# ELF files without a processor that could run them as a program: plain data, code for a GPU, for the kernel.
+_NO_PROCESSOR = frozenset(("EM_NONE", "EM_CUDA", "EM_AMDGPU", "EM_BPF"))
+
+
+def check_binaries(
+    tree: Tree, *, portable: Collection[str], glibc: tuple[int, int], progress: Progress, said: str = ""
+) -> None:
+    """Refuse a tree with a binary that Python or the dynamic linker would load and cannot.
+
+    These are extension modules, by the suffixes that the target's Python imports, and shared libraries that
+    objects for the target ask for by name and that the tree has for another machine alone. Programs and
+    other libraries for another machine are only warned of: a function that uses them fails, most never do.
+    Nothing is said of ELF files that no loader takes: object files, code for GPUs, data in ELF form.
+
+    Args:
+        tree: The tree as it will be packed, so that nothing is refused for a file that slimming drops.
+        portable: Files of wheels for any machine; a binary in one is data (a debugger's helper, say) and
+            never refused.
+        glibc: The newest C library that the pack may ask for.
+        progress: Gets the warnings.
+        said: What a program that failed on the tree said; given, only files that it names are looked at.
+
+    Raises:
+        ToolError: There is such a binary; names it.
+    """
+    objects, unsound = _read(tree)
+    if said:
+        objects = {path: headers for path, headers in objects.items() if path in said}
+        unsound = {path: problem for path, problem in unsound.items() if path in said}
+    loaded = _loaded(objects, tree.target)
+    others: dict[tuple[str, bool], list[str]] = defaultdict(list)
+    for path, headers in objects.items():
+        if headers.machine == tree.target.machine:
+            if headers.glibc is not None and headers.glibc > glibc and not said:
+                progress.warn(
+                    f"{path} asks for glibc {_dotted(headers.glibc)}, and the lock allows {_dotted(glibc)}"
+                )
+        elif path in loaded and path not in portable:
+            _refuse(path, f"is for {headers.machine}", tree.target)
+        elif headers.program or headers.kind == "dyn":
+            others[headers.machine, headers.program].append(path)
+    for path, problem in unsound.items():
+        if _is_extension(path, tree.target) and path not in portable:
+            _refuse(path, f"is not a sound ELF file ({problem})", tree.target)
+    if not said:
+        _warn(others, progress)
+
+
+def portable_files(tree: Tree) -> frozenset[str]:
+    """The files of those of a tree's distributions that were installed from a wheel for any machine."""
+    infos = {info.name for info in tree.root.glob("*.dist-info") if is_portable(wheel_tags_of(info))}
+    return frozenset(
+        path
+        for one in tree.distributions
+        if any(path.partition("/")[0] in infos for path in one.files)
+        for path in one.files
+    )
+
+
+def is_portable(tags: Collection[str]) -> bool:
+    """Whether a wheel of these tags is for any machine."""
+    return all(tag.platform == "any" for name in tags for tag in parse_tag(name))
+
+
+def _read(tree: Tree) -> tuple[dict[str, Elf], dict[str, str]]:
+    """The headers of a tree's own ELF files, by path, in order; and what is wrong with unsound ones."""
+    objects, unsound = {}, {}
+    brought = {library.path for library in tree.libraries}
+    for path in sorted(_files(tree.root)):
+        if path in brought or not elf.is_elf(tree.root / path):
+            continue
+        try:
+            headers = elf.read(tree.root / path)
+        except elf.ElfError as error:
+            unsound[path] = str(error)
+            continue
+        if headers.machine not in _NO_PROCESSOR or _is_extension(path, tree.target):
+            objects[path] = headers
+    return objects, unsound
+
+
+def _files(root: Path) -> Iterator[str]:
+    for folder, _, names in os.walk(root):
+        relative = os.path.relpath(folder, root)
+        for name in names:
+            path = Path(folder, name)
+            if not name.endswith((".py", ".pyc", ".pyi")) and not path.is_symlink():
+                yield name if relative == "." else f"{relative}/{name}"
+
+
+def _loaded(objects: Mapping[str, Elf], target: Target) -> set[str]:
+    """Paths that an import opens, and those that the dynamic linker would look into for what objects need."""
+    found = {
+        path
+        for path, headers in objects.items()
+        if headers.kind == "dyn" and not headers.program and _is_extension(path, target)
+    }
+    own = {path: headers for path, headers in objects.items() if headers.machine == target.machine}
+    there = {name for path, headers in own.items() for name in _names(path, headers)}
+    wanted = {posixpath.basename(name) for headers in own.values() for name in headers.needed} - there
+    wanted -= syslibs.provided(target).certain
+    for path, headers in objects.items():
+        if headers.kind == "dyn" and not wanted.isdisjoint(_names(path, headers)):
+            found.add(path)
+    return found
+
+
+def _names(path: str, headers: Elf) -> tuple[str, ...]:
+    """The names that others can ask for a library by."""
+    return (posixpath.basename(path), *([headers.soname] if headers.soname else []))
+
+
+def _is_extension(path: str, target: Target) -> bool:
+    """Whether the target's Python would import a file as a module (``importlib.machinery``)."""
+    suffix = posixpath.basename(path).partition(".")[2]
+    tagged = f"{target.cache_tag}-{target.machine}-linux-gnu.so"
+    return suffix in (tagged, "abi3.so", "so") and module_name(path) is not None
+
+
+def _refuse(path: str, problem: str, target: Target) -> None:
+    raise ToolError(
+        f"{path} {problem}, and the pack is for {target}",
+        hint=f"use another version of that package (its wheel's name and contents disagree); or, if nothing "
+        f"needs that file, leave it out: --drop '{path}', or drop in the [slim] table of lambdapack.toml",
+    )
+
+
+def _warn(others: Mapping[tuple[str, bool], list[str]], progress: Progress) -> None:
+    """One line for each machine and kind."""
+    for (machine, program), paths in sorted(others.items()):
+        shown = ", ".join(paths[:_NAMES_SHOWN])
+        rest = f" and {len(paths) - _NAMES_SHOWN:,} more" if len(paths) > _NAMES_SHOWN else ""
+        noun = "program" if program else "shared library"
+        if len(paths) > 1:
+            noun = "programs" if program else "shared libraries"
+        verb = "is a" if len(paths) == 1 else "are"
+        progress.warn(f"{shown}{rest} {verb} {noun} for {machine}, which the pack's target cannot run")
+
+
+def _dotted(version: tuple[int, int]) -> str:
+    return ".".join(map(str, version))

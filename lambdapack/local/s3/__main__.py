@@ -1,0 +1,121 @@
+"""``python -m lambdapack.local.s3``: the S3 endpoint as a process.
+
+Two ways to run it. By hand, with the keys on the command line: it prints its URL and serves until it
+is interrupted. With ``--control``: commands come as JSON lines on stdin, each is answered by one line
+on stdout, and the end of stdin ends the process, so that none outlives the program that started it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from lambdapack.errors import LambdapackError
+from lambdapack.local.link import Link, read_faults
+from lambdapack.local.s3.objects import Grant, Grants
+from lambdapack.local.s3.server import S3Server
+from lambdapack.local.s3.sigv4 import Credentials
+
+__all__ = ["main"]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Serve; see the module's docstring."""
+    options = _parser().parse_args(arguments)
+    try:
+        server = S3Server(options.root, Grants(_grants(options)), port=options.port, host=options.host)
+    except (LambdapackError, OSError, ValueError) as error:
+        print(f"lambdapack.local.s3: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+    threading.Thread(target=server.serve, daemon=True).start()
+    if options.control:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        _say({"url": server.url})
+        _obey(server)
+    else:
+        print(server.url, flush=True)
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        with contextlib.suppress(KeyboardInterrupt):
+            threading.Event().wait()
+    server.close()
+    # Threads in the middle of a long body would be waited for otherwise.
+    os._exit(0)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m lambdapack.local.s3", description=S3Server.__doc__)
+    parser.add_argument("--root", type=Path, required=True, help="folder of BUCKET/KEY")
+    parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
+    parser.add_argument("--control", action="store_true", help="take commands as JSON lines on stdin")
+    parser.add_argument("--access-key", help="without it, only grants given by --control count")
+    parser.add_argument("--secret-key", default="")
+    parser.add_argument("--session-token", default="")
+    parser.add_argument("--region", default="", help="the region that signatures must name; any by default")
+    parser.add_argument("--allow", action="append", metavar="BUCKET/KEY", help="all objects by default")
+    parser.add_argument("--read-only", action="store_true", help="refuse PUT, and hide what is missing")
+    parser.add_argument("--bandwidth", type=float, metavar="MBIT", help="for all connections together")
+    parser.add_argument("--latency", type=float, metavar="MS", help="before each first byte")
+    parser.add_argument("--faults", type=Path, metavar="FILE", help="JSON list of faults")
+    return parser
+
+
+def _grants(options: argparse.Namespace) -> list[Grant]:
+    if not options.access_key:
+        return []
+    faults = read_faults(json.loads(options.faults.read_text())) if options.faults else ()
+    return [
+        Grant(
+            Credentials(options.access_key, options.secret_key, options.session_token, region=options.region),
+            frozenset(options.allow) if options.allow else None,
+            write=not options.read_only,
+            list=not options.read_only,
+            link=Link(options.bandwidth, options.latency, faults),
+        )
+    ]
+
+
+def _obey(server: S3Server) -> None:
+    for line in sys.stdin:
+        command = json.loads(line)
+        try:
+            _say(_do(server, command))
+        except (LambdapackError, KeyError, TypeError) as error:
+            _say({"error": f"{type(error).__name__}: {error}"})
+
+
+def _do(server: S3Server, command: dict[str, Any]) -> dict[str, Any]:
+    what = command["do"]
+    if what == "grant":
+        server.grants.put(Grant.from_dict(command["grant"]))
+    elif what == "revoke":
+        server.grants.remove(command["access_key"])
+    elif what == "link":
+        grant = server.grants.get(command["access_key"])
+        if grant is None:
+            raise KeyError(command["access_key"])
+        faults = read_faults(command.get("faults", ()))
+        grant.link.set(command.get("bandwidth_mbps"), command.get("latency_ms"), faults)
+    elif what == "log":
+        return {"log": [asdict(entry) for entry in server.log.take(clear=bool(command.get("clear")))]}
+    else:
+        raise KeyError(what)
+    return {}
+
+
+def _say(document: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(document) + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,231 @@
+"""What the S3 endpoint knows: who may do what, the objects in their folder, and who asked for what."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import secrets
+import threading
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from lambdapack.local.link import Link, read_faults
+from lambdapack.local.s3.sigv4 import Credentials, RefusedError, Request, verify
+
+__all__ = ["Entry", "Grant", "Grants", "Objects", "RequestLog", "parse_range"]
+
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]\Z")
+_RANGE = re.compile(r"bytes=(\d*)-(\d*)\Z")
+
+
+@dataclass(frozen=True)
+class Grant:
+    """What one pair of keys may do.
+
+    Attributes:
+        credentials: What it signs with.
+        read: ``bucket/key`` names that it may GET; ``None`` is every object.
+        write: Whether it may PUT.
+        list: Whether it may know that an object does not exist (``s3:ListBucket``): S3 answers a GET
+            of a missing object with 404 to those who may list, and with 403 to all others.
+        link: Its network.
+    """
+
+    credentials: Credentials
+    read: frozenset[str] | None
+    write: bool = False
+    list: bool = False
+    link: Link = field(default_factory=Link)
+
+    @classmethod
+    def from_dict(cls, document: Mapping[str, Any]) -> Grant:
+        """From JSON, as ``Endpoint.grant`` sends it."""
+        read = document.get("read")
+        return cls(
+            Credentials(**document["credentials"]),
+            None if read is None else frozenset(read),
+            bool(document.get("write")),
+            bool(document.get("list")),
+            Link(
+                document.get("bandwidth_mbps"),
+                document.get("latency_ms"),
+                read_faults(document.get("faults", ())),
+            ),
+        )
+
+
+class Grants:
+    """The grants by access key; may change while requests are served."""
+
+    def __init__(self, grants: Iterable[Grant] = ()) -> None:
+        self._grants = {grant.credentials.access_key: grant for grant in grants}
+
+    def put(self, grant: Grant) -> None:
+        """Add or replace."""
+        self._grants = {**self._grants, grant.credentials.access_key: grant}
+
+    def remove(self, access_key: str) -> None:
+        """Forget; unknown keys are no error."""
+        self._grants = {key: grant for key, grant in self._grants.items() if key != access_key}
+
+    def get(self, access_key: str) -> Grant | None:
+        """By access key."""
+        return self._grants.get(access_key)
+
+    def authorise(self, request: Request, now: datetime) -> Grant:
+        """Who signed the request.
+
+        Raises:
+            RefusedError: Nobody, or not properly.
+        """
+        grants = self._grants
+        known = {key: grant.credentials for key, grant in grants.items()}
+        return grants[verify(request, known, now).access_key]
+
+
+class Objects:
+    """A folder of objects, ``root/<bucket>/<key>``."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def path(self, bucket: str, key: str) -> Path:
+        """Where an object is kept.
+
+        Raises:
+            RefusedError: The names cannot be ones of S3, or would leave the folder.
+        """
+        parts = key.split("/")
+        if not _BUCKET.match(bucket):
+            raise RefusedError(400, "InvalidBucketName", "The specified bucket is not valid.")
+        if not key or len(key.encode()) > 1024 or any(p in ("", ".", "..") for p in parts) or "\0" in key:
+            raise RefusedError(400, "InvalidURI", "Couldn't parse the specified URI.", {"URI": key})
+        return self.root / bucket / key
+
+    def open(self, bucket: str, key: str, *, may_list: bool) -> int:
+        """A descriptor of the object, for reading.
+
+        Raises:
+            RefusedError: 404, or 403 to those who may not list.
+        """
+        path = self.path(bucket, key)
+        try:
+            if not path.is_file():
+                raise FileNotFoundError(path)
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except (OSError, ValueError):
+            if not may_list:
+                raise RefusedError(403, "AccessDenied", "Access Denied") from None
+            if not (self.root / bucket).is_dir():
+                raise RefusedError(
+                    404, "NoSuchBucket", "The specified bucket does not exist", {"BucketName": bucket}
+                ) from None
+            raise RefusedError(404, "NoSuchKey", "The specified key does not exist.", {"Key": key}) from None
+        return descriptor
+
+    def put(self, bucket: str, key: str, body: bytes, *, only_new: bool) -> str:
+        """Store an object whole or not at all; its ETag.
+
+        Raises:
+            RefusedError: The bucket does not exist, or the object does and ``only_new`` is set.
+        """
+        path = self.path(bucket, key)
+        if not (self.root / bucket).is_dir():
+            raise RefusedError(
+                404, "NoSuchBucket", "The specified bucket does not exist", {"BucketName": bucket}
+            )
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.parent / f".{secrets.token_hex(8)}.part"
+        temporary.write_bytes(body)
+        try:
+            if only_new:
+                os.link(temporary, path)
+            else:
+                temporary.replace(path)
+        except FileExistsError:
+            raise RefusedError(
+                412,
+                "PreconditionFailed",
+                "At least one of the pre-conditions you specified did not hold",
+                {"Condition": "If-None-Match"},
+            ) from None
+        finally:
+            temporary.unlink(missing_ok=True)
+        return f'"{hashlib.md5(body, usedforsecurity=False).hexdigest()}"'
+
+
+def parse_range(header: str, size: int) -> tuple[int, int] | None:
+    """``(first, length)`` of a Range header; ``None`` where S3 ignores it and sends everything.
+
+    Raises:
+        RefusedError: 416.
+    """
+    match = _RANGE.match(header.strip())
+    if not match or match.groups() == ("", ""):
+        return None
+    first_text, last_text = match.groups()
+    if not first_text:
+        length = min(int(last_text), size)
+        first = size - length
+    else:
+        first = int(first_text)
+        last = min(int(last_text), size - 1) if last_text else size - 1
+        if last_text and int(last_text) < first:
+            return None
+        length = last - first + 1
+    if length <= 0 or first >= size:
+        raise RefusedError(
+            416,
+            "InvalidRange",
+            "The requested range is not satisfiable",
+            {"RangeRequested": header, "ActualObjectSize": str(size)},
+        )
+    return first, length
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One answered request.
+
+    Attributes:
+        connection: Number of the TCP connection it came over, from 1.
+        access_key: Who asked, ``""`` where the signature was not accepted.
+        method, path, range: As sent; ``range`` is ``""`` without the header.
+        status: What was answered; 0 where a fault closed the connection instead.
+        sent: Bytes of the body that left.
+        fault: Kind of the fault that struck, or ``""``.
+    """
+
+    connection: int
+    access_key: str
+    method: str
+    path: str
+    range: str
+    status: int
+    sent: int
+    fault: str
+
+
+class RequestLog:
+    """The answered requests, in the order in which they ended."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._entries: list[Entry] = []
+
+    def add(self, entry: Entry) -> None:
+        """Append."""
+        with self._lock:
+            self._entries.append(entry)
+
+    def take(self, *, clear: bool = False) -> list[Entry]:
+        """A copy; ``clear`` empties the log."""
+        with self._lock:
+            entries = list(self._entries)
+            if clear:
+                self._entries.clear()
+        return entries

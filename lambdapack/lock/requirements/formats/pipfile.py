@@ -1,0 +1,124 @@
+"""``Pipfile.lock`` (version 6): names, versions and hashes by category; not what needs what.
+
+https://pipenv.pypa.io/en/latest/pipfile.html
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion, Version
+
+from lambdapack.errors import ConfigurationError
+from lambdapack.lock.requirements.direct import Direct
+from lambdapack.lock.requirements.fields import Fields, read_json
+from lambdapack.lock.requirements.locked import Asked, Locked, LockedFile, Selection, from_repository, sha256
+from lambdapack.lock.requirements.markers import holds, is_marker
+
+__all__ = ["PipfileLock", "read"]
+
+_SPEC = 6
+_DEFAULT = "default"
+# As pipenv's own --categories and --dev call them.
+_ALIASES = {"dev": "develop", "dev-packages": "develop", "packages": _DEFAULT}
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+
+
+@dataclass(frozen=True)
+class PipfileLock:
+    """A sound ``Pipfile.lock``; see ``LockFile``."""
+
+    path: Path
+    fields: Fields
+    registries: tuple[tuple[str, str], ...]
+
+    extras: frozenset[str] = frozenset()
+
+    @property
+    def groups(self) -> frozenset[str]:
+        """Every category but the default one, which is always taken; ``dev`` stands for ``develop``."""
+        known = {canonicalize_name(name) for name in self.fields.table if name not in ("_meta", _DEFAULT)}
+        return frozenset(known | {alias for alias, name in _ALIASES.items() if name in known})
+
+    def select(self, asked: Asked) -> Selection:
+        """The default category, and those that were asked for."""
+        wanted = {_DEFAULT, *(_ALIASES.get(name, name) for name in asked.groups)}
+        chosen: dict[str, Locked] = {}
+        for category in (name for name in self.fields.table if canonicalize_name(name) in wanted):
+            section = self.fields.section(category)
+            for name in section.table:
+                entry = section.section(name)
+                if not holds(entry.text("markers", ""), asked.environment):
+                    continue
+                package = self._locked(canonicalize_name(name), entry)
+                before = chosen.setdefault(package.name, package)
+                if before.version != package.version:
+                    raise ConfigurationError(
+                        f"{package.where}.version: expected =={before.version} as in {before.where}, "
+                        f"found =={package.version}",
+                        hint="make the lock again: pipenv lock",
+                    )
+        return Selection(tuple(chosen.values()), None)
+
+    def _locked(self, name: str, entry: Fields) -> Locked:
+        where = f"{self.path}: {entry.key}"
+        files = tuple(LockedFile("", one) for one in _hashes(entry))
+        if any(kind in entry.table for kind in ("git", "hg", "svn", "bzr")):
+            raise from_repository(where, name)
+        for key in ("file", "path"):
+            if key in entry.table:
+                location = _expanded(entry.text(key))
+                if "://" not in location:
+                    location = str((self.path.parent / location).resolve())
+                hashes = tuple(one.hash for one in files)
+                return Locked(name, "", (), Direct(name, (), "", location, hashes, where), where)
+        version = entry.text("version")
+        if not version.startswith("=="):
+            raise entry.wrong("version", "an exact version, e.g. ==1.2.3")
+        try:
+            Version(version[2:])
+        except InvalidVersion:
+            raise entry.wrong("version", "an exact version, e.g. ==1.2.3") from None
+        if not files:
+            raise entry.wrong("hashes", "at least one sha256 hash")
+        return Locked(name, version[2:], files, None, where)
+
+
+def read(path: Path) -> PipfileLock:
+    """Read and check ``path``.
+
+    Raises:
+        ConfigurationError: Which key is wrong, and what was expected.
+    """
+    fields = read_json(path)
+    meta = fields.section("_meta")
+    if meta.table.get("pipfile-spec") != _SPEC:
+        raise meta.wrong("pipfile-spec", f"{_SPEC}, the format that is known here")
+    if _DEFAULT not in fields.table:
+        raise fields.wrong(_DEFAULT, "a table of packages")
+    for category in (name for name in fields.table if name != "_meta"):
+        section = fields.section(category)
+        for name in section.table:
+            entry = section.section(name)
+            if not is_marker(entry.text("markers", "")):
+                raise entry.wrong("markers", "an environment marker")
+            list(_hashes(entry))
+    sources = tuple((one.text("name", ""), _expanded(one.text("url"))) for one in meta.sections("sources"))
+    return PipfileLock(path, fields, sources)
+
+
+def _hashes(entry: Fields) -> Iterator[str]:
+    for number, one in enumerate(entry.texts("hashes")):
+        key = f"hashes[{number}]"
+        if one.startswith("sha256:"):
+            yield sha256(Fields(entry.path, entry.key, {key: one}), key)
+
+
+def _expanded(text: str) -> str:
+    """``text`` with ``${NAME}`` filled in, as pipenv does."""
+    return _VARIABLE.sub(lambda found: os.environ.get(found[1], found[0]), text)

@@ -1,0 +1,157 @@
+"""``pylock.toml`` (PEP 751), read and checked by the packaging library."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from packaging.utils import canonicalize_name
+
+from lambdapack.errors import ConfigurationError
+from lambdapack.lock.requirements.direct import Direct
+from lambdapack.lock.requirements.fields import Fields, read_toml
+from lambdapack.lock.requirements.locked import (
+    Asked,
+    Locked,
+    LockedFile,
+    Selection,
+    check_python,
+    from_repository,
+)
+
+if TYPE_CHECKING:
+    from packaging.pylock import Package, PackageArchive, PackageSdist, PackageWheel, Pylock
+
+__all__ = ["PylockFile", "read"]
+
+_PYPI_FILES = "files.pythonhosted.org"
+
+
+@dataclass(frozen=True)
+class PylockFile:
+    """A sound ``pylock.toml``; see ``LockFile``."""
+
+    path: Path
+    fields: Fields
+    lock: Pylock
+
+    @property
+    def extras(self) -> frozenset[str]:
+        """Extras that the lock knows."""
+        return frozenset(self.lock.extras or ())
+
+    @property
+    def groups(self) -> frozenset[str]:
+        """Dependency groups that the lock knows."""
+        return frozenset(canonicalize_name(name) for name in self.lock.dependency_groups or ())
+
+    @property
+    def registries(self) -> tuple[tuple[str, str], ...]:
+        """The indexes that packages name."""
+        return tuple(dict.fromkeys(("", one.index) for one in self.lock.packages if one.index))
+
+    def select(self, asked: Asked) -> Selection:
+        """The packages whose markers hold."""
+        if self.lock.requires_python is not None:
+            check_python(self.fields, "requires-python", str(self.lock.requires_python), asked)
+        variables = self._variables(asked)
+        if self.lock.environments and not any(
+            one.evaluate(dict(asked.environment)) for one in self.lock.environments
+        ):
+            raise ConfigurationError(
+                f"{self.path}: environments: none of those that it was made for is the target's",
+                hint="lock again for the target",
+            )
+        chosen: dict[str, Locked] = {}
+        for number, package in enumerate(self.lock.packages):
+            if package.marker is not None and not package.marker.evaluate(variables, context="lock_file"):
+                continue
+            where = Fields(self.path, f"packages[{number}]", self.fields.table["packages"][number])
+            if package.requires_python is not None:
+                check_python(where, "requires-python", str(package.requires_python), asked)
+            if package.name in chosen:
+                raise ConfigurationError(
+                    f"{self.path}: {where.key}: {package.name} is there twice for the target",
+                    hint="extras or groups that conflict were asked for together",
+                )
+            chosen[package.name] = self._locked(package, where)
+        return Selection(tuple(chosen.values()), self._requested(chosen))
+
+    def _variables(self, asked: Asked) -> dict[str, Any]:
+        groups = {
+            name for name in self.lock.dependency_groups or () if canonicalize_name(name) in asked.groups
+        }
+        default = set(self.lock.default_groups or ())
+        return {
+            **asked.environment,
+            "extras": frozenset(asked.extras),
+            "dependency_groups": frozenset(groups | default),
+        }
+
+    def _requested(self, chosen: Mapping[str, Locked]) -> tuple[str, ...] | None:
+        """What no other package needs; unknown where the lock does not say what needs what."""
+        lists = [one.dependencies for one in self.lock.packages if one.name in chosen]
+        if all(one is None for one in lists):
+            return None
+        needed = {str(entry.get("name")) for one in lists for entry in one or ()}
+        return tuple(name for name in chosen if name not in needed)
+
+    def _locked(self, package: Package, where: Fields) -> Locked:
+        said = f"{self.path}: {where.key}"
+        version = str(package.version or "")
+        if package.vcs is not None:
+            raise from_repository(said, package.name)
+        if package.directory is not None:
+            below = Path(package.directory.path, package.directory.subdirectory or "")
+            place = str((self.path.parent / below).resolve())
+            return Locked(package.name, version, (), Direct(package.name, (), "", place, (), said), said)
+        if package.archive is not None:
+            return Locked(package.name, version, (), self._direct(package, package.archive, said), said)
+        return Locked(package.name, version, tuple(_files(package, where)), None, said)
+
+    def _direct(self, package: Package, file: PackageArchive, said: str) -> Direct:
+        location = file.url or str((self.path.parent / str(file.path)).resolve())
+        hashes = (f"sha256:{file.hashes['sha256']}",) if "sha256" in file.hashes else ()
+        return Direct(package.name, (), "", location, hashes, said)
+
+
+def read(path: Path) -> PylockFile:
+    """Read and check ``path``.
+
+    Raises:
+        ConfigurationError: Which key is wrong, and why.
+    """
+    from packaging.pylock import Pylock, PylockValidationError  # noqa: PLC0415 - slow to import
+
+    fields = read_toml(path)
+    try:
+        return PylockFile(path, fields, Pylock.from_dict(fields.table))
+    except PylockValidationError as error:
+        key = f"{error.context}: " if error.context else ""
+        raise ConfigurationError(
+            f"{path}: {key}{error.message[:1].lower()}{error.message[1:]}",
+            hint="make the lock again with the tool that wrote it",
+        ) from None
+
+
+def _files(package: Package, where: Fields) -> Iterator[LockedFile]:
+    files: list[PackageWheel | PackageSdist] = [*(package.wheels or ())]
+    files += [package.sdist] if package.sdist is not None else []
+    for file in files:
+        if "sha256" not in file.hashes:
+            raise ConfigurationError(
+                f"{where.path}: {where.key}: {file.filename}: expected a sha256 hash, found "
+                f"{', '.join(sorted(file.hashes))}"
+            )
+        location = "" if package.index else _elsewhere(file, where.path.parent)
+        yield LockedFile(file.filename, f"sha256:{str(file.hashes['sha256']).lower()}", location)
+
+
+def _elsewhere(file: PackageWheel | PackageSdist, folder: Path) -> str:
+    """Where a file is that no index is named for; nothing where it is PyPI's."""
+    if file.url:
+        return "" if urlsplit(file.url).hostname == _PYPI_FILES else file.url
+    return str((folder / str(file.path)).resolve())

@@ -1,0 +1,127 @@
+"""``pyproject.toml``: PEP 621 dependencies, extras, and PEP 735 dependency groups."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+
+from lambdapack.errors import ConfigurationError
+from lambdapack.lock.requirements.fields import Fields, read_toml
+
+__all__ = ["Pyproject", "read"]
+
+
+@dataclass(frozen=True)
+class Pyproject:
+    """What a project asks for; see ``read``.
+
+    Attributes:
+        path: The file.
+        name: The project's own, canonical.
+        dependencies: Its requirements, with the lines that they are on.
+        extras, groups: The same by normalised name; groups with what they include.
+    """
+
+    path: Path
+    name: str
+    dependencies: tuple[tuple[str, int], ...]
+    extras: Mapping[str, tuple[tuple[str, int], ...]]
+    groups: Mapping[str, tuple[tuple[str, int], ...]]
+
+    def wanted(self, extras: frozenset[str], groups: frozenset[str]) -> Iterator[tuple[str, int]]:
+        """The requirements, those of ``extras`` and ``groups`` included; an extra may name others."""
+        yield from self.dependencies
+        taken: set[str] = set()
+        queue = [requirement for extra in sorted(extras) for requirement in self._extra(extra, taken)]
+        queue += [requirement for group in sorted(groups) for requirement in self.groups.get(group, ())]
+        while queue:
+            text, line = queue.pop(0)
+            more = self._itself(text)
+            if more is None:
+                yield text, line
+            for extra in more or ():
+                queue += self._extra(extra, taken)
+
+    def _extra(self, extra: str, taken: set[str]) -> tuple[tuple[str, int], ...]:
+        if extra in taken:
+            return ()
+        taken.add(extra)
+        return self.extras.get(extra, ())
+
+    def _itself(self, text: str) -> tuple[str, ...] | None:
+        """The extras of the project that ``text`` names, if it names the project."""
+        try:
+            found = Requirement(text)
+        except InvalidRequirement:
+            return None
+        if not self.name or canonicalize_name(found.name) != self.name or found.url:
+            return None
+        return tuple(sorted(canonicalize_name(extra) for extra in found.extras))
+
+
+def read(path: Path) -> Pyproject:
+    """Read ``path``.
+
+    Raises:
+        ConfigurationError: It is not TOML, or asks for nothing in a way that is standard.
+    """
+    fields = read_toml(path)
+    lines = path.read_text("utf-8-sig").splitlines()
+    project = fields.section("project")
+    groups = dict(_groups(fields, lines))
+    dynamic = "dependencies" in project.texts("dynamic")
+    if "dependencies" not in project.table and (dynamic or not groups):
+        raise ConfigurationError(f"{path}: {_nothing(fields)}")
+    optional = project.section("optional-dependencies")
+    return Pyproject(
+        path,
+        canonicalize_name(project.text("name", "")),
+        tuple(_numbered(project, "dependencies", lines)),
+        {canonicalize_name(extra): tuple(_numbered(optional, extra, lines)) for extra in optional.table},
+        groups,
+    )
+
+
+def _numbered(fields: Fields, key: str, lines: list[str]) -> Iterator[tuple[str, int]]:
+    for text in fields.texts(key):
+        yield text.strip(), _line_of(lines, text)
+
+
+def _groups(fields: Fields, lines: list[str]) -> Iterator[tuple[str, tuple[tuple[str, int], ...]]]:
+    from packaging.dependency_groups import DependencyGroupResolver  # noqa: PLC0415 - few need it
+    from packaging.errors import ExceptionGroup  # noqa: PLC0415
+
+    table = fields.section("dependency-groups").table
+    if not table:
+        return
+    try:
+        resolver = DependencyGroupResolver(table)
+        for group in table:
+            found = resolver.resolve(group)
+            yield canonicalize_name(group), tuple((str(one), _line_of(lines, str(one))) for one in found)
+    except ExceptionGroup as error:
+        told = "; ".join(str(one).splitlines()[0] for one in error.exceptions)
+        raise ConfigurationError(f"{fields.path}: dependency-groups: {told}") from None
+
+
+def _nothing(fields: Fields) -> str:
+    project = fields.section("project")
+    if "dependencies" in project.texts("dynamic"):
+        return "project.dependencies is dynamic: only its build backend knows them; list them in a file"
+    if "poetry" in fields.section("tool").table:
+        return "has no [project] dependencies, only Poetry's own table; name its poetry.lock instead"
+    return "has no [project] dependencies"
+
+
+def _line_of(lines: list[str], text: str) -> int:
+    """Where ``text`` stands, spaces and quotes aside; 1 where it is written otherwise."""
+    wanted = re.sub(r"[\s\"'\\]", "", text)
+    for number, line in enumerate(lines, 1):
+        if wanted and wanted in re.sub(r"[\s\"'\\]", "", line):
+            return number
+    return 1

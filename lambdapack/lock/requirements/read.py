@@ -1,0 +1,360 @@
+"""Read what the user wants: requirement strings, ``requirements.txt``, ``pyproject.toml`` and lock files."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+
+from lambdapack.errors import ConfigurationError
+from lambdapack.lock.requirements import direct, indexes
+from lambdapack.lock.requirements.direct import Direct
+from lambdapack.lock.requirements.formats import pipfile, poetry, pylock, pyproject, uv
+from lambdapack.lock.requirements.locked import LockFile, unknown
+
+__all__ = ["Requirements", "read_requirements"]
+
+
+@dataclass(frozen=True)
+class Requirements:
+    """What was asked for, with everything that pip-tools needs to resolve it.
+
+    Attributes:
+        lines: One requirement a line, normalised, with its markers and hashes.
+        names: Canonical names that the lines ask for, in order, each once.
+        constraints: The same as ``lines`` for constraints, which limit versions and ask for nothing.
+        options: pip's options on where files come from, e.g. ``("--find-links", "/wheels")``.
+        origins: Where each of ``lines`` came from, e.g. ``requirements.txt:3``.
+        constraint_origins: The same for ``constraints``.
+        direct: Files and folders that are asked for by themselves.
+        locks: Lock files, whose versions and hashes are what is installed.
+        extras, groups: Normalised names of what is wanted of lock files.
+        no_binary: Names of which an sdist is to be taken; ``:all:`` for every one.
+        only_binary: The same for wheels.
+    """
+
+    lines: tuple[str, ...]
+    names: tuple[str, ...]
+    constraints: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+    origins: tuple[str, ...] = ()
+    constraint_origins: tuple[str, ...] = ()
+    direct: tuple[Direct, ...] = ()
+    locks: tuple[LockFile, ...] = ()
+    extras: frozenset[str] = frozenset()
+    groups: frozenset[str] = frozenset()
+    no_binary: tuple[str, ...] = ()
+    only_binary: tuple[str, ...] = ()
+
+    @property
+    def settled(self) -> bool:
+        """Whether lock files say everything, so that an index cannot change what is installed."""
+        return bool(self.locks) and not (self.lines or self.direct)
+
+    @property
+    def nothing(self) -> bool:
+        """Whether nothing at all is asked for."""
+        return not (self.lines or self.direct or self.locks)
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """What was asked for, for people: no password, and no folder of this machine."""
+        named = [one.name or one.filename for one in self.direct]
+        return (*self.lines, *named, *(lock.path.name for lock in self.locks))
+
+
+_COMMAND_LINE = "the command line"
+_COMMENT = re.compile(r"(^|\s+)#.*$")
+_VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)\}")
+_SHA256 = re.compile(r"sha256:[0-9a-f]{64}")
+_OTHER_HASH = re.compile(r"(sha384:[0-9a-f]{96}|sha512:[0-9a-f]{128})")
+_FLAGS = frozenset(("--no-index", "--pre", "--prefer-binary"))
+_VALUED = {
+    "-i": "--index-url",
+    "--index-url": "--index-url",
+    "--pypi-url": "--index-url",
+    "--extra-index-url": "--extra-index-url",
+    "-f": "--find-links",
+    "--find-links": "--find-links",
+    "--trusted-host": "--trusted-host",
+}
+# Satisfied by how lambdapack works: hashes are always required.
+_MOOT = frozenset(("--require-hashes",))
+_FORMATS = frozenset(("--only-binary", "--no-binary"))
+_FOLDERS = frozenset(("-e", "--editable"))
+_INCLUDES = {"-r": False, "--requirement": False, "-c": True, "--constraint": True}
+_LOCKS: dict[str, Callable[[Path], LockFile]] = {
+    "uv.lock": uv.read,
+    "poetry.lock": poetry.read,
+    "Pipfile.lock": pipfile.read,
+}
+_PYLOCK = re.compile(r"pylock(\.[^.]+)?\.toml")
+
+
+@dataclass
+class _Reader:
+    lines: dict[str, str] = field(default_factory=dict)
+    constraints: dict[str, str] = field(default_factory=dict)
+    options: list[str] = field(default_factory=list)
+    names: dict[str, None] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+    seen: set[tuple[Path, bool]] = field(default_factory=set)
+    direct: list[Direct] = field(default_factory=list)
+    locks: list[LockFile] = field(default_factory=list)
+    formats: dict[str, dict[str, None]] = field(default_factory=lambda: {name: {} for name in _FORMATS})
+    extras: frozenset[str] = frozenset()
+    groups: frozenset[str] = frozenset()
+    known: dict[str, dict[Path, frozenset[str]]] = field(default_factory=lambda: {"extra": {}, "group": {}})
+
+    def file(self, path: Path, constraint: bool, origin: str | None) -> None:
+        key = (path.resolve(), constraint)
+        if key in self.seen:
+            return
+        self.seen.add(key)
+        if read := _LOCKS.get(path.name) or (pylock.read if _PYLOCK.fullmatch(path.name) else None):
+            self.lock(read(path))
+            return
+        if path.suffix == ".toml":
+            self.pyproject(path)
+            return
+        try:
+            text = path.read_text("utf-8-sig")
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+            where = f"{origin}: " if origin else ""
+            self.problems.append(f"{where}{path} cannot be read: {reason}")
+            return
+        for number, line in logical_lines(text):
+            self.line(line, f"{path}:{number}", path.parent, constraint)
+
+    def line(self, line: str, origin: str, folder: Path, constraint: bool) -> None:
+        line = _VARIABLE.sub(lambda found: os.environ.get(found[1], found[0]), line)
+        if line.startswith("-"):
+            self.option(line, origin, folder, constraint)
+        else:
+            self.requirement(line, origin, folder, constraint)
+
+    def option(self, line: str, origin: str, folder: Path, constraint: bool) -> None:
+        try:
+            words = shlex.split(line)
+        except ValueError as error:
+            self.problems.append(f"{origin}: {line!r} cannot be split into words: {error}")
+            return
+        while words:
+            name, value = _split_option(words)
+            if name in _FLAGS:
+                self.options.append(name)
+            elif name in _MOOT:
+                continue
+            elif name in _FORMATS and value:
+                self.format(name, value)
+            elif name in _FOLDERS and value:
+                self.requirement(value, origin, folder, constraint)
+            elif name in _INCLUDES and value:
+                self.include(value, origin, folder, constraint or _INCLUDES[name])
+            elif name in _VALUED and value:
+                here = folder / value
+                local = name in ("-f", "--find-links") and here.exists()
+                self.options += [_VALUED[name], str(here.resolve()) if local else value]
+            elif name in (*_INCLUDES, *_VALUED, *_FORMATS, *_FOLDERS):
+                self.problems.append(f"{origin}: {name} needs a value")
+            else:
+                self.problems.append(
+                    f"{origin}: {name} is not an option that a requirements file may have here"
+                )
+                return
+
+    def format(self, name: str, value: str) -> None:
+        """Take ``--no-binary`` and ``--only-binary`` as pip does: the later of the two counts."""
+        mine = self.formats[name]
+        other = self.formats["--no-binary" if name == "--only-binary" else "--only-binary"]
+        for one in (part.strip() for part in value.split(",")):
+            if one == ":none:":
+                mine.clear()
+            elif one:
+                package = one if one == ":all:" else canonicalize_name(one)
+                mine[package] = None
+                other.pop(package, None)
+                if package == ":all:":
+                    other.clear()
+
+    def include(self, value: str, origin: str, folder: Path, constraint: bool) -> None:
+        if re.match(r"[a-z][a-z0-9+.-]+://", value):
+            self.problems.append(f"{origin}: {value} is not on this machine; download it and name the file")
+            return
+        self.file(folder / value, constraint, origin)
+
+    def requirement(self, line: str, origin: str, folder: Path, constraint: bool) -> None:
+        try:
+            text, hashes = _split_hashes(line)
+            if direct.is_direct(text):
+                if constraint:
+                    raise ValueError("a constraint names versions, not files")
+                self.direct.append(direct.parse(text, tuple(hashes), folder, origin))
+                return
+            parsed = Requirement(text)
+        except ValueError as error:
+            self.problems.append(f"{origin}: {_malformed(line, error)}")
+            return
+        normal = " ".join([_normalised(parsed), *(f"--hash={value}" for value in hashes)])
+        if constraint:
+            self.constraints.setdefault(normal, origin)
+            return
+        self.lines.setdefault(normal, origin)
+        self.names.setdefault(canonicalize_name(parsed.name))
+
+    def pyproject(self, path: Path) -> None:
+        found = pyproject.read(path)
+        self.known["extra"][path] = frozenset(found.extras)
+        self.known["group"][path] = frozenset(found.groups)
+        for text, number in found.wanted(self.extras, self.groups):
+            self.line(text, f"{path}:{number}", path.parent, False)
+
+    def lock(self, found: LockFile) -> None:
+        self.known["extra"][found.path] = found.extras
+        self.known["group"][found.path] = found.groups
+        self.locks.append(found)
+        self.options += indexes.options(found.registries)
+
+
+def read_requirements(
+    arguments: Sequence[str],
+    files: Sequence[Path],
+    *,
+    extras: Collection[str] = (),
+    groups: Collection[str] = (),
+    optional: bool = False,
+) -> Requirements:
+    """Read requirement strings and files; what a file is, its name says.
+
+    Args:
+        arguments: As pip takes them: requirements, addresses, paths of files and folders.
+        files: ``uv.lock``, ``poetry.lock``, ``Pipfile.lock``, ``pylock.toml``, ``pylock.*.toml``; any other
+            ``.toml`` is a ``pyproject.toml``, anything else a requirements file.
+        extras, groups: Wanted of those files that have such.
+        optional: Whether it is no mistake to ask for nothing.
+
+    Raises:
+        ConfigurationError: Names every line that cannot be used, by file and line; or the key of a lock. Or
+            nothing is asked for.
+    """
+    reader = _Reader(
+        extras=frozenset(map(canonicalize_name, extras)), groups=frozenset(map(canonicalize_name, groups))
+    )
+    for argument in arguments:
+        if argument.endswith((".txt", ".in", ".toml", ".lock")) and Path(argument).is_file():
+            reader.problems.append(f"{argument!r} is a file: name it after -r")
+        elif argument.startswith("-"):
+            reader.problems.append(f"{argument!r} is an option, not a requirement")
+        else:
+            reader.line(argument.strip(), _COMMAND_LINE, Path(), False)
+    for path in files:
+        reader.file(path, False, None)
+    _check(reader)
+    found = Requirements(
+        tuple(reader.lines),
+        tuple(reader.names),
+        tuple(reader.constraints),
+        tuple(reader.options),
+        tuple(reader.lines.values()),
+        tuple(reader.constraints.values()),
+        tuple(reader.direct),
+        tuple(reader.locks),
+        reader.extras,
+        reader.groups,
+        tuple(sorted(reader.formats["--no-binary"])),
+        tuple(sorted(reader.formats["--only-binary"])),
+    )
+    if found.nothing and not optional:
+        raise ConfigurationError(
+            "the requirement files ask for no package"
+            if arguments or files
+            else "no requirements were given",
+            hint="name packages (lambdapack build spacy) or a file (lambdapack build -r requirements.txt)",
+        )
+    return found
+
+
+def logical_lines(text: str) -> Iterator[tuple[int, str]]:
+    """Lines with continuations joined and comments removed, each with the number of its first line."""
+    parts: list[str] = []
+    first = 0
+    for number, raw in enumerate(text.splitlines(), 1):
+        if not parts:
+            first = number
+        comment = raw.lstrip().startswith("#")
+        # As pip does: a comment ends a continuation, even one that ends in a backslash itself.
+        if raw.endswith("\\") and not comment:
+            parts.append(raw[:-1])
+            continue
+        line = _COMMENT.sub("", "".join([*parts, " " + raw if comment else raw])).strip()
+        parts = []
+        if line:
+            yield first, line
+    rest = _COMMENT.sub("", "".join(parts)).strip()
+    if rest:
+        yield first, rest
+
+
+def _check(reader: _Reader) -> None:
+    if reader.problems:
+        count = len(reader.problems)
+        listed = "".join(f"\n  {problem}" for problem in reader.problems)
+        raise ConfigurationError(
+            f"{count} requirement{'s' if count > 1 else ''} cannot be used:{listed}",
+            hint="a requirement is a name with optional extras, versions and markers, e.g. 'spacy>=3.7'",
+        )
+    for kind, wanted in (("extra", reader.extras), ("group", reader.groups)):
+        have = {name for names in reader.known[kind].values() for name in names}
+        if wanted - have:
+            where = next(iter(reader.known[kind]), Path("the command line"))
+            raise unknown(where, kind, wanted - have, sorted(have))
+
+
+def _split_option(words: list[str]) -> tuple[str, str | None]:
+    """Take one option, and its value where it has one, off the front of ``words``."""
+    name, equals, value = words.pop(0).partition("=")
+    if not equals and not name.startswith("--") and len(name) > 2:
+        return name[:2], name[2:]
+    if equals:
+        return name, value
+    takes = name in (*_VALUED, *_INCLUDES, *_FORMATS, *_FOLDERS)
+    return name, words.pop(0) if takes and words else None
+
+
+def _split_hashes(line: str) -> tuple[str, list[str]]:
+    """Part ``name==1 --hash=sha256:…`` into requirement and SHA-256 hashes."""
+    text, *rest = re.split(r"\s+(?=--?[a-z])", line)
+    hashes: list[str] = []
+    others = 0
+    for option in rest:
+        name, _, value = option.replace(" ", "=", 1).partition("=")
+        if name != "--hash":
+            raise ValueError(f"{name} is not an option that a requirement may have here")
+        if _SHA256.fullmatch(value.strip()):
+            hashes.append(value.strip())
+        elif _OTHER_HASH.fullmatch(value.strip()):
+            others += 1
+        else:
+            raise ValueError(f"{value.strip()!r} is not a hash like sha256: and 64 hexadecimal digits")
+    if others and not hashes:
+        raise ValueError("the lock is made of SHA-256 hashes, and this requirement has only others")
+    return text, sorted(set(hashes))
+
+
+def _normalised(parsed: Requirement) -> str:
+    extras = f"[{','.join(sorted(canonicalize_name(e) for e in parsed.extras))}]" if parsed.extras else ""
+    marker = f" ; {parsed.marker}" if parsed.marker else ""
+    return f"{canonicalize_name(parsed.name)}{extras}{parsed.specifier}{marker}"
+
+
+def _malformed(line: str, error: ValueError) -> str:
+    # packaging draws an arrow under the line; its first line says it all.
+    reason = str(error).splitlines()[0] if isinstance(error, InvalidRequirement) else str(error)
+    return direct.shown(f"{line!r} is not a requirement: {reason}")

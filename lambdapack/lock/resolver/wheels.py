@@ -1,0 +1,152 @@
+"""Say in words what an index has of a version, and which choice would make it usable."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.tags import Tag
+from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+from packaging.version import Version
+
+from lambdapack import limits
+from lambdapack.model.target import Target
+from lambdapack.python import wheel_tags
+
+__all__ = ["File", "describe_files", "ways_out"]
+
+_MANYLINUX = re.compile(r"manylinux_2_(\d+)_(\w+)")
+_LEGACY = {"manylinux2014": 17, "manylinux2010": 12, "manylinux1": 5}
+
+
+@dataclass(frozen=True)
+class File:
+    """A file that the index has.
+
+    Attributes:
+        filename: Of a wheel or an sdist.
+        version: The version it is of.
+        requires_python: ``>=3.10``, or nothing.
+        fits: Whether pip would take it for the target.
+    """
+
+    filename: str
+    version: Version
+    requires_python: str
+    fits: bool
+
+    @property
+    def tags(self) -> frozenset[Tag]:
+        """A wheel's tags; none for an sdist."""
+        try:
+            return parse_wheel_filename(self.filename)[3]
+        except InvalidWheelFilename:
+            return frozenset()
+
+
+def describe_files(files: Sequence[File], target: Target, glibc: tuple[int, int]) -> str:
+    """``an sdist, and wheels for glibc 2.28 or newer, for Python 3.12, 3.13`` and the like."""
+    kinds: dict[str, None] = {}
+    if any(not file.tags for file in files):
+        kinds["an sdist"] = None
+    refusing = {file.requires_python for file in files if not _takes_python(file, target)}
+    if refusing:
+        kinds[f"that it needs Python {', '.join(sorted(refusing))}"] = None
+    newer = _needed_glibc(files, target, glibc)
+    if newer:
+        kinds[f"a wheel for glibc {newer[0]}.{newer[1]} or newer"] = None
+    pythons = _other_pythons(files, target, glibc)
+    if pythons:
+        kinds[f"a wheel for Python {', '.join(pythons)}"] = None
+    if _other_arch(files, target, glibc):
+        kinds[f"a wheel for {_other(target).arch}"] = None
+    if not newer and not pythons and any(file.tags for file in files):
+        systems = sorted({_system(tag) for file in files for tag in file.tags} - {"Linux", "any system"})
+        if systems:
+            kinds[f"a wheel for {', '.join(systems)}"] = None
+    if files and not any(kind.startswith("a wheel") for kind in kinds) and any(file.tags for file in files):
+        others = sorted({tag.interpreter for file in files for tag in file.tags})
+        kinds[f"a wheel for {', '.join(others)}"] = None
+    if kinds == {"an sdist": None}:
+        return "only an sdist"
+    return ", ".join(kinds) or "nothing else"
+
+
+def ways_out(files: Sequence[File], target: Target, glibc: tuple[int, int]) -> str:
+    """The options that would find a file, the surest first."""
+    ways = []
+    newer = _needed_glibc(files, target, glibc)
+    if newer:
+        ways.append(f"--glibc {newer[0]}.{newer[1]} if it will run in a container image")
+    pythons = _other_pythons(files, target, glibc)
+    if pythons:
+        ways.append(f"--python {pythons[-1]}")
+    if _other_arch(files, target, glibc):
+        ways.append(f"--arch {_other(target).arch}")
+    if any(not file.tags for file in files):
+        ways.append("--builder docker, which builds sdists")
+    ways.append("another version of the package, or your own wheel of it in a folder (PIP_FIND_LINKS)")
+    return "; or ".join(ways)
+
+
+def _takes_python(file: File, target: Target) -> bool:
+    try:
+        return SpecifierSet(file.requires_python).contains(f"{target.python}.99", prereleases=True)
+    except InvalidSpecifier:
+        return True
+
+
+def _needed_glibc(files: Sequence[File], target: Target, glibc: tuple[int, int]) -> tuple[int, int] | None:
+    """The oldest C library above ``glibc`` that one of the wheels would run with on this target."""
+    minors = []
+    for file in files:
+        if _takes_python(file, target) and wheel_tags.fits(file.filename, target, wheel_tags.ANY_GLIBC):
+            minors += [
+                m for tag in file.tags if (m := _glibc_minor(tag.platform, target.machine)) is not None
+            ]
+    above = [minor for minor in minors if minor > glibc[1]]
+    return (2, min(above)) if above else None
+
+
+def _glibc_minor(platform: str, machine: str) -> int | None:
+    found = _MANYLINUX.fullmatch(platform)
+    if found and found[2] == machine:
+        return int(found[1])
+    return _LEGACY.get(platform.removesuffix(f"_{machine}"))
+
+
+def _other_pythons(files: Sequence[File], target: Target, glibc: tuple[int, int]) -> list[str]:
+    """Lambda's Pythons that one of the wheels would run on, on this architecture."""
+    found = []
+    for python in limits.PYTHONS_ARCHIVED + limits.PYTHONS:
+        other = Target(python, target.arch)
+        reach = max(glibc, other.glibc)
+        if other != target and any(_usable(file, other, reach) for file in files):
+            found.append(python)
+    return found
+
+
+def _usable(file: File, target: Target, glibc: tuple[int, int]) -> bool:
+    return _takes_python(file, target) and wheel_tags.fits(file.filename, target, glibc)
+
+
+def _other(target: Target) -> Target:
+    return Target(target.python, next(arch for arch in limits.ARCHITECTURES if arch != target.arch))
+
+
+def _other_arch(files: Sequence[File], target: Target, glibc: tuple[int, int]) -> bool:
+    return any(_usable(file, _other(target), glibc) for file in files)
+
+
+def _system(tag: Tag) -> str:
+    if tag.platform == "any":
+        return "any system"
+    if tag.platform.startswith("win"):
+        return "Windows"
+    if tag.platform.startswith("macosx"):
+        return "macOS"
+    if tag.platform.startswith("musllinux"):
+        return "musl (Alpine)"
+    return "Linux"

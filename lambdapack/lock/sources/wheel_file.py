@@ -1,0 +1,42 @@
+"""Wheels that were built here, written again so that their bytes depend on their content alone."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+from lambdapack import files as atomic
+from lambdapack.errors import ToolError
+
+__all__ = ["rewrite"]
+
+_TIME = (1980, 1, 1, 0, 0, 0)
+
+
+def rewrite(wheel: Path, destination: Path) -> Path:
+    """Copy ``wheel`` into the folder ``destination``: entries sorted, stored, without times and owners.
+
+    The compressor of the machine that built it, its clock and its umask no longer show.
+
+    Raises:
+        ToolError: It is not a sound wheel.
+    """
+    path = destination / wheel.name
+    try:
+        with zipfile.ZipFile(wheel) as source, atomic.part(destination) as made:
+            with zipfile.ZipFile(made.file, "w", zipfile.ZIP_STORED) as archive:
+                for entry in sorted(source.infolist(), key=lambda one: one.filename):
+                    if not entry.is_dir():
+                        archive.writestr(_plain(entry), source.read(entry))
+            made.publish(path)
+    except zipfile.BadZipFile as error:
+        raise ToolError(f"{wheel.name} was built and is not a sound wheel: {error}") from error
+    return path
+
+
+def _plain(entry: zipfile.ZipInfo) -> zipfile.ZipInfo:
+    plain = zipfile.ZipInfo(entry.filename, _TIME)
+    executable = (entry.external_attr >> 16) & 0o111
+    plain.external_attr = (0o100755 if executable else 0o100644) << 16
+    plain.create_system = 3
+    return plain

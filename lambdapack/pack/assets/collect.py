@@ -1,0 +1,145 @@
+"""The files of an asset, and their digest."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lambdapack.config.ignore import is_ignored
+from lambdapack.errors import ConfigurationError, ToolError
+from lambdapack.pack.assets.model import Asset
+from lambdapack.pack.check import path_problem
+
+__all__ = ["Content", "File", "Stamp", "collect", "digest", "settled"]
+
+_CHUNK = 1 << 20
+# A file that was changed within this time before it was hashed may change again and look the same.
+_TICK_NS = 2_000_000_000
+
+
+@dataclass(frozen=True, order=True)
+class File:
+    """One file: its name in the asset, where it is, its size in bytes, whether its owner may run it."""
+
+    name: str
+    path: Path = field(compare=False)
+    size: int = field(compare=False)
+    executable: bool = field(compare=False)
+    stamp: Stamp = field(compare=False)
+
+
+Stamp = tuple[int, ...]
+"""Size, mtime, ctime and inode of a file, times in nanoseconds: while they stay, so does its content.
+
+The ctime changes even where somebody puts the mtime back."""
+
+
+@dataclass(frozen=True)
+class Content:
+    """What is in an asset.
+
+    Attributes:
+        files: By name; names are relative to the asset's folder.
+        single: The file's name where the asset is a file, else ``""``.
+    """
+
+    files: tuple[File, ...]
+    single: str
+
+    @property
+    def stamps(self) -> dict[str, Stamp]:
+        """By name."""
+        return {file.name: file.stamp for file in self.files}
+
+    @property
+    def size(self) -> int:
+        """Sum of the sizes, in bytes."""
+        return sum(file.size for file in self.files)
+
+
+def collect(asset: Asset) -> Content:
+    """Look at the asset's files. Symbolic links are followed, as model hubs' caches are made of them.
+
+    Raises:
+        ConfigurationError: There is no such file or folder, nothing is in it, or a pack cannot carry it.
+    """
+    path = asset.path
+    if path.is_file():
+        return Content((_look(asset, path, path.name),), path.name)
+    if not path.is_dir():
+        raise ConfigurationError(
+            f"asset {asset.name}: there is no file or folder {path}", hint="mend its path under [assets]"
+        )
+    files = tuple(sorted(_walk(asset, path, "", ())))
+    if not files:
+        raise ConfigurationError(
+            f"asset {asset.name}: there are no files in {path}", hint="mend its path or ignore under [assets]"
+        )
+    return Content(files, "")
+
+
+def _walk(asset: Asset, folder: Path, prefix: str, above: Sequence[Path]) -> Iterator[File]:
+    here = folder.resolve()
+    if here in above:
+        raise ConfigurationError(
+            f"asset {asset.name}: {folder} is a link to a folder above it", hint="remove it, or ignore it"
+        )
+    try:
+        entries = list(folder.iterdir())
+    except OSError as error:
+        raise ConfigurationError(f"asset {asset.name}: cannot list {folder}: {error.strerror}") from None
+    for entry in entries:
+        name = prefix + entry.name
+        is_folder = entry.is_dir()
+        if is_ignored(name, is_folder, asset.ignore):
+            continue
+        if is_folder:
+            yield from _walk(asset, entry, name + "/", (*above, here))
+        else:
+            yield _look(asset, entry, name)
+
+
+def _look(asset: Asset, path: Path, name: str) -> File:
+    problem = path_problem(name)
+    if problem:
+        raise ConfigurationError(
+            f"asset {asset.name}: a pack cannot carry {path}: the name {problem}", hint="rename or ignore it"
+        )
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise ConfigurationError(f"asset {asset.name}: cannot read {path}: {error.strerror}") from None
+    if not path.is_file() or not os.access(path, os.R_OK):
+        raise ConfigurationError(
+            f"asset {asset.name}: {path} is not a file that can be read", hint="remove it, or ignore it"
+        )
+    stamp = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+    return File(name, path, status.st_size, bool(status.st_mode & 0o100), stamp)
+
+
+def digest(content: Content, known: Mapping[str, tuple[Stamp, str]]) -> dict[str, str]:
+    """SHA-256 of each file by name; one that looks as it did when ``known`` was made is not read."""
+    found = {}
+    for file in content.files:
+        stamp, before = known.get(file.name, (None, ""))
+        found[file.name] = before if stamp == file.stamp else _hash(file)
+    return found
+
+
+def settled(content: Content, hashed_ns: int) -> dict[str, Stamp]:
+    """Stamps by name of the files whose stamp says that they stay what they were at ``hashed_ns``."""
+    return {file.name: file.stamp for file in content.files if file.stamp[2] + _TICK_NS < hashed_ns}
+
+
+def _hash(file: File) -> str:
+    digest = hashlib.sha256()
+    try:
+        with file.path.open("rb") as opened:
+            while chunk := opened.read(_CHUNK):
+                digest.update(chunk)
+    except OSError as error:
+        raise ToolError(f"cannot read {file.path}: {error.strerror}") from None
+    return digest.hexdigest()

@@ -1,0 +1,79 @@
+"""``assets.json``: which assets were built, beside ``build.json``.
+
+Documented in ``docs/assets.md``; this is the only place that knows its keys by name.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from lambdapack import files as atomic
+from lambdapack.errors import ConfigurationError
+from lambdapack.pack.assets.collect import Stamp
+from lambdapack.pack.assets.model import BuiltAsset
+
+__all__ = ["FILE_NAME", "FOLDER", "document", "read", "read_stamps", "write", "write_stamps"]
+
+FILE_NAME = "assets.json"
+FOLDER = "assets"
+"""Of the assets' packs, in the build's folder."""
+_VERSION = 1
+_STAMPS = ".stamps.json"
+_AGAIN = "build it again: lambdapack build"
+Known = dict[str, dict[str, tuple[Stamp, str]]]
+"""Asset -> name of a file -> its stamp and digest."""
+
+
+def document(assets: Iterable[BuiltAsset]) -> dict[str, Any]:
+    """The document, ready for ``json.dumps``."""
+    return {
+        "document": "lambdapack.assets",
+        "version": _VERSION,
+        "assets": [asdict(asset) for asset in assets],
+    }
+
+
+def write(assets: Iterable[BuiltAsset], directory: Path) -> None:
+    """Write ``directory``/assets.json, complete or not at all."""
+    atomic.write_bytes(directory / FILE_NAME, json.dumps(document(assets), indent=2).encode() + b"\n")
+
+
+def read(directory: Path) -> tuple[BuiltAsset, ...]:
+    """The assets that were built into ``directory``; none where there is no assets.json.
+
+    Raises:
+        ConfigurationError: It is not one that this version can read.
+    """
+    path = directory / FILE_NAME
+    try:
+        found = json.loads(path.read_bytes())
+        if found["document"] != "lambdapack.assets" or found["version"] != _VERSION:
+            raise ConfigurationError(
+                f"{path} has version {found['version']!r}; this lambdapack reads {_VERSION}", hint=_AGAIN
+            )
+        return tuple(BuiltAsset(**one) for one in found["assets"])
+    except FileNotFoundError:
+        return ()
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigurationError(f"cannot read {path}: {error}", hint=_AGAIN) from None
+
+
+def read_stamps(directory: Path) -> Known:
+    """What ``write_stamps`` wrote; nothing where it cannot be read."""
+    try:
+        found = json.loads((directory / FOLDER / _STAMPS).read_bytes())
+        return {
+            asset: {name: (tuple(stamp), digest) for name, (stamp, digest) in files.items()}
+            for asset, files in found.items()
+        }
+    except (OSError, ValueError, AttributeError, TypeError):
+        return {}
+
+
+def write_stamps(known: Known, directory: Path) -> None:
+    """Remember how this machine's files looked when they were hashed; nothing that is deployed has it."""
+    atomic.write_bytes(directory / FOLDER / _STAMPS, json.dumps(known).encode())

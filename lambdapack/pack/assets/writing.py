@@ -1,0 +1,114 @@
+"""Write an asset's pack: the same bytes for the same files, wherever they lie.
+
+A thin sibling of ``lambdapack.pack.write``: no classes, no bands, no trace. Frames are of one size, and
+what does not become smaller is not squeezed for long.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from pathlib import Path
+
+from lambdapack.limits import MIB
+from lambdapack.pack.assembly import Cut, Pack, Stored, assemble, check_level, compress
+from lambdapack.pack.assets.collect import Content, File
+from lambdapack.pack.stream import Member, Stream
+from lambdapack.progress import QUIET, Progress
+from runtime_shim import _index
+from runtime_shim._index import Index
+
+__all__ = ["TOOL", "write"]
+
+TOOL = "lambdapack asset 1"
+"""In the index, and so in the id: a new version of lambdapack does not upload the same model again."""
+_FRAME = 8 * MIB
+_NO_LOCK = hashlib.sha256().hexdigest()
+_PROBE_LEVEL = 1
+_WORTH = 0.95
+"""A frame that the fastest level leaves above this share of its size is kept as that level made it: weights
+are noise, and the best level takes a hundred times as long to save the last per cent of it."""
+
+
+def write(
+    content: Content,
+    directory: Path,
+    *,
+    level: int,
+    jobs: int | None = None,
+    progress: Progress = QUIET,
+    name: str = "asset",
+) -> Pack:
+    """Write ``<id>.tar.zst`` and ``<id>.index.json`` into ``directory``.
+
+    Args:
+        content: What to pack.
+        directory: Made when it is missing.
+        level: zstd's, 1 to 22.
+        jobs: Frames compressed side by side, by default one a core; does not change the bytes.
+        progress: Told the uncompressed bytes that are done.
+        name: Of the asset, for people.
+
+    Raises:
+        ConfigurationError: The level does not exist.
+        ToolError: A file cannot be read or changed meanwhile, the folder cannot be written to.
+    """
+    check_level(level)
+    files = content.files
+    stream = Stream(Member(file.path, file.name, file.size, file.executable) for file in files)
+    cuts = list(pairwise([*_cuts([*stream.starts, stream.files_end]), stream.end]))
+    return assemble(
+        stream,
+        cuts,
+        directory,
+        compressed=lambda data: _compressed(data, level),
+        describe=lambda stored: _describe(files, stream, cuts, stored),
+        jobs=jobs,
+        progress=progress,
+        doing=f"compress {name}",
+    )
+
+
+def _cuts(starts: Sequence[int]) -> Iterator[int]:
+    """Where frames begin: before a header, or inside a large file.
+
+    Args:
+        starts: Where each file's header begins; the last is where the files end.
+    """
+    begin = 0
+    yield begin
+    for start, stop in pairwise(starts):
+        if start > begin and stop - begin > _FRAME:
+            begin = start
+            yield begin
+        pieces = -(-(stop - start) // _FRAME)
+        for piece in range(1, pieces):
+            begin = start + (stop - start) * piece // pieces
+            yield begin
+
+
+def _compressed(data: bytearray, level: int) -> bytes:
+    quick = compress(data, min(level, _PROBE_LEVEL))
+    return quick if len(quick) > len(data) * _WORTH or level <= _PROBE_LEVEL else compress(data, level)
+
+
+def _describe(files: Sequence[File], stream: Stream, cuts: Sequence[Cut], stored: Sequence[Stored]) -> Index:
+    return Index(
+        target=_index.ANY_TARGET,
+        lock=_NO_LOCK,
+        tool=TOOL,
+        glibc="",
+        hot=0,
+        eager=len(stored),
+        frame_stored=[size for size, _ in stored],
+        frame_size=[end - start for start, end in cuts],
+        frame_sha256=[digest for _, digest in stored],
+        paths=[file.name for file in files],
+        classes=_index.DATA * len(files),
+        sizes=[file.size for file in files],
+        offsets=stream.offsets,
+        executable=[number for number, file in enumerate(files) if file.executable],
+        needs={},
+        native={},
+    )

@@ -1,0 +1,31 @@
+"""The build cache: what a build made that a later one may need again.
+
+Everything in it is found by a digest of all that it was made from, appears whole or not at all, is checked
+by its own digest on use, and may be lost at any time: then it is made again. Stages see a ``memo.Memo``;
+only the pipeline knows the rest.
+"""
+
+from lambdapack.pipeline.cache.builds import Builds
+from lambdapack.pipeline.cache.locks import Locks, Resolved
+from lambdapack.pipeline.cache.store import Store, open_store
+from lambdapack.pipeline.cache.trees import Trees
+from lambdapack.pipeline.cache.upkeep import LIMIT, Contents, Part, Pruned, prune, survey
+from lambdapack.python.linker import linker_facts
+from lambdapack.python.surroundings import surroundings
+
+__all__ = [
+    "LIMIT",
+    "Builds",
+    "Contents",
+    "Locks",
+    "Part",
+    "Pruned",
+    "Resolved",
+    "Store",
+    "Trees",
+    "linker_facts",
+    "open_store",
+    "prune",
+    "surroundings",
+    "survey",
+]

@@ -1,0 +1,131 @@
+"""Look at a handler's source before anything slow: what Lambda could not import is told at once."""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from lambdapack.deploy.handler import Modules, check, targets
+from lambdapack.deploy.sources import collect
+from lambdapack.errors import ConfigurationError
+from lambdapack.model.target import Target
+from lambdapack.python.interpreter import find
+
+__all__ = ["check_source"]
+
+_COMPILE = """
+import json, sys
+for path in sys.argv[1:]:
+    with open(path, "rb") as file:
+        source = file.read()
+    try:
+        compile(source, path, "exec", dont_inherit=True)
+    except (SyntaxError, ValueError) as error:
+        print(json.dumps([path, getattr(error, "lineno", None), getattr(error, "msg", str(error))]))
+        break
+"""
+
+
+class _Fault(NamedTuple):
+    """Why a file is no Python; ``line`` is ``None`` where nobody knows."""
+
+    path: str
+    line: int | None
+    what: str
+
+
+def check_source(handler: str, source: Path, ignore: Sequence[str], target: Target) -> None:
+    """That the handler's module, and what it imports of its own folder, compile, and that it is there.
+
+    The target's Python compiles, where this machine has it; else what this one knows of its grammar counts.
+
+    Args:
+        handler: ``module.function``.
+        source: The folder that holds it.
+        ignore: What of it does not belong to the function.
+        target: Where it will run.
+
+    Raises:
+        ConfigurationError: File, line and what is wrong.
+    """
+    modules = Modules.of({file.name: file.path for file in collect(source, ignore)}, target.version)
+    module = handler.replace("/", ".").rpartition(".")[0]
+    paths = [str(modules.files[name]) for name in _imported(module, modules)]
+    fault = _fault(paths, target)
+    if fault is not None:
+        line = f", line {fault.line}," if fault.line else ""
+        raise ConfigurationError(
+            f"the handler's module {fault.path}{line} is not Python {target.python}: {fault.what}",
+            hint="mend it and build again: nothing has been built yet",
+        )
+    try:
+        check(handler, modules)
+    except ConfigurationError as error:
+        # A grammar newer than this Python's: the target's own has compiled it, or nobody can tell.
+        if not isinstance(error.__cause__, SyntaxError):
+            raise
+
+
+def _imported(module: str, modules: Modules) -> Iterator[str]:
+    """Modules of the folder that importing ``module`` imports for sure: no ``try``, ``if`` or function."""
+    waiting, seen = [module], set()
+    while waiting:
+        parts = waiting.pop().split(".")
+        for depth in range(1, len(parts) + 1):
+            name = ".".join(parts[:depth])
+            if name in seen or name not in modules.files:
+                continue
+            seen.add(name)
+            yield name
+            try:
+                body = modules.parse(name).body
+            except ConfigurationError:
+                continue
+            package = modules.files[name].name == "__init__.py"
+            waiting += [wanted for node in body for wanted in targets(node, name, package)]
+
+
+def _fault(paths: Sequence[str], target: Target) -> _Fault | None:
+    """The first fault of these files."""
+    if target.version == sys.version_info[:2]:
+        return next(filter(None, map(_compiled, paths)), None)
+    try:
+        python = find(target.python)
+    except ConfigurationError:
+        older = target.version < sys.version_info[:2]
+        return next(filter(None, (_parsed(path, target) for path in paths)), None) if older else None
+    done = subprocess.run(
+        [str(python.path), "-I", "-S", "-W", "ignore", "-c", _COMPILE, *paths],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    return _Fault(*json.loads(done.stdout)) if done.stdout else None
+
+
+def _compiled(path: str) -> _Fault | None:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            compile(Path(path).read_bytes(), path, "exec", dont_inherit=True)
+    except (SyntaxError, ValueError) as error:
+        return _of(path, error)
+    return None
+
+
+def _parsed(path: str, target: Target) -> _Fault | None:
+    try:
+        ast.parse(Path(path).read_bytes(), path, feature_version=target.version)
+    except (SyntaxError, ValueError) as error:
+        return _of(path, error)
+    return None
+
+
+def _of(path: str, error: SyntaxError | ValueError) -> _Fault:
+    if isinstance(error, SyntaxError):
+        return _Fault(path, error.lineno, error.msg)
+    return _Fault(path, None, str(error))

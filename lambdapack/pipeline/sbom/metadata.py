@@ -1,0 +1,149 @@
+"""What distributions say of themselves in a pack's METADATA files: licence and dependencies."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from packaging.metadata import RawMetadata, parse_email
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+
+from lambdapack.model.target import Target
+from lambdapack.pack.extract import Contents
+from lambdapack.pack.read import FrameError, UnsoundError, open_pack
+
+__all__ = ["Described", "asked_extras", "dependencies", "describe", "read"]
+
+_METADATA = re.compile(r"[^/]+\.dist-info/METADATA\Z")
+_LARGEST = 4 << 20
+_LICENCE_TEXT = 80
+"""Longer values of the old License field are the text of a licence, not its name."""
+_CLASSIFIER = "License :: "
+# Nobody knows Lambda's patch release; a marker holds where it does for the first or the last of them.
+_PATCHES = ("0", "99")
+
+
+@dataclass(frozen=True)
+class Described:
+    """A distribution, as its METADATA has it.
+
+    Attributes:
+        name: Canonical name.
+        summary: One line.
+        expression: SPDX expression of its licence, or ``""``.
+        licences: Names of its licences, where there is no expression.
+        requires: Its dependencies, with their markers.
+    """
+
+    name: str
+    summary: str
+    expression: str
+    licences: tuple[str, ...]
+    requires: tuple[Requirement, ...]
+
+
+def read(pack: Path) -> dict[str, Described]:
+    """By canonical name, what the distributions in ``pack`` say.
+
+    Raises:
+        CheckError: The pack is not sound.
+    """
+    found = {}
+    with open_pack(pack) as (file, _, index):
+        contents = Contents(file, index)
+        for number, path in enumerate(index.paths):
+            if _METADATA.match(path) and index.sizes[number] <= _LARGEST:
+                try:
+                    text = b"".join(map(bytes, contents.pieces(number)))
+                except FrameError as error:
+                    raise UnsoundError(pack, [str(error)]) from None
+                one = describe(text)
+                if one.name:
+                    found[one.name] = one
+    return found
+
+
+def describe(text: bytes) -> Described:
+    """Parse one METADATA file; what is damaged in it is left out."""
+    raw, _ = parse_email(text)
+    expression = (raw.get("license_expression") or "").strip()
+    return Described(
+        name=canonicalize_name(raw.get("name", "")),
+        summary=" ".join(raw.get("summary", "").split()),
+        expression=expression,
+        licences=() if expression else tuple(dict.fromkeys(_licences(raw))),
+        requires=tuple(_requires(raw.get("requires_dist", ()))),
+    )
+
+
+def _licences(raw: RawMetadata) -> Iterator[str]:
+    licence = (raw.get("license") or "").strip()
+    if licence and len(licence) <= _LICENCE_TEXT and "\n" not in licence and licence.upper() != "UNKNOWN":
+        yield licence
+        return
+    for classifier in raw.get("classifiers", ()):
+        name = classifier.rpartition(" :: ")[2]
+        if classifier.startswith(_CLASSIFIER) and name != "OSI Approved":
+            yield name
+
+
+def _requires(lines: Sequence[str]) -> Iterator[Requirement]:
+    for line in lines:
+        try:
+            yield Requirement(line)
+        except InvalidRequirement:
+            continue
+
+
+def dependencies(
+    described: Mapping[str, Described], requested: Sequence[str], target: Target
+) -> dict[str, tuple[str, ...]]:
+    """Name -> names of those in ``described`` that it needs on ``target``, sorted.
+
+    Args:
+        described: The distributions of a pack.
+        requested: Requirements as the user wrote them: they may ask for extras.
+        target: What markers are evaluated for.
+    """
+    extras = {**dict.fromkeys(described, frozenset[str]()), **asked_extras(requested)}
+    edges: dict[str, set[str]] = {name: set() for name in described}
+    waiting = sorted(described)
+    while waiting:
+        name = waiting.pop()
+        for requirement in described[name].requires:
+            needed = canonicalize_name(requirement.name)
+            if needed not in described or not _applies(requirement, extras[name], target):
+                continue
+            edges[name].add(needed)
+            if more := _extras(requirement) - extras[needed]:
+                # Its own dependencies may be more than was found before.
+                extras[needed] |= more
+                waiting.append(needed)
+    return {name: tuple(sorted(needed - {name})) for name, needed in edges.items()}
+
+
+def asked_extras(requested: Sequence[str]) -> dict[str, frozenset[str]]:
+    """Name -> extras of requirements as the user wrote them."""
+    found: dict[str, frozenset[str]] = {}
+    for requirement in _requires(requested):
+        name = canonicalize_name(requirement.name)
+        found[name] = found.get(name, frozenset()) | _extras(requirement)
+    return found
+
+
+def _extras(requirement: Requirement) -> frozenset[str]:
+    return frozenset(canonicalize_name(extra) for extra in requirement.extras)
+
+
+def _applies(requirement: Requirement, extras: frozenset[str], target: Target) -> bool:
+    marker = requirement.marker
+    if marker is None:
+        return True
+    return any(
+        marker.evaluate({**target.markers(f"{target.python}.{patch}"), "extra": extra})
+        for patch in _PATCHES
+        for extra in ("", *sorted(extras))
+    )

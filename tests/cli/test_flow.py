@@ -1,0 +1,249 @@
+"""A small project through every command, as a user types them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.aws_world import empty_aws
+from tests.support.command_line import Run, shown
+
+CONFIGURATION = """\
+[build]
+requirements = ["six==1.17.0"]
+[trace]
+handler = "app.handler"
+event = "event.json"
+[function]
+name = "tiny"
+"""
+APP = """\
+import runtime_shim
+import six
+
+def handler(event, context):
+    if event.get("fail"):
+        raise ValueError("as asked")
+    return {"six": six.__version__, "file": six.__file__, "event": event}
+"""
+
+
+@pytest.fixture(scope="session")
+def built(run_lambdapack: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The project, built once."""
+    folder = tmp_path_factory.mktemp("tiny")
+    (folder / "lambdapack.toml").write_text(CONFIGURATION)
+    (folder / "app.py").write_text(APP)
+    (folder / "event.json").write_text('{"n": 1}')
+    run_lambdapack("build", cwd=folder)
+    return folder
+
+
+def _pack(folder: Path) -> Path:
+    return next((folder / ".lambdapack" / "build").glob("*.tar.zst"))
+
+
+def test_the_build_folder_holds_the_four_files(tiny: Path) -> None:
+    """ID.tar.zst, ID.index.json, ID.cdx.json and build.json, and nothing else."""
+    report = json.loads((tiny / ".lambdapack/build/build.json").read_text())
+    assert report["document"] == "lambdapack.build"
+    assert report["version"] == 1
+    assert [one["name"] for one in report["distributions"]] == ["six"]
+    names = sorted(path.name for path in (tiny / ".lambdapack/build").iterdir())
+    kinds = ("tar.zst", "index.json", "cdx.json")
+    assert names == sorted(["build.json", *(f"{report['id']}.{kind}" for kind in kinds)])
+
+
+def test_the_same_inputs_are_reused_in_another_folder_too(run_lambdapack: Run, tiny: Path) -> None:
+    """A moved project keeps its build: no path is among the inputs."""
+    assert shown(run_lambdapack("build", "--json", cwd=tiny))["reused"]
+
+
+def test_a_changed_handler_or_option_or_a_damaged_pack_is_built_again(
+    run_lambdapack: Run, tiny: Path
+) -> None:
+    """Only a build of these very inputs whose pack is sound is reused; what replaces it cleans up."""
+    before = _pack(tiny)
+    with before.open("r+b") as file:
+        file.seek(10)
+        file.write(b"damaged")
+    assert not shown(run_lambdapack("build", "--no-cache", "--json", cwd=tiny))["reused"]
+    run_lambdapack("verify", cwd=tiny)
+    (tiny / "app.py").write_text(APP + "\nimport six.moves.urllib.parse\n")
+    assert not shown(run_lambdapack("build", "--json", cwd=tiny))["reused"]
+    document = shown(run_lambdapack("build", "--no-sources", "--level", "3", "--json", cwd=tiny))
+    assert not document["reused"]
+    assert document["id"] != before.name.removesuffix(".tar.zst")
+    assert [path.name for path in (tiny / ".lambdapack/build").glob("*.tar.zst")] == [
+        f"{document['id']}.tar.zst"
+    ]
+
+
+def test_inspect_lists_files_and_bands(run_lambdapack: Run, tiny: Path) -> None:
+    """For people and for machines, with every file in pack order."""
+    document = shown(run_lambdapack("inspect", "--json", cwd=tiny))
+    bill = json.loads(Path(document["sbom"]).read_text())
+    assert [one["purl"] for one in bill["components"]] == ["pkg:pypi/six@1.17.0"]
+    paths = [one["path"] for one in document["files"]]
+    assert "six.py" in paths
+    listed = run_lambdapack("inspect", _pack(tiny), "--files", cwd=tiny).stdout
+    assert "six.py" in listed
+    assert document["id"] in listed
+
+
+def test_a_damaged_pack_is_status_1_everywhere(run_lambdapack: Run, tiny: Path) -> None:
+    """verify lists what is wrong; inspect and deploy refuse a truncated pack in one message."""
+    path = _pack(tiny)
+    data = path.read_bytes()
+    path.write_bytes(data[:10] + b"x" * 10 + data[20:])
+    assert "frame 0" in run_lambdapack("verify", cwd=tiny, status=1).stderr
+    path.write_bytes(data[:-100])
+    for command in ("inspect", "deploy", "verify", "plan"):
+        assert "is not" in run_lambdapack(command, cwd=tiny, status=1).stderr
+
+
+def test_package_writes_the_zip_and_its_address(run_lambdapack: Run, tiny: Path) -> None:
+    """The contract's own command line: handler, shim and location are in the zip."""
+    arguments = (
+        "--handler",
+        "app.handler",
+        "--pack",
+        ".lambdapack/build",
+        "--location",
+        "s3://bucket/prefix",
+    )
+    run_lambdapack("package", ".", *arguments, "--output", "function.zip", cwd=tiny)
+    with zipfile.ZipFile(tiny / "function.zip") as archive:
+        names = archive.namelist()
+        location = json.loads(archive.read("runtime_shim/location.json"))
+    assert "app.py" in names
+    assert "runtime_shim/__init__.py" in names
+    assert not any(name.startswith(".lambdapack") for name in names)
+    assert location["bucket"] == "bucket"
+    assert location["key"].startswith("prefix/packs/")
+
+
+def test_package_refuses_a_handler_that_is_not_there(run_lambdapack: Run, tiny: Path) -> None:
+    """A wrong handler is found before anything is deployed."""
+    assert "nothing" in run_lambdapack("package", "--handler", "app.nothing", cwd=tiny, status=2).stderr
+    assert "absent" in run_lambdapack("deploy", "--handler", "absent.handler", cwd=tiny, status=2).stderr
+
+
+def test_push_to_a_folder_twice_sends_once(run_lambdapack: Run, tiny: Path) -> None:
+    """A pack that is in the store is not sent again."""
+    first = shown(run_lambdapack("push", ".lambdapack/build", "packs", "--json", cwd=tiny))
+    again = shown(run_lambdapack("push", ".lambdapack/build", "packs", "--json", cwd=tiny))
+    assert (first["sent"], again["sent"]) == (True, False)
+
+
+def test_plan_holds_the_budget(run_lambdapack: Run, tiny: Path) -> None:
+    """A budget that is broken is status 1, with the measurement; one that holds is status 0."""
+    run_lambdapack("plan", cwd=tiny)
+    with (tiny / "lambdapack.toml").open("a") as file:
+        file.write("[budget]\npack = 0.001\n")
+    done = run_lambdapack("plan", "--json", cwd=tiny, status=1)
+    broken = [check["name"] for check in shown(done)["checks"] if not check["ok"]]
+    assert broken == ["budget.pack"]
+    assert "over 1.0 kB" in done.stderr
+
+
+def test_deploy_invoke_status_destroy(run_lambdapack: Run, tiny: Path) -> None:
+    """Cold then warm in one command; a handler's error is status 1; nothing is left after destroy."""
+    document = shown(run_lambdapack("deploy", "--dry-run", "--json", cwd=tiny))
+    assert document["dry_run"]
+    assert "nothing" in run_lambdapack("status", cwd=tiny).stdout
+    run_lambdapack("deploy", cwd=tiny)
+    document = shown(run_lambdapack("invoke", "tiny", "--count", "2", "--json", cwd=tiny))
+    assert [one["cold"] for one in document["invocations"]] == [True, False]
+    answer = document["invocations"][0]["payload"]
+    assert (answer["six"], answer["event"]) == ("1.17.0", {"n": 1})
+    assert answer["file"].startswith("/tmp/lambdapack/")
+    assert run_lambdapack("invoke", "--quiet", "--payload", "{}", cwd=tiny).stdout.count("\n") == 1
+    failed = run_lambdapack("invoke", "--payload", '{"fail": true}', cwd=tiny, status=1)
+    assert json.loads(failed.stdout)["errorMessage"] == "as asked"
+    assert [one["name"] for one in shown(run_lambdapack("status", "--json", cwd=tiny))["functions"]] == [
+        "tiny"
+    ]
+    run_lambdapack("destroy", cwd=tiny)
+    assert shown(run_lambdapack("status", "--json", cwd=tiny))["functions"] == []
+
+
+def test_a_running_local_cloud_keeps_environments_warm(
+    run_lambdapack: Run, tiny: Path, lambdapack_cache: Path
+) -> None:
+    """With `lambdapack local` running, the second command's invocation is warm."""
+    run_lambdapack("deploy", cwd=tiny)
+    server = subprocess.Popen(
+        [sys.executable, "-m", "lambdapack", "local", "--quiet"],
+        cwd=tiny,
+        env={**os.environ, "LAMBDAPACK_CACHE": str(lambdapack_cache)},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert server.stdout is not None
+        assert server.stdout.readline().startswith("127.0.0.1:")
+        colds = [
+            shown(run_lambdapack("invoke", "--json", cwd=tiny))["invocations"][0]["cold"] for _ in range(2)
+        ]
+        assert colds == [True, False]
+    finally:
+        server.terminate()
+        assert server.wait(timeout=30) == 0
+
+
+@pytest.fixture
+def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[str, str]]]:
+    """moto's server; yields the environment that points AWS's tools at it."""
+    with empty_aws() as url:
+        yield [
+            ("AWS_ENDPOINT_URL", url),
+            ("AWS_ACCESS_KEY_ID", "testing"),
+            ("AWS_SECRET_ACCESS_KEY", "testing"),
+            ("AWS_DEFAULT_REGION", "eu-central-1"),
+            ("AWS_EC2_METADATA_DISABLED", "true"),
+        ]
+
+
+def test_deploy_to_aws(run_lambdapack: Run, tiny: Path, aws: list[tuple[str, str]]) -> None:
+    """Dry run, deployment, a second one that changes nothing, status and destroy, against moto."""
+    import boto3  # noqa: PLC0415 - slow
+
+    keys = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing"}
+    s3 = boto3.client("s3", endpoint_url=aws[0][1], region_name="eu-central-1", **keys)
+    s3.create_bucket(Bucket="packs", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
+    to_aws = ("--cloud", "aws", "--location", "s3://packs/prefix", "--json")
+    dry = shown(run_lambdapack("deploy", *to_aws, "--dry-run", cwd=tiny, environment=aws))
+    assert "create_function" in [call["operation"] for call in dry["calls"]]
+    done = shown(run_lambdapack("deploy", *to_aws, cwd=tiny, environment=aws))
+    assert done["function_version"] == "1"
+    assert done["arn"].endswith(":tiny:live")
+    again = shown(run_lambdapack("deploy", *to_aws, cwd=tiny, environment=aws))
+    assert again["calls"] == []
+    status = shown(run_lambdapack("status", "--cloud", "aws", "--json", cwd=tiny, environment=aws))
+    assert status["versions"] == [{"number": "1", "pack": done["pack"], "assets": {}}]
+    run_lambdapack("destroy", "--cloud", "aws", cwd=tiny, environment=aws)
+    status = shown(run_lambdapack("status", "--cloud", "aws", "--json", cwd=tiny, environment=aws))
+    assert not status["deployed"]
+
+
+def test_aws_needs_a_location_and_credentials(run_lambdapack: Run, tiny: Path, tmp_path: Path) -> None:
+    """Without a bucket it is the configuration's fault, without credentials the machine's."""
+    assert "[store]" in run_lambdapack("deploy", "--cloud", "aws", cwd=tiny, status=2).stderr
+    bare = [
+        ("HOME", str(tmp_path)),
+        ("AWS_EC2_METADATA_DISABLED", "true"),
+        ("AWS_DEFAULT_REGION", "eu-west-1"),
+    ]
+    keys = [name for name in os.environ if name.startswith("AWS_")]
+    done = run_lambdapack(
+        "push", ".lambdapack/build", "s3://bucket", cwd=tiny, status=3, environment=bare, unset=keys
+    )
+    assert "credentials" in done.stderr

@@ -1,0 +1,164 @@
+"""lambdapack.toml: what it may hold, and what is said when it holds something else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lambdapack.config import model as config
+from lambdapack.config.assets import AssetTable
+from lambdapack.errors import ConfigurationError
+
+ROOT = Path(__file__).parents[2]
+
+
+def _mistakes(tmp_path: Path, text: str, name: str = "lambdapack.toml") -> str:
+    path = tmp_path / name
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigurationError) as caught:
+        config.load(path)
+    return caught.value.message
+
+
+def test_every_mistake_is_reported_at_once(tmp_path: Path) -> None:
+    """One run names every wrong key, its table, what was expected and what was there."""
+    message = _mistakes(
+        tmp_path,
+        """
+        [build]
+        arch = "arm"
+        requirements = "spacy"
+        [pack]
+        level = 23
+        [function]
+        tmp = 100
+        """,
+    )
+    assert message.startswith(f"4 mistakes in {tmp_path / 'lambdapack.toml'}:")
+    assert """[build] arch: expected "x86_64" or "arm64", not 'arm'""" in message
+    assert "[build] requirements: expected a list of requirements" in message
+    assert "[pack] level: expected an integer from 1 to 22, not 23" in message
+    assert "[function] tmp: expected an integer from 512 to 10240, not 100" in message
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('[build]\npyton = "3.12"', "[build] pyton: unknown key; did you mean python?"),
+        ("[fuction]\na = 1", "[fuction]: unknown table; did you mean function?"),
+        ("[zzzzz]\na = 1", "[zzzzz]: unknown table; expected one of build, slim"),
+        ("build = 3", "[build]: expected a table, not 3"),
+        ('[trace]\ncode = "x"\nhandler = "a.b"', "[trace] code: expected either code or handler, not both"),
+        ('[trace]\nevent = "e.json"', "[trace] event: expected a handler to call with it"),
+        ("[function.environment]\nA = 1", "[function] environment: expected a table of texts, not 1"),
+        ("[slim]\nstrip = 1", "[slim] strip: expected true or false, not 1"),
+        ('[assets]\n"a b" = "x"', "[assets] a b: expected a name of 1 to 64 letters"),
+        ("[assets]\nmodel = 3", "[assets] model: expected a path, or a table with a path, not 3"),
+        ('[assets.model]\nfetch = "use"', "[assets] model: expected a path in the table"),
+        ('[assets.model]\npath = "x"\nfetc = "use"', "[assets] model.fetc: unknown key; did you mean fetch?"),
+        ('[assets.model]\npath = "x"\nfetch = "now"', '[assets] model.fetch: expected "start" or "use"'),
+        ("assets = 3", "[assets] expected a table of names and paths, not 3"),
+        ('[store]\nlocation = "bucket"', '[store] location: expected "s3://BUCKET/PREFIX"'),
+    ],
+)
+def test_a_mistake_names_the_nearest_key_or_what_is_expected(tmp_path: Path, text: str, said: str) -> None:
+    """A typo is answered with the key that was meant; a wrong value with what may be there."""
+    assert said in _mistakes(tmp_path, text)
+
+
+def test_mistakes_in_pyproject_name_its_table(tmp_path: Path) -> None:
+    """In pyproject.toml the table is [tool.lambdapack.…], and messages say so."""
+    message = _mistakes(tmp_path, "[tool.lambdapack.pack]\nlevl = 3\n", name="pyproject.toml")
+    assert "[tool.lambdapack.pack] levl: unknown key; did you mean level?" in message
+
+
+def test_broken_toml_is_a_message_with_the_line(tmp_path: Path) -> None:
+    """A file that is not TOML is named, with the place."""
+    message = _mistakes(tmp_path, "[build\n")
+    assert "is not TOML" in message
+    assert "line 1" in message
+
+
+def test_a_file_that_is_not_text_is_a_message(tmp_path: Path) -> None:
+    """Bytes that are not UTF-8 give a message, not a traceback."""
+    path = tmp_path / "lambdapack.toml"
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(ConfigurationError, match="not UTF-8"):
+        config.load(path)
+
+
+def test_the_nearest_file_is_found(tmp_path: Path) -> None:
+    """The search goes up; a pyproject.toml without the table is passed over."""
+    (tmp_path / "lambdapack.toml").write_text("")
+    deep = tmp_path / "a" / "b"
+    deep.mkdir(parents=True)
+    (deep / "pyproject.toml").write_text("[project]\nname = 'x'\n")
+    assert config.discover(deep) == tmp_path / "lambdapack.toml"
+    (tmp_path / "a" / "pyproject.toml").write_text("[tool.lambdapack.pack]\nlevel = 3\n")
+    assert config.discover(deep) == tmp_path / "a" / "pyproject.toml"
+    assert config.load(tmp_path / "a" / "pyproject.toml").pack.level == 3
+
+
+def test_an_empty_file_gives_the_defaults(tmp_path: Path) -> None:
+    """Nothing has to be configured."""
+    path = tmp_path / "lambdapack.toml"
+    path.write_text("")
+    loaded = config.load(path)
+    assert loaded == config.Config()
+    assert (loaded.function.memory, loaded.function.tmp, loaded.pack.level) == (1769, 512, 19)
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=8,
+)
+_KEYS = sorted(
+    {key for section in ("build", "trace", "function", "pack", "local", "assets") for key in (section,)}
+)
+
+
+@given(st.dictionaries(st.sampled_from(_KEYS) | st.text(), _JSON | st.dictionaries(st.text(), _JSON)))
+def test_any_table_is_read_or_refused_with_a_message(table: dict[str, object]) -> None:
+    """Whatever is in the file, the outcome is a configuration or a ConfigurationError."""
+    try:
+        config.parse(table, "lambdapack.toml")
+    except ConfigurationError as error:
+        assert "lambdapack.toml" in error.message
+
+
+def test_every_field_is_documented() -> None:
+    """Every key has a meaning and says what it expects."""
+    sections = {name: section.annotation for name, section in config.Config.model_fields.items()}
+    sections["assets"] = AssetTable
+    for name, section in sections.items():
+        for key, field in section.model_fields.items():  # type: ignore[union-attr]
+            assert field.description, f"[{name}] {key}"
+            assert field.json_schema_extra["expected"], f"[{name}] {key}"  # type: ignore[index]
+
+
+def test_the_page_is_the_models() -> None:
+    """docs/configuration.md is what `python -m lambdapack.config` prints."""
+    page = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
+    assert page == config.document(), "run: python -m lambdapack.config > docs/configuration.md"
+
+
+@pytest.mark.parametrize("name", ["spacy", "sklearn-pandas", "torch"])
+def test_the_examples_are_valid(name: str) -> None:
+    """Each example's configuration is read without a mistake."""
+    loaded = config.load(ROOT / "examples" / name / "lambdapack.toml")
+    assert loaded.build.requirements
+
+
+def test_a_key_may_be_written_with_hyphens() -> None:
+    """As in other tools' tables; twice, once each way, is a mistake."""
+    table = {"build": {"system-packages": ["libpq-devel"]}, "function": {"environment": {"A-B": "c"}}}
+    read = config.parse(table, "lambdapack.toml")
+    assert read.build.system_packages == ["libpq-devel"]
+    assert read.function.environment == {"A-B": "c"}
+    twice = {"build": {"system-packages": ["a"], "system_packages": ["b"]}}
+    with pytest.raises(ConfigurationError, match="unknown key"):
+        config.parse(twice, "lambdapack.toml")

@@ -1,0 +1,284 @@
+"""Which file goes where: classes, bands, order, and what the dynamic linker needs."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from pathlib import Path
+
+import pytest
+import zstandard
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lambdapack import pack
+from lambdapack.elf import Elf
+from lambdapack.errors import ConfigurationError
+from lambdapack.model import Distribution, Tree
+from lambdapack.pack import classes, linking
+from lambdapack.pack.layout import Band, Layout, arrange
+from tests.support import packing
+
+SO = "cpython-311-x86_64-linux-gnu.so"
+
+
+def elf(*needed: str, soname: str | None = None, runpath: tuple[str, ...] = ()) -> Elf:
+    return Elf("x86_64", "dyn", soname, needed, runpath, None)
+
+
+def a_shared_object() -> bytes:
+    """A real one: the decompressor that lambdapack itself depends on."""
+    import zstandard.backend_c  # noqa: PLC0415 - only for its file
+
+    return Path(zstandard.backend_c.__file__).read_bytes()
+
+
+def kinds(layout: Layout) -> dict[str, str]:
+    return {entry.path: entry.kind for entry in layout.entries}
+
+
+def order(layout: Layout, band: Band) -> list[str]:
+    return [entry.path for entry in layout.entries if entry.band is band]
+
+
+def test_classes(tmp_path: Path) -> None:
+    """Names decide for Python's files, ELF headers for the rest; a plain .so is importable only when it
+    has the function that an import calls."""
+    so = a_shared_object()
+    files = {
+        "a/__init__.py": b"",
+        "a/__pycache__/__init__.cpython-311.pyc": b"",
+        f"a/fast.{SO}": so,
+        "a/stable.abi3.so": b"not really ELF",
+        "a/backend_c.so": so,
+        "a/other.so": so,
+        "a/table.bin": b"",
+        "a/fake.so": b"\x7fELF truncated",
+        "a/vendored-1.dist-info/METADATA": b"",
+        "a-1.dist-info/METADATA": b"",
+        "a-1.dist-info/licenses/COPYING.py": b"",
+    }
+    layout = arrange(packing.tree(tmp_path, files), packing.trace())
+    assert kinds(layout) == {
+        "a/__init__.py": "s",
+        "a/__pycache__/__init__.cpython-311.pyc": "c",
+        f"a/fast.{SO}": "x",
+        "a/stable.abi3.so": "x",
+        "a/backend_c.so": "x",
+        "a/other.so": "l",
+        "a/table.bin": "d",
+        "a/fake.so": "d",
+        "a/vendored-1.dist-info/METADATA": "d",
+        "a-1.dist-info/METADATA": "m",
+        "a-1.dist-info/licenses/COPYING.py": "m",
+    }
+    assert layout.glibc.startswith("2.")
+
+
+def test_bands_follow_each_other(tmp_path: Path) -> None:
+    """Hot, then cold real files, then metadata, code and source; by path where no trace orders them."""
+    layout = arrange(packing.tree(tmp_path, packing.SAMPLE), packing.trace(*packing.SAMPLE_TOUCHED))
+    assert [(entry.path, entry.band) for entry in layout.entries] == [
+        ("demo/__pycache__/__init__.cpython-311.pyc", Band.HOT),
+        ("demo/data.bin", Band.HOT),
+        ("demo/empty.txt", Band.REST),
+        ("demo-1.0.dist-info/METADATA", Band.LAZY_METADATA),
+        ("demo-1.0.dist-info/RECORD", Band.LAZY_METADATA),
+        ("demo/__pycache__/cold.cpython-311.pyc", Band.LAZY_CODE),
+        ("demo/__init__.py", Band.LAZY_SOURCE),
+        ("demo/cold.py", Band.LAZY_SOURCE),
+    ]
+
+
+def test_hot_order_is_the_order_of_first_use(tmp_path: Path) -> None:
+    """Whatever the paths are, and only once each; what is not in the tree any more is passed over."""
+    files = dict.fromkeys(("p/c.txt", "p/b.txt", "p/a.txt"), b"")
+    layout = arrange(
+        packing.tree(tmp_path, files), packing.trace("p/b.txt", "p/gone", "p/c.txt", "p/b.txt", "p/a.txt")
+    )
+    assert order(layout, Band.HOT) == ["p/b.txt", "p/c.txt", "p/a.txt"]
+
+
+def test_traced_source_means_its_bytecode(tmp_path: Path) -> None:
+    """A trace over a tree without bytecode names sources; with it, only the bytecode is hot. A source
+    that has none is what the import reads, so it is hot itself."""
+    files = {
+        "p/a.py": b"",
+        "p/__pycache__/a.cpython-311.pyc": b"",
+        "p/broken.py": b"",
+        "q.py": b"",
+        "__pycache__/q.cpython-311.pyc": b"",
+    }
+    layout = arrange(
+        packing.tree(tmp_path, files),
+        packing.trace("q.py", "p/a.py", "p/__pycache__/broken.cpython-311.pyc", "p/broken.py"),
+    )
+    assert order(layout, Band.HOT) == [
+        "__pycache__/q.cpython-311.pyc",
+        "p/__pycache__/a.cpython-311.pyc",
+        "p/broken.py",
+    ]
+    assert order(layout, Band.LAZY_SOURCE) == ["p/a.py", "q.py"]
+
+
+def test_source_that_was_read_beside_its_bytecode_is_hot(tmp_path: Path) -> None:
+    """An import reads the bytecode alone: a trace that names both saw something read the text as well."""
+    files = {"p/a.py": b"", "p/__pycache__/a.cpython-311.pyc": b"", "p/b.py": b""}
+    layout = arrange(
+        packing.tree(tmp_path, files), packing.trace("p/__pycache__/a.cpython-311.pyc", "p/a.py")
+    )
+    assert order(layout, Band.HOT) == ["p/__pycache__/a.cpython-311.pyc", "p/a.py"]
+
+
+def test_native_data_comes_before_any_code_of_its_distribution(tmp_path: Path) -> None:
+    """Nothing can make a native open wait: the file is first, in its distribution, and grouped by the
+    top-level name whose import waits for it, "*" where there is no such module."""
+    files = {
+        "other/__pycache__/__init__.cpython-311.pyc": b"",
+        "demo/__pycache__/__init__.cpython-311.pyc": b"",
+        "demo/model.bin": b"",
+        "demo-1.0.dist-info/METADATA": b"",
+        "weights/blob": b"",
+    }
+    layout = arrange(
+        packing.tree(tmp_path, files),
+        packing.trace(
+            "other/__pycache__/__init__.cpython-311.pyc",
+            "demo/__pycache__/__init__.cpython-311.pyc",
+            "weights/blob",
+            "demo/model.bin",
+            native=("demo/model.bin", "weights/blob"),
+        ),
+    )
+    hot = order(layout, Band.HOT)
+    assert hot == [
+        "other/__pycache__/__init__.cpython-311.pyc",
+        "demo/model.bin",
+        "demo/__pycache__/__init__.cpython-311.pyc",
+        "weights/blob",
+    ]
+    assert kinds(layout)["demo/model.bin"] == "n"
+    assert layout.native == {"*": (3,), "demo": (1,)}
+
+
+def test_a_bytecode_file_stays_importable(tmp_path: Path) -> None:
+    """Native code that opens a .pyc or an extension does not take the module away."""
+    files = {"p/__pycache__/a.cpython-311.pyc": b"", f"p/x.{SO}": b"", "p/y.py": b""}
+    tree = packing.tree(tmp_path, files)
+    layout = arrange(tree, packing.trace(*files, native=files))
+    assert sorted(kinds(layout).values()) == ["c", "s", "x"]
+
+
+@pytest.mark.parametrize("make", [lambda p: p.symlink_to("a.txt"), lambda p: __import__("os").mkfifo(p)])
+def test_only_regular_files_can_be_packed(tmp_path: Path, make) -> None:
+    """Links and special files are refused by name: an unpacker could be led astray by them."""
+    tree = packing.tree(tmp_path, {"p/a.txt": b""})
+    make(tmp_path / "p/odd")
+    with pytest.raises(ConfigurationError, match="p/odd"):
+        arrange(tree, packing.trace())
+
+
+def test_names_that_are_not_utf8_are_refused(tmp_path: Path) -> None:
+    """The index is text; a name that is not is reported, not mangled."""
+    tree = packing.tree(tmp_path, {"p/a.txt": b""})
+    (tmp_path / "p" / b"\xff.txt".decode("utf-8", "surrogateescape")).write_bytes(b"")
+    with pytest.raises(ConfigurationError, match="lone surrogate"):
+        arrange(tree, packing.trace())
+
+
+def test_a_tree_that_lost_all_its_files_is_refused(tmp_path: Path) -> None:
+    """What was installed is not there any more; the message says where it looked."""
+    gone = Distribution("gone", "1", ("gone.py",), ("gone",))
+    with pytest.raises(ConfigurationError, match="holds no files"):
+        arrange(Tree(tmp_path, packing.TARGET, (gone,)), packing.trace())
+
+
+def test_a_pack_of_nothing_is_sound_and_asks_for_nothing(tmp_path: Path) -> None:
+    """A function may have assets alone: its pack has no file, and no frame that a start would fetch."""
+    (tmp_path / "tree").mkdir()
+    tree = Tree(tmp_path / "tree", packing.TARGET, ())
+    made = pack.write(tree, packing.trace(), packing.LOCK, tmp_path / "pack")
+    assert pack.verify(made.path) == []
+    assert (made.index.paths, made.index.hot, made.index.eager) == ([], 0, 0)
+    stream = zstandard.ZstdDecompressor().decompress(made.path.read_bytes())
+    with tarfile.open(fileobj=io.BytesIO(stream)) as archive:
+        assert archive.getnames() == []
+
+
+def test_linker_looks_in_the_search_path_first() -> None:
+    """$ORIGIN is the object's own folder; a library found there wins over one of the same name."""
+    found = linking.resolve(
+        {
+            "p/x.so": elf("libz.so.1", "libm.so.6", runpath=("$ORIGIN/../p.libs", "/usr/lib")),
+            "p.libs/libz.so.1": elf(),
+            "q.libs/libz.so.1": elf(),
+        }
+    )
+    assert found["p/x.so"] == ("p.libs/libz.so.1",)
+
+
+def test_linker_falls_back_to_the_only_one_of_that_name() -> None:
+    """By file name or SONAME; two candidates mean that we do not know, and the system's is meant."""
+    objects = {
+        "p/x.so": elf("libone.so", "libtwo.so", "libby-soname.so.1"),
+        "l/libone.so": elf(),
+        "l/libtwo.so": elf(),
+        "m/libtwo.so": elf(),
+        "m/libnamed.so.1.2": elf(soname="libby-soname.so.1"),
+    }
+    assert linking.resolve(objects)["p/x.so"] == ("l/libone.so", "m/libnamed.so.1.2")
+
+
+@pytest.mark.parametrize("entry", ["${ORIGIN}", "$ORIGIN", "$ORIGIN/.", "${ORIGIN}/../p"])
+def test_spellings_of_origin(entry: str) -> None:
+    """All of them are the object's folder."""
+    objects = {"p/x.so": elf("l.so", runpath=(entry,)), "p/l.so": elf(), "q/l.so": elf()}
+    assert linking.resolve(objects)["p/x.so"] == ("p/l.so",)
+
+
+def test_search_paths_outside_the_pack_find_nothing() -> None:
+    """Neither absolute ones nor those that climb out of the root."""
+    objects = {
+        "p/x.so": elf("l.so", runpath=("$ORIGIN/../../..", "$ORIGINAL", "/p", "p")),
+        "p/l.so": elf(),
+        "q/l.so": elf(),
+    }
+    assert linking.resolve(objects)["p/x.so"] == ()
+
+
+@given(st.dictionaries(st.sampled_from("abcdefgh"), st.lists(st.sampled_from("abcdefgh"), max_size=4)))
+def test_load_order_is_the_closure_and_needs_come_first(graph: dict[str, list[str]]) -> None:
+    """All that is reachable, once, without the object itself; in a graph without cycles, what is needed
+    stands before what needs it. A cycle ends."""
+    direct = {name: tuple(needed) for name, needed in graph.items()}
+    for start in direct:
+        reachable, stack = set(), [start]
+        while stack:
+            for name in direct.get(stack.pop(), ()):
+                if name not in reachable:
+                    reachable.add(name)
+                    stack.append(name)
+        ordered = linking.load_order(start, direct)
+        assert len(ordered) == len(set(ordered))
+        assert set(ordered) == reachable - {start}
+        for position, name in enumerate(ordered):
+            later = set(ordered[position + 1 :])
+            for needed in direct.get(name, ()):
+                assert needed not in later or name in linking.load_order(needed, direct)
+
+
+def test_needs_come_right_before_and_are_transitive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A library that no trace saw is hot when a hot object needs it, and stands right before it."""
+    headers = {
+        f"p/x.{SO}": elf("liba.so"),
+        "l/liba.so": elf("libb.so"),
+        "l/libb.so": elf(),
+        "l/unused.so": elf(),
+    }
+    tree = packing.tree(tmp_path, dict.fromkeys(headers, b"\x7fELF") | {"p/t.txt": b""})
+    by_path = {tmp_path / path: header for path, header in headers.items()}
+    monkeypatch.setattr(classes.elf, "read", by_path.__getitem__)
+    layout = arrange(tree, packing.trace("p/t.txt", f"p/x.{SO}"))
+    assert order(layout, Band.HOT) == ["p/t.txt", "l/libb.so", "l/liba.so", f"p/x.{SO}"]
+    assert order(layout, Band.REST) == ["l/unused.so"]
+    assert layout.needs == {2: (1,), 3: (1, 2)}
