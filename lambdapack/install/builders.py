@@ -1,0 +1,135 @@
+"""A lock -> a tree: an installed site-packages for one target, on any machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Protocol
+
+from lambdapack.errors import ConfigurationError
+from lambdapack.install.docker import DockerBuilder, Limits, engine
+from lambdapack.install.local import LocalBuilder
+from lambdapack.lock.resolver.place import Place
+from lambdapack.model import Lacking, Lock, Tree
+from lambdapack.model.target import Target
+from lambdapack.progress import QUIET, Progress
+from lambdapack.python import interpreter
+from lambdapack.python.interpreter import Interpreter
+from lambdapack.python.worker import Elsewhere
+
+__all__ = ["Builder", "Workshop", "choose"]
+
+_NAMES = ("auto", "docker", "local")
+
+
+Loader = Callable[[Path, Path, Sequence[str], Path, Progress], Mapping[str, str]]
+"""Tree of originals, tree of stripped ones, paths, the worker's file, progress -> path and why it fails."""
+
+
+class Workshop(Protocol):
+    """A builder at work for one target."""
+
+    @property
+    def interpreter(self) -> Interpreter:
+        """The target's Python: this machine's, or the image's."""
+
+    @property
+    def place(self) -> Place | None:
+        """Where the resolver runs; ``None`` for this machine."""
+
+    @property
+    def identity(self) -> Mapping[str, str]:
+        """What built things depend on besides their inputs, e.g. an image's id."""
+
+    @property
+    def runs_here(self) -> bool:
+        """Whether ``interpreter`` is a Python of this machine."""
+
+    def compile_tree(self, root: Path, *, jobs: int | None = None, progress: Progress = QUIET) -> None:
+        """Compile every module under ``root`` to bytecode."""
+
+    @property
+    def load_elsewhere(self) -> Loader | None:
+        """Loads stripped libraries where ``interpreter`` is; ``None`` for this machine."""
+
+    @property
+    def ask_elsewhere(self) -> Elsewhere | None:
+        """Runs workers where ``interpreter`` is; ``None`` for this machine."""
+
+    def wheel(self, source: Path, destination: Path, *, label: str, progress: Progress = QUIET) -> Path:
+        """Build a wheel of a folder or an sdist; see ``lockdriver.Wheelwright``."""
+
+    def install(self, lock: Lock, destination: Path, *, progress: Progress = QUIET) -> Tree:
+        """Install ``lock`` into the new folder ``destination``, whole or not at all: unpack and complete."""
+
+    def unpack(self, lock: Lock, destination: Path, *, progress: Progress = QUIET) -> Tree:
+        """Put the files of each distribution of ``lock``, or a part of one, into the new ``destination``."""
+
+    def complete(self, tree: Tree, lock: Lock, *, progress: Progress = QUIET) -> Tree:
+        """Add what depends on the whole: shared libraries that the tree needs and Lambda lacks."""
+
+    def bring(self, tree: Tree, opened: Sequence[Lacking], lock: Lock, *, progress: Progress = QUIET) -> Tree:
+        """Add the shared libraries that a program opened by name, as far as that can be done."""
+
+
+class Builder(Protocol):
+    """Installs locks."""
+
+    name: str
+
+    def identify(
+        self, target: Target, *, progress: Progress = QUIET
+    ) -> tuple[Mapping[str, str], Interpreter | None]:
+        """The workshop's identity, and its interpreter where that is known, without opening it."""
+
+    def open(
+        self, target: Target, *, sources: Sequence[str] = (), cache_dir: Path, progress: Progress = QUIET
+    ) -> AbstractContextManager[Workshop]:
+        """Get ready to build for ``target``; ``sources`` are pip's options of the requirements."""
+
+
+def choose(
+    name: str,
+    target: Target,
+    *,
+    image: str | None = None,
+    limits: Limits | None = None,
+    packages: Sequence[str] = (),
+) -> tuple[Builder, str]:
+    """The builder called ``name`` (``auto``, ``local``, ``docker``) and the reason, for people.
+
+    ``auto`` is the local builder where the target's Python is on this machine and neither an image nor
+    system packages were named, the docker builder where it is not and an engine answers.
+
+    Raises:
+        ConfigurationError: There is no such builder; or ``auto`` finds neither Python nor engine.
+    """
+    if name not in _NAMES:
+        raise ConfigurationError(
+            f"there is no builder {name!r} (there are: {', '.join(_NAMES)})", hint="use --builder auto"
+        )
+    docker = DockerBuilder(image, limits, packages)
+    if name == "local" and packages:
+        raise ConfigurationError(
+            f"the local builder cannot install system packages ({', '.join(packages)})",
+            hint="build in an image, with --builder docker",
+        )
+    if name == "local":
+        return LocalBuilder(), f"asked for: wheels for {target}, no Docker"
+    if name == "docker":
+        return docker, "asked for"
+    if image is not None:
+        return docker, f"the image {image} was named"
+    if packages:
+        return docker, "system packages were named"
+    try:
+        interpreter.find(target.python)
+    except ConfigurationError as error:
+        if not engine.answers():
+            raise ConfigurationError(
+                f"{error.message}; and no Docker engine answers that could build in an image with it",
+                hint=error.hint,
+            ) from None
+        return docker, f"no Python {target.python} on this machine, and Docker answers"
+    return LocalBuilder(), f"wheels for {target} need no Docker"

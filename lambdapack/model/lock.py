@@ -1,0 +1,90 @@
+"""What will be installed: the values that the lock stage gives."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict, dataclass, field
+from typing import Literal
+
+from lambdapack.model.target import Target
+
+__all__ = ["LeftOut", "Lock", "Pin"]
+
+
+@dataclass(frozen=True, order=True)
+class Pin:
+    """One distribution of a lock.
+
+    Attributes:
+        name: Canonical name (PEP 503).
+        version: Exact version, with its local part (``2.13.0+cpu``).
+        hashes: ``sha256:…`` of every file that may be installed; at least one.
+    """
+
+    name: str
+    version: str
+    hashes: tuple[str, ...]
+
+
+@dataclass(frozen=True, order=True)
+class LeftOut:
+    """A distribution that was resolved and is not packed.
+
+    Attributes:
+        name, version: As it would have been installed.
+        why: ``excluded``, ``runtime`` (Lambda has it), or ``unneeded`` (only one of these needed it).
+        bytes: What it would take installed; 0 where that was not looked up.
+    """
+
+    name: str
+    version: str
+    why: Literal["excluded", "runtime", "unneeded"]
+    bytes: int = 0
+
+
+@dataclass(frozen=True)
+class Lock:
+    """What will be installed, to the byte.
+
+    Attributes:
+        target: What it was resolved for.
+        glibc: The newest C library that its wheels may ask for.
+        pins: By name.
+        requested: Canonical names that the user asked for; the rest came as dependencies.
+        sources: pip's options on where the files are, e.g. ``("--find-links", "/wheels")``; not part of
+            ``text``: the hashes settle what is installed, and these may hold credentials.
+        built: Canonical names of which an sdist is locked, to be built in the target's image.
+        left_out: What was resolved and is not in it, by name; not part of ``text``.
+        addressed: Canonical names of what the metadata of others names by an address; what is there may
+            change, and nobody would notice.
+    """
+
+    target: Target
+    glibc: tuple[int, int]
+    pins: tuple[Pin, ...]
+    requested: tuple[str, ...]
+    sources: tuple[str, ...] = field(default=(), repr=False)
+    built: tuple[str, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
+    addressed: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """The lock as a requirements file for ``pip install --require-hashes --no-deps``."""
+        lines = []
+        for pin in sorted(self.pins):
+            hashes = [f"    --hash={value}" for value in sorted(pin.hashes)]
+            lines.append(" \\\n".join([f"{pin.name}=={pin.version}", *hashes]))
+        return "\n".join(lines) + "\n"
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of ``text``, hex."""
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+    @property
+    def document(self) -> dict[str, object]:
+        """What build.json says of it."""
+        left_out = [asdict(one) for one in self.left_out]
+        names = {"requested": list(self.requested), "built": list(self.built)}
+        return {"digest": self.digest, "text": self.text, **names, "left_out": left_out}

@@ -1,0 +1,106 @@
+"""What is installed, and what a program touches of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from lambdapack.model.target import Target
+
+__all__ = ["Distribution", "Lacking", "SystemLibrary", "Trace", "Tree"]
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """An installed distribution.
+
+    Attributes:
+        name: Canonical name.
+        version: Its version.
+        files: Paths relative to the tree's root, POSIX style, that its RECORD lists and that exist.
+        top_level: Names that it adds to ``import``, e.g. ``("sklearn",)``.
+    """
+
+    name: str
+    version: str
+    files: tuple[str, ...]
+    top_level: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class SystemLibrary:
+    """A shared library of the build image that the pack carries because Lambda lacks it.
+
+    Attributes:
+        name: The name that it is asked for by, e.g. ``libgomp.so.1``.
+        path: Where it is in the tree.
+        origin: Where it was in the image.
+        package: The image's package that it belongs to, with its version; empty where nobody knows.
+        bytes: Its size.
+        sha256: Of its bytes, hex, before slimming.
+        needed_by: Paths of the tree that ask for it.
+        purl: The package as a package URL; empty where nobody knows.
+    """
+
+    name: str
+    path: str
+    origin: str
+    package: str
+    bytes: int
+    sha256: str
+    needed_by: tuple[str, ...]
+    purl: str = ""
+
+
+@dataclass(frozen=True)
+class Lacking:
+    """A shared library that neither the tree nor Lambda has.
+
+    Attributes:
+        name: The name that it is asked for by.
+        needed_by: Paths of the tree that ask for it.
+        reason: Why it was not bundled, where there is more to say than that the image has none.
+    """
+
+    name: str
+    needed_by: tuple[str, ...]
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Tree:
+    """An installed site-packages for one target.
+
+    Attributes:
+        root: The folder.
+        target: What it is for.
+        distributions: By name.
+        libraries: What it carries of the image it was built in.
+        lacking: What it needs and nobody has.
+    """
+
+    root: Path
+    target: Target
+    distributions: tuple[Distribution, ...]
+    libraries: tuple[SystemLibrary, ...] = ()
+    lacking: tuple[Lacking, ...] = ()
+
+
+@dataclass(frozen=True)
+class Trace:
+    """The files of a tree that a program touched, in order of first use.
+
+    Attributes:
+        files: Paths relative to the tree's root, POSIX style.
+        native: Those that only native code opened, not Python and not the dynamic linker.
+        how: ``traced`` or, where the target's Python cannot run here, ``heuristic``.
+        code: What was run.
+        foreign: Name and path of each shared library of the machine that it opened by name.
+    """
+
+    files: tuple[str, ...]
+    native: frozenset[str]
+    how: Literal["traced", "heuristic"]
+    code: str
+    foreign: tuple[tuple[str, str], ...] = ()
