@@ -27,9 +27,10 @@ from lambdapack.model import Lock
 from lambdapack.model.target import Target
 from lambdapack.pack.extract import extract
 from lambdapack.pipeline import stages as pipeline
-from lambdapack.pipeline.options import BuildOptions, TraceOptions
+from lambdapack.pipeline.options import BuildOptions
 from lambdapack.progress import Progress
 from lambdapack.python import bytecode, interpreter, pip
+from lambdapack.trace import TraceOptions
 
 __all__ = ["Kit", "Material"]
 

@@ -9,16 +9,17 @@ import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import BinaryIO
 
 from lambdapack.errors import ToolError
 
 __all__ = [
-    "Part", "explained", "locked_folder", "part", "scratch", "sweep", "sweep_folders", "sweep_scratch",
-    "work_folder", "write_bytes",
+    "Part", "disk_errors", "is_ignored", "locked_folder", "part_file", "scratch_folder", "sweep",
+    "sweep_folders", "sweep_scratch", "work_folder", "write_bytes",
 ]  # fmt: skip
 
 _PREFIX = ".lambdapack-"
@@ -49,16 +50,16 @@ class Part:
 
 
 @contextlib.contextmanager
-def part(folder: Path) -> Iterator[Part]:
+def part_file(folder: Path) -> Iterator[Part]:
     """A hidden file in ``folder`` (made when missing), gone when the block ends unless it was published.
 
-    A killed process leaves its own; the next ``part`` in that folder removes it, since nobody holds its
+    A killed process leaves its own; the next ``part_file`` in that folder removes it, since nobody holds its
     lock.
 
     Raises:
         ToolError: The folder cannot be written to, or the disk is full.
     """
-    with explained(folder):
+    with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         sweep(folder)
         descriptor, name = tempfile.mkstemp(prefix=_PREFIX, suffix=_SUFFIX, dir=folder)
@@ -72,7 +73,7 @@ def part(folder: Path) -> Iterator[Part]:
 
 def write_bytes(path: Path, data: bytes) -> None:
     """Write a whole file at once."""
-    with part(path.parent) as made:
+    with part_file(path.parent) as made:
         made.file.write(data)
         made.publish(path)
 
@@ -128,7 +129,7 @@ def work_folder(parent: Path, prefix: str, mode: int = 0o700) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def scratch() -> Iterator[Path]:
+def scratch_folder() -> Iterator[Path]:
     """A new folder among the system's temporary ones, gone when the block ends.
 
     Raises:
@@ -136,7 +137,7 @@ def scratch() -> Iterator[Path]:
     """
     parent = Path(tempfile.gettempdir())
     with contextlib.ExitStack() as stack:
-        with explained(parent):
+        with disk_errors(parent):
             path = stack.enter_context(work_folder(parent, _SCRATCH))
         yield path
 
@@ -190,7 +191,7 @@ def _remove(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def explained(path: Path) -> Iterator[None]:
+def disk_errors(path: Path) -> Iterator[None]:
     """Turn an operating system's error about ``path`` into one for people."""
     try:
         yield
@@ -200,3 +201,23 @@ def explained(path: Path) -> Iterator[None]:
                 f"no space left while writing {path}", hint="free some, or name another folder"
             ) from error
         raise ToolError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def is_ignored(name: str, is_folder: bool, patterns: Sequence[str]) -> bool:
+    """Whether the last of ``patterns`` (as in ``.gitignore``, in short) that matches ``name`` leaves it out.
+
+    Args:
+        name: Path relative to the folder, POSIX style.
+        is_folder: Whether it is one: ``folder/`` matches nothing else.
+        patterns: A name, ``folder/``, ``a/path`` from the root, ``!`` to take one back.
+    """
+    ignored = False
+    for pattern in patterns:
+        wanted = pattern.removeprefix("!")
+        if wanted.endswith("/") and not is_folder:
+            continue
+        bare = wanted.strip("/")
+        anchored = "/" in wanted.rstrip("/")
+        if fnmatchcase(name if anchored else name.rpartition("/")[2], bare):
+            ignored = not pattern.startswith("!")
+    return ignored

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
-__all__ = ["QUIET", "Advance", "Message", "Progress", "Quiet", "Remembering", "say"]
+__all__ = ["QUIET", "Advance", "Message", "Progress", "Quiet", "Remembering", "ago", "say"]
 
 Message = tuple[str, str]
 """``note`` or ``warning``, and what is said."""
@@ -94,3 +94,13 @@ def say(messages: Iterable[Message], progress: Progress) -> None:
 
 QUIET = Quiet()
 """For callers that want no progress."""
+
+
+def ago(duration: float) -> str:
+    """``7300`` seconds -> ``2 hours``."""
+    unit, length = next((one for one in _UNITS if duration >= one[1]), _UNITS[-1])
+    count = int(duration // length)
+    return f"{count} {unit[:-1] if count == 1 else unit}"
+
+
+_UNITS = (("days", 86400), ("hours", 3600), ("minutes", 60), ("seconds", 1))

@@ -16,8 +16,9 @@ from lambdapack.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from lambdapack.pack.assets import Asset
-    from lambdapack.pipeline.stages import BuildOptions, TraceOptions
-    from lambdapack.slim.cut import SlimOptions
+    from lambdapack.pipeline import BuildOptions
+    from lambdapack.slim import SlimOptions
+    from lambdapack.trace import TraceOptions
 
 
 @click.command("build", short_help="Build a pack.")
@@ -70,11 +71,10 @@ def command(requirements: tuple[str, ...], jobs: int | None, **given: Any) -> No
       id=$(lambdapack build scikit-learn --quiet)
     """
     session = Session.open(given["config"], as_json=given["as_json"], quiet=given["quiet"])
+    from lambdapack import pipeline
     from lambdapack.pack import assets
-    from lambdapack.pipeline import build_json as buildreport
+    from lambdapack.pipeline import build_json, sbom
     from lambdapack.pipeline import cache as buildcache
-    from lambdapack.pipeline import sbom
-    from lambdapack.pipeline import stages as pipeline
 
     options = build_options(session, requirements, given)
     _check_handlers(session, options, named=bool(requirements or given["files"]))
@@ -91,7 +91,7 @@ def command(requirements: tuple[str, ...], jobs: int | None, **given: Any) -> No
         click.echo(
             json.dumps(
                 {
-                    **buildreport.to_json(built.report),
+                    **build_json.to_json(built.report),
                     "directory": str(built.directory),
                     "reused": built.reused,
                     "assets": assets.document(beside)["assets"],
@@ -112,8 +112,8 @@ def command(requirements: tuple[str, ...], jobs: int | None, **given: Any) -> No
 
 def _check_handlers(session: Session, options: BuildOptions, *, named: bool) -> None:
     """Refuse a handler that Lambda could not import now, rather than at deploy, after minutes of building."""
-    from lambdapack.deploy.handler import SHIM_HANDLER, WRAPPED_VARIABLE
-    from lambdapack.pipeline.handler_source import check_source
+    from lambdapack.deploy import SHIM_HANDLER, WRAPPED_VARIABLE
+    from lambdapack.pipeline import check_source
 
     function = session.config.function
     source = session.root / function.source
@@ -150,8 +150,8 @@ def _assets(session: Session) -> list[Asset]:
 def build_options(session: Session, requirements: tuple[str, ...], given: dict[str, Any]) -> BuildOptions:
     """The command line over the configuration over the defaults."""
     from lambdapack.install import Limits
-    from lambdapack.model.target import Target
-    from lambdapack.pipeline.stages import BuildOptions
+    from lambdapack.model import Target
+    from lambdapack.pipeline import BuildOptions
 
     config = session.config.build
     named = bool(requirements or given["files"])
@@ -181,7 +181,7 @@ def build_options(session: Session, requirements: tuple[str, ...], given: dict[s
 
 def _discovered(session: Session) -> list[Path]:
     """The project's own file, where neither command line nor configuration names any."""
-    from lambdapack.lock.requirements.discover import discover
+    from lambdapack.lock import discover
 
     found, others = discover(session.root)
     if found is None:
@@ -203,7 +203,7 @@ def default_python() -> str:
 
 
 def _slim_options(session: Session, given: dict[str, Any]) -> SlimOptions:
-    from lambdapack.slim.cut import SlimOptions
+    from lambdapack.slim import SlimOptions
 
     config = session.config.slim
     return SlimOptions(
@@ -216,7 +216,7 @@ def _slim_options(session: Session, given: dict[str, Any]) -> SlimOptions:
 
 
 def _trace_options(session: Session, code: str | None) -> TraceOptions:
-    from lambdapack.pipeline.stages import TraceOptions
+    from lambdapack.trace import TraceOptions
 
     config = session.config.trace
     # Whatever is traced: what a package imports may hang on them (KERAS_BACKEND).

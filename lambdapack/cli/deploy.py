@@ -22,8 +22,8 @@ from lambdapack.cli.deployment import (
 from lambdapack.cli.session import Session, common
 
 if TYPE_CHECKING:
+    from lambdapack.deploy import FunctionOptions, Release
     from lambdapack.deploy.aws import ApiCall
-    from lambdapack.deploy.release import FunctionOptions, Release
     from lambdapack.pack import Pack
 
 
@@ -63,8 +63,7 @@ def command(
       lambdapack deploy --cloud aws --location s3://bucket/prefix --dry-run
     """
     session = Session.open(given["config"], as_json=given["as_json"], quiet=given["quiet"])
-    from lambdapack import pack
-    from lambdapack.deploy import release
+    from lambdapack import deploy, pack
 
     made = pack.load(pack_directory or session.build_directory)
     function = function_options(session, made.index.target, given)
@@ -74,9 +73,9 @@ def command(
         _to_aws(session, function, made, where, region=region, dry_run=dry_run)
         return
     bucket_region = region_of(session, region)
-    assets = function_assets(session, made, lambda pack_id: release.locate(where, pack_id, bucket_region))
-    ready = release.prepare(
-        function, made, release.locate(where, made.id, bucket_region), assets=assets,
+    assets = function_assets(session, made, lambda pack_id: deploy.locate(where, pack_id, bucket_region))
+    ready = deploy.prepare(
+        function, made, deploy.locate(where, made.id, bucket_region), assets=assets,
         output=session.zip_path(function.name), cache_dir=session.cache, progress=session.progress,
     )  # fmt: skip
     if not dry_run:
@@ -110,12 +109,12 @@ def _to_local(session: Session, ready: Release) -> None:
 def _to_aws(
     session: Session, function: FunctionOptions, made: Pack, where: str, *, region: str | None, dry_run: bool
 ) -> None:
-    from lambdapack import store
-    from lambdapack.deploy import aws, release
+    from lambdapack import deploy, store
+    from lambdapack.deploy import aws
 
     kept = store.open_store(where, region=region or session.config.store.region)
     assets = function_assets(session, made, kept.location)
-    ready = release.prepare(
+    ready = deploy.prepare(
         function, made, kept.location(made.id), assets=assets, output=session.zip_path(function.name),
         cache_dir=session.cache, progress=session.progress,
     )  # fmt: skip

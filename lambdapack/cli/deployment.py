@@ -13,8 +13,8 @@ from lambdapack.cli.session import Session
 from lambdapack.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from lambdapack.deploy import FunctionOptions
     from lambdapack.deploy.aws import Clients
-    from lambdapack.deploy.release import FunctionOptions
     from lambdapack.install.syslibs import Missing
     from lambdapack.model import FunctionAsset, Location
     from lambdapack.pack import Pack
@@ -29,8 +29,8 @@ _DEFAULT_REGION = "us-east-1"
 
 def function_options(session: Session, target: str, given: dict[str, Any]) -> FunctionOptions:
     """The function that the command line and the configuration describe, for a pack's ``target``."""
-    from lambdapack.deploy.release import FunctionOptions
-    from lambdapack.model.target import Target
+    from lambdapack.deploy import FunctionOptions
+    from lambdapack.model import Target
 
     config = session.config.function
 
@@ -65,11 +65,11 @@ def function_assets(
 def missing_libraries(session: Session, made: Pack, allowed: Sequence[str]) -> tuple[Missing, ...]:
     """The shared libraries that the pack ``made`` asks for and nobody has, as its build.json knows them."""
     from lambdapack.install import syslibs
-    from lambdapack.model.target import Target
-    from lambdapack.pipeline import build_json as buildreport
+    from lambdapack.model import Target
+    from lambdapack.pipeline import build_json
 
     try:
-        report = buildreport.read(made.path.parent)
+        report = build_json.read(made.path.parent)
     except ConfigurationError:  # a pack that came without its report
         return ()
     if report.pack.id != made.id:
@@ -106,7 +106,7 @@ def region_of(session: Session, given: str | None) -> str:
 
 def location_for(session: Session, given: str | None, cloud: str) -> str:
     """``s3://BUCKET/PREFIX`` for a deployment; the embedded cloud has one of its own."""
-    from lambdapack.deploy.release import LOCAL_LOCATION
+    from lambdapack.deploy import LOCAL_LOCATION
 
     location = given or session.config.store.location
     if location is None and cloud == "aws":

@@ -8,7 +8,7 @@ import click
 
 from lambdapack.cli.session import Session, common
 from lambdapack.errors import CheckError
-from lambdapack.model.target import Target
+from lambdapack.model import Target
 
 
 @click.group("images", short_help="Build or list the images to build in.")

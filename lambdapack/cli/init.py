@@ -8,9 +8,9 @@ from typing import Any
 
 import click
 
-from lambdapack import files as atomic
 from lambdapack.cli.session import Session, common
 from lambdapack.errors import ConfigurationError
+from lambdapack.files import write_bytes
 
 _APP = '''\
 """Statistics of a list of numbers, with NumPy."""
@@ -109,7 +109,7 @@ def _write(directory: Path, files: dict[str, str]) -> None:
     try:
         directory.mkdir(parents=True, exist_ok=True)
         for name, text in files.items():
-            atomic.write_bytes(directory / name, text.encode())
+            write_bytes(directory / name, text.encode())
     except OSError as error:
         raise ConfigurationError(f"cannot write to {directory}: {error.strerror}") from None
 

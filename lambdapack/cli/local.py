@@ -23,7 +23,7 @@ def command(**given: Any) -> None:
       lambdapack invoke         # warm
     """
     session = Session.open(given["config"], as_json=given["as_json"], quiet=given["quiet"])
-    from lambdapack.local.server import serve
+    from lambdapack.local import serve
 
     def ready(address: str) -> None:
         if session.as_json:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from lambdapack.errors import ConfigurationError
-from lambdapack.model.target import Target
+from lambdapack.model import Target
 from lambdapack.python import interpreter
 
 __all__ = ["Check", "examine"]

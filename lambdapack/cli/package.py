@@ -49,8 +49,7 @@ def command(
           --location s3://bucket/prefix --output function.zip
     """
     session = Session.open(given["config"], as_json=given["as_json"], quiet=given["quiet"])
-    from lambdapack import pack
-    from lambdapack.deploy import release
+    from lambdapack import deploy, pack
 
     made = pack.load(pack_directory or session.build_directory)
     function = function_options(session, made.index.target, {**given, "source": source})
@@ -58,14 +57,14 @@ def command(
     region = region_of(session, given["region"])
 
     def locate(pack_id: str) -> Location | None:
-        return release.locate(location, pack_id, region) if location else None
+        return deploy.locate(location, pack_id, region) if location else None
 
     where = locate(made.id)
     assets = function_assets(session, made, locate)
     if where is None:
         session.progress.warn("no --location: the zip holds no address of its pack and must be given one")
     warn_of_libraries(session, missing_libraries(session, made, allow_lacking))
-    done = release.bundle(
+    done = deploy.package(
         function, made, where, assets=assets, output=output, cache_dir=session.cache,
         progress=session.progress,
     )  # fmt: skip

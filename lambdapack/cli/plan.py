@@ -20,7 +20,7 @@ from lambdapack.cli.session import Session, common
 from lambdapack.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from lambdapack.deploy.release import FunctionOptions
+    from lambdapack.deploy import FunctionOptions
     from lambdapack.model import Location
     from lambdapack.pack import Pack
     from lambdapack.plan import AssetFacts, Budget, Facts
@@ -60,11 +60,11 @@ def command(pack_directory: Path | None, allow_lacking: tuple[str, ...], **given
 
 
 def _facts(session: Session, made: Pack, function: FunctionOptions, allowed: tuple[str, ...]) -> Facts:
-    from lambdapack.pipeline import build_json as buildreport
+    from lambdapack.pipeline import build_json
     from lambdapack.plan import Facts, LibraryFacts
 
     try:
-        report = buildreport.read(made.path.parent)
+        report = build_json.read(made.path.parent)
     except ConfigurationError:  # a pack that came without its report has less to tell
         report = None
     zipped = unzipped = None
@@ -105,14 +105,14 @@ def _assets(session: Session, made: Pack) -> tuple[AssetFacts, ...]:
 
 def _zip(session: Session, made: Pack, function: FunctionOptions) -> tuple[int, int]:
     """Sizes of the function's zip, packed and unpacked: what a deployment would send."""
-    from lambdapack.deploy import release
+    from lambdapack import deploy
 
     location, region = location_for(session, None, "local"), region_of(session, None)
 
     def locate(pack_id: str) -> Location:
-        return release.locate(location, pack_id, region)
+        return deploy.locate(location, pack_id, region)
 
-    done = release.bundle(
+    done = deploy.package(
         function, made, locate(made.id), assets=function_assets(session, made, locate),
         output=session.zip_path(function.name), cache_dir=session.cache, progress=session.progress,
     )  # fmt: skip

@@ -34,7 +34,7 @@ def pytest_configure(config: _Config) -> None:
     # Most runs have no such file, and pay for none of this.
     import pytest
 
-    from lambdapack.config import model as configuration
+    from lambdapack import config as configuration
     from lambdapack.errors import ConfigurationError
 
     try:

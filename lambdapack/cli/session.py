@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import click
 
-from lambdapack.config.model import Config, discover, load
+from lambdapack.config import Config, discover, load
 from lambdapack.errors import ConfigurationError
 from lambdapack.progress import QUIET, Progress
 
@@ -43,9 +43,9 @@ class Session:
     @classmethod
     def open(cls, config: Path | None, *, as_json: bool = False, quiet: bool = False) -> Session:
         """Read the configuration that ``config`` names, or the nearest one."""
-        from lambdapack import files as atomic
+        from lambdapack.files import sweep_scratch
 
-        atomic.sweep_scratch()
+        sweep_scratch()
         file = config or discover(Path.cwd())
         if file is None:
             return cls(cls.defaults(), None, Path.cwd(), as_json, quiet)

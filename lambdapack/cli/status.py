@@ -10,7 +10,7 @@ from lambdapack.cli.deployment import clients, cloud_option
 from lambdapack.cli.session import Session, common
 
 if TYPE_CHECKING:
-    from lambdapack.deploy.aws.models import Observed, VersionState
+    from lambdapack.deploy.aws import Observed, VersionState
 
 
 @click.command("status", short_help="Show what is deployed.")

@@ -56,7 +56,7 @@ def command(pack_path: Path | None, rebuild: bool, jobs: int | None, **given: An
             )
         session.say(f"{packs[name]}: sound")
     if differing:
-        from lambdapack.pipeline.rebuild import failure
+        from lambdapack.pipeline import failure
 
         raise failure(path, differing)
     if differing is not None:
@@ -64,13 +64,13 @@ def command(pack_path: Path | None, rebuild: bool, jobs: int | None, **given: An
 
 
 def _rebuilt(session: Session, path: Path, jobs: int | None) -> list[str]:
+    from lambdapack import pipeline
     from lambdapack.install import Limits
-    from lambdapack.pipeline import rebuild as rebuilding
 
     config = session.config
-    here = rebuilding.Here(
+    here = pipeline.Here(
         session.root / config.function.source,
         session.assets,
         Limits(config.build.image_timeout, config.build.image_memory),
     )
-    return rebuilding.rebuild(path, here, jobs=jobs, progress=session.progress)
+    return pipeline.rebuild(path, here, jobs=jobs, progress=session.progress)

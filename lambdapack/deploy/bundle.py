@@ -14,15 +14,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import runtime_shim
-from lambdapack import files as atomic
 from lambdapack import limits
 from lambdapack.deploy import decoder
 from lambdapack.deploy import handler as handlers
 from lambdapack.deploy.sources import SourceFile, collect
-from lambdapack.elf.stripping import strip
+from lambdapack.elf import strip
 from lambdapack.errors import CheckError, ConfigurationError
-from lambdapack.model import FunctionAsset, Location
-from lambdapack.model.target import Target
+from lambdapack.files import part_file, scratch_folder
+from lambdapack.model import FunctionAsset, Location, Target
 from lambdapack.progress import QUIET, Progress
 from lambdapack.python import bytecode
 from lambdapack.python.interpreter import Interpreter
@@ -240,7 +239,7 @@ def _compiled(
     if interpreter is None:
         progress.note(f"no Python {target.python} here: the function's own code ships without bytecode")
         return entries
-    with atomic.scratch() as root:
+    with scratch_folder() as root:
         for entry in entries:
             if entry.name.endswith(".py"):
                 path = root / entry.name
@@ -313,7 +312,7 @@ def _check_unzipped(unzipped: int, entries: Iterable[_Entry]) -> None:
 
 
 def _write(entries: Iterable[_Entry], output: Path) -> int:
-    with atomic.part(output.parent) as made:
+    with part_file(output.parent) as made:
         with zipfile.ZipFile(made.file, "w") as archive:
             for entry in sorted(entries, key=lambda entry: entry.name):
                 info = zipfile.ZipInfo(entry.name, _EPOCH)

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lambdapack import elf, limits
-from lambdapack import files as atomic
 from lambdapack.errors import CheckError, ConfigurationError
+from lambdapack.files import scratch_folder
 from lambdapack.model import FunctionSpec
 from runtime_shim._index import EXTENSION, INDEX_NAME, LIBRARY, Index, IndexFormatError, decode
 
@@ -146,7 +146,7 @@ def _newer_files(pack: Path, index: Index, limit: tuple[int, int]) -> list[tuple
 
     letters = dict(zip(index.paths, index.classes, strict=True))
     found = []
-    with atomic.scratch() as scratch, pack.open("rb") as file:
+    with scratch_folder() as scratch, pack.open("rb") as file:
         stream = zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True)
         try:
             with tarfile.open(fileobj=stream, mode="r|") as archive:

@@ -9,9 +9,9 @@ import zipfile
 from pathlib import Path
 
 from lambdapack import elf
-from lambdapack import files as atomic
 from lambdapack.errors import ToolError
-from lambdapack.model.target import Target
+from lambdapack.files import part_file, scratch_folder
+from lambdapack.model import Target
 from lambdapack.progress import QUIET, Progress
 from lambdapack.python import pip, wheel_tags
 
@@ -47,8 +47,8 @@ def extension(target: Target, cache_dir: Path, *, progress: Progress = QUIET) ->
     if not kept.exists():
         with (
             progress.step(f"fetch zstandard {version(target)} for {target}"),
-            atomic.scratch() as scratch,
-            atomic.part(kept.parent) as made,
+            scratch_folder() as scratch,
+            part_file(kept.parent) as made,
         ):
             made.file.write(_member(_download(target, scratch), target))
             made.file.flush()

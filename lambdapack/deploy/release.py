@@ -14,13 +14,12 @@ from lambdapack import pack, store
 from lambdapack.deploy.bundle import Bundle, make_zip
 from lambdapack.deploy.recorded import variables
 from lambdapack.errors import ConfigurationError
-from lambdapack.model import FunctionAsset, FunctionSpec, Location
-from lambdapack.model.target import Target
+from lambdapack.model import FunctionAsset, FunctionSpec, Location, Target
 from lambdapack.progress import QUIET, Progress
 from lambdapack.python import interpreter
 from lambdapack.python.interpreter import Interpreter
 
-__all__ = ["LOCAL_LOCATION", "FunctionOptions", "Release", "bundle", "locate", "prepare"]
+__all__ = ["LOCAL_LOCATION", "FunctionOptions", "Release", "locate", "package", "prepare"]
 
 LOCAL_LOCATION = "s3://lambdapack-local/lambdapack"
 """Where the embedded cloud keeps packs of projects that name no bucket."""
@@ -76,7 +75,7 @@ def locate(location: str, pack_id: str, region: str) -> Location:
     return Location(bucket, store.key(prefix or "", pack_id), region)
 
 
-def bundle(
+def package(
     function: FunctionOptions,
     made: pack.Pack | None,
     location: Location | None,
@@ -116,7 +115,7 @@ def prepare(
     progress: Progress = QUIET,
 ) -> Release:
     """The zip, written to ``output``, and the specification of ``function`` with its pack at ``where``."""
-    zipped = bundle(
+    zipped = package(
         function, made, where, assets=assets, output=output, cache_dir=cache_dir, progress=progress
     )
     spec = FunctionSpec(

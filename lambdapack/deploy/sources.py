@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lambdapack.config.ignore import is_ignored
 from lambdapack.errors import ConfigurationError
+from lambdapack.files import is_ignored
 
 __all__ = ["DEFAULT_IGNORE", "SourceFile", "collect"]
 

@@ -1,5 +1,7 @@
 """Shared objects: what one is for, what it needs, and (``elf.strip``) how to make it smaller."""
 
+from lambdapack.elf.gpu import without_gpu_code
 from lambdapack.elf.shared_object import Elf, ElfError, is_elf, read
+from lambdapack.elf.stripping import strip
 
-__all__ = ["Elf", "ElfError", "is_elf", "read"]
+__all__ = ["Elf", "ElfError", "is_elf", "read", "strip", "without_gpu_code"]

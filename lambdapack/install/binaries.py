@@ -15,8 +15,7 @@ from lambdapack.elf import Elf
 from lambdapack.errors import ToolError
 from lambdapack.install import syslibs
 from lambdapack.install.records import wheel_tags_of
-from lambdapack.model import Tree
-from lambdapack.model.target import Target
+from lambdapack.model import Target, Tree
 from lambdapack.progress import Progress
 from lambdapack.python.module_names import module_name
 

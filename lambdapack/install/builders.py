@@ -10,9 +10,8 @@ from typing import Protocol
 from lambdapack.errors import ConfigurationError
 from lambdapack.install.docker import DockerBuilder, Limits, engine
 from lambdapack.install.local import LocalBuilder
-from lambdapack.lock.resolver.place import Place
-from lambdapack.model import Lacking, Lock, Tree
-from lambdapack.model.target import Target
+from lambdapack.lock import Place
+from lambdapack.model import Lacking, Lock, Target, Tree
 from lambdapack.progress import QUIET, Progress
 from lambdapack.python import interpreter
 from lambdapack.python.interpreter import Interpreter

@@ -10,15 +10,14 @@ from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
-from lambdapack import files as atomic
 from lambdapack.errors import ConfigurationError
+from lambdapack.files import disk_errors
 from lambdapack.install import syslibs
 from lambdapack.install.check import check
 from lambdapack.install.local_wheel import pure_wheel
 from lambdapack.install.records import read_tree
-from lambdapack.lock.resolver.place import Place
-from lambdapack.model import Lacking, Lock, Tree
-from lambdapack.model.target import Target
+from lambdapack.lock import Place
+from lambdapack.model import Lacking, Lock, Target, Tree
 from lambdapack.progress import QUIET, Progress
 from lambdapack.python import bytecode, pip, toolchain, wheel_tags
 from lambdapack.python.interpreter import Interpreter, find
@@ -172,7 +171,7 @@ def _platform(lock: Lock) -> Iterator[str]:
 @contextmanager
 def _beside(destination: Path) -> Iterator[Path]:
     """A hidden work folder next to ``destination``, gone afterwards."""
-    with atomic.explained(destination.parent):
+    with disk_errors(destination.parent):
         destination.parent.mkdir(parents=True, exist_ok=True)
         work = Path(tempfile.mkdtemp(prefix=f".{destination.name}-", dir=destination.parent))
     try:

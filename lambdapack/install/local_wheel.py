@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from lambdapack import files as atomic
 from lambdapack.errors import ConfigurationError, ToolError
+from lambdapack.files import scratch_folder
 from lambdapack.python import pip
 from lambdapack.python.interpreter import Interpreter
 from lambdapack.python.wheel_recipe import build_environment
@@ -41,7 +41,7 @@ def pure_wheel(
         ToolError: The build failed.
     """
     doing = f"building a wheel of {label}"
-    with atomic.scratch() as scratch:
+    with scratch_folder() as scratch:
         try:
             pip.run(
                 ["wheel", "--no-deps", *sources, "--wheel-dir", destination, source],

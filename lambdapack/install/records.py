@@ -10,8 +10,7 @@ from pathlib import Path, PurePosixPath
 from packaging.utils import canonicalize_name
 
 from lambdapack.errors import ToolError
-from lambdapack.model import Distribution, Tree
-from lambdapack.model.target import Target
+from lambdapack.model import Distribution, Target, Tree
 
 __all__ = ["read_tree", "wheel_tags_of"]
 

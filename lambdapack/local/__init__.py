@@ -6,5 +6,6 @@
 from lambdapack.local.cloud import DEFAULT_STATE, LocalCloud
 from lambdapack.local.invocation import Invocation
 from lambdapack.local.link import Fault
+from lambdapack.local.server import serve
 
-__all__ = ["DEFAULT_STATE", "Fault", "Invocation", "LocalCloud"]
+__all__ = ["DEFAULT_STATE", "Fault", "Invocation", "LocalCloud", "serve"]

@@ -15,11 +15,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lambdapack import files as atomic
 from lambdapack import limits
 from lambdapack.errors import CheckError, ConfigurationError
-from lambdapack.model import FunctionAsset, FunctionSpec, Location
-from lambdapack.model.target import Target
+from lambdapack.files import locked_folder, part_file, sweep_folders, write_bytes
+from lambdapack.model import FunctionAsset, FunctionSpec, Location, Target
 
 __all__ = ["Function", "Functions", "check_settings"]
 
@@ -239,7 +238,7 @@ class Functions:
 
     def _unpack(self, path: Path) -> str:
         # Also where there is nothing to unpack: it may be what was killed after it had unpacked that.
-        atomic.sweep_folders(self.state / "code", _UNPACKING)
+        sweep_folders(self.state / "code", _UNPACKING)
         try:
             digest = hashlib.sha256(path.read_bytes()).hexdigest()
             destination = self.state / "code" / digest
@@ -302,7 +301,7 @@ def _extract(path: Path, destination: Path) -> None:
                 f"deploying {path}: unzipped size is {size} bytes, more than Lambda's {limits.UNZIPPED}",
                 hint="move dependencies into the pack",
             )
-        with atomic.locked_folder(destination.parent, _UNPACKING) as work:
+        with locked_folder(destination.parent, _UNPACKING) as work:
             unpacked = work / "code"
             unpacked.mkdir()
             for entry in entries:
@@ -333,10 +332,10 @@ def _copy(source: Path, destination: Path) -> None:
         file = source.open("rb")
     except FileNotFoundError:
         raise ConfigurationError(f"deploying: there is no pack {source}") from None
-    with file, atomic.part(destination.parent) as part:
+    with file, part_file(destination.parent) as part:
         shutil.copyfileobj(file, part.file, _PIECE)
         part.publish(destination)
 
 
 def _write(path: Path, data: bytes) -> None:
-    atomic.write_bytes(path, data)
+    write_bytes(path, data)

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import zstandard
 
-from lambdapack import files as atomic
 from lambdapack.errors import ConfigurationError
+from lambdapack.files import part_file, write_bytes
 from lambdapack.pack import tail
 from lambdapack.pack.stream import Stream
 from lambdapack.progress import Progress
@@ -94,7 +94,7 @@ def assemble(
         ToolError: A file cannot be read, the folder cannot be written to, the disk is full.
     """
     stored: list[Stored] = []
-    with atomic.part(directory) as part:
+    with part_file(directory) as part:
         with progress.step(doing, total=stream.end, unit="B") as advance:
             frames = _in_order(lambda cut: compressed(stream.read(*cut)), cuts, jobs)
             for (start, end), data in zip(cuts, frames, strict=True):
@@ -106,7 +106,7 @@ def assemble(
         part.file.write(_tail(index, encoded))
         pack_id = hashlib.sha256(encoded).hexdigest()
         pack = Pack(pack_id, directory / f"{pack_id}.tar.zst", directory / f"{pack_id}.index.json", index)
-        atomic.write_bytes(pack.index_path, encoded)
+        write_bytes(pack.index_path, encoded)
         # Last: whoever sees a pack finds its index beside it.
         part.publish(pack.path)
     return pack

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeGuard
 
 from lambdapack.errors import ConfigurationError
-from lambdapack.model.target import Target
+from lambdapack.model import Target
 from lambdapack.pack.tar import BLOCK, END, padding
 from runtime_shim import _index
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lambdapack import elf
 from lambdapack.elf import Elf
-from lambdapack.model.target import Target
+from lambdapack.model import Target
 from lambdapack.pack.linking import resolve
 from runtime_shim import _index
 

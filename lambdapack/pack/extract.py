@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from lambdapack import files as atomic
 from lambdapack.errors import ConfigurationError
+from lambdapack.files import disk_errors
 from lambdapack.pack.read import FrameError, UnsoundError, frame, open_pack
 from lambdapack.progress import QUIET, Advance, Progress
 from runtime_shim._index import Index
@@ -46,7 +46,7 @@ def extract(path: Path, destination: Path, *, progress: Progress = QUIET) -> Non
         CheckError: The pack is not sound.
         ToolError: ``destination`` cannot be written to, or the disk is full.
     """
-    with open_pack(path) as (file, _, index), atomic.explained(destination):
+    with open_pack(path) as (file, _, index), disk_errors(destination):
         destination.parent.mkdir(parents=True, exist_ok=True)
         unpacked = Path(tempfile.mkdtemp(prefix=".lambdapack-", dir=destination.parent))
         root = os.open(unpacked, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

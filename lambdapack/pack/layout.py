@@ -10,8 +10,7 @@ from enum import IntEnum
 from pathlib import Path
 
 from lambdapack.errors import ConfigurationError
-from lambdapack.model import Trace, Tree
-from lambdapack.model.target import Target
+from lambdapack.model import Target, Trace, Tree
 from lambdapack.pack.check import path_problem
 from lambdapack.pack.classes import bytecode_path, classify
 from lambdapack.pack.linking import load_order

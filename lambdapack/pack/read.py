@@ -13,8 +13,8 @@ from typing import BinaryIO
 
 import zstandard
 
-from lambdapack import files as atomic
 from lambdapack.errors import CheckError, ConfigurationError, ToolError
+from lambdapack.files import write_bytes
 from lambdapack.pack import check, tail, tar
 from lambdapack.pack.write import Pack
 from runtime_shim import _index
@@ -98,7 +98,7 @@ def load(directory: Path) -> Pack:
     index_path = path.with_name(f"{pack_id}.index.json")
     if not index_path.exists():
         # The pack came alone, from a bucket say: its index is inside.
-        atomic.write_bytes(index_path, _index.encode(index))
+        write_bytes(index_path, _index.encode(index))
     elif index_path.read_bytes() != _index.encode(index):
         raise CheckError(f"{index_path} is not the index of {path.name}", hint=f"remove it: rm {index_path}")
     return Pack(pack_id, path, index_path, index)

@@ -1,1 +1,16 @@
-"""To be written."""
+"""A build from end to end, and what is remembered between builds.
+
+Requirements go in; a pack, its ``build.json``, the packs of assets and the bill of materials come out.
+"""
+
+from lambdapack.pipeline import build_json
+from lambdapack.pipeline.build_json import BuildReport
+from lambdapack.pipeline.handler_source import check_source
+from lambdapack.pipeline.options import BuildOptions
+from lambdapack.pipeline.rebuild import Here, failure, rebuild
+from lambdapack.pipeline.stages import Built, Reuse, build
+
+__all__ = [
+    "BuildOptions", "BuildReport", "Built", "Here", "Reuse", "build", "build_json", "check_source", "failure",
+    "rebuild",
+]  # fmt: skip

@@ -12,8 +12,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lambdapack import files as atomic
 from lambdapack.errors import ConfigurationError
+from lambdapack.files import write_bytes
 from lambdapack.model import Dropped, ImportCheck, Lacking, SlimReport, SystemLibrary
 from lambdapack.progress import Message
 
@@ -124,7 +124,7 @@ def to_json(report: BuildReport) -> dict[str, Any]:
 def write(report: BuildReport, directory: Path) -> Path:
     """Write ``directory``/build.json, complete or not at all."""
     path = directory / FILE_NAME
-    atomic.write_bytes(path, json.dumps(to_json(report), indent=2).encode() + b"\n")
+    write_bytes(path, json.dumps(to_json(report), indent=2).encode() + b"\n")
     return path
 
 

@@ -14,15 +14,14 @@ from packaging.utils import canonicalize_name
 from lambdapack import install as build_stage
 from lambdapack import lock as lock_stage
 from lambdapack.lock import Requirements
-from lambdapack.memo import key_of
+from lambdapack.memo import key_of, tool_digest
 from lambdapack.model import Lock
 from lambdapack.pipeline.cache import Locks, Resolved
-from lambdapack.pipeline.options import BuildOptions, tool_digest
-from lambdapack.progress import Message, Progress, Remembering, say
+from lambdapack.pipeline.options import BuildOptions
+from lambdapack.progress import Message, Progress, Remembering, ago, say
 from lambdapack.python.interpreter import Interpreter
 from lambdapack.python.surroundings import surroundings
 from lambdapack.python.wheel_recipe import recipe
-from lambdapack.report.units import ago
 
 __all__ = ["Resolving"]
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from lambdapack import install as build_stage
+from lambdapack.memo import tool_digest
 from lambdapack.model import Lock, Tree
 from lambdapack.pipeline.cache import Store, Trees
-from lambdapack.pipeline.options import tool_digest, version_of
+from lambdapack.pipeline.options import version_of
 from lambdapack.progress import Progress
 from lambdapack.python.wheel_recipe import recipe
 

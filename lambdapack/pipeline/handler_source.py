@@ -11,10 +11,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from lambdapack.deploy.handler import Modules, check, targets
-from lambdapack.deploy.sources import collect
+from lambdapack.deploy import Modules, check, collect, targets
 from lambdapack.errors import ConfigurationError
-from lambdapack.model.target import Target
+from lambdapack.model import Target
 from lambdapack.python.interpreter import find
 
 __all__ = ["check_source"]

@@ -7,47 +7,21 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import zstandard
 
-import lambdapack
 from lambdapack.install import Limits
-from lambdapack.model import Lock
-from lambdapack.model.target import Target
+from lambdapack.memo import tool_digest
+from lambdapack.model import Lock, Target
 from lambdapack.python.interpreter import Interpreter
 from lambdapack.python.wheel_recipe import recipe
-from lambdapack.slim.cut import SlimOptions
-from runtime_shim import _index
+from lambdapack.slim import SlimOptions
+from lambdapack.trace import TraceOptions
 
-__all__ = ["BuildOptions", "TraceOptions", "describe", "digest", "tool_digest", "version_of"]
-
-
-@dataclass(frozen=True)
-class TraceOptions:
-    """What to run for the trace: ``code``, or ``handler`` of ``source``; neither: the requested imports.
-
-    Attributes:
-        code: Python code.
-        handler: ``module.function``, called once.
-        event: The event for it.
-        source: Folder that the handler is imported from.
-        environment: Environment variables of the function, which any traced code and the imports that prove
-            slimming see.
-        timeout: Seconds.
-        assets: Name -> file or folder; no input of a build: what is in them is not in the pack.
-    """
-
-    code: str | None = None
-    handler: str | None = None
-    event: Any = None
-    source: Path | None = None
-    environment: Mapping[str, str] = field(default_factory=dict)
-    timeout: float = 300.0
-    assets: Mapping[str, Path] = field(default_factory=dict)
+__all__ = ["BuildOptions", "describe", "digest", "version_of"]
 
 
 @dataclass(frozen=True)
@@ -174,19 +148,3 @@ def version_of(name: str) -> str:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
         return ""
-
-
-@cache
-def tool_digest() -> str:
-    """SHA-256 of the code that makes packs: a version number stays the same while it is worked on."""
-    digest = hashlib.sha256(lambdapack.__version__.encode())
-    root = Path(lambdapack.__file__).parent
-    for path in sorted((*root.rglob("*.py"), *root.rglob("*.json"))):
-        name = path.relative_to(root)
-        if name.parts[0] not in _NOT_IN_A_PACK:
-            digest.update(f"{name.as_posix()}\0".encode() + path.read_bytes())
-    digest.update(Path(_index.__file__).read_bytes())
-    return digest.hexdigest()
-
-
-_NOT_IN_A_PACK = frozenset(("cli", "config", "deploy", "local", "plan", "report", "store"))

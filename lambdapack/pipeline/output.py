@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from lambdapack import files as atomic
 from lambdapack import pack
 from lambdapack.errors import ConfigurationError, LambdapackError
+from lambdapack.files import sweep_folders, work_folder, write_bytes
 from lambdapack.pipeline import build_json as buildreport
 from lambdapack.pipeline.build_json import BuildReport
 
@@ -36,7 +36,7 @@ def workspace(output: Path) -> Iterator[Path]:
     with ExitStack() as stack:
         try:
             output.mkdir(parents=True, exist_ok=True)
-            work = stack.enter_context(atomic.work_folder(output, _WORK, 0o777))
+            work = stack.enter_context(work_folder(output, _WORK, 0o777))
             (work / "pack").mkdir()
         except OSError as error:
             raise _unwritable(output, error) from None
@@ -62,7 +62,7 @@ def publish(files: Sequence[Path], report: BuildReport, output: Path) -> None:
         before = None
     if before is not None and before.id != report.pack.id:
         names = [Path(name).name for name in (before.file, before.index)]
-        atomic.write_bytes(output / _REPLACED, json.dumps([before.id, *names]).encode())
+        write_bytes(output / _REPLACED, json.dumps([before.id, *names]).encode())
     for path in files:
         if path.name != buildreport.FILE_NAME:
             path.replace(output / path.name)
@@ -72,7 +72,7 @@ def publish(files: Sequence[Path], report: BuildReport, output: Path) -> None:
 
 def finish(output: Path) -> None:
     """Finish what a killed build left: its work folder, and the files of the one that it replaced."""
-    atomic.sweep_folders(output, _WORK)
+    sweep_folders(output, _WORK)
     with suppress(FileNotFoundError, ValueError, LambdapackError):
         replaced, *names = json.loads((output / _REPLACED).read_bytes())
         if buildreport.read(output).pack.id != replaced:

@@ -10,19 +10,19 @@ from pathlib import Path
 from typing import Any
 
 import lambdapack
-from lambdapack import files as atomic
 from lambdapack import install as build_stage
 from lambdapack import pack
 from lambdapack.errors import CheckError, ConfigurationError, ToolError
-from lambdapack.model import Lock, Pin
-from lambdapack.model.target import Target
+from lambdapack.files import scratch_folder
+from lambdapack.model import Lock, Pin, Target
 from lambdapack.pipeline import build_json as buildreport
 from lambdapack.pipeline import stages as pipeline
 from lambdapack.pipeline.build_json import BuildReport
 from lambdapack.pipeline.cache import open_store
-from lambdapack.pipeline.options import BuildOptions, TraceOptions, describe
+from lambdapack.pipeline.options import BuildOptions, describe
 from lambdapack.progress import QUIET, Progress
-from lambdapack.slim.cut import SlimOptions
+from lambdapack.slim import SlimOptions
+from lambdapack.trace import TraceOptions
 
 __all__ = ["Here", "failure", "read_lock", "rebuild"]
 
@@ -70,7 +70,7 @@ def rebuild(path: Path, here: Here, *, jobs: int | None = None, progress: Progre
         ToolError: A wheel or the image is no longer there; a stage failed.
     """
     report = _report(path)
-    with atomic.scratch() as folder:
+    with scratch_folder() as folder:
         options = _options(report, folder / "out", here)
         built = _build(report, options, folder / "cache", jobs=jobs, progress=progress)
         made = pack.load(built.directory).path

@@ -24,15 +24,15 @@ from lambdapack.pipeline.build_json import BuildReport, BuiltDistribution, PackF
 from lambdapack.pipeline.cache import Builds, Store
 from lambdapack.pipeline.cached_lock import Resolving
 from lambdapack.pipeline.cached_tree import install
-from lambdapack.pipeline.options import BuildOptions, TraceOptions, describe, digest
+from lambdapack.pipeline.options import BuildOptions, describe, digest
 from lambdapack.pipeline.output import publish, sound, workspace
 from lambdapack.progress import QUIET, Progress, Remembering, say
 from lambdapack.python.interpreter import Interpreter
-from lambdapack.slim.cut import check_options
-from lambdapack.slim.proof import Runner, slim
+from lambdapack.slim import Runner, check_options, slim
+from lambdapack.trace import TraceOptions
 from runtime_shim._index import ARENA
 
-__all__ = ["BuildOptions", "Built", "Reuse", "Task", "TraceOptions", "build"]
+__all__ = ["BuildOptions", "Built", "Reuse", "Task", "build"]
 
 
 @dataclass(frozen=True)
@@ -189,7 +189,7 @@ class Task:
         with workspace(options.output) as work:
             with clock.stage("install"):
                 tree, reused = install(lock, work / "tree", workshop, store, jobs=jobs, progress=progress)
-            runner = Runner(options, lock, workshop, work, progress)
+            runner = Runner(options.trace, lock, workshop, work, progress)
             has, searched = syslibs.provided(options.target), self._builder["name"] == "docker"
             with clock.stage("trace"), syslibs.explained(tree.lacking, has, image=searched):
                 trace = runner.trace(tree)

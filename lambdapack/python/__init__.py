@@ -1,1 +1,9 @@
-"""To be written."""
+"""The target's Python and its pip: finding, asking and running them. Nothing here knows of a lock.
+
+The public modules of a toolbox; each is imported where it is used.
+"""
+
+__all__ = [
+    "bytecode", "interpreter", "linker", "module_names", "pip", "surroundings", "toolchain", "wheel_recipe",
+    "wheel_tags", "worker",
+]  # fmt: skip

@@ -7,7 +7,7 @@ import hashlib
 import shutil
 from pathlib import Path
 
-from lambdapack import files as atomic
+from lambdapack.files import disk_errors, scratch_folder
 from lambdapack.progress import QUIET, Progress
 from lambdapack.python import pip
 from lambdapack.python.interpreter import Interpreter
@@ -44,7 +44,7 @@ def ensure(interpreter: Interpreter, cache_dir: Path, progress: Progress = QUIET
     final = folder / f"python{interpreter.python}-{key}"
     if final.is_dir():
         return final
-    with atomic.explained(folder):
+    with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / f"{final.name}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -58,7 +58,7 @@ def _install(wanted: tuple[str, ...], python: str, final: Path, progress: Progre
     shutil.rmtree(part, ignore_errors=True)
     doing = f"installing pip-tools for Python {python}"
     try:
-        with progress.step(doing), atomic.scratch() as scratch:
+        with progress.step(doing), scratch_folder() as scratch:
             pip.run(
                 [
                     *("install", "--target", part, "--ignore-installed", "--no-deps"),

@@ -7,7 +7,7 @@ from functools import cache
 from packaging.tags import Tag, compatible_tags, cpython_tags
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
-from lambdapack.model.target import Target
+from lambdapack.model import Target
 
 __all__ = ["ANY_GLIBC", "fits", "platforms", "ranks", "tags"]
 

@@ -11,9 +11,10 @@ from rich.text import Text
 
 from lambdapack.model import SlimReport
 from lambdapack.pack.assets import BuiltAsset
-from lambdapack.pipeline.build_json import BuildReport
+from lambdapack.pipeline import BuildReport
 from lambdapack.pipeline.cache import Contents
-from lambdapack.report.units import ago, megabytes
+from lambdapack.progress import ago
+from lambdapack.report.units import megabytes
 
 __all__ = ["assets_table", "build_table", "cache_table", "table"]
 

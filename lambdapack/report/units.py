@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from lambdapack.limits import MB
 
-__all__ = ["ago", "megabytes", "seconds"]
-
-_UNITS = (("days", 86400), ("hours", 3600), ("minutes", 60), ("seconds", 1))
+__all__ = ["megabytes", "seconds"]
 
 
 def megabytes(size: float) -> str:
@@ -21,10 +19,3 @@ def megabytes(size: float) -> str:
 def seconds(milliseconds: float) -> str:
     """``1234.5`` -> ``1.23 s``; below a second in milliseconds."""
     return f"{milliseconds / 1000:.2f} s" if milliseconds >= 1000 else f"{milliseconds:.1f} ms"
-
-
-def ago(duration: float) -> str:
-    """``7300`` seconds -> ``2 hours``."""
-    unit, length = next((one for one in _UNITS if duration >= one[1]), _UNITS[-1])
-    count = int(duration // length)
-    return f"{count} {unit[:-1] if count == 1 else unit}"

@@ -1,1 +1,6 @@
-"""To be written."""
+"""An installed tree -> a smaller one that imports and runs as before, and the proof of it."""
+
+from lambdapack.slim.cut import SlimOptions, check_options
+from lambdapack.slim.proof import Runner, slim
+
+__all__ = ["Runner", "SlimOptions", "check_options", "slim"]

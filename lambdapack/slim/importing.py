@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lambdapack import files as atomic
+from lambdapack.files import scratch_folder
 from lambdapack.progress import QUIET, Progress
 from lambdapack.python import worker
 from lambdapack.python.interpreter import Interpreter
@@ -71,7 +71,7 @@ def import_modules(
     """
     count = sum(map(len, modules))
     with (
-        atomic.scratch() as folder,
+        scratch_folder() as folder,
         progress.step(f"import {count} modules"),
     ):
         work = folder.resolve()

@@ -14,18 +14,17 @@ import runtime_shim
 from lambdapack import install as build_stage
 from lambdapack import trace as trace_stage
 from lambdapack.errors import CheckError, LambdapackError
-from lambdapack.memo import NOTHING, Memo
+from lambdapack.memo import NOTHING, Memo, tool_digest
 from lambdapack.model import Distribution, ImportCheck, Lock, SlimReport, Trace, Tree
-from lambdapack.pipeline.cache import linker_facts
-from lambdapack.pipeline.options import BuildOptions, tool_digest
 from lambdapack.progress import Progress
+from lambdapack.python.linker import linker_facts
 from lambdapack.python.module_names import module_name
 from lambdapack.slim import cut as slim_stage
 from lambdapack.slim.accounts import SOURCES, STRIP
 from lambdapack.slim.cut import Cut, SlimOptions
 from lambdapack.slim.importing import Outcome, difference, import_modules
 from lambdapack.slim.restoring import Group, Probe, necessary, suspects
-from lambdapack.trace.modules import public_modules
+from lambdapack.trace import TraceOptions, public_modules
 
 __all__ = ["Runner", "Slimmed", "slim"]
 
@@ -39,14 +38,14 @@ class Runner:
 
     def __init__(
         self,
-        options: BuildOptions,
+        options: TraceOptions,
         lock: Lock,
         workshop: build_stage.Workshop,
         work: Path,
         progress: Progress,
     ) -> None:
         self.python = workshop.interpreter
-        self.native = self.python.machine == options.target.machine
+        self.native = self.python.machine == lock.target.machine
         # Loading needs the stripped files and the Python in one place.
         self.loads = self.python if self.native and workshop.runs_here else None
         self.loader = workshop.load_elsewhere if self.native else None
@@ -54,7 +53,7 @@ class Runner:
         python = [self.python.version, self.python.machine]
         self.surroundings = [tool_digest(), *python, where] if where else None
         self._elsewhere = workshop.ask_elsewhere
-        self._options = options.trace
+        self._options = options
         self.requested = lock.requested
         self.glibc = lock.glibc
         self._work = work

@@ -13,14 +13,13 @@ from pathlib import Path
 from typing import IO
 
 from lambdapack import elf
-from lambdapack import files as atomic
-from lambdapack.elf.gpu import without_gpu_code
-from lambdapack.elf.stripping import strip
+from lambdapack.elf import strip, without_gpu_code
 from lambdapack.errors import ToolError
+from lambdapack.files import scratch_folder
 from lambdapack.progress import Progress
 from lambdapack.python import worker
 from lambdapack.python.interpreter import Interpreter
-from lambdapack.python.worker.ending import end_group
+from lambdapack.python.worker import end_group
 
 __all__ = ["LOAD_WORKER", "Loader", "Stripped", "check_loads", "strip_tree"]
 
@@ -126,7 +125,7 @@ def check_loads(
 def _worker(interpreter: Interpreter, request: IO[bytes]) -> Iterator[IO[bytes]]:
     """Start the worker; yield its answers, one line a library."""
     with (
-        atomic.scratch() as folder,
+        scratch_folder() as folder,
         subprocess.Popen(
             worker.command(interpreter.path, LOAD_WORKER),
             stdin=request,

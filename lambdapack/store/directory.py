@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lambdapack import files as atomic
 from lambdapack.errors import ConfigurationError, ToolError
+from lambdapack.files import disk_errors, part_file
 from lambdapack.model import Location
 from lambdapack.progress import QUIET, Progress
 from lambdapack.store.keys import key
@@ -45,7 +45,7 @@ class DirectoryStore:
 
     def delete(self, pack_id: str) -> None:
         """Remove a pack."""
-        with atomic.explained(self._path(pack_id)):
+        with disk_errors(self._path(pack_id)):
             self._path(pack_id).unlink(missing_ok=True)
 
     def location(self, pack_id: str) -> Location:
@@ -57,7 +57,7 @@ class DirectoryStore:
 
 
 def _copy(source: Path, destination: Path, what: str, progress: Progress) -> None:
-    with atomic.part(destination.parent) as part, source.open("rb") as file:
+    with part_file(destination.parent) as part, source.open("rb") as file:
         with progress.step(what, total=source.stat().st_size, unit="B") as advance:
             while chunk := file.read(_CHUNK):
                 part.file.write(chunk)

@@ -14,8 +14,8 @@ from botocore.config import Config
 from botocore.exceptions import ClientError, HTTPClientError, IncompleteReadError
 from botocore.exceptions import ConnectionError as BotoConnectionError
 
-from lambdapack import files as atomic
 from lambdapack.errors import CheckError, ToolError
+from lambdapack.files import part_file
 from lambdapack.model import Location
 from lambdapack.progress import QUIET, Progress
 from lambdapack.store import multipart
@@ -151,7 +151,7 @@ class S3Store:
                     hint=f"run: lambdapack push DIR s3://{self._bucket}/{self._prefix}",
                 )
             with (
-                atomic.part(destination.parent) as part,
+                part_file(destination.parent) as part,
                 progress.step("fetch", total=size, unit="B") as advance,
             ):
                 target = multipart.Target(client, self._bucket, name)

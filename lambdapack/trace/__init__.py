@@ -1,7 +1,8 @@
 """Which files a program touches, in order of first use."""
 
-from lambdapack.trace.modules import default_code
+from lambdapack.trace.modules import default_code, public_modules
+from lambdapack.trace.options import TraceOptions
 from lambdapack.trace.tracing import run
 from lambdapack.trace.walk import heuristic
 
-__all__ = ["default_code", "heuristic", "run"]
+__all__ = ["TraceOptions", "default_code", "heuristic", "public_modules", "run"]

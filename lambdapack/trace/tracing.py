@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from lambdapack import elf
-from lambdapack import files as atomic
 from lambdapack.errors import CheckError
+from lambdapack.files import scratch_folder
 from lambdapack.model import Trace, Tree
 from lambdapack.progress import QUIET, Progress
 from lambdapack.python import worker
@@ -61,7 +61,7 @@ def run(
         CheckError: The code raised, exited, crashed or took too long; ``detail`` has its last lines.
         ToolError: The interpreter could not be run.
     """
-    with atomic.scratch() as folder, progress.step("trace"):
+    with scratch_folder() as folder, progress.step("trace"):
         work = folder.resolve()
         (work / "cwd").mkdir()
         request = {

@@ -22,8 +22,9 @@ from lambdapack.model import Location
 from lambdapack.model.target import Target
 from lambdapack.pack.extract import extract
 from lambdapack.pipeline import stages as pipeline
-from lambdapack.pipeline.options import BuildOptions, TraceOptions
+from lambdapack.pipeline.options import BuildOptions
 from lambdapack.python import interpreter
+from lambdapack.trace import TraceOptions
 
 HERE = Path(__file__).parent
 GLIBC = (2, 28)

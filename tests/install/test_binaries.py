@@ -13,9 +13,10 @@ from lambdapack.errors import ToolError
 from lambdapack.install import LocalBuilder, check_binaries, portable_files
 from lambdapack.model import Lock, Trace, Tree
 from lambdapack.model.target import Target
-from lambdapack.pipeline.options import BuildOptions, TraceOptions
+from lambdapack.pipeline.options import BuildOptions
 from lambdapack.slim.cut import SlimOptions
 from lambdapack.slim.proof import Runner, Slimmed, slim
+from lambdapack.trace import TraceOptions
 from tests.support.installed import OWN, make_tree, own
 from tests.support.system_libraries import compile_c
 from tests.support.told import Told
@@ -46,7 +47,7 @@ def slimmed(tree: Tree, work: Path, *, code: str = "pass", drop: tuple[str, ...]
     """What a build does with a tree."""
     work.mkdir()
     build = BuildOptions((), (), tree.target, work / "out", trace=TraceOptions(code=code))
-    runner = Runner(build, Lock(tree.target, (2, 26), (), ()), LocalBuilder(own()), work, Told())
+    runner = Runner(build.trace, Lock(tree.target, (2, 26), (), ()), LocalBuilder(own()), work, Told())
     trace = runner.trace(tree) if code != "pass" else Trace((), frozenset(), "traced", code)
     return slim(tree, trace, SlimOptions(drop=drop), runner=runner, work=work, progress=Told())
 

@@ -13,7 +13,7 @@ from lambdapack.errors import CheckError
 from lambdapack.install import LocalBuilder
 from lambdapack.model import Lock, Trace, Tree
 from lambdapack.model.target import Target
-from lambdapack.pipeline.options import BuildOptions, TraceOptions
+from lambdapack.pipeline.options import BuildOptions
 from lambdapack.progress import QUIET
 from lambdapack.python import interpreter
 from lambdapack.python.bytecode import compile_tree
@@ -21,6 +21,7 @@ from lambdapack.slim.cut import SlimOptions
 from lambdapack.slim.importing import Outcome, difference, import_modules
 from lambdapack.slim.proof import Runner, Slimmed, slim
 from lambdapack.slim.restoring import Group, Probe, necessary, suspects
+from lambdapack.trace import TraceOptions
 from tests.support.installed import OWN, make_tree, own
 
 MACHINE_TARGET = Target(OWN, "x86_64" if interpreter.find(OWN).machine == "x86_64" else "arm64")
@@ -49,7 +50,7 @@ def slim_it(
     work.mkdir()
     build = BuildOptions((), (), tree.target, work / "out", trace=TraceOptions(code=code))
     lock = Lock(tree.target, (2, 17), (), ())
-    runner = Runner(build, lock, LocalBuilder(own()), work, QUIET)
+    runner = Runner(build.trace, lock, LocalBuilder(own()), work, QUIET)
     trace = Trace(tuple(hot), frozenset(), "traced", code)
     return slim(tree, trace, options or SlimOptions(), runner=runner, work=work, progress=QUIET)
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from lambdapack import files as atomic
 from lambdapack import store
 from lambdapack.errors import ConfigurationError, ToolError
+from lambdapack.files import disk_errors, sweep
 
 ID = "0f" * 32
 
@@ -46,9 +46,9 @@ def test_a_part_that_is_being_written_is_left_alone(tmp_path: Path) -> None:
     part = tmp_path / ".lambdapack-alive.part"
     with part.open("wb") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
-        atomic.sweep(tmp_path)
+        sweep(tmp_path)
         assert part.exists()
-    atomic.sweep(tmp_path)
+    sweep(tmp_path)
     assert not part.exists()
 
 
@@ -79,7 +79,7 @@ def test_a_full_disk_is_its_own_message(tmp_path: Path) -> None:
     """ENOSPC says that space is missing, not "cannot write"."""
     with (
         pytest.raises(ToolError, match="no space left") as caught,
-        atomic.explained(tmp_path),
+        disk_errors(tmp_path),
         Path("/dev/full").open("wb") as full,
     ):
         full.write(b"x")

@@ -10,7 +10,16 @@ one, which sees how far it came.
 
 from lambdapack.deploy.aws.clients import Clients
 from lambdapack.deploy.aws.deployment import Answer, deploy, destroy, invoke, rollback, status
-from lambdapack.deploy.aws.models import ALIAS, ApiCall, Deployment, FileBytes, Observed, Options, Result
+from lambdapack.deploy.aws.models import (
+    ALIAS,
+    ApiCall,
+    Deployment,
+    FileBytes,
+    Observed,
+    Options,
+    Result,
+    VersionState,
+)
 from lambdapack.deploy.aws.observer import observe
 from lambdapack.deploy.aws.planner import plan
 
@@ -24,6 +33,7 @@ __all__ = [
     "Observed",
     "Options",
     "Result",
+    "VersionState",
     "deploy",
     "destroy",
     "invoke",

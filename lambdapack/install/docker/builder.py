@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from lambdapack import files as atomic
 from lambdapack.errors import ToolError
+from lambdapack.files import scratch_folder
 from lambdapack.install import syslibs
 from lambdapack.install.docker import container, engine, images, settings
 from lambdapack.install.docker.container import Limits
@@ -18,9 +18,8 @@ from lambdapack.install.docker.loading import ImageLoader
 from lambdapack.install.docker.python import ImagePython
 from lambdapack.install.docker.working import ImageWorkers
 from lambdapack.install.local import LocalBuilder
-from lambdapack.lock.resolver.place import Place
-from lambdapack.model import Lacking, Lock, Tree
-from lambdapack.model.target import Target
+from lambdapack.lock import Place
+from lambdapack.model import Lacking, Lock, Target, Tree
 from lambdapack.progress import QUIET, Progress
 from lambdapack.python import toolchain
 from lambdapack.python.interpreter import Interpreter
@@ -168,7 +167,7 @@ class DockerWorkshop:
         if not lock.built:
             return LocalBuilder().unpack(lock, destination, progress=progress)
         tools = toolchain.ensure(self.interpreter, self._cache_dir, progress)
-        with atomic.scratch() as folder:
+        with scratch_folder() as folder:
             built = self._python.wheels(lock, tools, folder, progress)
             names = {pin.name for pin in built}
             pins = (*(pin for pin in lock.pins if pin.name not in names), *built)

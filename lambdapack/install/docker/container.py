@@ -17,7 +17,7 @@ from lambdapack.errors import ToolError
 from lambdapack.install.docker.engine import explained
 from lambdapack.install.docker.images import Image
 from lambdapack.install.docker.relay import Relay
-from lambdapack.model.target import Target
+from lambdapack.model import Target
 
 __all__ = ["LABEL", "SECRETS", "WORK", "Container", "Limits", "Member", "start"]
 

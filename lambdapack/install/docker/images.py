@@ -15,7 +15,7 @@ from typing import Any
 from lambdapack import limits
 from lambdapack.errors import ConfigurationError, LambdapackError, ToolError
 from lambdapack.install.docker.engine import explained
-from lambdapack.model.target import Target
+from lambdapack.model import Target
 from lambdapack.progress import QUIET, Progress
 
 __all__ = ["Image", "base", "build", "find", "listed", "name", "with_packages"]

@@ -11,14 +11,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
-from lambdapack import files as atomic
 from lambdapack.errors import LambdapackError, ToolError
+from lambdapack.files import disk_errors, work_folder
 from lambdapack.install.docker import lacking
 from lambdapack.install.docker.container import WORK, Container, Member
 from lambdapack.install.docker.images import Image
 from lambdapack.install.docker.settings import Settings, masked
 from lambdapack.install.docker.working import PLACES
-from lambdapack.lock.resolver import place as lockdriver
+from lambdapack.lock import DRIVER_CODE, DRIVER_FOLDER, Answers
 from lambdapack.model import Lock, Pin
 from lambdapack.progress import Advance, Progress
 from lambdapack.python import bytecode, pip, toolchain, worker
@@ -81,14 +81,14 @@ class ImagePython:
     def ask(
         self, request: Mapping[str, Any], texts: Mapping[str, str], tools: Path, log: TextIO, advance: Advance
     ) -> dict[str, Any] | None:
-        """Answer one request of the resolver, in the image; see ``lockdriver.Place``."""
+        """Answer one request of the resolver, in the image; see ``lock.Place``."""
         self._bring(tools)
         relay = self._container.relay
         options = self._settings.options(relay, request["pip_args"])
         full = {**request, "tools": _TOOLS, "cache": f"{_CACHE}/metadata", "pip_args": options}
         for name, text in texts.items():
             full[name] = relay.keep(f"{name}.txt", text.encode())
-        reader = lockdriver.Answers(advance)
+        reader = Answers(advance)
         path = relay.keep_json("request.json", full)
         printed = bytearray()
 
@@ -97,7 +97,7 @@ class ImagePython:
             log.write(self._shown(data.decode(errors="replace")))
 
         status = self._container.run(
-            [relay.python, "-I", "-B", "-c", lockdriver.CODE, f"{WORK}/lib"],
+            [relay.python, "-I", "-B", "-c", DRIVER_CODE, f"{WORK}/lib"],
             environment=self._environment,
             output=reader.feed,
             errors=complain,
@@ -170,7 +170,7 @@ class ImagePython:
         if status:
             raise self._explained(self._shown(printed.decode(errors="replace")), doing, status)
         kept.parent.mkdir(parents=True, exist_ok=True)
-        with atomic.explained(kept.parent), atomic.work_folder(kept.parent, ".part-") as folder:
+        with disk_errors(kept.parent), work_folder(kept.parent, ".part-") as folder:
             part = folder / "wheel"
             part.mkdir()
             found = self._container.get(out, part, doing=doing)
@@ -307,8 +307,8 @@ def _outfit(tools: Path) -> Iterator[Member]:
     for path in sorted(tools.rglob("*")):
         if path.is_file() and "__pycache__" not in path.parts:
             yield f"tools/{path.relative_to(tools).as_posix()}", path
-    for path in sorted(lockdriver.FOLDER.glob("*.py")):
-        yield f"lib/{lockdriver.FOLDER.name}/{path.name}", path
+    for path in sorted(DRIVER_FOLDER.glob("*.py")):
+        yield f"lib/{DRIVER_FOLDER.name}/{path.name}", path
 
 
 def _source(source: Path, folder: str) -> Iterator[Member]:

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Protocol
 
 from lambdapack import elf
-from lambdapack import files as atomic
 from lambdapack.elf import Elf
+from lambdapack.files import scratch_folder
 from lambdapack.install.syslibs.find import lacking, merged, names_of, objects_of
 from lambdapack.install.syslibs.provided import Provided
 from lambdapack.model import Lacking, SystemLibrary, Tree
@@ -88,7 +88,7 @@ def bundle(
     missing = [one for one in missing if one.reason or one.name not in there]
     if not missing:
         return tree
-    with atomic.scratch() as folder:
+    with scratch_folder() as folder:
         search = _Search(tree, has, source, folder, objects)
         with progress.step("bundle system libraries", total=len(missing)) as advance:
             for name in search.closure([one for one in missing if not one.reason]):

@@ -10,7 +10,7 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from lambdapack.model.target import Target
+from lambdapack.model import Target
 
 __all__ = ["Provided", "provided"]
 

@@ -9,9 +9,9 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from lambdapack import files as atomic
 from lambdapack.errors import ConfigurationError, ToolError
-from lambdapack.model.target import Target
+from lambdapack.files import work_folder
+from lambdapack.model import Target
 from lambdapack.progress import QUIET, Progress
 from lambdapack.python.interpreter import Interpreter, find
 
@@ -63,7 +63,7 @@ def install(target: Target, cache_dir: Path, *, progress: Progress = QUIET) -> R
 
 def _install(where: Path, interpreter: Interpreter, target: Target, progress: Progress) -> None:
     where.parent.mkdir(parents=True, exist_ok=True)
-    with atomic.work_folder(where.parent, f".{where.name}-") as temporary:
+    with work_folder(where.parent, f".{where.name}-") as temporary:
         temporary.chmod(0o755)
         with progress.step(f"install awslambdaric for Python {interpreter.python}"):
             _pip(temporary / "client", interpreter, target)

@@ -1,1 +1,1 @@
-"""To be written."""
+"""Reading what the user wrote: requirement lines, requirements files, and the locks of other tools."""

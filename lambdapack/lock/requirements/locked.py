@@ -23,7 +23,7 @@ from lambdapack.errors import ConfigurationError
 from lambdapack.lock.requirements.direct import Direct
 from lambdapack.lock.requirements.fields import Fields
 from lambdapack.lock.resolver.wheels import File, describe_files, ways_out
-from lambdapack.model.target import Target
+from lambdapack.model import Target
 from lambdapack.python import wheel_tags
 
 __all__ = [

@@ -20,8 +20,7 @@ from lambdapack.lock.resolver.place import Place, Wheelwright
 from lambdapack.lock.resolver.process import Failure, Found, Query, Solution, resolve_once
 from lambdapack.lock.sources.downloads import Downloads
 from lambdapack.lock.sources.prepare import Preparer
-from lambdapack.model import Lock, Pin
-from lambdapack.model.target import AL2023_GLIBC, Target
+from lambdapack.model import AL2023_GLIBC, Lock, Pin, Target
 from lambdapack.progress import QUIET, Progress
 from lambdapack.python import toolchain, wheel_tags
 from lambdapack.python.interpreter import Interpreter

@@ -14,7 +14,7 @@ from packaging.version import Version
 from lambdapack.errors import ConfigurationError, LambdapackError, ToolError
 from lambdapack.lock.resolver.process import Failure, Found
 from lambdapack.lock.resolver.wheels import File, describe_files, ways_out
-from lambdapack.model.target import Target
+from lambdapack.model import Target
 from lambdapack.python import pip
 
 __all__ = ["cuda_error", "explain", "only_sdists"]

@@ -14,8 +14,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from lambdapack.lock.resolver.process import Found
-from lambdapack.model import LeftOut
-from lambdapack.model.target import Target
+from lambdapack.model import LeftOut, Target
 from lambdapack.progress import Progress
 
 if sys.version_info >= (3, 11):

@@ -12,7 +12,7 @@ from lambdapack.lock.requirements.markers import holds
 from lambdapack.lock.requirements.read import Requirements
 from lambdapack.lock.resolver.process import Found, Solution
 from lambdapack.lock.sources.prepare import Prepared, Preparer
-from lambdapack.model.target import Target
+from lambdapack.model import Target
 
 __all__ = ["Pinned", "Ready", "ready"]
 

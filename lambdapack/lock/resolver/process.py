@@ -13,11 +13,11 @@ from typing import Any, TextIO
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from lambdapack import files as atomic
 from lambdapack.errors import ToolError
+from lambdapack.files import scratch_folder, write_bytes
 from lambdapack.lock.requirements.read import Requirements
 from lambdapack.lock.resolver import place as lockdriver
-from lambdapack.model.target import Target
+from lambdapack.model import Target
 from lambdapack.progress import Advance, Progress
 from lambdapack.python import pip
 from lambdapack.python.interpreter import Interpreter
@@ -120,7 +120,7 @@ def resolve_once(
     Raises:
         ToolError: The process died without an answer.
     """
-    with atomic.scratch() as folder:
+    with scratch_folder() as folder:
         request = _request(query, glibc, extra_constraints, built)
         texts = {
             "requirements": "\n".join(query.requirements.lines) + "\n",
@@ -141,7 +141,7 @@ def resolve_once(
         )
     outcome = _read(answer)
     if isinstance(outcome, Solution):
-        atomic.write_bytes(_hints_path(query), "\n".join(found.name for found in outcome.found).encode())
+        write_bytes(_hints_path(query), "\n".join(found.name for found in outcome.found).encode())
     return outcome
 
 

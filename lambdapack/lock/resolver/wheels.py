@@ -12,7 +12,7 @@ from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 from packaging.version import Version
 
 from lambdapack import limits
-from lambdapack.model.target import Target
+from lambdapack.model import Target
 from lambdapack.python import wheel_tags
 
 __all__ = ["File", "describe_files", "ways_out"]

@@ -12,7 +12,7 @@ from lambdapack.lock.requirements.markers import holds
 from lambdapack.lock.requirements.read import Requirements
 from lambdapack.lock.sources import source_tree
 from lambdapack.lock.sources.downloads import Downloads
-from lambdapack.model.target import Target
+from lambdapack.model import Target
 from lambdapack.python.interpreter import Interpreter
 
 __all__ = ["contents"]

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lambdapack import files as atomic
 from lambdapack.errors import ConfigurationError
+from lambdapack.files import disk_errors, work_folder, write_bytes
 from lambdapack.lock.requirements.direct import Direct, shown
 from lambdapack.progress import Progress
 from lambdapack.python import pip
@@ -49,7 +49,7 @@ class Downloads:
             if self._is_there(one.partition(":")[2]):
                 return self._folder / one.partition(":")[2]
         if direct.location not in self._asked:
-            with atomic.explained(self._folder):
+            with disk_errors(self._folder):
                 self._folder.mkdir(parents=True, exist_ok=True)
                 self._asked[direct.location] = self._current(direct)
         return self._folder / self._asked[direct.location]
@@ -61,7 +61,7 @@ class Downloads:
         """SHA-256 of what the address has now: of the kept file, where the server says it is still that."""
         known = self._known(direct)
         with (
-            atomic.work_folder(self._folder, ".part-") as work,
+            work_folder(self._folder, ".part-") as work,
             self._progress.step(f"fetch {direct.filename}"),
         ):
             part = work / "file"
@@ -70,7 +70,7 @@ class Downloads:
                 return str(known["sha256"])
             part.replace(self._folder / answer["sha256"])
         if answer["etag"]:
-            atomic.write_bytes(self._record(direct), json.dumps(answer).encode())
+            write_bytes(self._record(direct), json.dumps(answer).encode())
         return str(answer["sha256"])
 
     def _record(self, direct: Direct) -> Path:

@@ -13,13 +13,13 @@ from urllib.parse import quote
 
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
-from lambdapack import files as atomic
 from lambdapack.errors import ConfigurationError, ToolError
+from lambdapack.files import disk_errors, work_folder, write_bytes
 from lambdapack.lock.requirements.direct import Direct
 from lambdapack.lock.resolver.place import Wheelwright
 from lambdapack.lock.sources import source_tree, wheel_file
 from lambdapack.lock.sources.downloads import Downloads
-from lambdapack.model.target import AL2023_GLIBC, Target
+from lambdapack.model import AL2023_GLIBC, Target
 from lambdapack.progress import Progress
 from lambdapack.python import toolchain, wheel_tags
 from lambdapack.python.interpreter import Interpreter
@@ -145,9 +145,9 @@ class Preparer:
         key = hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()
         kept = self._cache / "local-wheels" / key
         if not kept.is_dir():
-            with atomic.explained(kept.parent):
+            with disk_errors(kept.parent):
                 kept.parent.mkdir(parents=True, exist_ok=True)
-            with atomic.explained(kept.parent), atomic.work_folder(kept.parent, ".part-") as work:
+            with disk_errors(kept.parent), work_folder(kept.parent, ".part-") as work:
                 self._build(direct, source, work)
                 if source.is_dir() and source_tree.digest(source) != digest:
                     raise ToolError(
@@ -191,11 +191,11 @@ class Preparer:
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         folder = self._cache / "files" / digest
         if not (folder / _PAGE).is_file():
-            with atomic.explained(folder):
-                atomic.write_bytes(folder / filename, path.read_bytes())
+            with disk_errors(folder):
+                write_bytes(folder / filename, path.read_bytes())
                 link = f'<a href="{quote(filename)}#sha256={digest}">{escape(filename)}</a>'
                 page = f"<!DOCTYPE html><html><body>{link}</body></html>\n"
-                atomic.write_bytes(folder / _PAGE, page.encode())
+                write_bytes(folder / _PAGE, page.encode())
         return Prepared(direct, name, str(version), filename, f"sha256:{digest}", folder / _PAGE)
 
 

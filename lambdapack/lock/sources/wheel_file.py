@@ -5,8 +5,8 @@ from __future__ import annotations
 import zipfile
 from pathlib import Path
 
-from lambdapack import files as atomic
 from lambdapack.errors import ToolError
+from lambdapack.files import part_file
 
 __all__ = ["rewrite"]
 
@@ -23,7 +23,7 @@ def rewrite(wheel: Path, destination: Path) -> Path:
     """
     path = destination / wheel.name
     try:
-        with zipfile.ZipFile(wheel) as source, atomic.part(destination) as made:
+        with zipfile.ZipFile(wheel) as source, part_file(destination) as made:
             with zipfile.ZipFile(made.file, "w", zipfile.ZIP_STORED) as archive:
                 for entry in sorted(source.infolist(), key=lambda one: one.filename):
                     if not entry.is_dir():

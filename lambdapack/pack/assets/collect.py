@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lambdapack.config.ignore import is_ignored
 from lambdapack.errors import ConfigurationError, ToolError
+from lambdapack.files import is_ignored
 from lambdapack.pack.assets.model import Asset
 from lambdapack.pack.check import path_problem
 

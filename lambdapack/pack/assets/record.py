@@ -11,8 +11,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from lambdapack import files as atomic
 from lambdapack.errors import ConfigurationError
+from lambdapack.files import write_bytes
 from lambdapack.pack.assets.collect import Stamp
 from lambdapack.pack.assets.model import BuiltAsset
 
@@ -39,7 +39,7 @@ def document(assets: Iterable[BuiltAsset]) -> dict[str, Any]:
 
 def write(assets: Iterable[BuiltAsset], directory: Path) -> None:
     """Write ``directory``/assets.json, complete or not at all."""
-    atomic.write_bytes(directory / FILE_NAME, json.dumps(document(assets), indent=2).encode() + b"\n")
+    write_bytes(directory / FILE_NAME, json.dumps(document(assets), indent=2).encode() + b"\n")
 
 
 def read(directory: Path) -> tuple[BuiltAsset, ...]:
@@ -76,4 +76,4 @@ def read_stamps(directory: Path) -> Known:
 
 def write_stamps(known: Known, directory: Path) -> None:
     """Remember how this machine's files looked when they were hashed; nothing that is deployed has it."""
-    atomic.write_bytes(directory / FOLDER / _STAMPS, json.dumps(known).encode())
+    write_bytes(directory / FOLDER / _STAMPS, json.dumps(known).encode())

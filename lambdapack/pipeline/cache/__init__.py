@@ -10,8 +10,6 @@ from lambdapack.pipeline.cache.locks import Locks, Resolved
 from lambdapack.pipeline.cache.store import Store, open_store
 from lambdapack.pipeline.cache.trees import Trees
 from lambdapack.pipeline.cache.upkeep import LIMIT, Contents, Part, Pruned, prune, survey
-from lambdapack.python.linker import linker_facts
-from lambdapack.python.surroundings import surroundings
 
 __all__ = [
     "LIMIT",
@@ -23,9 +21,7 @@ __all__ = [
     "Resolved",
     "Store",
     "Trees",
-    "linker_facts",
     "open_store",
     "prune",
-    "surroundings",
     "survey",
 ]

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from lambdapack import files as atomic
+from lambdapack.files import locked_folder, sweep_folders
 from lambdapack.progress import QUIET, Progress
 
 __all__ = ["FOLDER", "GONE", "LOCK", "PARTS", "Store", "open_store"]
@@ -135,12 +135,12 @@ class Store:
 
     def sweep(self) -> None:
         """Remove what killed processes left where entries are made."""
-        atomic.sweep_folders(self.root / PARTS, _PART)
+        sweep_folders(self.root / PARTS, _PART)
 
     def _part(self, held: contextlib.ExitStack) -> Path | None:
         with self._forgiving():
             (self.root / PARTS).mkdir(parents=True, exist_ok=True)
-            return held.enter_context(atomic.locked_folder(self.root / PARTS, _PART))
+            return held.enter_context(locked_folder(self.root / PARTS, _PART))
         return None
 
     def _publish(self, part: Path, path: Path) -> None:

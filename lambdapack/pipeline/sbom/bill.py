@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Sequence
 from pathlib import Path
 
-from lambdapack import files as atomic
+from lambdapack.files import write_bytes
 from lambdapack.memo import NOTHING, Memo, key_of
 from lambdapack.pack.assets import BuiltAsset
 from lambdapack.pipeline.build_json import BuildReport
@@ -44,7 +44,7 @@ def write(report: BuildReport, assets: Sequence[BuiltAsset], directory: Path, me
     path = directory / file_name(report.pack.id)
     serial = _serial(report, assets)
     if _serial_of(path) != serial.urn:
-        atomic.write_bytes(path, _document(report, assets, directory, serial, memo))
+        write_bytes(path, _document(report, assets, directory, serial, memo))
     for other in directory.glob(f"*{file_name('')}"):
         if other != path:
             other.unlink(missing_ok=True)

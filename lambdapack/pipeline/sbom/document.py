@@ -15,8 +15,7 @@ from cyclonedx.model.license import License, LicenseAcknowledgement, LicenseExpr
 from cyclonedx.output.json import JsonV1Dot7
 from packageurl import PackageURL
 
-from lambdapack.model import SystemLibrary
-from lambdapack.model.target import Target
+from lambdapack.model import SystemLibrary, Target
 from lambdapack.pack.assets import BuiltAsset
 from lambdapack.pipeline.build_json import BuildReport, BuiltDistribution
 from lambdapack.pipeline.sbom.metadata import Described, dependencies, read

@@ -11,9 +11,8 @@ from packaging.metadata import RawMetadata, parse_email
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-from lambdapack.model.target import Target
-from lambdapack.pack.extract import Contents
-from lambdapack.pack.read import FrameError, UnsoundError, open_pack
+from lambdapack.model import Target
+from lambdapack.pack import Contents, FrameError, UnsoundError, open_pack
 
 __all__ = ["Described", "asked_extras", "dependencies", "describe", "read"]
 

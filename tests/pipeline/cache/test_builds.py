@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 
 from lambdapack.model.target import Target
-from lambdapack.pipeline.options import BuildOptions, TraceOptions
+from lambdapack.pipeline.options import BuildOptions
 from lambdapack.pipeline.stages import Built, Reuse, build
 from lambdapack.python import interpreter, toolchain
 from lambdapack.slim.cut import SlimOptions
+from lambdapack.trace import TraceOptions
 from tests.lock.test_direct import package
 from tests.pipeline.cache.test_store import damage, files
 from tests.support.command_line import Run
