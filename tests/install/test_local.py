@@ -1,4 +1,4 @@
-"""lambdapack.build: a lock becomes a tree for its target, whole and checked, or nothing at all."""
+"""lambdapack.install: a lock becomes a tree for its target, whole and checked, or nothing at all."""
 
 from __future__ import annotations
 
@@ -121,8 +121,8 @@ def test_ctrl_c_leaves_nothing(folder: Path, tmp_path: Path) -> None:
     """An interrupted installation leaves neither the tree nor a part of it."""
     big = wheel(folder, "big", "1", files={f"big/{n}.py": os.urandom(1000) for n in range(9000)})
     program = (
-        "import sys; from pathlib import Path; from lambdapack.build import LocalBuilder\n"
-        "from lambdapack.model import Lock, Pin; from lambdapack.target import Target\n"
+        "import sys; from pathlib import Path; from lambdapack.install import LocalBuilder\n"
+        "from lambdapack.model import Lock, Pin; from lambdapack.model.target import Target\n"
         "pin = Pin('big', '1', (sys.argv[1],))\n"
         "LocalBuilder().install(Lock(Target('3.11'), (2, 26), (pin,), ('big',)), Path(sys.argv[2]))\n"
     )

@@ -1,4 +1,4 @@
-"""lambdapack.wheelrecipe: what decides a wheel that is built, and what a build sees."""
+"""lambdapack.python.wheel_recipe: what decides a wheel that is built, and what a build sees."""
 
 from __future__ import annotations
 

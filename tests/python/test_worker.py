@@ -1,4 +1,4 @@
-"""lambdapack.worker: a file that the target's own Python runs, and its answer."""
+"""lambdapack.python.worker: a file that the target's own Python runs, and its answer."""
 
 from __future__ import annotations
 

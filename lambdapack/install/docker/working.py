@@ -1,4 +1,4 @@
-"""Workers of ``lambdapack.worker`` in the image: they trace, and import modules, on a copy of the tree."""
+"""Workers (``python.worker``) in the image: they trace, and import modules, on a copy of the tree."""
 
 from __future__ import annotations
 

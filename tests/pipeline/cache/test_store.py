@@ -21,7 +21,7 @@ from lambdapack.model import Distribution, Lock, Pin, Tree
 from lambdapack.model.target import Target
 from lambdapack.pipeline.cache import Builds, Locks, Store, Trees, prune, survey
 from lambdapack.pipeline.cache.locks import FRESH_SECONDS
-from lambdapack.python import surroundings
+from lambdapack.python.surroundings import surroundings
 from tests.support.told import Told
 
 TARGET = Target("3.11", "x86_64")
@@ -98,8 +98,8 @@ def test_a_disk_that_gets_full_leaves_no_half_entry(tmp_path: Path) -> None:
     code = f"""
 import resource, sys
 from pathlib import Path
-sys.path.insert(0, {str(Path(__file__).parent)!r})
-from lambdapack.buildcache import Store
+sys.path.insert(0, {str(Path(__file__).parents[3])!r})
+from lambdapack.pipeline.cache import Store
 from tests.support.told import Told
 heard = Told()
 store = Store(Path({str(tmp_path)!r}), heard)
@@ -118,7 +118,7 @@ assert len(heard.warnings) == 1, heard.warnings
 WRITER = """
 import hashlib, itertools, sys
 from pathlib import Path
-from lambdapack.buildcache import Store
+from lambdapack.pipeline.cache import Store
 store = Store(Path(sys.argv[1]))
 print("ready", flush=True)
 for number in itertools.count():
@@ -163,7 +163,7 @@ def test_killed_at_any_time_it_leaves_only_whole_entries(tmp_path: Path) -> None
 RACER = """
 import random, sys
 from pathlib import Path
-from lambdapack.buildcache import Store, prune
+from lambdapack.pipeline.cache import Store, prune
 root, seed = Path(sys.argv[1]), int(sys.argv[2])
 chance = random.Random(seed)
 
