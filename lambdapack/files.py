@@ -18,14 +18,15 @@ from typing import BinaryIO
 from lambdapack.errors import ToolError
 
 __all__ = [
-    "Part", "disk_errors", "is_ignored", "locked_folder", "part_file", "scratch_folder", "sweep",
-    "sweep_folders", "sweep_scratch", "work_folder", "write_bytes",
+    "NewFolder", "Part", "disk_errors", "is_ignored", "locked_folder", "new_folder", "part_file",
+    "scratch_folder", "sweep", "sweep_folders", "sweep_scratch", "work_folder", "write_bytes",
 ]  # fmt: skip
 
 _PREFIX = ".lambdapack-"
 _SUFFIX = ".part"
 # Nothing that a person would call a folder of theirs: what is called so may be removed.
 _SCRATCH = ".lambdapack-scratch-"
+_NEW = ".lambdapack-new-"
 
 
 @dataclass(frozen=True)
@@ -126,6 +127,51 @@ def work_folder(parent: Path, prefix: str, mode: int = 0o700) -> Iterator[Path]:
     sweep_folders(parent, prefix)
     with locked_folder(parent, prefix, mode) as path:
         yield path
+
+
+@dataclass(frozen=True)
+class NewFolder:
+    """A folder in the making.
+
+    Attributes:
+        path: What gets the final name; it is there and empty.
+        work: A folder for whatever is needed meanwhile, on the same disk.
+    """
+
+    path: Path
+    work: Path
+
+
+@contextlib.contextmanager
+def new_folder(destination: Path, mode: int = 0o755) -> Iterator[NewFolder]:
+    """A folder that appears as ``destination`` when the block ends, whole, or not at all.
+
+    It replaces an empty folder. Where another process made ``destination`` meanwhile, that one stays: what
+    is made so is made from the same inputs. The next ``new_folder`` beside it removes what a killed process
+    left.
+
+    Args:
+        destination: Its final name; parents are made.
+        mode: Its permissions.
+
+    Raises:
+        ToolError: The disk is full, or nothing can be written there.
+    """
+    with contextlib.ExitStack() as stack:
+        with disk_errors(destination.parent):
+            destination.parent.mkdir(parents=True, exist_ok=True)
+            work = stack.enter_context(work_folder(destination.parent, _NEW))
+            made = NewFolder(work / "new", work)
+            made.path.mkdir(mode)
+            # The process's umask does not count: a shared build folder stays readable.
+            made.path.chmod(mode)
+        yield made
+        with disk_errors(destination):
+            try:
+                made.path.rename(destination)
+            except OSError as error:
+                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                    raise
 
 
 @contextlib.contextmanager

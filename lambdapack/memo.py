@@ -1,4 +1,4 @@
-"""What a stage may remember from an earlier build: values by what they were made from.
+"""What is kept between builds: where it is, and what the stages see of it.
 
 A stage asks a ``Memo`` before it does something costly. The command line passes the build cache; tests
 and library users pass none, and everything is done anew.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from enum import Enum
 from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,7 +16,38 @@ from typing import Any, Protocol
 import lambdapack
 from runtime_shim import _index
 
-__all__ = ["NOTHING", "Memo", "Nothing", "key_of", "tool_digest"]
+__all__ = ["AFTER_A_PACK", "NOTHING", "CacheFolder", "Memo", "Nothing", "key_of", "tool_digest"]
+
+
+class CacheFolder(Enum):
+    """Every folder of the cache, each with an example of what is in it."""
+
+    BUILDS = "builds"
+    """The build cache, by kind and key: ``builds/frames/3f/3fa1…``."""
+    DOWNLOADS = "downloads"
+    """What was fetched from an address, by its SHA-256: ``downloads/9c41…``."""
+    ADDRESSES = "addresses"
+    """Which of them an address had last, by the SHA-256 of the address: ``addresses/77de…``."""
+    FILES = "files"
+    """Wheels that requirements name themselves, each with a page that links to it: ``files/0b2c…/``."""
+    LOCAL_WHEELS = "local-wheels"
+    """Wheels built of folders and sdists that are named: ``local-wheels/51aa…/demo-1-py3-none-any.whl``."""
+    WHEELS = "wheels"
+    """Wheels built of locked sdists in an image: ``wheels/annoy-1.17.3-5c60…/``."""
+    HINTS = "hints"
+    """Names that a resolution needed, to fetch their pages early the next time: ``hints/e1f0…``."""
+    METADATA = "metadata"
+    """METADATA files by the hash of their wheel, written by the resolver's driver."""
+    TOOLS = "tools"
+    """pip-tools for one Python: ``tools/python3.12-1d93…/``."""
+    DECODER = "decoder"
+    """The zstd decoder for one target: ``decoder/zstandard-0.25.0-python3.12-x86_64/``."""
+    RUNTIME = "runtime"
+    """awslambdaric for the embedded cloud: ``runtime/python3.12.1-x86_64-…/``."""
+
+    def of(self, cache_dir: Path) -> Path:
+        """This folder of the cache in ``cache_dir``."""
+        return cache_dir / self.value
 
 
 class Memo(Protocol):

@@ -11,6 +11,7 @@ from pathlib import Path
 from lambdapack import elf
 from lambdapack.errors import ToolError
 from lambdapack.files import part_file, scratch_folder
+from lambdapack.memo import CacheFolder
 from lambdapack.model import Target
 from lambdapack.progress import QUIET, Progress
 from lambdapack.python import pip, wheel_tags
@@ -43,7 +44,7 @@ def extension(target: Target, cache_dir: Path, *, progress: Progress = QUIET) ->
         ToolError: pip failed, or what it fetched is not for this target.
     """
     name = f"zstandard-{version(target)}-{str(target).replace('/', '-')}"
-    kept = cache_dir / "decoder" / name / NAME
+    kept = CacheFolder.DECODER.of(cache_dir) / name / NAME
     if not kept.exists():
         with (
             progress.step(f"fetch zstandard {version(target)} for {target}"),

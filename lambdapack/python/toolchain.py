@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 from lambdapack.files import disk_errors, scratch_folder
+from lambdapack.memo import CacheFolder
 from lambdapack.progress import QUIET, Progress
 from lambdapack.python import pip
 from lambdapack.python.interpreter import Interpreter
@@ -40,7 +41,7 @@ def ensure(interpreter: Interpreter, cache_dir: Path, progress: Progress = QUIET
     """
     wanted = requirements(interpreter.python)
     key = hashlib.sha256("\n".join((interpreter.machine, *wanted)).encode()).hexdigest()[:12]
-    folder = cache_dir / "tools"
+    folder = CacheFolder.TOOLS.of(cache_dir)
     final = folder / f"python{interpreter.python}-{key}"
     if final.is_dir():
         return final

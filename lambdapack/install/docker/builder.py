@@ -19,6 +19,7 @@ from lambdapack.install.docker.python import ImagePython
 from lambdapack.install.docker.working import ImageWorkers
 from lambdapack.install.local import LocalBuilder
 from lambdapack.lock import Place
+from lambdapack.memo import CacheFolder
 from lambdapack.model import Lacking, Lock, Target, Tree
 from lambdapack.progress import QUIET, Progress
 from lambdapack.python import toolchain
@@ -84,7 +85,7 @@ class DockerBuilder:
         """
         told = settings.read(sources)
         # Wheels of what was named by itself; their pages are options of the lock, which comes later.
-        folders = {**told.folders, cache_dir / "files": False}
+        folders = {**told.folders, CacheFolder.FILES.of(cache_dir): False}
         with engine.connect() as client:
             image = self._ready(client, target, progress)
             with container.start(client, image, target, self._limits, folders) as running:

@@ -19,6 +19,7 @@ from lambdapack.install.docker.images import Image
 from lambdapack.install.docker.settings import Settings, masked
 from lambdapack.install.docker.working import PLACES
 from lambdapack.lock import DRIVER_CODE, DRIVER_FOLDER, Answers
+from lambdapack.memo import CacheFolder
 from lambdapack.model import Lock, Pin
 from lambdapack.progress import Advance, Progress
 from lambdapack.python import bytecode, pip, toolchain, worker
@@ -144,7 +145,7 @@ class ImagePython:
             *(recipe(self._pip_options), toolchain.requirements(lock.target.python)),
         ]
         key = hashlib.sha256(json.dumps(made_of).encode()).hexdigest()
-        return self._cache_dir / "wheels" / f"{pin.name}-{pin.version}-{key[:16]}"
+        return CacheFolder.WHEELS.of(self._cache_dir) / f"{pin.name}-{pin.version}-{key[:16]}"
 
     def _build(self, pin: Pin, lock: Lock, tools: Path, kept: Path, advance: Advance) -> None:
         self._bring(tools)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from lambdapack.errors import ConfigurationError, ToolError
 from lambdapack.files import work_folder
+from lambdapack.memo import CacheFolder
 from lambdapack.model import Target
 from lambdapack.progress import QUIET, Progress
 from lambdapack.python.interpreter import Interpreter, find
@@ -54,7 +55,7 @@ def install(target: Target, cache_dir: Path, *, progress: Progress = QUIET) -> R
         )
     # Two Pythons of one version may live in two places, and the link below leads to one of them.
     place = hashlib.sha256(str(interpreter.path).encode()).hexdigest()[:8]
-    where = cache_dir / "runtime" / f"python{interpreter.version}-{interpreter.machine}-{place}"
+    where = CacheFolder.RUNTIME.of(cache_dir) / f"python{interpreter.version}-{interpreter.machine}-{place}"
     if not where.is_dir():
         _install(where, interpreter, target, progress)
     executable = f"bin/python{target.python}"

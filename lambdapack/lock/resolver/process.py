@@ -17,6 +17,7 @@ from lambdapack.errors import ToolError
 from lambdapack.files import scratch_folder, write_bytes
 from lambdapack.lock.requirements.read import Requirements
 from lambdapack.lock.resolver import place as lockdriver
+from lambdapack.memo import CacheFolder
 from lambdapack.model import Target
 from lambdapack.progress import Advance, Progress
 from lambdapack.python import pip
@@ -147,7 +148,7 @@ def resolve_once(
 
 def _hints_path(query: Query) -> Path:
     asked = "\n".join((str(query.target), *query.requirements.lines))
-    return query.cache_dir / "hints" / hashlib.sha256(asked.encode()).hexdigest()
+    return CacheFolder.HINTS.of(query.cache_dir) / hashlib.sha256(asked.encode()).hexdigest()
 
 
 def _hints(query: Query) -> list[str]:
@@ -184,7 +185,7 @@ class _Here:
 
     def __init__(self, query: Query, folder: Path) -> None:
         self._interpreter = query.interpreter
-        self._cache = query.cache_dir / "metadata"
+        self._cache = CacheFolder.METADATA.of(query.cache_dir)
         self._folder = folder
 
     def ask(

@@ -13,14 +13,13 @@ from typing import Any
 from lambdapack.errors import ConfigurationError
 from lambdapack.files import disk_errors, work_folder, write_bytes
 from lambdapack.lock.requirements.direct import Direct, shown
+from lambdapack.memo import CacheFolder
 from lambdapack.progress import Progress
 from lambdapack.python import pip
 
 __all__ = ["Downloads"]
 
 _WORKER = Path(__file__).with_name("fetch_worker.py")
-_FOLDER = "downloads"
-_ADDRESSES = "addresses"
 
 
 class Downloads:
@@ -33,7 +32,8 @@ class Downloads:
     """
 
     def __init__(self, cache_dir: Path, options: Sequence[str], progress: Progress) -> None:
-        self._folder = cache_dir / _FOLDER
+        self._folder = CacheFolder.DOWNLOADS.of(cache_dir)
+        self._addresses = CacheFolder.ADDRESSES.of(cache_dir)
         self._options = [one for one in options if one not in ("--pre", "--prefer-binary")]
         self._progress = progress
         self._asked: dict[str, str] = {}
@@ -75,7 +75,7 @@ class Downloads:
 
     def _record(self, direct: Direct) -> Path:
         name = hashlib.sha256(shown(direct.location).encode()).hexdigest()
-        return self._folder.with_name(_ADDRESSES) / name
+        return self._addresses / name
 
     def _known(self, direct: Direct) -> Mapping[str, Any]:
         """What the address had the last time; nothing where that file is gone or is another one now."""

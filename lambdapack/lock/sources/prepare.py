@@ -19,6 +19,7 @@ from lambdapack.lock.requirements.direct import Direct
 from lambdapack.lock.resolver.place import Wheelwright
 from lambdapack.lock.sources import source_tree, wheel_file
 from lambdapack.lock.sources.downloads import Downloads
+from lambdapack.memo import CacheFolder
 from lambdapack.model import AL2023_GLIBC, Target
 from lambdapack.progress import Progress
 from lambdapack.python import toolchain, wheel_tags
@@ -143,7 +144,7 @@ class Preparer:
             *(recipe(self._options), toolchain.requirements(self._interpreter.python)),
         ]
         key = hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()
-        kept = self._cache / "local-wheels" / key
+        kept = CacheFolder.LOCAL_WHEELS.of(self._cache) / key
         if not kept.is_dir():
             with disk_errors(kept.parent):
                 kept.parent.mkdir(parents=True, exist_ok=True)
@@ -189,7 +190,7 @@ class Preparer:
                 hint="name a wheel for it, or its sdist with --builder docker",
             )
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        folder = self._cache / "files" / digest
+        folder = CacheFolder.FILES.of(self._cache) / digest
         if not (folder / _PAGE).is_file():
             with disk_errors(folder):
                 write_bytes(folder / filename, path.read_bytes())

@@ -15,12 +15,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lambdapack.files import locked_folder, sweep_folders
+from lambdapack.memo import CacheFolder
 from lambdapack.progress import QUIET, Progress
 
-__all__ = ["FOLDER", "GONE", "LOCK", "PARTS", "Store", "open_store"]
+__all__ = ["GONE", "LOCK", "PARTS", "Store", "open_store"]
 
-FOLDER = "builds"
-"""Of the cache folder, what belongs to the build cache."""
 PARTS = ".parts"
 """Where entries are made; what a killed process leaves there goes with the next build."""
 GONE = ".gone-"
@@ -171,7 +170,7 @@ class Store:
 
 def open_store(cache_dir: Path, progress: Progress = QUIET, *, enabled: bool = True) -> Store:
     """The build cache in the cache folder ``cache_dir``."""
-    return Store(cache_dir / FOLDER, progress, enabled=enabled)
+    return Store(CacheFolder.BUILDS.of(cache_dir), progress, enabled=enabled)
 
 
 def remove(path: Path) -> OSError | None:

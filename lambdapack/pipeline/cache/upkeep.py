@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lambdapack.errors import ToolError
-from lambdapack.pipeline.cache.store import FOLDER, GONE, LOCK, PARTS, remove
+from lambdapack.memo import CacheFolder
+from lambdapack.pipeline.cache.store import GONE, LOCK, PARTS, remove
 
 __all__ = ["LIMIT", "Contents", "Part", "Pruned", "prune", "survey"]
 
+_BUILDS = CacheFolder.BUILDS.value
 LIMIT = 5_000_000_000
 """Bytes that the build cache may hold after a build, unless told."""
 
@@ -137,8 +139,8 @@ def prune(
                 gone.append(entry)
         if everything and alone:
             # The lock stays: on a new one, a build that waits for this one would hold nobody off.
-            for left in (*_listed(cache_dir), *_listed(cache_dir / FOLDER)):
-                if left.name not in (FOLDER, LOCK):
+            for left in (*_listed(cache_dir), *_listed(CacheFolder.BUILDS.of(cache_dir))):
+                if left.name not in (_BUILDS, LOCK):
                     failed = failed or remove(left)
     if failed is not None and not builds_only:
         raise ToolError(f"cannot remove {failed.filename}: {failed.strerror}", hint="see who may write there")
@@ -149,7 +151,7 @@ def prune(
 def _alone(cache_dir: Path) -> Iterator[bool]:
     """Whether no build runs; none that begins meanwhile gets past its beginning."""
     try:
-        lock = (cache_dir / FOLDER / LOCK).open("r")
+        lock = (CacheFolder.BUILDS.of(cache_dir) / LOCK).open("r")
     except OSError:
         # No build has been here, or none can be.
         yield True
@@ -165,18 +167,18 @@ def _alone(cache_dir: Path) -> Iterator[bool]:
 
 def _ours(entry: _Entry, cache_dir: Path) -> bool:
     """Whether it may go while a build runs: what a build is making may not."""
-    return entry.path.is_relative_to(cache_dir / FOLDER) and entry.part != f"{FOLDER}/{PARTS}"
+    return entry.path.is_relative_to(CacheFolder.BUILDS.of(cache_dir)) and entry.part != f"{_BUILDS}/{PARTS}"
 
 
 def _entries(cache_dir: Path) -> Iterator[_Entry]:
     for part in _listed(cache_dir):
-        if part.name != FOLDER:
+        if part.name != _BUILDS:
             yield from _beside(part)
             continue
         for kind in filter(Path.is_dir, _listed(part)):
             shelves = [kind] if kind.name == PARTS else _listed(kind)
             for path in (path for shelf in shelves for path in _listed(shelf)):
-                if one := _entry(f"{FOLDER}/{kind.name}", path):
+                if one := _entry(f"{_BUILDS}/{kind.name}", path):
                     yield one
 
 
