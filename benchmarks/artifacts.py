@@ -19,14 +19,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks.workloads import Workload
-from lambdapack import lock, pack
+from lambdapack import lock, pack, pipeline
 from lambdapack.errors import ToolError
 from lambdapack.install import LocalBuilder
 from lambdapack.local.environment import runtime as local_runtime
 from lambdapack.model import Lock
 from lambdapack.model.target import Target
 from lambdapack.pack.extract import extract
-from lambdapack.pipeline import stages as pipeline
 from lambdapack.pipeline.options import BuildOptions
 from lambdapack.progress import Progress
 from lambdapack.python import bytecode, interpreter, pip

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+from collections.abc import Mapping
 from enum import Enum
 from functools import cache
 from pathlib import Path
@@ -16,7 +18,24 @@ from typing import Any, Protocol
 import lambdapack
 from runtime_shim import _index
 
-__all__ = ["AFTER_A_PACK", "NOTHING", "CacheFolder", "Memo", "Nothing", "key_of", "tool_digest"]
+__all__ = [
+    "AFTER_A_PACK",
+    "NOTHING",
+    "CacheFolder",
+    "Memo",
+    "Nothing",
+    "default_cache_dir",
+    "key_of",
+    "tool_digest",
+]
+
+
+def default_cache_dir(environment: Mapping[str, str] = os.environ) -> Path:
+    """``$LAMBDAPACK_CACHE``, else ``$XDG_CACHE_HOME/lambdapack``, else ``~/.cache/lambdapack``."""
+    if chosen := environment.get("LAMBDAPACK_CACHE"):
+        return Path(chosen)
+    base = environment.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "lambdapack"
 
 
 class CacheFolder(Enum):

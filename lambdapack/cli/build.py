@@ -16,7 +16,7 @@ from lambdapack.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from lambdapack.pack.assets import Asset
-    from lambdapack.pipeline import BuildOptions
+    from lambdapack.pipeline import BuildOptions, BuildResult
     from lambdapack.slim import SlimOptions
     from lambdapack.trace import TraceOptions
 
@@ -72,42 +72,40 @@ def command(requirements: tuple[str, ...], jobs: int | None, **given: Any) -> No
     """
     session = Session.open(given["config"], as_json=given["as_json"], quiet=given["quiet"])
     from lambdapack import pipeline
-    from lambdapack.pack import assets
-    from lambdapack.pipeline import build_json, sbom
-    from lambdapack.pipeline import cache as buildcache
 
     options = build_options(session, requirements, given)
     _check_handlers(session, options, named=bool(requirements or given["files"]))
-    wanted = _assets(session)
-    assets.check(wanted)
-    reuse = pipeline.Reuse(cache=given["cache"], lock=not given["refresh"], limit=session.cache_limit)
-    built = pipeline.build(
-        options, cache_dir=session.cache, reuse=reuse, jobs=jobs, progress=session.progress
+    result = pipeline.build(
+        options,
+        assets=_assets(session),
+        cache_dir=session.cache,
+        reuse=pipeline.Reuse(cache=given["cache"], lock=not given["refresh"], limit=session.cache_limit),
+        jobs=jobs,
+        progress=session.progress,
     )
-    beside = assets.build(wanted, built.directory, jobs=jobs, progress=session.progress)
-    memo = buildcache.open_store(session.cache, session.progress, enabled=reuse.cache)
-    bill = sbom.write(built.report, beside, built.directory, memo)
     if session.as_json:
-        click.echo(
-            json.dumps(
-                {
-                    **build_json.to_json(built.report),
-                    "directory": str(built.directory),
-                    "reused": built.reused,
-                    "assets": assets.document(beside)["assets"],
-                    "reused_from": built.source,
-                    "lock_age": built.lock_age,
-                    "sbom": bill.name,
-                },
-                indent=2,
-            )
-        )
+        click.echo(json.dumps(_document(result), indent=2))
     elif session.quiet:
-        click.echo(built.report.pack.id)
+        click.echo(result.report.pack.id)
     else:
         from lambdapack.report.tables import build_table
 
-        session.show(build_table(built.report, built.directory, beside))
+        session.show(build_table(result.report, result.directory, result.assets))
+
+
+def _document(result: BuildResult) -> dict[str, Any]:
+    from lambdapack.pack import assets
+    from lambdapack.pipeline import build_json
+
+    return {
+        **build_json.to_json(result.report),
+        "directory": str(result.directory),
+        "reused": result.reused,
+        "assets": assets.document(result.assets)["assets"],
+        "reused_from": result.source,
+        "lock_age": result.lock_age,
+        "sbom": result.bill and result.bill.name,
+    }
 
 
 def _check_handlers(session: Session, options: BuildOptions, *, named: bool) -> None:

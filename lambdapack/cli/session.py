@@ -17,7 +17,7 @@ from lambdapack.config import Config, discover, load
 from lambdapack.errors import ConfigurationError
 from lambdapack.progress import QUIET, Progress
 
-__all__ = ["Session", "common", "default_cache", "glibc_version", "read_payload"]
+__all__ = ["Session", "common", "glibc_version", "read_payload"]
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -74,7 +74,9 @@ class Session:
     @property
     def cache(self) -> Path:
         """Folder of the cache."""
-        return default_cache(os.environ)
+        from lambdapack.memo import default_cache_dir
+
+        return default_cache_dir()
 
     @property
     def cache_limit(self) -> int:
@@ -150,14 +152,6 @@ def common(function: _Function) -> _Function:
     ):
         function = option(function)
     return function
-
-
-def default_cache(environment: Mapping[str, str]) -> Path:
-    """``$LAMBDAPACK_CACHE``, else ``$XDG_CACHE_HOME/lambdapack``, else ``~/.cache/lambdapack``."""
-    if chosen := environment.get("LAMBDAPACK_CACHE"):
-        return Path(chosen)
-    base = environment.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "lambdapack"
 
 
 def glibc_version(text: str | None) -> tuple[int, int] | None:

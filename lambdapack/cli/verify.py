@@ -68,9 +68,9 @@ def _rebuilt(session: Session, path: Path, jobs: int | None) -> list[str]:
     from lambdapack.install import Limits
 
     config = session.config
-    here = pipeline.Here(
+    local = pipeline.LocalInputs(
         session.root / config.function.source,
         session.assets,
         Limits(config.build.image_timeout, config.build.image_memory),
     )
-    return pipeline.rebuild(path, here, jobs=jobs, progress=session.progress)
+    return pipeline.rebuild(path, local, jobs=jobs, progress=session.progress)

@@ -12,9 +12,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from lambdapack.errors import ConfigurationError
 from lambdapack.files import write_bytes
-from lambdapack.model import Dropped, ImportCheck, Lacking, SlimReport, SystemLibrary
+from lambdapack.model import ImportCheck, Lacking, SlimReport, SystemLibrary
 from lambdapack.progress import Message
 
 __all__ = ["FILE_NAME", "VERSION", "BuildReport", "BuiltDistribution", "PackFacts", "read", "write"]
@@ -149,43 +151,9 @@ def read(directory: Path) -> BuildReport:
                 f"{path} has version {document['version']!r}; this lambdapack reads {VERSION}",
                 hint="build it again: lambdapack build",
             )
-        return _parse(document)
+        return TypeAdapter(BuildReport).validate_python(document)
     except (KeyError, TypeError, ValueError) as error:
         raise ConfigurationError(
             f"{path} is not a build report: {type(error).__name__}: {error}",
             hint="build it again: lambdapack build",
         ) from None
-
-
-def _parse(document: Mapping[str, Any]) -> BuildReport:
-    fields = {k: v for k, v in document.items() if k not in ("document", "version", "id")}
-    slim = fields["slim"]
-    return BuildReport(
-        **{
-            **fields,
-            "requirements": tuple(fields["requirements"]),
-            "restored": tuple(fields["restored"]),
-            "imports": ImportCheck(**fields["imports"]),
-            "distributions": tuple(
-                BuiltDistribution(**{**one, "top_level": tuple(one["top_level"])})
-                for one in fields["distributions"]
-            ),
-            "slim": SlimReport(
-                **{
-                    **slim,
-                    "dropped": tuple(Dropped(**one) for one in slim["dropped"]),
-                    "kept": tuple(slim["kept"]),
-                    "sizes": {name: (before, after) for name, (before, after) in slim["sizes"].items()},
-                }
-            ),
-            "pack": PackFacts(**fields["pack"]),
-            "libraries": tuple(
-                SystemLibrary(**{**one, "needed_by": tuple(one["needed_by"])})
-                for one in fields.get("libraries", ())
-            ),
-            "lacking": tuple(
-                Lacking(**{**one, "needed_by": tuple(one["needed_by"])}) for one in fields.get("lacking", ())
-            ),
-            "messages": tuple((str(kind), str(text)) for kind, text in fields.get("messages", ())),
-        }
-    )

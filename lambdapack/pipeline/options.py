@@ -16,12 +16,13 @@ import zstandard
 from lambdapack.install import Limits
 from lambdapack.memo import tool_digest
 from lambdapack.model import Lock, Target
+from lambdapack.pipeline.cache import LIMIT
 from lambdapack.python.interpreter import Interpreter
 from lambdapack.python.wheel_recipe import recipe
 from lambdapack.slim import SlimOptions
 from lambdapack.trace import TraceOptions
 
-__all__ = ["BuildOptions", "describe", "digest", "version_of"]
+__all__ = ["REUSE", "BuildOptions", "Reuse", "describe", "digest", "version_of"]
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,25 @@ class BuildOptions:
     slim: SlimOptions = field(default_factory=SlimOptions)
     trace: TraceOptions = field(default_factory=TraceOptions)
     level: int = 19
+
+
+@dataclass(frozen=True)
+class Reuse:
+    """What a build may take from earlier ones.
+
+    Attributes:
+        cache: Whether the build looks into the build cache, and keeps there what it makes.
+        lock: Whether a lock that was resolved some hours ago is taken for today's.
+        limit: Bytes that the build cache may hold afterwards.
+    """
+
+    cache: bool = True
+    lock: bool = True
+    limit: int = LIMIT
+
+
+REUSE = Reuse()
+"""All that there is."""
 
 
 def describe(options: BuildOptions) -> dict[str, Any]:

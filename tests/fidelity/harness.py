@@ -16,12 +16,12 @@ from typing import Any
 
 from case import Case
 
+from lambdapack import pipeline
 from lambdapack.deploy.bundle import make_zip
 from lambdapack.local.endpoint import Endpoint, new_credentials
 from lambdapack.model import Location
 from lambdapack.model.target import Target
 from lambdapack.pack.extract import extract
-from lambdapack.pipeline import stages as pipeline
 from lambdapack.pipeline.options import BuildOptions
 from lambdapack.python import interpreter
 from lambdapack.trace import TraceOptions

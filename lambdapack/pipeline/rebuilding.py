@@ -5,26 +5,27 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+
+from pydantic import TypeAdapter
 
 import lambdapack
-from lambdapack import install as build_stage
 from lambdapack import pack
 from lambdapack.errors import CheckError, ConfigurationError, ToolError
 from lambdapack.files import scratch_folder
+from lambdapack.install import Limits, choose
 from lambdapack.model import Lock, Pin, Target
-from lambdapack.pipeline import build_json as buildreport
-from lambdapack.pipeline import stages as pipeline
+from lambdapack.pipeline import build_json
 from lambdapack.pipeline.build_json import BuildReport
 from lambdapack.pipeline.cache import open_store
 from lambdapack.pipeline.options import BuildOptions, describe
+from lambdapack.pipeline.stages import BuildResult, PackBuild
 from lambdapack.progress import QUIET, Progress
 from lambdapack.slim import SlimOptions
 from lambdapack.trace import TraceOptions
 
-__all__ = ["Here", "failure", "read_lock", "rebuild"]
+__all__ = ["LocalInputs", "failure", "read_lock", "rebuild"]
 
 _PIN = re.compile(r"(?P<name>[^\s=]+)==(?P<version>[^\s\\]+)")
 _HASH = re.compile(r"--hash=(sha256:[0-9a-f]{64})")
@@ -32,32 +33,29 @@ _SHOWN = 20
 _GONE = re.compile(r"No matching distribution found for (\S+)")
 
 
-class Here:
-    """What a build depends on and its ``build.json`` names only by digest.
+@dataclass(frozen=True)
+class LocalInputs:
+    """What a build depends on and its ``build.json`` names by its digest alone.
 
-    Args:
+    Attributes:
         source: The traced handler's folder.
         assets: Name -> file or folder that the traced code may load.
         limits: What the docker builder may use.
     """
 
-    def __init__(
-        self,
-        source: Path | None = None,
-        assets: Mapping[str, Path] | None = None,
-        limits: build_stage.Limits | None = None,
-    ) -> None:
-        self.source = source
-        self.assets = dict(assets or {})
-        self.limits = limits
+    source: Path | None = None
+    assets: Mapping[str, Path] = field(default_factory=dict)
+    limits: Limits | None = None
 
 
-def rebuild(path: Path, here: Here, *, jobs: int | None = None, progress: Progress = QUIET) -> list[str]:
+def rebuild(
+    path: Path, local: LocalInputs, *, jobs: int | None = None, progress: Progress = QUIET
+) -> list[str]:
     """Build the pack at ``path`` again, without any cache, and compare.
 
     Args:
         path: The ``.tar.zst``, with its ``build.json`` beside it.
-        here: What that does not hold.
+        local: What that does not hold.
         jobs: Cores to use.
         progress: Told each step.
 
@@ -71,17 +69,17 @@ def rebuild(path: Path, here: Here, *, jobs: int | None = None, progress: Progre
     """
     report = _report(path)
     with scratch_folder() as folder:
-        options = _options(report, folder / "out", here)
+        options = _options(report, folder / "out", local)
         built = _build(report, options, folder / "cache", jobs=jobs, progress=progress)
         made = pack.load(built.directory).path
         return pack.differences(path, made)
 
 
 def _report(path: Path) -> BuildReport:
-    report = buildreport.read(path.parent)
+    report = build_json.read(path.parent)
     if report.pack.file != path.name:
         raise ConfigurationError(
-            f"{path.parent / buildreport.FILE_NAME} is of another pack, {report.pack.file}",
+            f"{path.parent / build_json.FILE_NAME} is of another pack, {report.pack.file}",
             hint=f"put the build.json that was written with {path.name} beside it",
         )
     if report.tool != f"lambdapack {lambdapack.__version__}":
@@ -93,31 +91,25 @@ def _report(path: Path) -> BuildReport:
     return report
 
 
-def _options(report: BuildReport, output: Path, here: Here) -> BuildOptions:
-    said = dict(report.options)
-    traced = dict(said.pop("trace"))
-    wanted = traced.pop("source")
-    trace = TraceOptions(**traced, source=here.source if wanted else None, assets=here.assets)
-    # Those of the lock are settled by its text.
-    known = {one.name for one in fields(BuildOptions)}
-    rest = {name: _tupled(value) for name, value in said.items() if name in known}
+def _options(report: BuildReport, output: Path, local: LocalInputs) -> BuildOptions:
+    """The options of the build that ``report`` is of; those on requirements are settled by its lock."""
+    trace = dict(report.options["trace"])
+    source_digest = trace.pop("source")
     options = BuildOptions(
-        **{
-            **rest,
-            "requirements": (),
-            "files": (),
-            "target": Target.parse(report.target),
-            "output": output,
-            "builder": report.builder["name"],
-            "image": _image(report),
-            "limits": here.limits,
-            "slim": SlimOptions(**{name: _tupled(value) for name, value in said["slim"].items()}),
-            "trace": trace,
-        }
+        requirements=(),
+        files=(),
+        target=Target.parse(report.target),
+        output=output,
+        builder=report.builder["name"],
+        image=_image(report),
+        limits=local.limits,
+        slim=TypeAdapter(SlimOptions).validate_python(report.options["slim"]),
+        trace=TraceOptions(**trace, source=local.source if source_digest else None, assets=local.assets),
+        level=report.options["level"],
     )
-    if wanted and describe(options)["trace"]["source"] != wanted:
+    if source_digest and describe(options)["trace"]["source"] != source_digest:
         raise ConfigurationError(
-            f"the traced handler's folder {here.source} is not what it was when the pack was built",
+            f"the traced handler's folder {local.source} is not what it was when the pack was built",
             hint="check out the version of it that the pack was built from",
         )
     return options
@@ -125,12 +117,8 @@ def _options(report: BuildReport, output: Path, here: Here) -> BuildOptions:
 
 def _image(report: BuildReport) -> str | None:
     """The very image: by what its registry calls it, unless packages were put into it here."""
-    here = report.options.get("system_packages")
-    return (None if here else report.builder.get("digest")) or report.builder.get("id")
-
-
-def _tupled(value: Any) -> Any:
-    return tuple(map(_tupled, value)) if isinstance(value, list) else value
+    packages = report.options.get("system_packages")
+    return (None if packages else report.builder.get("digest")) or report.builder.get("id")
 
 
 def read_lock(report: BuildReport) -> Lock:
@@ -162,25 +150,23 @@ def read_lock(report: BuildReport) -> Lock:
 
 def _build(
     report: BuildReport, options: BuildOptions, cache: Path, *, jobs: int | None, progress: Progress
-) -> pipeline.Built:
-    builder, reason = build_stage.choose(
-        options.builder, options.target, image=options.image, limits=options.limits
-    )
+) -> BuildResult:
+    builder, reason = choose(options.builder, options.target, image=options.image, limits=options.limits)
     lock = read_lock(report)
-    said = {"name": builder.name, "reason": reason}
-    task = pipeline.Task(options, report.requirements, said, open_store(cache, enabled=False))
+    facts = {"name": builder.name, "reason": reason}
+    pack_build = PackBuild(options, report.requirements, facts, open_store(cache, enabled=False))
     with (
-        _explained(report),
+        _missing_files_explained(report),
         builder.open(options.target, cache_dir=cache, progress=progress) as workshop,
     ):
         was, now = report.builder.get("python"), workshop.interpreter.version
         if was not in (None, now):
             progress.warn(f"the pack was built with Python {was}, and this is {now}: bytecode may differ")
-        return task.build(replace(lock, sources=()), workshop, jobs=jobs, progress=progress)
+        return pack_build.run(replace(lock, sources=()), workshop, jobs=jobs, progress=progress)
 
 
 @contextmanager
-def _explained(report: BuildReport) -> Iterator[None]:
+def _missing_files_explained(report: BuildReport) -> Iterator[None]:
     try:
         yield
     except ToolError as error:
@@ -197,9 +183,10 @@ def _explained(report: BuildReport) -> Iterator[None]:
         ) from error
 
 
-def failure(path: Path, found: list[str]) -> CheckError:
+def failure(path: Path, differences: list[str]) -> CheckError:
     """The error for a pack that was not built again to the byte."""
-    shown = found[:_SHOWN] + ([f"... and {len(found) - _SHOWN} more"] if len(found) > _SHOWN else [])
+    more = [f"... and {len(differences) - _SHOWN} more"] if len(differences) > _SHOWN else []
+    shown = differences[:_SHOWN] + more
     listed = "\n".join(f"  {line}" for line in shown)
     return CheckError(
         f"{path}: built again, it is not the same:\n{listed}",
