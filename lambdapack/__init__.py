@@ -2,7 +2,7 @@
 
 The table of contents, in the order in which a build passes through it: ``lock`` -> ``install`` ->
 ``trace`` -> ``slim`` -> ``pack`` -> ``plan`` -> ``store`` -> ``deploy``. What Python callers may use is in
-``__all__`` here and in the packages that ``docs/python.md`` names; nothing is imported before it is asked for.
+``__all__`` here and in the packages that ``docs/python.md`` names; each is imported when it is asked for.
 """
 
 from __future__ import annotations
