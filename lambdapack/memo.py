@@ -70,13 +70,13 @@ class CacheFolder(Enum):
 
 
 class Memo(Protocol):
-    """Values by kind and key; threads may share it. What it loses is made again."""
+    """Values by kind and key; threads may share a memo. What it loses is made again."""
 
     def get(self, kind: str, key: str) -> bytes | None:
         """The value, or ``None`` where there is none that is sound."""
 
     def put(self, kind: str, key: str, value: bytes) -> None:
-        """Remember a value; a failure to do so is nobody's error."""
+        """Remember a value; a value that cannot be kept is made again."""
 
 
 class Nothing:
@@ -116,4 +116,4 @@ def tool_digest() -> str:
 
 
 AFTER_A_PACK = frozenset(("cli", "config", "deploy", "local", "plan", "report", "store"))
-"""Packages that no pack depends on: nothing that makes one imports them."""
+"""Packages that no pack depends on: what makes a pack imports none of them."""

@@ -32,7 +32,7 @@ class LeftOut:
 
     Attributes:
         name, version: As it would have been installed.
-        why: ``excluded``, ``runtime`` (Lambda has it), or ``unneeded`` (only one of these needed it).
+        why: ``excluded``, ``runtime`` (Lambda has it), or ``unneeded`` (only such a distribution needed it).
         bytes: What it would take installed; 0 where that was not looked up.
     """
 
@@ -55,8 +55,8 @@ class Lock:
             ``text``: the hashes settle what is installed, and these may hold credentials.
         built: Canonical names of which an sdist is locked, to be built in the target's image.
         left_out: What was resolved and is not in it, by name; not part of ``text``.
-        addressed: Canonical names of what the metadata of others names by an address; what is there may
-            change, and nobody would notice.
+        addressed: Canonical names of what the metadata of others names by an address; the file
+            there may change, and no hash in the input would tell.
     """
 
     target: Target
@@ -85,6 +85,6 @@ class Lock:
     @property
     def document(self) -> dict[str, object]:
         """What build.json says of it."""
-        left_out = [asdict(one) for one in self.left_out]
+        left_out = [asdict(distribution) for distribution in self.left_out]
         names = {"requested": list(self.requested), "built": list(self.built)}
         return {"digest": self.digest, "text": self.text, **names, "left_out": left_out}

@@ -36,11 +36,11 @@ class SystemLibrary:
         name: The name that it is asked for by, e.g. ``libgomp.so.1``.
         path: Where it is in the tree.
         origin: Where it was in the image.
-        package: The image's package that it belongs to, with its version; empty where nobody knows.
+        package: The image's package that it belongs to, with its version; empty where the image cannot tell.
         bytes: Its size.
         sha256: Of its bytes, hex, before slimming.
         needed_by: Paths of the tree that ask for it.
-        purl: The package as a package URL; empty where nobody knows.
+        purl: The package as a package URL; empty where the image cannot tell.
     """
 
     name: str
@@ -77,7 +77,7 @@ class Tree:
         target: What it is for.
         distributions: By name.
         libraries: What it carries of the image it was built in.
-        lacking: What it needs and nobody has.
+        lacking: Shared libraries that it needs and that neither it nor Lambda has.
     """
 
     root: Path
@@ -93,7 +93,7 @@ class Trace:
 
     Attributes:
         files: Paths relative to the tree's root, POSIX style.
-        native: Those that only native code opened, not Python and not the dynamic linker.
+        native: Files that only native code opened, not Python and not the dynamic linker.
         how: ``traced`` or, where the target's Python cannot run here, ``heuristic``.
         code: What was run.
         foreign: Name and path of each shared library of the machine that it opened by name.

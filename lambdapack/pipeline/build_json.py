@@ -48,7 +48,7 @@ class PackFacts:
         unpacked_bytes: Size of the tar stream.
         files, frames: How many there are.
         hot_frames, hot_bytes: Frames that the trace touched, and their compressed size.
-        eager_frames, eager_bytes: Those that must be there before the first invocation.
+        eager_frames, eager_bytes: Frames that must be there before the first invocation, and their size.
         disk_bytes: What becomes real files in /tmp.
         arena_bytes: What goes to the one file that code is imported from.
         glibc: Newest C library that an ELF file asks for, ``""`` if none does.
@@ -76,7 +76,7 @@ class BuildReport:
 
     Attributes:
         tool: e.g. ``lambdapack 0.1.0``.
-        inputs: SHA-256 over everything that decides the bytes; a build with the same one is reused.
+        inputs: SHA-256 over everything that decides the bytes; a build with the same digest is reused.
         target: e.g. ``python3.11/x86_64``.
         glibc: Newest C library that the lock allowed, e.g. ``2.26``.
         builder: Its name, and why it was chosen.
@@ -91,7 +91,7 @@ class BuildReport:
         pack: The pack.
         seconds: Stage -> seconds.
         libraries: Shared libraries of the build image that the pack carries because Lambda lacks them.
-        lacking: Shared libraries that its files ask for and that nobody has.
+        lacking: Shared libraries that the pack's files ask for and that neither the pack nor Lambda has.
         reuse: What the build cache gave: ``distributions``, ``frames`` and so on -> how many came from it
             (``reused``) of how many (``all``).
         messages: What the user was told of what is in the pack; of the lock, the cached lock says it.

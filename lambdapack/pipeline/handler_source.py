@@ -32,7 +32,7 @@ for path in sys.argv[1:]:
 
 
 class _Fault(NamedTuple):
-    """Why a file is no Python; ``line`` is ``None`` where nobody knows."""
+    """Why a file is not Python; ``line`` is ``None`` where it is not known."""
 
     path: str
     line: int | None
@@ -42,7 +42,7 @@ class _Fault(NamedTuple):
 def check_source(handler: str, source: Path, ignore: Sequence[str], target: Target) -> None:
     """That the handler's module, and what it imports of its own folder, compile, and that it is there.
 
-    The target's Python compiles, where this machine has it; else what this one knows of its grammar counts.
+    The target's Python compiles them, where this machine has it; else this Python parses them by its grammar.
 
     Args:
         handler: ``module.function``.
@@ -66,7 +66,7 @@ def check_source(handler: str, source: Path, ignore: Sequence[str], target: Targ
     try:
         check(handler, modules)
     except ConfigurationError as error:
-        # A grammar newer than this Python's: the target's own has compiled it, or nobody can tell.
+        # Newer grammar than this Python's: the target's own has compiled it, or it cannot be checked here.
         if not isinstance(error.__cause__, SyntaxError):
             raise
 

@@ -39,7 +39,7 @@ class BuildOptions:
         limits: What the docker builder may use.
         packages: System packages to install in its image.
         glibc: Newest C library that wheels may ask for; ``None`` for the target's own.
-        extras, groups: Wanted of the files that have such.
+        extras, groups: Extras and dependency groups to take, of files that have such.
         exclude: Distributions to leave out.
         runtime_provided: Leave out what Lambda's runtime has.
         slim: What to drop.
@@ -81,7 +81,7 @@ class Reuse:
 
 
 REUSE = Reuse()
-"""All that there is."""
+"""Everything that earlier builds left."""
 
 
 def describe(options: BuildOptions) -> dict[str, Any]:
@@ -156,14 +156,14 @@ def digest(
 
 
 def _asset(path: Path) -> list[tuple[str, int, int]]:
-    """Names, sizes and times of the files of an asset, which the traced code may load: they may be large."""
+    """Names, sizes and times of an asset's files: the traced code may load them, and they may be large."""
     files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
-    found = [(file.relative_to(path).as_posix(), file.stat()) for file in files if file.exists()]
-    return [(name, status.st_size, status.st_mtime_ns) for name, status in found]
+    stats = [(file.relative_to(path).as_posix(), file.stat()) for file in files if file.exists()]
+    return [(name, status.st_size, status.st_mtime_ns) for name, status in stats]
 
 
 def version_of(name: str) -> str:
-    """Of an installed distribution; empty where it is not."""
+    """The version of an installed distribution; empty where it is not installed."""
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:

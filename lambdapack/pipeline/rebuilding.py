@@ -55,7 +55,7 @@ def rebuild(
 
     Args:
         path: The ``.tar.zst``, with its ``build.json`` beside it.
-        local: What that does not hold.
+        local: What ``build.json`` does not hold.
         jobs: Cores to use.
         progress: Told each step.
 
@@ -63,8 +63,8 @@ def rebuild(
         Differences, for people; none where every byte is the same.
 
     Raises:
-        ConfigurationError: There is no ``build.json`` of this pack, or this lambdapack, handler or Python
-            is another one.
+        ConfigurationError: There is no ``build.json`` of this pack, or or the lambdapack, the
+            handler or the Python is not the one that built it.
         ToolError: A wheel or the image is no longer there; a stage failed.
     """
     report = _report(path)
@@ -129,9 +129,9 @@ def read_lock(report: BuildReport) -> Lock:
     """
     pins = []
     for line in report.lock["text"].replace("\\\n", " ").splitlines():
-        found = _PIN.match(line)
-        if found is not None:
-            pins.append(Pin(found["name"], found["version"], tuple(_HASH.findall(line))))
+        pin = _PIN.match(line)
+        if pin is not None:
+            pins.append(Pin(pin["name"], pin["version"], tuple(_HASH.findall(line))))
     major, _, minor = report.glibc.partition(".")
     lock = Lock(
         target=Target.parse(report.target),
