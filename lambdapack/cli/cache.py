@@ -43,8 +43,8 @@ def show(**given: Any) -> None:
                 "path": str(session.cache),
                 "size": found.bytes,
                 "limit": session.cache_limit,
-                "parts": {part.name: part.bytes for part in found.parts},
-                "details": [asdict(part) for part in found.parts],
+                "parts": {part.name: part.bytes for part in found.folders},
+                "details": [asdict(part) for part in found.folders],
             },
         )
         return

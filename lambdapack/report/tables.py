@@ -12,7 +12,7 @@ from rich.text import Text
 from lambdapack.model import SlimReport
 from lambdapack.pack.assets import BuiltAsset
 from lambdapack.pipeline import BuildReport
-from lambdapack.pipeline.cache import Contents
+from lambdapack.pipeline.cache import CacheUsage
 from lambdapack.progress import ago
 from lambdapack.report.units import megabytes
 
@@ -96,10 +96,10 @@ def _steps(report: BuildReport) -> Table:
     return made
 
 
-def cache_table(contents: Contents) -> Table:
+def cache_table(usage: CacheUsage) -> Table:
     """What the cache holds."""
     made = table("part", "entries", "bytes", "last used", "unused for up to")
-    for part in contents.parts:
+    for part in usage.folders:
         made.add_row(
             part.name, f"{part.entries:,}", megabytes(part.bytes), f"{ago(part.newest)} ago", ago(part.oldest)
         )
