@@ -14,7 +14,7 @@ from typing import Any
 
 from lambdapack.errors import ConfigurationError
 from lambdapack.files import write_bytes
-from lambdapack.model import Dropped, ImportCheck, Lacking, SlimReport, SystemLibrary
+from lambdapack.model import Dropped, ImportCheck, MissingLibrary, SlimReport, SystemLibrary
 from lambdapack.progress import Message
 
 __all__ = ["FILE_NAME", "VERSION", "BuildReport", "BuiltDistribution", "PackFacts", "read", "write"]
@@ -111,7 +111,7 @@ class BuildReport:
     pack: PackFacts
     seconds: Mapping[str, float]
     libraries: tuple[SystemLibrary, ...] = ()
-    lacking: tuple[Lacking, ...] = ()
+    lacking: tuple[MissingLibrary, ...] = ()
     reuse: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     messages: tuple[Message, ...] = ()
 
@@ -184,7 +184,8 @@ def _parse(document: Mapping[str, Any]) -> BuildReport:
                 for one in fields.get("libraries", ())
             ),
             "lacking": tuple(
-                Lacking(**{**one, "needed_by": tuple(one["needed_by"])}) for one in fields.get("lacking", ())
+                MissingLibrary(**{**one, "needed_by": tuple(one["needed_by"])})
+                for one in fields.get("lacking", ())
             ),
             "messages": tuple((str(kind), str(text)) for kind, text in fields.get("messages", ())),
         }

@@ -56,7 +56,7 @@ def install(
     for name, paths in _owned(fresh, installed).items():
         trees.put(keys[name], destination, paths)
     tree = read_tree(destination, lock.target)
-    return workshop.complete(tree, lock, progress=progress), len(known)
+    return workshop.bundle(tree, lock, progress=progress), len(known)
 
 
 def _keys(lock: Lock, workshop: Workshop) -> dict[str, str]:

@@ -190,13 +190,15 @@ class Task:
             with clock.stage("install"):
                 tree, reused = install(lock, work / "tree", workshop, store, jobs=jobs, progress=progress)
             runner = Runner(options.trace, lock, workshop, work, progress)
-            has, searched = syslibs.provided(options.target), self._builder["name"] == "docker"
-            with clock.stage("trace"), syslibs.explained(tree.lacking, has, image=searched):
+            has, searched = syslibs.runtime_libraries(options.target), self._builder["name"] == "docker"
+            with clock.stage("trace"), syslibs.missing_library_errors(tree.missing, has, image=searched):
                 trace = runner.trace(tree)
-                opened = syslibs.opened(tree, has, trace, _beside(options.trace))
-                tree = workshop.bring(tree, opened, lock, progress=progress)
-                tree = syslibs.named(tree, trace)
-            syslibs.tell(tree.lacking, has, (*trace.files, syslibs.TRACED), progress, image=searched)
+                opened = syslibs.opened_libraries(tree, has, trace, _beside(options.trace))
+                tree = workshop.bundle(tree, lock, opened=opened, progress=progress)
+                tree = syslibs.with_openers(tree, trace)
+            syslibs.report_missing(
+                tree.missing, has, (*trace.files, syslibs.TRACED), progress, image=searched
+            )
             with clock.stage("slim"):
                 slimmed = slim(
                     tree, trace, options.slim, runner=runner, work=work, memo=store, progress=progress
@@ -223,7 +225,7 @@ class Task:
                 restored=slimmed.restored,
                 imports=slimmed.imports,
                 libraries=tree.libraries,
-                lacking=tree.lacking,
+                lacking=tree.missing,
                 trace={
                     "how": trace.how,
                     "code": trace.code,

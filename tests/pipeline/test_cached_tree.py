@@ -73,7 +73,7 @@ class Workshop:
             compiled.parent.mkdir(exist_ok=True)
             compiled.write_text(f"compiled {path.read_text()}")
 
-    def complete(self, tree: Tree, lock: Lock, **_: Any) -> Tree:
+    def bundle(self, tree: Tree, lock: Lock, **_: Any) -> Tree:
         return tree
 
 

@@ -71,10 +71,6 @@ class Relay:
         """Write a JSON file there."""
         return self.keep(name, json.dumps(content).encode())
 
-    def serve(self, path: Path) -> None:
-        """Hand out the folder or page ``path`` too."""
-        self._folders.setdefault(path.resolve(), False)
-
     def url(self, path: Path) -> str:
         """Where the container finds the local ``path``."""
         return self._prefix + quote(str(path.resolve()))

@@ -135,7 +135,6 @@ def main() -> None:
             "python": sys.executable,
             "version": platform.python_version(),
             "machine": platform.machine(),
-            "libc": list(platform.libc_ver(sys.executable)),
         }
     )
     relay.listen()
