@@ -8,12 +8,11 @@ from collections.abc import Collection, Mapping
 
 from packaging.tags import parse_tag
 
-from lambdapack import elf
 from lambdapack.elf import Elf
 from lambdapack.errors import ToolError
 from lambdapack.install.records import wheel_tags_of
 from lambdapack.install.syslibs import runtime_libraries
-from lambdapack.install.syslibs.find import files_of, names_in, names_of
+from lambdapack.install.syslibs.find import names_in, names_of, read_objects
 from lambdapack.model import Target, Tree
 from lambdapack.progress import Progress
 from lambdapack.python.module_names import module_name
@@ -32,8 +31,8 @@ def check_binaries(
 
     These are extension modules, by the suffixes that the target's Python imports, and shared libraries that
     objects for the target ask for by name and that the tree has for another machine alone. Programs and
-    other libraries for another machine are only warned of: a function that uses them fails, most never do.
-    Nothing is said of ELF files that no loader takes: object files, code for GPUs, data in ELF form.
+    other libraries for another machine are only warned of, and ELF files that no loader takes (object files,
+    code for GPUs, data in ELF form) are passed over.
 
     Args:
         tree: The tree as it will be packed, so that nothing is refused for a file that slimming drops.
@@ -41,15 +40,12 @@ def check_binaries(
             and never refused.
         glibc: The newest C library that the pack may ask for.
         progress: Gets the warnings.
-        said: The output of a program that failed on the tree; then only files that it names are looked at.
+        said: The output of a program that failed on the tree; then only files that it names count.
 
     Raises:
         ToolError: There is such a binary; names the file.
     """
-    objects, damaged = _read(tree)
-    if said:
-        objects = {path: headers for path, headers in objects.items() if path in said}
-        damaged = {path: problem for path, problem in damaged.items() if path in said}
+    objects, damaged = _read(tree, said)
     loaded = _loaded(objects, tree.target)
     others: dict[tuple[str, bool], list[str]] = defaultdict(list)
     for path, headers in objects.items():
@@ -83,22 +79,28 @@ def portable_files(tree: Tree) -> frozenset[str]:
     )
 
 
-def _read(tree: Tree) -> tuple[dict[str, Elf], dict[str, str]]:
+def _read(tree: Tree, said: str) -> tuple[dict[str, Elf], dict[str, str]]:
     """Path -> headers of a tree's own ELF files, in order, and path -> problem of the damaged ones."""
-    objects, damaged = {}, {}
+    objects, damaged = read_objects(tree.root)
     bundled = {library.path for library in tree.libraries}
-    for path in sorted(files_of(tree.root)):
-        file = tree.root / path
-        if path in bundled or file.is_symlink() or not elf.is_elf(file):
-            continue
-        try:
-            headers = elf.read(file)
-        except elf.ElfError as error:
-            damaged[path] = str(error)
-            continue
-        if headers.machine not in _NO_PROCESSOR or _is_extension(path, tree.target):
-            objects[path] = headers
-    return objects, damaged
+    own = [
+        path
+        for path in sorted((*objects, *damaged))
+        if path not in bundled and not (tree.root / path).is_symlink() and (not said or path in said)
+    ]
+    return (
+        {
+            path: objects[path]
+            for path in own
+            if path in objects and _matters(path, objects[path], tree.target)
+        },
+        {path: damaged[path] for path in own if path in damaged},
+    )
+
+
+def _matters(path: str, headers: Elf, target: Target) -> bool:
+    """Whether a processor could run the file, or Python would try to import it."""
+    return headers.machine not in _NO_PROCESSOR or _is_extension(path, target)
 
 
 def _loaded(objects: Mapping[str, Elf], target: Target) -> set[str]:

@@ -1,4 +1,4 @@
-"""What a builder is, and which one a build gets."""
+"""What a builder can do, and which builder a build gets."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Loader = Callable[[Path, Path, Sequence[str], Path, Progress], Mapping[str, str]
 
 
 class Workshop(Protocol):
-    """What a builder opens for one target: the target's Python, and a way to install with it."""
+    """What a builder opens for one target: the target's Python, and what installs for that Python."""
 
     @property
     def interpreter(self) -> Interpreter:

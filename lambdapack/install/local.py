@@ -65,7 +65,7 @@ class LocalWorkshop:
     ask_elsewhere = None
     load_elsewhere = None
     place: Place | None = None
-    # Nothing of this machine is in what it installs.
+    # What is installed does not depend on this machine.
     identity: Mapping[str, str] = MappingProxyType({})
 
     def __init__(self, interpreter: Interpreter, cache_dir: Path, sources: Sequence[str] = ()) -> None:

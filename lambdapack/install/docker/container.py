@@ -1,4 +1,4 @@
-"""A container for one build: files in, commands, files out, and nothing left of it afterwards."""
+"""A container for one build: files go in, commands run, files come out, and the container is removed."""
 
 from __future__ import annotations
 
@@ -108,8 +108,7 @@ class Container:
     ) -> CommandResult:
         """Run ``command`` to its end.
 
-        Neither the command nor its environment can be read from the engine: both are in a file of
-        ``SECRETS``.
+        The engine knows neither the command nor its environment: both are in a file of ``SECRETS``.
 
         Args:
             command: With its arguments.
@@ -133,10 +132,7 @@ class Container:
         if status is None:
             raise self._gone(doing)
         if status == _KILLED:
-            raise ToolError(
-                f"{doing} failed: it was killed in the container, which happens when memory runs out",
-                hint="give it more: image_memory in [build], or the engine's own setting",
-            )
+            raise _out_of_memory(doing)
         outputs, errors = zip(*pieces, strict=True)
         printed = b"".join(chain.from_iterable(pieces))
         return CommandResult(int(status), b"".join(outputs), b"".join(errors), printed)
@@ -240,7 +236,7 @@ class Container:
 def start(
     client: Any, image: Image, target: Target, limits: Limits, folders: Mapping[Path, bool]
 ) -> Iterator[Container]:
-    """Start a container of ``image``; it is removed at the end, however that comes.
+    """Start a container of ``image``; when the block ends, the container is removed.
 
     Should this process be killed, the engine closes the container's input, and it ends by itself.
 
@@ -303,6 +299,13 @@ def _configuration(client: Any, image: Image, target: Target, limits: Limits) ->
         stdin_open=True,
         labels={LABEL: str(target)},
         host_config=host,
+    )
+
+
+def _out_of_memory(doing: str) -> ToolError:
+    return ToolError(
+        f"{doing} failed: it was killed in the container, which happens when memory runs out",
+        hint="give it more: image_memory in [build], or the engine's own setting",
     )
 
 

@@ -1,4 +1,4 @@
-"""Build images on the engine: one for a target, or one with more system packages in it."""
+"""Build images on the engine: for a target, or with more system packages in an image."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def with_packages(
 
 
 def _label(image: Image, packages: Sequence[str]) -> str:
-    """The name of ``image`` with ``packages``, by all that decides what is in it."""
+    """The name of ``image`` with ``packages``, with a digest of all that decides its content."""
     for package in packages:
         if not _PACKAGE.match(package):
             raise ConfigurationError(

@@ -23,6 +23,7 @@ __all__ = ["CACHE", "TOOLS", "VARIABLES", "ImagePip"]
 TOOLS = f"{WORK}/tools"
 """Where pip and pip-tools are in the container."""
 CACHE = f"{WORK}/cache"
+_RUNNER = f"{TOOLS}/pip/__pip-runner__.py"
 VARIABLES: Mapping[str, str] = {
     **PLACES,
     "XDG_CACHE_HOME": CACHE,
@@ -101,26 +102,24 @@ class ImagePip:
         arguments: Sequence[str] = (),
         output: Callable[[bytes], None] | None = None,
     ) -> Path:
-        """Build one wheel into the folder ``destination``, which is made.
+        """Build the wheel of one requirement into the folder ``destination``, which is made.
 
         Args:
-            requirement: Lines of a requirements file.
-            destination: A folder of this machine.
-            options: pip's, of requirements files.
+            requirement: As it stands in a requirements file.
+            options, arguments: pip's, for the requirements file and for the command line.
             doing: What is done, for messages.
-            arguments: More of pip's, for its command line.
             output: Called with each piece that pip prints, as it comes.
 
         Raises:
             ToolError: The wheel cannot be built; says what the image lacks for it.
         """
         out = f"{WORK}/{self.container.new_folder()}/out"
-        # Options in the file: on the command line, an address could be read from the list of processes.
-        text = "".join(f"{line}\n" for line in _lines(self.options(options)))
-        file = self.container.relay.keep("wheel.txt", f"{text}{requirement}".encode())
-        python, runner = self.container.relay.python, f"{TOOLS}/pip/__pip-runner__.py"
+        # No options on the command line: an address could be read from the list of processes.
+        lines = [*_lines(self.options(options)), requirement]
+        file = self.container.relay.keep("wheel.txt", "\n".join(lines).encode())
+        python = self.container.relay.python
         ended = self.container.run(
-            [python, runner, "wheel", "--no-deps", *arguments, "--wheel-dir", out, "-r", file],
+            [python, _RUNNER, "wheel", "--no-deps", *arguments, "--wheel-dir", out, "-r", file],
             environment=self.environment,
             doing=doing,
             output=output,

@@ -79,7 +79,7 @@ def find(client: Any, target: Target, wanted: str | None, progress: Progress = Q
 
 
 def local_image(client: Any, label: str) -> Image | None:
-    """The image called ``label``, if the engine has it.
+    """The image called ``label``; ``None`` where the engine has none.
 
     Raises:
         ToolError: The engine does not answer.
@@ -100,7 +100,7 @@ def _get(client: Any, label: str) -> Any:
 
 
 def image_of(label: str, data: Any) -> Image:
-    """The image that is called ``label``, of the SDK's ``data`` on it."""
+    """The image called ``label``, from what the SDK says of the image."""
     digests = data.attrs.get("RepoDigests") or [""]
     return Image(label, data.id, digests[0], int(data.attrs.get("Size") or 0))
 
@@ -135,7 +135,7 @@ def _pull(client: Any, wanted: str, target: Target, progress: Progress) -> Any:
 
 
 def listed(client: Any) -> Iterator[tuple[Target, str, str, Image | None]]:
-    """For each target: its image's name, its base, and the image where the engine has it."""
+    """For each target: its image's name, its base, and the image where the engine has one."""
     for python in limits.PYTHONS_ARCHIVED + limits.PYTHONS:
         for arch in limits.ARCHITECTURES if python != "3.8" else ("x86_64",):
             target = Target(python, arch)

@@ -25,7 +25,7 @@ _NOTE_CHARACTERS = 80
 def locked_wheels(
     pip: ImagePip, lock: Lock, tools: Path, destination: Path, *, cache_dir: Path, progress: Progress
 ) -> tuple[Pin, ...]:
-    """Copy a wheel of each sdist of ``lock`` into ``destination``, built unless the cache has it.
+    """Copy a wheel of each sdist of ``lock`` into ``destination``; those in the cache are not built again.
 
     Returns:
         Pins for the wheels.
@@ -51,7 +51,7 @@ def locked_wheels(
 
 
 def _key(pin: Pin, lock: Lock, pip: ImagePip) -> str:
-    """The name of a folder for the wheel of ``pin``, of all that decides the wheel's bytes."""
+    """The name of the folder for the wheel of ``pin``, with a digest of all that decides its bytes."""
     decisive = [
         str(lock.target),
         pip.image.id,
@@ -90,4 +90,4 @@ def local_wheel(pip: ImagePip, source: Path, tools: Path, destination: Path, lab
     name = f"{pip.container.new_folder()}/{source.name}"
     pip.container.put(members_below(name, source), doing=f"bringing {label} into the image")
     doing = f"building a wheel of {label} in {pip.image.name}"
-    return pip.build_wheel(f"{WORK}/{name}\n", destination, options=pip.sources, doing=doing)
+    return pip.build_wheel(f"{WORK}/{name}", destination, options=pip.sources, doing=doing)

@@ -1,7 +1,7 @@
 """Workers in a container: files that the target's own Python runs there, on copies of this machine's files.
 
-A worker needs the standard library alone. What one does is in its own file; this module brings it and its
-input in, runs it, and fetches what it gives.
+A worker needs the standard library alone. Its own file says what it does; this module brings that file and
+its input into the container, runs it, and fetches the result.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class ImageWorkers:
             output: Called with each piece of its standard output, as it comes.
 
         Raises:
-            ToolError: The container or the engine failed. A worker that failed is for the caller to notice.
+            ToolError: The container or the engine failed; whether the worker did is for the caller to see.
         """
         own: Member = (f"lib/{file.name}", file)
         self._container.put(chain([own], members), doing=doing)
@@ -87,17 +87,13 @@ class ImageWorkers:
         name = self._container.new_folder()
         folder = f"{WORK}/{name}"
         moved, sources = _moved(request, folder)
-        members: list[Member] = [
-            (f"lib/{file.name}", file),
-            (f"{name}/request.json", json.dumps(moved).encode()),
-            (f"{name}/cwd", None),
-            (f"{name}/result", None),
-        ]
+        own: list[Member] = [(f"lib/{file.name}", file), (f"{name}/cwd", None), (f"{name}/result", None)]
+        own.append((f"{name}/request.json", json.dumps(moved).encode()))
         copies = (members_below(path.removeprefix(f"{WORK}/"), source) for path, source in sources.items())
         ended = self.run(
             worker.STARTER,
             (f"{WORK}/lib/{file.name}", f"{folder}/request.json", f"{folder}/result/result.json"),
-            members=chain(members, *copies),
+            members=chain(own, *copies),
             environment={**environment, **PLACES},
             doing=f"{doing} in the image",
         )
@@ -105,8 +101,7 @@ class ImageWorkers:
         try:
             result: dict[str, Any] = json.loads((work / "result.json").read_text())
         except (OSError, ValueError) as error:
-            problem = f"{doing} failed in the image with status {ended.status}"
-            raise ToolError(problem, detail=ended.complaint) from error
+            raise _failure(f"{doing} failed in the image", ended) from error
         return result
 
     def load(
@@ -126,7 +121,7 @@ class ImageWorkers:
         """
         with progress.step("load in the image", total=len(paths), unit="files") as advance:
             alone = self._load({"stripped": destination}, paths, file)
-            # Most load. Only for the others it matters whether their originals do, and those are big.
+            # Most libraries load. Only for the others it matters whether their originals do, which are big.
             doubtful = [path for path in paths if alone[path] != _FINE]
             trees = {"stripped": destination, "original": root}
             lines = self._load(trees, doubtful, file) if doubtful else {}
@@ -152,7 +147,7 @@ class ImageWorkers:
         )
         lines = ended.output.splitlines()
         if ended.status or len(lines) != len(paths):
-            raise ToolError(f"{doing} failed with status {ended.status}", detail=ended.complaint)
+            raise _failure(f"{doing} failed", ended)
         return dict(zip(paths, lines, strict=True))
 
     def compile_tree(self, root: Path, progress: Progress) -> None:
@@ -208,3 +203,7 @@ def _moved(request: Mapping[str, Any], folder: str) -> tuple[dict[str, Any], dic
 def _listed(name: str, paths: Sequence[str]) -> Member:
     """A file of paths, each ended by a NUL, as workers read them."""
     return name, b"".join(os.fsencode(path) + b"\0" for path in paths)
+
+
+def _failure(problem: str, ended: CommandResult) -> ToolError:
+    return ToolError(f"{problem} with status {ended.status}", detail=ended.complaint)

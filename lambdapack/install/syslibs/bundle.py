@@ -76,7 +76,7 @@ def bundle(
     glibc: tuple[int, int],
     opened: Sequence[MissingLibrary] | None = None,
 ) -> Tree:
-    """Copy the libraries that ``tree`` misses, and what those miss in turn, into the tree.
+    """Copy the libraries that a tree misses, and those that they need, into it; note what stays missing.
 
     Args:
         tree: An installed tree; files are added to it.
@@ -85,16 +85,12 @@ def bundle(
         progress: Told what cannot be used.
         glibc: The newest C library that the pack may ask for.
         opened: What a program opened by name, instead of what the tree's headers ask for.
-
-    Returns:
-        The tree, with the libraries that were copied and those that are still missing.
     """
     objects = objects_of(tree)
     missing = missing_libraries(tree, has, objects) if opened is None else opened
     tree = replace(tree, libraries=_with_users(tree.libraries, missing))
     bundled = {library.name for library in tree.libraries}
-    # A library with a reason stays missing even where it is bundled for another user: it may be opened
-    # before that user has it mapped.
+    # Where there is a reason, a library is opened before another one that needs it has it mapped.
     missing = [library for library in missing if library.reason or library.name not in bundled]
     if not missing:
         return tree

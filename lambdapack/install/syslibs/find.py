@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from lambdapack import elf
@@ -12,7 +12,7 @@ from lambdapack.files import walk
 from lambdapack.install.syslibs.runtime import RuntimeLibraries
 from lambdapack.model import MissingLibrary, Tree
 
-__all__ = ["files_of", "merged", "missing_libraries", "names_in", "names_of", "objects_of"]
+__all__ = ["merged", "missing_libraries", "names_in", "names_of", "objects_of", "read_objects"]
 
 
 def missing_libraries(
@@ -60,16 +60,23 @@ def merged(
 
 def objects_of(tree: Tree) -> dict[str, Elf]:
     """The ELF files of a tree that its target can map, by path."""
-    objects = {}
-    for path in files_of(tree.root):
-        try:
-            headers = elf.read(tree.root / path) if elf.is_elf(tree.root / path) else None
-        except elf.ElfError:
-            # Damaged: ``check_binaries`` says so, once it is known which files stay in the pack.
+    # ``check_binaries`` tells of damaged files, once it is known which files stay in the pack.
+    objects, _ = read_objects(tree.root)
+    return {path: headers for path, headers in objects.items() if headers.machine == tree.target.machine}
+
+
+def read_objects(root: Path) -> tuple[dict[str, Elf], dict[str, str]]:
+    """Path -> headers of all ELF files below ``root``, and path -> problem of the damaged ones."""
+    objects, damaged = {}, {}
+    for path in walk(root):
+        # Python's files are most, and never ELF.
+        if path.endswith((".py", ".pyc", ".pyi")) or not elf.is_elf(root / path):
             continue
-        if headers is not None and headers.machine == tree.target.machine:
-            objects[path] = headers
-    return objects
+        try:
+            objects[path] = elf.read(root / path)
+        except elf.ElfError as error:
+            damaged[path] = str(error)
+    return objects, damaged
 
 
 def names_of(objects: Mapping[str, Elf]) -> frozenset[str]:
@@ -80,8 +87,3 @@ def names_of(objects: Mapping[str, Elf]) -> frozenset[str]:
 def names_in(path: str, headers: Elf) -> tuple[str, ...]:
     """The names that other files could ask for one object by: its file's and its soname."""
     return (posixpath.basename(path), *([headers.soname] if headers.soname else []))
-
-
-def files_of(root: Path) -> Iterator[str]:
-    """Relative paths of all files below ``root`` but Python's, which are most and never ELF."""
-    return (path for path in walk(root) if not path.endswith((".py", ".pyc", ".pyi")))

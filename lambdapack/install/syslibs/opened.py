@@ -99,7 +99,7 @@ def _opens_outside(trace: Trace, folders: Sequence[Path]) -> bool:
 
 
 def _sources(folder: Path) -> Iterator[Path]:
-    """The function's own modules; a hidden folder is no part of the function."""
+    """The function's own modules, without those of hidden folders."""
     for path in folder.rglob("*.py"):
         inside = path.relative_to(folder).parts
         if path.is_file() and not any(part.startswith(".") for part in inside):

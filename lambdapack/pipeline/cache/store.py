@@ -95,7 +95,7 @@ class Store:
             self._publish(part, self.path(kind, key))
 
     def get_folder(self, kind: str, key: str) -> tuple[Path, bytes] | None:
-        """A folder and its description; the caller checks the files in it."""
+        """A folder and its description; the caller checks the folder's files."""
         if not self._reads:
             return None
         path = self.path(kind, key)

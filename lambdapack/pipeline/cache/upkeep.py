@@ -1,4 +1,4 @@
-"""What is in the cache, how big and how old it is, and taking away what is not used."""
+"""What is in the cache, how big and how old it is; and the removal of what is not used."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lambdapack.files import walk
 from lambdapack.memo import CacheFolder
 from lambdapack.pipeline.cache.store import GONE, LOCK, PARTS, remove
 
-__all__ = ["LIMIT", "CacheUsage", "FolderUsage", "Pruning", "prune", "survey"]
+__all__ = ["LIMIT", "FolderUsage", "Pruning", "prune", "survey"]
 
 _BUILDS = CacheFolder.BUILDS.value
 LIMIT = 5_000_000_000
@@ -38,24 +38,6 @@ class FolderUsage:
     bytes: int
     oldest: float
     newest: float
-
-
-@dataclass(frozen=True)
-class CacheUsage:
-    """How the whole cache is used.
-
-    Attributes:
-        path: Its folder.
-        folders: By name.
-    """
-
-    path: Path
-    folders: tuple[FolderUsage, ...]
-
-    @property
-    def bytes(self) -> int:
-        """Of all folders together."""
-        return sum(folder.bytes for folder in self.folders)
 
 
 @dataclass(frozen=True)
@@ -92,8 +74,8 @@ class _Entry:
         return self.path.name.startswith(GONE)
 
 
-def survey(cache_dir: Path) -> CacheUsage:
-    """Look at everything in the cache folder; a folder that does not exist holds nothing."""
+def survey(cache_dir: Path) -> tuple[FolderUsage, ...]:
+    """How each folder of the cache is used, by name; there are none in a cache that does not exist."""
     now = time.time()
     by_folder: dict[str, list[_Entry]] = {}
     for entry in _entries(cache_dir):
@@ -103,7 +85,7 @@ def survey(cache_dir: Path) -> CacheUsage:
         ages = [max(0.0, now - entry.used) for entry in entries]
         size = sum(entry.bytes for entry in entries)
         folders.append(FolderUsage(name, len(entries), size, max(ages), min(ages)))
-    return CacheUsage(cache_dir, tuple(folders))
+    return tuple(folders)
 
 
 def prune(
@@ -114,10 +96,10 @@ def prune(
     everything: bool = False,
     builds_only: bool = False,
 ) -> Pruning:
-    """Take away what was not used for the longest time. A build that runs goes on all the same.
+    """Remove what was not used for the longest time.
 
-    An entry of the build cache may go at any time. What is kept beside it (pip-tools, wheels built from
-    sdists) is used where it lies: it stays as long as a build runs.
+    A build that runs is not disturbed: an entry of the build cache may go at any time, and what is used where
+    it lies (pip-tools, wheels built from sdists) stays as long as a build runs.
 
     Args:
         cache_dir: The cache folder.
@@ -139,13 +121,11 @@ def prune(
             gone = list(_unused(gone, total, older_than, max_bytes))
         paths = [entry.path for entry in (*gone, *(entry for entry in entries if entry.half_gone))]
         if everything and idle:
-            # The lock stays: a build that waits for the old lock file would not hold off one with a new file.
-            tops = (*_listed(cache_dir), *_listed(CacheFolder.BUILDS.of(cache_dir)))
-            paths += [path for path in tops if path.name not in (_BUILDS, LOCK)]
-        failures = [error for path in paths if (error := remove(path))]
+            paths += _tops(cache_dir)
+        failures = [failure for path in paths if (failure := remove(path))]
     if failures and not builds_only:
-        problem = f"cannot remove {failures[0].filename}: {failures[0].strerror}"
-        raise ToolError(problem, hint="see who may write there")
+        error = failures[0]
+        raise ToolError(f"cannot remove {error.filename}: {error.strerror}", hint="see who may write there")
     size = sum(entry.bytes for entry in gone)
     return Pruning(len(gone), size, () if builds_only else tuple(sorted(spared)))
 
@@ -178,6 +158,14 @@ def _no_build_runs(cache_dir: Path) -> Iterator[bool]:
             yield False
         else:
             yield True
+
+
+def _tops(cache_dir: Path) -> Iterator[Path]:
+    """Every file and folder at the top of the cache, and of the build cache in it."""
+    for path in (*_listed(cache_dir), *_listed(CacheFolder.BUILDS.of(cache_dir))):
+        # The lock file stays: builds that lock different files would not see each other.
+        if path.name not in (_BUILDS, LOCK):
+            yield path
 
 
 def _entries(cache_dir: Path) -> Iterator[_Entry]:
