@@ -35,23 +35,24 @@ def show(**given: Any) -> None:
     from lambdapack.pipeline import cache as buildcache
     from lambdapack.report.units import megabytes
 
-    found = buildcache.survey(session.cache)
+    folders = buildcache.survey(session.cache)
+    size = sum(folder.bytes for folder in folders)
     if session.as_json:
         session.emit(
             "cache",
             {
                 "path": str(session.cache),
-                "size": found.bytes,
+                "size": size,
                 "limit": session.cache_limit,
-                "parts": {part.name: part.bytes for part in found.parts},
-                "details": [asdict(part) for part in found.parts],
+                "parts": {folder.name: folder.bytes for folder in folders},
+                "details": [asdict(folder) for folder in folders],
             },
         )
         return
-    click.echo(f"{session.cache}: {megabytes(found.bytes)}")
+    click.echo(f"{session.cache}: {megabytes(size)}")
     from lambdapack.report.tables import cache_table
 
-    session.show(cache_table(found))
+    session.show(cache_table(folders))
     session.say(f"a build prunes builds/ to {megabytes(session.cache_limit)}")
 
 

@@ -15,7 +15,7 @@ from lambdapack.errors import ConfigurationError
 if TYPE_CHECKING:
     from lambdapack.deploy import FunctionOptions
     from lambdapack.deploy.aws import Clients
-    from lambdapack.install.syslibs import Missing
+    from lambdapack.install.syslibs import LibraryRisk
     from lambdapack.model import FunctionAsset, Location
     from lambdapack.pack import Pack
 
@@ -62,7 +62,7 @@ def function_assets(
     return assets.placed(made.path.parent, locate, wanted)
 
 
-def missing_libraries(session: Session, made: Pack, allowed: Sequence[str]) -> tuple[Missing, ...]:
+def missing_libraries(session: Session, made: Pack, allowed: Sequence[str]) -> tuple[LibraryRisk, ...]:
     """The shared libraries that the pack ``made`` asks for and nobody has, as its build.json knows them."""
     from lambdapack.install import syslibs
     from lambdapack.model import Target
@@ -78,15 +78,15 @@ def missing_libraries(session: Session, made: Pack, allowed: Sequence[str]) -> t
     needs = {index.paths[file]: [index.paths[one] for one in needed] for file, needed in index.needs.items()}
     return syslibs.weigh(
         report.lacking,
-        syslibs.provided(Target.parse(report.target)),
+        syslibs.runtime_libraries(Target.parse(report.target)),
         index.paths,
-        syslibs.Used(report.trace["files"] if traced else None, needs, report.imports.skipped),
+        syslibs.PackUse(report.trace["files"] if traced else None, needs, report.imports.skipped),
         allowed=(*session.config.function.allow_lacking, *allowed),
         image=report.builder["name"] == "docker",
     )
 
 
-def warn_of_libraries(session: Session, missing: Sequence[Missing]) -> None:
+def warn_of_libraries(session: Session, missing: Sequence[LibraryRisk]) -> None:
     """Say in one line what AWS would not get, where it is not what is being asked."""
     from lambdapack.install import syslibs
 

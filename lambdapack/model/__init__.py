@@ -4,23 +4,9 @@ from lambdapack.model.function import FunctionAsset, FunctionSpec, Location
 from lambdapack.model.lock import LeftOut, Lock, Pin
 from lambdapack.model.slim import Dropped, ImportCheck, SlimReport
 from lambdapack.model.target import AL2023_GLIBC, Target
-from lambdapack.model.tree import Distribution, Lacking, SystemLibrary, Trace, Tree
+from lambdapack.model.tree import Distribution, MissingLibrary, SystemLibrary, Trace, Tree
 
 __all__ = [
-    "AL2023_GLIBC",
-    "Distribution",
-    "Dropped",
-    "FunctionAsset",
-    "FunctionSpec",
-    "ImportCheck",
-    "Lacking",
-    "LeftOut",
-    "Location",
-    "Lock",
-    "Pin",
-    "SlimReport",
-    "SystemLibrary",
-    "Target",
-    "Trace",
-    "Tree",
-]
+    "AL2023_GLIBC", "Distribution", "Dropped", "FunctionAsset", "FunctionSpec", "ImportCheck", "LeftOut",
+    "Location", "Lock", "MissingLibrary", "Pin", "SlimReport", "SystemLibrary", "Target", "Trace", "Tree",
+]  # fmt: skip

@@ -8,7 +8,7 @@ from typing import Literal
 
 from lambdapack.model.target import Target
 
-__all__ = ["Distribution", "Lacking", "SystemLibrary", "Trace", "Tree"]
+__all__ = ["Distribution", "MissingLibrary", "SystemLibrary", "Trace", "Tree"]
 
 
 @dataclass(frozen=True)
@@ -36,11 +36,11 @@ class SystemLibrary:
         name: The name that it is asked for by, e.g. ``libgomp.so.1``.
         path: Where it is in the tree.
         origin: Where it was in the image.
-        package: The image's package that it belongs to, with its version; empty where the image cannot tell.
+        package: The image's package that it belongs to, with its version; empty where that is unknown.
         bytes: Its size.
         sha256: Of its bytes, hex, before slimming.
         needed_by: Paths of the tree that ask for it.
-        purl: The package as a package URL; empty where the image cannot tell.
+        purl: The package as a package URL; empty where that is unknown.
     """
 
     name: str
@@ -54,11 +54,13 @@ class SystemLibrary:
 
 
 @dataclass(frozen=True)
-class Lacking:
-    """A shared library that neither the tree nor Lambda has.
+class MissingLibrary:
+    """A shared library that files of a tree ask for, and that neither the tree nor Lambda has.
+
+    What it means for a deployment is a ``LibraryRisk`` of ``install.syslibs``.
 
     Attributes:
-        name: The name that it is asked for by.
+        name: Its soname: the name that it is asked for by, e.g. ``libGL.so.1``.
         needed_by: Paths of the tree that ask for it.
         reason: Why it was not bundled, where there is more to say than that the image has none.
     """
@@ -76,15 +78,15 @@ class Tree:
         root: The folder.
         target: What it is for.
         distributions: By name.
-        libraries: What it carries of the image it was built in.
-        lacking: Shared libraries that it needs and that neither it nor Lambda has.
+        libraries: Shared libraries of the image it was built in, which it brings along.
+        missing: Shared libraries that it needs, and that neither it nor Lambda has.
     """
 
     root: Path
     target: Target
     distributions: tuple[Distribution, ...]
     libraries: tuple[SystemLibrary, ...] = ()
-    lacking: tuple[Lacking, ...] = ()
+    missing: tuple[MissingLibrary, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,7 @@ class Trace:
 
     Attributes:
         files: Paths relative to the tree's root, POSIX style.
-        native: Files that only native code opened, not Python and not the dynamic linker.
+        native: Those that only native code opened, not Python and not the dynamic linker.
         how: ``traced`` or, where the target's Python cannot run here, ``heuristic``.
         code: What was run.
         foreign: Name and path of each shared library of the machine that it opened by name.

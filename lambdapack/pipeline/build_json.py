@@ -16,7 +16,7 @@ from pydantic import TypeAdapter
 
 from lambdapack.errors import ConfigurationError
 from lambdapack.files import write_bytes
-from lambdapack.model import ImportCheck, Lacking, SlimReport, SystemLibrary
+from lambdapack.model import ImportCheck, MissingLibrary, SlimReport, SystemLibrary
 from lambdapack.progress import Message
 
 __all__ = ["FILE_NAME", "VERSION", "BuildReport", "BuiltDistribution", "PackFacts", "read", "write"]
@@ -113,7 +113,7 @@ class BuildReport:
     pack: PackFacts
     seconds: Mapping[str, float]
     libraries: tuple[SystemLibrary, ...] = ()
-    lacking: tuple[Lacking, ...] = ()
+    lacking: tuple[MissingLibrary, ...] = ()
     reuse: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     messages: tuple[Message, ...] = ()
 

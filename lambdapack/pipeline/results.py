@@ -74,7 +74,7 @@ def report(
         restored=slimmed.restored,
         imports=slimmed.imports,
         libraries=tree.libraries,
-        lacking=tree.lacking,
+        lacking=tree.missing,
         trace={
             "how": trace.how,
             "code": trace.code,

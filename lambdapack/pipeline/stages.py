@@ -178,16 +178,16 @@ class PackBuild:
         self, tree: Tree, lock: Lock, workshop: Workshop, runner: Runner, progress: Progress
     ) -> tuple[Tree, Trace]:
         """Trace the tree, and add the shared libraries that the traced code opened by name."""
-        has, in_image = syslibs.provided(self._options.target), self._builder["name"] == "docker"
+        has, in_image = syslibs.runtime_libraries(self._options.target), self._builder["name"] == "docker"
         source = self._options.trace.source
         # Where the function's own folder has libraries that Lambda's dynamic linker finds.
         beside = () if source is None else (source, source / "lib")
-        with syslibs.explained(tree.lacking, has, image=in_image):
+        with syslibs.missing_library_errors(tree.missing, has, image=in_image):
             trace = runner.trace(tree)
-            opened = syslibs.opened(tree, has, trace, beside)
-            tree = workshop.bring(tree, opened, lock, progress=progress)
-            tree = syslibs.named(tree, trace)
-        syslibs.tell(tree.lacking, has, (*trace.files, syslibs.TRACED), progress, image=in_image)
+            opened = syslibs.opened_libraries(tree, has, trace, beside)
+            tree = workshop.bundle(tree, lock, opened=opened, progress=progress)
+            tree = syslibs.with_openers(tree, trace)
+        syslibs.report_missing(tree.missing, has, (*trace.files, syslibs.TRACED), progress, image=in_image)
         return tree, trace
 
 

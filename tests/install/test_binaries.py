@@ -10,7 +10,7 @@ import pytest
 
 from lambdapack.elf import read
 from lambdapack.errors import ToolError
-from lambdapack.install import LocalBuilder, check_binaries, portable_files
+from lambdapack.install import LocalWorkshop, check_binaries, portable_files
 from lambdapack.model import Lock, Trace, Tree
 from lambdapack.model.target import Target
 from lambdapack.pipeline.options import BuildOptions
@@ -47,7 +47,7 @@ def slimmed(tree: Tree, work: Path, *, code: str = "pass", drop: tuple[str, ...]
     """What a build does with a tree."""
     work.mkdir()
     build = BuildOptions((), (), tree.target, work / "out", trace=TraceOptions(code=code))
-    runner = Runner(build.trace, Lock(tree.target, (2, 26), (), ()), LocalBuilder(own()), work, Told())
+    runner = Runner(build.trace, Lock(tree.target, (2, 26), (), ()), LocalWorkshop(own(), work), work, Told())
     trace = runner.trace(tree) if code != "pass" else Trace((), frozenset(), "traced", code)
     return slim(tree, trace, SlimOptions(drop=drop), runner=runner, work=work, progress=Told())
 

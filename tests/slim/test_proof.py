@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lambdapack.errors import CheckError
-from lambdapack.install import LocalBuilder
+from lambdapack.install import LocalWorkshop
 from lambdapack.model import Lock, Trace, Tree
 from lambdapack.model.target import Target
 from lambdapack.pipeline.options import BuildOptions
@@ -50,7 +50,7 @@ def slim_it(
     work.mkdir()
     build = BuildOptions((), (), tree.target, work / "out", trace=TraceOptions(code=code))
     lock = Lock(tree.target, (2, 17), (), ())
-    runner = Runner(build.trace, lock, LocalBuilder(own()), work, QUIET)
+    runner = Runner(build.trace, lock, LocalWorkshop(own(), work), work, QUIET)
     trace = Trace(tuple(hot), frozenset(), "traced", code)
     return slim(tree, trace, options or SlimOptions(), runner=runner, work=work, progress=QUIET)
 

@@ -1,4 +1,4 @@
-"""What a build said that it does not find, and which system package is likely to have it."""
+"""What the build of an sdist needs and the image lacks, read out of what the build printed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 
-__all__ = ["Lack", "find"]
+__all__ = ["MissingPrerequisite", "find_missing"]
 
 _PATTERNS = {
     "header": (
@@ -44,13 +44,15 @@ _PATTERNS = {
 
 
 @dataclass(frozen=True)
-class Lack:
-    """One thing that a build needs and the image has not.
+class MissingPrerequisite:
+    """Something that a build needs and the image does not have.
+
+    A shared library that an installed tree needs and Lambda lacks is a ``model.MissingLibrary``.
 
     Attributes:
         kind: ``header``, ``library``, ``pkg-config module``, ``CMake package`` or ``program``.
         name: As the build named it.
-        line: Number of the line that said so.
+        line: Index of the printed line that names it.
     """
 
     kind: str
@@ -61,27 +63,28 @@ class Lack:
         return f"the {self.kind} {'lib' if self.kind == 'library' else ''}{self.name}"
 
     def package(self, family: str) -> str | None:
-        """The package that is likely to have it; ``family`` is ``rpm`` (Amazon Linux) or ``deb``."""
+        """The system package that is likely to have it; ``family`` is ``rpm`` (Amazon Linux) or ``deb``."""
         for name in (self.name, self.name.rpartition("/")[2], self.name.partition("/")[0] + "/"):
-            found = _packages().get(self.kind, {}).get(name)
-            if found:
-                return found[family]
+            packages = _packages().get(self.kind, {}).get(name)
+            if packages:
+                return packages[family]
         return None
 
 
-def find(lines: Iterable[str]) -> Lack | None:
-    """The first thing that ``lines`` of a failed build say is missing."""
+def find_missing(lines: Iterable[str]) -> MissingPrerequisite | None:
+    """The first prerequisite that ``lines`` of a failed build name as missing."""
     for number, line in enumerate(lines):
         for kind, patterns in _PATTERNS.items():
             for pattern in patterns:
-                found = pattern.search(line)
-                if found:
-                    return Lack(kind, found[1], number)
+                match = pattern.search(line)
+                if match:
+                    return MissingPrerequisite(kind, match[1], number)
     return None
 
 
 @cache
 def _packages() -> dict[str, dict[str, dict[str, str]]]:
+    """Kind -> name -> family -> package."""
     path = resources.files("lambdapack.install.docker").joinpath("packages.json")
-    found: dict[str, dict[str, dict[str, str]]] = json.loads(path.read_text(encoding="utf-8"))
-    return found
+    table: dict[str, dict[str, dict[str, str]]] = json.loads(path.read_text(encoding="utf-8"))
+    return table

@@ -1,4 +1,4 @@
-"""What a failed build lacks is read out of what compilers, linkers and build systems print."""
+"""What the image lacks for a build is read out of what compilers, linkers and build systems print."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lambdapack.install.docker import lacking
+from lambdapack.install.docker import prerequisites
 
 SAID = [
     ("psycopg/psycopg.h:35:10: fatal error: libpq-fe.h: No such file or directory", "header", "libpq-fe.h",
@@ -39,11 +39,13 @@ SAID = [
 @pytest.mark.parametrize(("line", "kind", "name", "package"), SAID)
 def test_what_is_missing_is_named(line: str, kind: str, name: str, package: str | None) -> None:
     """In each tool's own words: what it is, its name, and the package that has it, if that is known."""
-    lack = lacking.find(["running build_ext", line, "error: command failed with exit code 1"])
-    assert lack is not None
-    assert (lack.kind, lack.name, lack.line) == (kind, name, 1)
-    assert lack.package("rpm") == package
-    assert name in str(lack)
+    missing = prerequisites.find_missing(
+        ["running build_ext", line, "error: command failed with exit code 1"]
+    )
+    assert missing is not None
+    assert (missing.kind, missing.name, missing.line) == (kind, name, 1)
+    assert missing.package("rpm") == package
+    assert name in str(missing)
 
 
 @pytest.mark.parametrize(
@@ -55,22 +57,21 @@ def test_what_is_missing_is_named(line: str, kind: str, name: str, package: str 
         "",
     ],
 )
-def test_other_failures_lack_nothing(line: str) -> None:
+def test_other_failures_miss_no_prerequisite(line: str) -> None:
     """A build that fails for another reason is not blamed on the image, whatever else was not found."""
-    found = lacking.find([line])
-    assert found is None
+    assert prerequisites.find_missing([line]) is None
 
 
 @given(st.lists(st.text(max_size=60), max_size=6))
 def test_any_output_is_read(lines: list[str]) -> None:
     """Whatever a build prints, reading it ends, and what is found is on the line that it names."""
-    found = lacking.find(lines)
-    assert found is None or found.name in lines[found.line]
+    missing = prerequisites.find_missing(lines)
+    assert missing is None or missing.name in lines[missing.line]
 
 
 def test_every_package_has_both_names() -> None:
     """The table names each package as Amazon Linux and as Debian do."""
-    table = json.loads(Path(lacking.__file__).with_name("packages.json").read_text())
+    table = json.loads(Path(prerequisites.__file__).with_name("packages.json").read_text())
     assert set(table) == {"header", "library", "pkg-config module", "CMake package", "program"}
     for names in table.values():
         for package in names.values():
