@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import hashlib
 import os
 import secrets
 import shutil
@@ -18,8 +19,9 @@ from typing import BinaryIO
 from lambdapack.errors import ToolError
 
 __all__ = [
-    "NewFolder", "Part", "disk_errors", "is_ignored", "locked_folder", "new_folder", "part_file",
-    "scratch_folder", "sweep", "sweep_folders", "sweep_scratch", "work_folder", "write_bytes",
+    "NewFolder", "Part", "disk_errors", "is_ignored", "link", "locked_folder", "new_folder", "part_file",
+    "scratch_folder", "sha256_of", "sweep", "sweep_folders", "sweep_scratch", "walk", "work_folder",
+    "write_bytes",
 ]  # fmt: skip
 
 _PREFIX = ".lambdapack-"
@@ -27,6 +29,7 @@ _SUFFIX = ".part"
 # Nothing that a person would call a folder of theirs: what is called so may be removed.
 _SCRATCH = ".lambdapack-scratch-"
 _NEW = ".lambdapack-new-"
+_PIECE = 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -267,3 +270,34 @@ def is_ignored(name: str, is_folder: bool, patterns: Sequence[str]) -> bool:
         if fnmatchcase(name if anchored else name.rpartition("/")[2], bare):
             ignored = not pattern.startswith("!")
     return ignored
+
+
+def walk(root: Path) -> Iterator[str]:
+    """The paths of all files below ``root``, relative to it, POSIX style, in no order."""
+    for folder, _, names in os.walk(root):
+        relative = os.path.relpath(folder, root)
+        for name in names:
+            yield name if relative == "." else f"{relative}/{name}"
+
+
+def link(source: str | Path, place: str | Path) -> None:
+    """Give a file a second name; copy it where that cannot be, as on another disk.
+
+    Raises:
+        OSError: ``place`` is there already, or ``source`` is not.
+    """
+    try:
+        os.link(source, place, follow_symlinks=False)
+    except (FileExistsError, FileNotFoundError):
+        # A copy would write into a file that may have other names.
+        raise
+    except OSError:
+        shutil.copy2(source, place, follow_symlinks=False)
+
+
+def sha256_of(file: BinaryIO) -> str:
+    """SHA-256, hex, of ``file`` from where it stands to its end."""
+    digest = hashlib.sha256()
+    while piece := file.read(_PIECE):
+        digest.update(piece)
+    return digest.hexdigest()
