@@ -28,8 +28,8 @@ from lambdapack.pipeline.options import BuildOptions, describe, digest
 from lambdapack.pipeline.output import publish, sound, workspace
 from lambdapack.progress import QUIET, Progress, Remembering, say
 from lambdapack.python.interpreter import Interpreter
-from lambdapack.slim import Runner, check_options, slim
-from lambdapack.trace import TraceOptions
+from lambdapack.slim import check_options, slim
+from lambdapack.trace import Program, TraceOptions
 from runtime_shim._index import ARENA
 
 __all__ = ["BuildOptions", "Built", "Reuse", "Task", "build"]
@@ -189,17 +189,17 @@ class Task:
         with workspace(options.output) as work:
             with clock.stage("install"):
                 tree, reused = install(lock, work / "tree", workshop, store, jobs=jobs, progress=progress)
-            runner = Runner(options.trace, lock, workshop, work, progress)
+            program = Program(options.trace, lock, workshop, work, progress)
             has, searched = syslibs.provided(options.target), self._builder["name"] == "docker"
             with clock.stage("trace"), syslibs.explained(tree.lacking, has, image=searched):
-                trace = runner.trace(tree)
+                trace = program.trace(tree)
                 opened = syslibs.opened(tree, has, trace, _beside(options.trace))
                 tree = workshop.bring(tree, opened, lock, progress=progress)
                 tree = syslibs.named(tree, trace)
             syslibs.tell(tree.lacking, has, (*trace.files, syslibs.TRACED), progress, image=searched)
             with clock.stage("slim"):
                 slimmed = slim(
-                    tree, trace, options.slim, runner=runner, work=work, memo=store, progress=progress
+                    tree, trace, options.slim, program=program, work=work, memo=store, progress=progress
                 )
             with clock.stage("pack"):
                 made = pack.write(

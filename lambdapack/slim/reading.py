@@ -17,7 +17,7 @@ from pathlib import Path
 from lambdapack.python.module_names import module_name
 from lambdapack.slim.rules import Rule
 
-__all__ = ["Read", "files_read", "kept_as_data"]
+__all__ = ["Mention", "find_mentions", "mention_notes"]
 
 _NAMES_SHOWN = 3
 
@@ -32,15 +32,15 @@ _BUILDS = re.compile(
 
 
 @dataclass(frozen=True)
-class Read:
-    """Files that stay for what code says.
+class Mention:
+    """A name in a package's code, for which files stay that a rule would have taken.
 
     Attributes:
-        distribution: Whose they are.
-        rule: The rule that would have taken them.
+        distribution: The distribution of the code and of the files.
+        rule: The rule that would have taken the files.
         name: What the code names: a file's name, or ``*`` and how it ends.
         code: The file that names it.
-        files: They.
+        files: The files that stay.
     """
 
     distribution: str
@@ -50,14 +50,14 @@ class Read:
     files: tuple[str, ...]
 
 
-def files_read(
+def find_mentions(
     root: Path,
     paths: Sequence[str],
     taken: Mapping[str, str],
     *,
     owners: Mapping[str, str],
     rules: Mapping[str, Rule],
-) -> list[Read]:
+) -> list[Mention]:
     """Find, among what rules took, the files that kept code of the same package names in a string.
 
     A whole name (``"parser.h"``) stands for the files of that name anywhere in the top-level package. A bare
@@ -77,14 +77,14 @@ def files_read(
         if name in rules and rules[name].read and "/" in path:
             packages[owners[path], path.partition("/")[0]].append(path)
     lost = {package: _Lost(files, taken, rules) for package, files in packages.items()}
-    found = []
+    mentions = []
     for path in paths:
         package = lost.get((owners[path], path.partition("/")[0]))
         if package is None or path in taken or not path.endswith(".py") or module_name(path) is None:
             continue
         for rule, name, files in package.named(path, (root / path).read_bytes()):
-            found.append(Read(owners[path], rule, name, path, tuple(files)))
-    return found
+            mentions.append(Mention(owners[path], rule, name, path, tuple(files)))
+    return mentions
 
 
 class _Lost:
@@ -159,19 +159,19 @@ def _name(text: str, *, part: bool) -> str:
     return f"*{name}" if whole or name.startswith(".") else name
 
 
-def kept_as_data(read: Sequence[Read]) -> list[str]:
+def mention_notes(mentions: Sequence[Mention]) -> list[str]:
     """A sentence for each distribution: how many files stay, by which names, and which code says so."""
-    owners: dict[str, list[Read]] = defaultdict(list)
-    for one in read:
-        owners[one.distribution].append(one)
-    lines = []
-    for owner, found in sorted(owners.items()):
-        count = sum(len(one.files) for one in found)
-        rules = ", ".join(repr(rule) for rule in sorted({one.rule for one in found}))
-        shown = "; ".join(f"{one.code} names {one.name}" for one in found[:_NAMES_SHOWN])
-        more = f"; and {len(found) - _NAMES_SHOWN} more" if len(found) > _NAMES_SHOWN else ""
+    owners: dict[str, list[Mention]] = defaultdict(list)
+    for mention in mentions:
+        owners[mention.distribution].append(mention)
+    notes = []
+    for owner, own in sorted(owners.items()):
+        count = sum(len(mention.files) for mention in own)
+        rules = ", ".join(repr(rule) for rule in sorted({mention.rule for mention in own}))
+        shown = "; ".join(f"{mention.code} names {mention.name}" for mention in own[:_NAMES_SHOWN])
+        more = f"; and {len(own) - _NAMES_SHOWN} more" if len(own) > _NAMES_SHOWN else ""
         files = "1 file stays" if count == 1 else f"{count:,} files stay"
-        lines.append(
+        notes.append(
             f"{owner}: {files} that {rules} would drop, as its own code may read them ({shown}{more})"
         )
-    return lines
+    return notes

@@ -7,8 +7,8 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from lambdapack.files import link
 from lambdapack.python.module_names import module_name
-from lambdapack.slim.files import link
 
 __all__ = ["Changes", "Group", "Probe", "necessary", "suspects"]
 
