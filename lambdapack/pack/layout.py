@@ -10,11 +10,10 @@ from enum import IntEnum
 from pathlib import Path
 
 from lambdapack.errors import ConfigurationError
-from lambdapack.model import Target, Trace, Tree
+from lambdapack.model import Owners, Target, Trace, Tree, bytecode_of, source_of
 from lambdapack.pack.check import path_problem
-from lambdapack.pack.classes import bytecode_path, classify
+from lambdapack.pack.classes import classify
 from lambdapack.pack.linking import load_order
-from lambdapack.python.module_names import source_of
 from runtime_shim import _index
 
 __all__ = ["Band", "Entry", "Layout", "arrange"]
@@ -180,27 +179,24 @@ def _hot_order(
     it has to be there before the first code that might open it) and, for a shared object, what the
     dynamic linker maps with it; for a module, what it opens by name.
     """
-    owners = _owners(tree, kinds)
+    recorded = Owners.installed(tree.distributions).recorded
+
+    def owner(path: str) -> str:
+        # A slash: a top-level name is not to be taken for the distribution of that name.
+        return recorded.get(path, f"{_top_level(path)}/")
+
     touched = dict.fromkeys(_touched(trace.files, kinds, tree.target))
     native: dict[str, list[str]] = {}
     for path in touched:
         if kinds[path] == _index.NATIVE_DATA:
-            native.setdefault(owners[path], []).append(path)
+            native.setdefault(owner(path), []).append(path)
     ordered: dict[str, None] = {}
     for path in touched:
         asking = source_of(path) if source_of(path) in direct else path
-        for wanted in (*load_order(asking, direct), path):
-            ordered.update(dict.fromkeys(native.pop(owners[wanted], ())))
-            ordered[wanted] = None
+        for needed in (*load_order(asking, direct), path):
+            ordered.update(dict.fromkeys(native.pop(owner(needed), ())))
+            ordered[needed] = None
     return ordered
-
-
-def _owners(tree: Tree, paths: Iterable[str]) -> dict[str, str]:
-    """Distribution of each file; its top-level name where no RECORD lists it."""
-    owners = {path: _top_level(path) for path in paths}
-    for distribution in tree.distributions:
-        owners.update((path, f"{distribution.name}=={distribution.version}") for path in distribution.files)
-    return owners
 
 
 def _touched(traced: Iterable[str], kinds: Mapping[str, str], target: Target) -> Iterator[str]:
@@ -212,7 +208,7 @@ def _touched(traced: Iterable[str], kinds: Mapping[str, str], target: Target) ->
     """
     touched = dict.fromkeys(traced)
     sources = {
-        bytecode_path(path.removesuffix("c"), target): path
+        bytecode_of(path.removesuffix("c"), target): path
         for path in kinds
         # A tree without sources has its bytecode in their place.
         if path.endswith(".py") or (path.endswith(".pyc") and "__pycache__/" not in path)
@@ -221,7 +217,7 @@ def _touched(traced: Iterable[str], kinds: Mapping[str, str], target: Target) ->
         if kinds.get(path) == _index.NATIVE_DATA:
             yield path
             continue
-        compiled = bytecode_path(path, target) if path.endswith(".py") else path
+        compiled = bytecode_of(path, target) if path.endswith(".py") else path
         if compiled != path and compiled in touched and path in kinds:
             yield path
             continue

@@ -20,7 +20,7 @@ from lambdapack.pack.write import Pack
 from runtime_shim import _index
 from runtime_shim._index import Index
 
-__all__ = ["FrameError", "UnsoundError", "frame", "load", "open_pack", "read_index", "verify"]
+__all__ = ["FileReader", "FrameError", "UnsoundError", "load", "open_pack", "read_index", "verify"]
 
 _SUFFIX = ".tar.zst"
 _REPORT = "build.json"
@@ -129,7 +129,7 @@ def _named(report: Path) -> str | None:
     return pack_id if isinstance(pack_id, str) and _NAME.match(pack_id + _SUFFIX) else None
 
 
-def frame(file: BinaryIO, index: Index, number: int) -> bytes:
+def _frame(file: BinaryIO, index: Index, number: int) -> bytes:
     """Verified content of one frame.
 
     Raises:
@@ -151,6 +151,34 @@ def frame(file: BinaryIO, index: Index, number: int) -> bytes:
     if len(content) != size:
         raise FrameError(f"frame {number}: not exactly one zstd frame of {size} bytes")
     return content
+
+
+class FileReader:
+    """Reads the files of an open pack; cheap when they are read in the pack's order.
+
+    Args:
+        file: The pack.
+        index: The pack's index.
+    """
+
+    def __init__(self, file: BinaryIO, index: Index) -> None:
+        self.index = index
+        self._file = file
+        self._cached: tuple[int, bytes] = (-1, b"")
+
+    def pieces(self, number: int) -> Iterator[memoryview]:
+        """The content of file ``number``, a frame's share at a time.
+
+        Raises:
+            FrameError: A frame is not what the index says.
+        """
+        index = self.index
+        start, stop = index.offsets[number], index.offsets[number] + index.sizes[number]
+        for held in index.frames_of(number):
+            if self._cached[0] != held:
+                self._cached = (held, _frame(self._file, index, held))
+            base = index.frame_start[held]
+            yield memoryview(self._cached[1])[max(0, start - base) : stop - base]
 
 
 def verify(path: Path) -> list[str]:
@@ -175,7 +203,7 @@ def _contents(file: BinaryIO, index: Index) -> Iterator[str]:
     between = _Between(index)
     for number in range(len(index.frame_size)):
         try:
-            content = frame(file, index, number)
+            content = _frame(file, index, number)
         except FrameError as error:
             yield str(error)
         else:
