@@ -1,4 +1,4 @@
-"""Which files a program touches, in order of first use."""
+"""Run a program on a tree and record which files it touches, in order of first use."""
 
 from __future__ import annotations
 
@@ -53,37 +53,18 @@ def run(
         elsewhere: Runs the worker where ``interpreter`` is, if that is not this machine.
         progress: Told when only part of the truth could be recorded.
 
-    Returns:
-        The trace. ``native`` are files that were opened, but not by Python, and that neither Python's
-        import system nor the dynamic linker reads.
-
     Raises:
         CheckError: The code raised, exited, crashed or took too long; ``detail`` has its last lines.
         ToolError: The interpreter could not be run.
     """
-    with scratch_folder() as folder, progress.step("trace"):
-        work = folder.resolve()
-        (work / "cwd").mkdir()
-        request = {
-            "root": str(tree.root.resolve()),
-            "search": [str(path.resolve()) for path in search],
-            "assets": {name: str(path.resolve()) for name, path in (assets or {}).items()},
-            "code": code,
-            "cwd": str(work / "cwd"),
-            "log": str(work / "log"),
-            "timeout": timeout,
-        }
-        result = worker.ask(
-            interpreter,
-            _WORKER,
-            request,
-            work,
-            seconds=timeout,
-            doing="tracing",
-            environment=environment,
-            elsewhere=elsewhere,
-        )
-        _check(result, work / "log", code, timeout)
+    request = {
+        "root": str(tree.root.resolve()),
+        "search": [str(path.resolve()) for path in search],
+        "assets": {name: str(path.resolve()) for name, path in (assets or {}).items()},
+        "code": code,
+        "timeout": timeout,
+    }
+    result = _ask(interpreter, request, environment, elsewhere, progress)
     if result["problem"]:
         progress.warn(
             f"the trace does not see files that native code opens ({result['problem']}): "
@@ -92,7 +73,33 @@ def run(
     return _trace(tree, code, result)
 
 
+def _ask(
+    interpreter: Interpreter,
+    request: Mapping[str, Any],
+    environment: Mapping[str, str] | None,
+    elsewhere: Elsewhere | None,
+    progress: Progress,
+) -> Mapping[str, Any]:
+    """What the worker saw of a program that ended well."""
+    with scratch_folder() as folder, progress.step("trace"):
+        work = folder.resolve()
+        (work / "cwd").mkdir()
+        result = worker.ask(
+            interpreter,
+            _WORKER,
+            {**request, "cwd": str(work / "cwd"), "log": str(work / "log")},
+            work,
+            seconds=request["timeout"],
+            doing="tracing",
+            environment=environment,
+            elsewhere=elsewhere,
+        )
+        _check(result, work / "log", request["code"], request["timeout"])
+    return result
+
+
 def _check(result: Mapping[str, Any], log: Path, code: str, timeout: float) -> None:
+    """Raise where the program did not end well, with the last lines of its output."""
     status = result["status"]
     if status == 0:
         return
@@ -112,6 +119,7 @@ def _check(result: Mapping[str, Any], log: Path, code: str, timeout: float) -> N
 
 
 def _trace(tree: Tree, code: str, result: Mapping[str, Any]) -> Trace:
+    """``native`` are files that were opened, but not by Python, and that no loader reads."""
     opened = set(result["opened"])
     order = dict.fromkeys(result["watched"])
     if result["problem"]:
@@ -124,10 +132,10 @@ def _trace(tree: Tree, code: str, result: Mapping[str, Any]) -> Trace:
 
 
 def _native(root: Path, unclaimed: Iterable[str]) -> Iterator[str]:
-    """Of the files that this Python did not open: those that no loader reads either.
+    """Of the files ``unclaimed``, which this Python did not open: those that no loader reads either.
 
-    An ELF file was opened by the dynamic linker; Python files by a Python that the code started. Being
-    mapped is no proof: native code maps data files too.
+    The dynamic linker opened an ELF file; a Python that the code started, Python files. Being mapped is no
+    proof: native code maps data files too.
     """
     for path in unclaimed:
         if not path.endswith(_PYTHON_SUFFIXES) and not elf.is_elf(root / path):
