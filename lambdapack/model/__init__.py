@@ -9,24 +9,7 @@ from lambdapack.model.target import AL2023_GLIBC, Target
 from lambdapack.model.tree import Distribution, Lacking, SystemLibrary, Trace, Tree
 
 __all__ = [
-    "AL2023_GLIBC",
-    "Distribution",
-    "Dropped",
-    "FunctionAsset",
-    "FunctionSpec",
-    "ImportCheck",
-    "Lacking",
-    "LeftOut",
-    "Location",
-    "Lock",
-    "Owners",
-    "Pin",
-    "SlimReport",
-    "SystemLibrary",
-    "Target",
-    "Trace",
-    "Tree",
-    "bytecode_of",
-    "is_cached",
-    "source_of",
-]
+    "AL2023_GLIBC", "Distribution", "Dropped", "FunctionAsset", "FunctionSpec", "ImportCheck", "Lacking",
+    "LeftOut", "Location", "Lock", "Owners", "Pin", "SlimReport", "SystemLibrary", "Target", "Trace", "Tree",
+    "bytecode_of", "is_cached", "source_of",
+]  # fmt: skip

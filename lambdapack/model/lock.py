@@ -84,7 +84,7 @@ class Lock:
 
     @property
     def document(self) -> dict[str, object]:
-        """What build.json says of it."""
+        """What build.json says of the lock."""
         left_out = [asdict(one) for one in self.left_out]
         names = {"requested": list(self.requested), "built": list(self.built)}
         return {"digest": self.digest, "text": self.text, **names, "left_out": left_out}

@@ -21,9 +21,9 @@ class Classification:
     """The classes of a tree's files and what its ELF headers say.
 
     Attributes:
-        kinds: Path -> letter of ``runtime_shim._index``.
-        direct: Path of a shared object -> paths that it asks the dynamic linker for itself.
-        glibc: The highest version that any of them asks for.
+        kinds: Path -> its class, a letter of ``runtime_shim._index``.
+        direct: Path of a shared object -> paths that the object itself asks the dynamic linker for.
+        glibc: The highest version that any object asks for.
     """
 
     kinds: Mapping[str, str]
@@ -37,8 +37,8 @@ def classify(root: Path, target: Target, paths: Iterable[str], native: frozenset
     Args:
         root: The tree.
         target: What it is for: an extension for another Python is not importable.
-        paths: Its files, relative to ``root``.
-        native: Those that only native code was seen to open.
+        paths: The tree's files, relative to ``root``.
+        native: The files that only native code was seen to open.
     """
     kinds: dict[str, str] = {}
     objects: dict[str, Elf] = {}
@@ -76,7 +76,7 @@ def _read_elf(path: Path) -> Elf | None:
     try:
         return elf.read(path)
     except elf.ElfError:
-        # What the linker cannot read it cannot map either: it is carried as the bytes that it is.
+        # What the linker cannot read it cannot map either: such a file is data.
         return None
 
 

@@ -72,7 +72,7 @@ def _create(root: int, name: str) -> int:
 
 
 def _make_folders(root: int, folder: str) -> None:
-    """``folder`` and those above it, a step at a time: a path may have 2,000 parts."""
+    """Make ``folder`` and the folders above it, a step at a time: a path may have 2,000 parts."""
     at = os.dup(root)
     try:
         for name in folder.split("/"):

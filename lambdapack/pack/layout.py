@@ -23,16 +23,16 @@ class Band(IntEnum):
     """When a cold start needs a file. Bands follow each other in a pack and never share a frame."""
 
     HOT = 0
-    """The trace touched it."""
+    """The trace touched the file."""
     REST = 1
-    """Real files that nobody was seen to touch: nothing could make a late open of them wait."""
+    """Real files that the trace did not touch: no late open of one could be made to wait."""
     LAZY_METADATA = 2
     LAZY_CODE = 3
     LAZY_SOURCE = 4
 
     @property
     def eager(self) -> bool:
-        """Whether it must be in place before the first invocation."""
+        """Whether files of the band must be in place before the first invocation."""
         return self <= Band.REST
 
 
@@ -52,8 +52,8 @@ class Entry:
         path: Relative to the tree's root, POSIX style.
         size: Bytes.
         executable: Mode 0755 instead of 0644.
-        kind: Its class, a letter of ``runtime_shim._index``.
-        band: When it is needed.
+        kind: The file's class, a letter of ``runtime_shim._index``.
+        band: When the file is needed.
     """
 
     path: str
@@ -69,8 +69,8 @@ class Layout:
 
     Attributes:
         entries: In pack order, band after band.
-        needs: Number of a shared object -> numbers of those that loading it maps, ascending; of a module ->
-            of those that it opens by name, and what they map.
+        needs: Number of a shared object -> numbers of the objects that loading it maps, ascending. Number of
+            a module -> numbers of the libraries that it opens by name, and of what these map.
         native: Top-level name, or ``*``, -> numbers of the native-data files it waits for.
         glibc: ``2.17``, or ``""`` when no ELF file asks for a version.
     """
@@ -84,36 +84,36 @@ class Layout:
 def arrange(tree: Tree, trace: Trace) -> Layout:
     """Order the files of ``tree`` by first use, as the pack's format wants them.
 
-    One without distributions may be empty: a function may have assets alone.
+    A tree without distributions may be empty: a function may have assets alone.
 
     Raises:
         ConfigurationError: Distributions were installed and nothing is left of them; or the tree holds
             something that is neither a regular file nor a folder, or a name that a pack cannot carry.
     """
-    found = _walk(tree.root)
-    if not found and tree.distributions:
+    files = _walk(tree.root)
+    if not files and tree.distributions:
         raise ConfigurationError(f"{tree.root} holds no files: there is nothing to pack")
-    classified = classify(tree.root, tree.target, found, trace.native)
-    direct = {**classified.direct, **_opened(tree, classified.kinds)}
-    hot = _hot_order(tree, trace, classified.kinds, direct)
-    bands = {path: _band(classified.kinds[path], path in hot) for path in found}
+    classes = classify(tree.root, tree.target, files, trace.native)
+    direct = {**classes.direct, **_opened(tree, classes.kinds)}
+    hot = _hot_order(tree, trace, classes.kinds, direct)
+    bands = {path: _band(classes.kinds[path], path in hot) for path in files}
     hot_rank = {path: rank for rank, path in enumerate(hot)}
-    order = sorted(found, key=lambda path: (bands[path], hot_rank.get(path, 0), _top_level(path), path))
+    order = sorted(files, key=lambda path: (bands[path], hot_rank.get(path, 0), _top_level(path), path))
     numbers = {path: number for number, path in enumerate(order)}
     entries = tuple(
-        Entry(path, found[path].st_size, _is_executable(found[path]), classified.kinds[path], bands[path])
+        Entry(path, files[path].st_size, _is_executable(files[path]), classes.kinds[path], bands[path])
         for path in order
     )
     return Layout(
         entries=entries,
         needs=_needs(direct, numbers),
         native=_native(entries),
-        glibc=".".join(map(str, classified.glibc or ())),
+        glibc=".".join(map(str, classes.glibc or ())),
     )
 
 
 def _walk(root: Path) -> dict[str, os.stat_result]:
-    found: dict[str, os.stat_result] = {}
+    files: dict[str, os.stat_result] = {}
     for folder, subfolders, names in os.walk(root):
         for name in sorted(subfolders + names):
             path = Path(folder, name)
@@ -127,8 +127,8 @@ def _walk(root: Path) -> dict[str, os.stat_result]:
                     "a pack carries regular files only",
                     hint=_DROP,
                 )
-            found[_portable(relative)] = status
-    return dict(sorted(found.items()))
+            files[_portable(relative)] = status
+    return dict(sorted(files.items()))
 
 
 def _portable(path: str) -> str:
@@ -152,13 +152,13 @@ def _top_level(path: str) -> str:
 
 def _opened(tree: Tree, kinds: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
     """The file that an import of a module finds -> bundled libraries that the module opens by name."""
-    found: dict[str, list[str]] = {}
+    opened: dict[str, list[str]] = {}
     for library in tree.libraries:
         for source in dict.fromkeys(map(source_of, library.needed_by)):
             path = source if source in kinds else f"{source}c"
             if library.path in kinds and kinds.get(path) in (_index.CODE, _index.SOURCE):
-                found.setdefault(path, []).append(library.path)
-    return {path: tuple(libraries) for path, libraries in found.items()}
+                opened.setdefault(path, []).append(library.path)
+    return {path: tuple(libraries) for path, libraries in opened.items()}
 
 
 def _needs(direct: Mapping[str, tuple[str, ...]], numbers: Mapping[str, int]) -> dict[int, tuple[int, ...]]:
@@ -173,10 +173,10 @@ def _needs(direct: Mapping[str, tuple[str, ...]], numbers: Mapping[str, int]) ->
 def _hot_order(
     tree: Tree, trace: Trace, kinds: Mapping[str, str], direct: Mapping[str, tuple[str, ...]]
 ) -> dict[str, None]:
-    """The hot files in pack order: first use, but a file's prerequisites right before it.
+    """The hot files in pack order: first use, but right before a file its prerequisites.
 
-    Prerequisites are the native data of the same distribution (nothing can make a native open wait, so
-    it has to be there before the first code that might open it) and, for a shared object, what the
+    Prerequisites are the native data of the same distribution (no native open can be made to wait, so
+    they have to be there before the first code that might open them) and, for a shared object, what the
     dynamic linker maps with it; for a module, what it opens by name.
     """
     recorded = Owners.installed(tree.distributions).recorded

@@ -15,7 +15,7 @@ __all__ = ["Member", "Stream"]
 
 
 class Member(NamedTuple):
-    """A file: where it lies, its name in the archive, its size in bytes, whether its owner may run it."""
+    """A file: where it lies, its name in the archive, its size in bytes, and whether it is executable."""
 
     path: Path
     name: str

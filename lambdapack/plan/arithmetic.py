@@ -120,9 +120,9 @@ def _tmp_check(name: str, kind: Literal["limit", "advice"], need: int, tmp_mb: i
     ok = need <= tmp_mb * limits.MIB
     fix = None
     if not ok:
-        wanted = ceil(need / limits.MIB / _STEP_MB) * _STEP_MB
-        fix = f"set tmp to {wanted} MB"
-        if wanted > limits.TMP_MAX_MB:
+        sufficient = ceil(need / limits.MIB / _STEP_MB) * _STEP_MB
+        fix = f"set tmp to {sufficient} MB"
+        if sufficient > limits.TMP_MAX_MB:
             fix = f"Lambda has at most {limits.TMP_MAX_MB} MB of /tmp: leave something out of the pack"
     return Check(name, kind, need, tmp_mb * limits.MIB, "bytes", ok, note, fix)
 

@@ -55,7 +55,7 @@ def stored_by_file(index: Index) -> tuple[list[int], list[int]]:
 def _pieces(index: Index) -> Iterator[tuple[int, list[tuple[int, int]]]]:
     """Each frame's number, with its files and how many bytes of the stream each has in the frame."""
     order = sorted(range(len(index.paths)), key=lambda file: index.offsets[file])
-    # A file's stretch goes from the end of the one before, so that its header is in it.
+    # A file's stretch begins where the file before it ends: so the stretch holds the file's header.
     ends = [_padded(index.offsets[file] + index.sizes[file]) for file in order]
     ends[-1] = index.frame_start[-1]
     at = 0

@@ -42,11 +42,11 @@ def _outcome(name: str, root: str) -> dict[str, Any]:
 
 def _chain(error: BaseException | None, root: str) -> list[dict[str, Any]]:
     """An exception and the ones that led to it, the last one first."""
-    found: list[dict[str, Any]] = []
-    while error is not None and len(found) < _CHAIN_MAX:
-        found.append(_error(error, root))
+    chain: list[dict[str, Any]] = []
+    while error is not None and len(chain) < _CHAIN_MAX:
+        chain.append(_error(error, root))
         error = error.__cause__ or error.__context__
-    return found
+    return chain
 
 
 def _error(error: BaseException, root: str) -> dict[str, Any]:
@@ -54,13 +54,13 @@ def _error(error: BaseException, root: str) -> dict[str, Any]:
         message = str(error)[:_MESSAGE_MAX]
     except BaseException:
         message = ""
-    wanted = [getattr(error, name, None) for name in ("name", "filename", "filename2")]
+    about = [getattr(error, name, None) for name in ("name", "filename", "filename2")]
     below = root + os.sep
     return {
         "type": type(error).__qualname__,
         # Two trees in two places have to say the same.
         "message": message.replace(below, "<tree>/").replace(root, "<tree>"),
-        "wanted": [os.fsdecode(name).replace(below, "") for name in wanted if isinstance(name, (str, bytes))],
+        "wanted": [os.fsdecode(name).replace(below, "") for name in about if isinstance(name, (str, bytes))],
     }
 
 

@@ -32,7 +32,7 @@ class Outcome:
     Attributes:
         kind: ``imported``, ``raised``, ``exited``, ``crashed`` or ``late``.
         names: Public names of an imported module.
-        what: Why another one was not imported, e.g. ``ImportError: cannot import name 'x'``; the tree's
+        what: Why another module was not imported, e.g. ``ImportError: cannot import name 'x'``; the tree's
             own path reads ``<tree>`` there, and every address ``0x``.
         wanted: Modules and paths, these relative to the tree, that the errors were about.
     """
@@ -68,20 +68,13 @@ def import_modules(
         ToolError: The interpreter gave no answer.
     """
     count = sum(map(len, modules))
-    request = {
-        "root": str(root.resolve()),
-        "search": [],
-        "modules": [list(names) for names in modules],
-        "timeout": timeout,
-        "jobs": len(os.sched_getaffinity(0)),
-    }
     with scratch_folder() as folder, progress.step(f"import {count} modules"):
         work = folder.resolve()
         (work / "cwd").mkdir()
         answers = worker.ask(
             interpreter,
             _WORKER,
-            {**request, "cwd": str(work / "cwd")},
+            _request(root, modules, timeout, work / "cwd"),
             work,
             seconds=timeout * count,
             doing="importing the tree's modules",
@@ -89,6 +82,17 @@ def import_modules(
             elsewhere=elsewhere,
         )
     return {name: _outcome(answer) for name, answer in sorted(answers.items())}
+
+
+def _request(root: Path, modules: Sequence[Sequence[str]], timeout: float, cwd: Path) -> dict[str, Any]:
+    return {
+        "root": str(root.resolve()),
+        "search": [],
+        "cwd": str(cwd),
+        "modules": [list(names) for names in modules],
+        "timeout": timeout,
+        "jobs": len(os.sched_getaffinity(0)),
+    }
 
 
 def _named(message: str) -> Iterator[str]:

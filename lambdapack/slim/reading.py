@@ -1,7 +1,7 @@
 """Files that a rule would take and that the package's own code reads, as far as the strings in it tell.
 
 A type checker opens its stubs, a generator of C code its templates, by a path that is made of a folder and a
-name: that name, or its suffix, is a string in its code. An import check sees nothing of it.
+name: that name, or its suffix, is a string in its code. An import check does not notice a missing one.
 """
 
 from __future__ import annotations
@@ -67,10 +67,10 @@ def find_mentions(
 
     Args:
         root: The tree.
-        paths: Its files.
+        paths: The tree's files.
         taken: Path -> the rule that takes it.
         owners: Path -> distribution.
-        rules: By name; only those with ``read`` are looked at.
+        rules: The rules by name; only those with ``read`` are looked at.
     """
     packages: dict[tuple[str, str], list[str]] = defaultdict(list)
     for path, name in taken.items():
@@ -105,15 +105,15 @@ class _Lost:
             return []
         names = sorted(_names(data, self._suffixes))
         builds = bool(names) and _BUILDS.search(data) is not None
-        found = []
+        named = []
         for name in names:
             by_rule: dict[str, list[str]] = defaultdict(list)
             for path in self._matching(name):
                 if self._counts(path, name, code, builds=builds):
                     by_rule[self._taken[path]].append(path)
                     self._left[posixpath.basename(path)].remove(path)
-            found += [(rule, name, by_rule[rule]) for rule in sorted(by_rule)]
-        return found
+            named += [(rule, name, by_rule[rule]) for rule in sorted(by_rule)]
+        return named
 
     def _matching(self, name: str) -> list[str]:
         if not name.startswith("*"):
@@ -140,14 +140,14 @@ def _names(data: bytes, suffixes: tuple[str, ...]) -> set[str]:
             documentation.add(id(node.value))
         elif isinstance(node, ast.JoinedStr):
             parts.update(map(id, node.values[1:]))
-    found = set()
+    names = set()
     for node in ast.walk(module):
         if not isinstance(node, ast.Constant) or id(node) in documentation:
             continue
         text = node.value
         if isinstance(text, str) and text.endswith(suffixes) and not _NO_PATH.search(text):
-            found.add(_name(text, part=id(node) in parts))
-    return found
+            names.add(_name(text, part=id(node) in parts))
+    return names
 
 
 def _name(text: str, *, part: bool) -> str:

@@ -77,15 +77,27 @@ def select(
     hot = {*touched, *map(source_of, touched)}
     spared = tuple(path for path in matched if path in hot)
     taken = {path: name for path, name in matched.items() if path not in hot}
-    _give_back_imported(tree.root, sources, taken, rules)
-    mentions = find_mentions(tree.root, sources, taken, owners=owners, rules=rules)
+    mentions = _give_back(tree.root, sources, taken, owners, rules)
+    taken.update([*_bytecode(owners, taken, tree.target, options.disable, restore)])
+    return Selection(taken, spared, tuple(mentions))
+
+
+def _give_back(
+    root: Path,
+    sources: Sequence[str],
+    taken: dict[str, str],
+    owners: Mapping[str, str],
+    rules: Mapping[str, Rule],
+) -> list[Mention]:
+    """Take out of ``taken`` what code that stays needs; the files among it that the code names as data."""
+    _give_back_imported(root, sources, taken, rules)
+    mentions = find_mentions(root, sources, taken, owners=owners, rules=rules)
     for path in (path for mention in mentions for path in mention.files):
         del taken[path]
     by_glob = {rule.name for rule in rules.values() if not rule.folders}
-    for path in last_files(tree.root, sources, taken, by_glob):
+    for path in last_files(root, sources, taken, by_glob):
         del taken[path]
-    taken.update([*_bytecode(owners, taken, tree.target, options.disable, restore)])
-    return Selection(taken, spared, tuple(mentions))
+    return mentions
 
 
 def _matched(
@@ -159,7 +171,7 @@ def _exempt(root: Path, owners: Mapping[str, str]) -> Callable[[str], bool]:
 
 
 def _marked(root: Path, owners: Mapping[str, str], candidates: Set[str], marker: bytes) -> set[str]:
-    """Which of the distributions ``candidates`` have a Python file with ``marker`` in it."""
+    """Which of the distributions ``candidates`` have ``marker`` in a Python file."""
     marked: set[str] = set()
     for path, owner in owners.items():
         if path.endswith(".py") and owner in candidates - marked and marker in (root / path).read_bytes():

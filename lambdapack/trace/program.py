@@ -1,4 +1,4 @@
-"""The program that is traced, and the target's Python that runs it."""
+"""The program that is traced, in the target's Python."""
 
 from __future__ import annotations
 

@@ -1,4 +1,9 @@
-"""Run a program on a tree and record which files it touches, in order of first use."""
+"""Run a program on a tree and record which files it touches, in order of first use.
+
+The program runs in a process of its own, in an empty folder, with a home and a temporary folder of its own,
+and sees the standard library, the tree and the folders to search: none of the interpreter's packages, none of
+this process's environment.
+"""
 
 from __future__ import annotations
 
@@ -38,10 +43,6 @@ def run(
 ) -> Trace:
     """Run ``code`` on the tree and record every file of the tree that it opens.
 
-    The code runs in a process of its own, in an empty folder, with a home and a temporary folder of its
-    own, and sees the standard library and ``[tree.root, *search]``: none of the interpreter's packages,
-    none of this process's environment.
-
     Args:
         tree: An installed tree that this machine can run; nothing is written to it.
         interpreter: The target's Python.
@@ -65,11 +66,6 @@ def run(
         "timeout": timeout,
     }
     result = _ask(interpreter, request, environment, elsewhere, progress)
-    if result["problem"]:
-        progress.warn(
-            f"the trace does not see files that native code opens ({result['problem']}): "
-            "all data files are kept and come before the first invocation, but none comes early for it"
-        )
     return _trace(tree, code, result)
 
 
@@ -95,6 +91,11 @@ def _ask(
             elsewhere=elsewhere,
         )
         _check(result, work / "log", request["code"], request["timeout"])
+    if result["problem"]:
+        progress.warn(
+            f"the trace does not see files that native code opens ({result['problem']}): "
+            "all data files are kept and come before the first invocation, but none comes early for it"
+        )
     return result
 
 

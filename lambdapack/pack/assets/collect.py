@@ -20,7 +20,7 @@ _TICK_NS = 2_000_000_000
 
 @dataclass(frozen=True, order=True)
 class File:
-    """A file: its name in the asset, where it lies, its size in bytes, whether its owner may run it."""
+    """A file: its name in the asset, where it lies, its size in bytes, and whether it is executable."""
 
     name: str
     path: Path = field(compare=False)
@@ -32,7 +32,7 @@ class File:
 Stamp = tuple[int, ...]
 """Size, mtime, ctime and inode of a file, times in nanoseconds: while they stay, so does its content.
 
-The ctime changes even where somebody puts the mtime back."""
+The ctime changes even where the mtime is put back."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ def _look(asset: Asset, path: Path, name: str) -> File:
 
 
 def digest(content: Content, known: Mapping[str, tuple[Stamp, str]]) -> dict[str, str]:
-    """SHA-256 of each file by name; one that looks as it did when ``known`` was made is not read."""
+    """SHA-256 of each file by name; a file that looks as it did when ``known`` was made is not read."""
     digests = {}
     for file in content.files:
         stamp, before = known.get(file.name, (None, ""))

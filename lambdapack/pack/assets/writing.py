@@ -57,24 +57,27 @@ def write(
     check_level(level)
     stream = Stream(Member(file.path, file.name, file.size, file.executable) for file in content.files)
     extents = list(pairwise([*_cuts([*stream.starts, stream.files_end]), stream.end]))
-    label = Label(
-        target=_index.ANY_TARGET,
-        lock=_NO_LOCK,
-        tool=TOOL,
-        glibc="",
-        hot=0,
-        eager=len(extents),
-        classes=_index.DATA * len(content.files),
-    )
     return assemble(
         stream,
         extents,
-        label,
+        _label(frames=len(extents), files=len(content.files)),
         directory,
         compressor=partial(_compress, level=level),
         jobs=jobs,
         progress=progress,
         doing=f"compress {name}",
+    )
+
+
+def _label(*, frames: int, files: int) -> Label:
+    return Label(
+        target=_index.ANY_TARGET,
+        lock=_NO_LOCK,
+        tool=TOOL,
+        glibc="",
+        hot=0,
+        eager=frames,
+        classes=_index.DATA * files,
     )
 
 
