@@ -45,7 +45,7 @@ class Part:
     path: Path
 
     def publish(self, path: Path) -> None:
-        """Flush it to the disk and give it its name, replacing what had it."""
+        """Flush the file to the disk and call it ``path``, in the place of what was called so."""
         self.file.flush()
         # mkstemp's 0600 would make a shared build folder unreadable.
         os.fchmod(self.file.fileno(), 0o644)

@@ -31,7 +31,7 @@ LAYERS = (
     {"__main__"},
 )
 """What a package may import: all that stands in a row above its own."""
-SHIM_USERS = {"memo", "pack", "install", "slim", "plan", "deploy", "local", "pipeline", "report"}
+SHIM_USERS = {"memo", "pack", "install", "trace", "plan", "deploy", "local", "pipeline", "report"}
 ROW = {name: row for row, names in enumerate(LAYERS) for name in names}
 
 

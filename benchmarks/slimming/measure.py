@@ -26,8 +26,7 @@ from lambdapack.pipeline.options import BuildOptions
 from lambdapack.progress import Progress
 from lambdapack.python import pip, wheel_tags
 from lambdapack.python.interpreter import Interpreter
-from lambdapack.slim import proof as slimming
-from lambdapack.slim.cut import SlimOptions
+from lambdapack.slim import SlimOptions, slim
 
 __all__ = ["Figures", "measure", "weigh"]
 
@@ -91,9 +90,9 @@ def measure(row: Row, folder: Path, known: Mapping[str, Any] | None, progress: P
             return dict(known)
         with tempfile.TemporaryDirectory(dir=folder, prefix="work-") as name:
             work = Path(name)
-            runner = slimming.Runner(_options(row, work), locked, shop, work, progress)
-            traced = runner.trace(tree)
-            slimmed = slimming.slim(tree, traced, SlimOptions(), runner=runner, work=work, progress=progress)
+            program = trace.Program(_options(row, work), locked, shop, work, progress)
+            traced = program.trace(tree)
+            slimmed = slim(tree, traced, SlimOptions(), program=program, work=work, progress=progress)
             memo = open_store(folder / "cache", progress)
             made = pack.write(
                 slimmed.tree, traced, locked.digest, work / "pack", memo=memo, progress=progress

@@ -59,7 +59,7 @@ class Header(NamedTuple):
     shstrndx: int
 
     def pack(self) -> bytes:
-        """Its bytes."""
+        """The header's bytes."""
         return _HEADER.pack(*self)
 
     @property
@@ -86,12 +86,12 @@ class Segment(NamedTuple):
     align: int
 
     def pack(self) -> bytes:
-        """Its bytes."""
+        """The header's bytes."""
         return _SEGMENT.pack(*self)
 
     @property
     def end(self) -> int:
-        """Where its bytes end in the file."""
+        """Where the content ends in the file."""
         return self.offset + self.filesz
 
 
@@ -110,22 +110,22 @@ class Section(NamedTuple):
     entsize: int
 
     def pack(self) -> bytes:
-        """Its bytes."""
+        """The header's bytes."""
         return _SECTION.pack(*self)
 
     @property
     def stored(self) -> int:
-        """How many bytes it takes in the file."""
+        """How many bytes the content takes in the file."""
         return 0 if self.type in (SHT_NOBITS, SHT_NULL) else self.size
 
     @property
     def end(self) -> int:
-        """Where its bytes end in the file."""
+        """Where the content ends in the file."""
         return self.offset + self.stored
 
     @property
     def mapped(self) -> bool:
-        """Whether it is part of the running program."""
+        """Whether the section is part of the running program."""
         return bool(self.flags & SHF_ALLOC)
 
 

@@ -1,12 +1,16 @@
 """The values that flow between stages. Frozen, without behaviour that needs a disk or a network."""
 
+from lambdapack.model.bytecode import bytecode_of, is_cached, source_of
 from lambdapack.model.function import FunctionAsset, FunctionSpec, Location
 from lambdapack.model.lock import LeftOut, Lock, Pin
+from lambdapack.model.owners import Owners
 from lambdapack.model.slim import Dropped, ImportCheck, SlimReport
 from lambdapack.model.target import AL2023_GLIBC, Target
 from lambdapack.model.tree import Distribution, MissingLibrary, SystemLibrary, Trace, Tree
 
 __all__ = [
     "AL2023_GLIBC", "Distribution", "Dropped", "FunctionAsset", "FunctionSpec", "ImportCheck", "LeftOut",
-    "Location", "Lock", "MissingLibrary", "Pin", "SlimReport", "SystemLibrary", "Target", "Trace", "Tree",
+    "Location", "Lock", "MissingLibrary", "Owners", "Pin", "SlimReport", "SystemLibrary", "Target",
+    "Trace", "Tree",
+    "bytecode_of", "is_cached", "source_of",
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""What is installed, and what a program touches of it."""
+"""What is installed, and which of its files a program touches."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ class Trace:
 
     Attributes:
         files: Paths relative to the tree's root, POSIX style.
-        native: Those that only native code opened, not Python and not the dynamic linker.
+        native: The files that only native code opened, not Python and not the dynamic linker.
         how: ``traced`` or, where the target's Python cannot run here, ``heuristic``.
         code: What was run.
         foreign: Name and path of each shared library of the machine that it opened by name.

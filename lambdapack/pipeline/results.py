@@ -11,7 +11,7 @@ from lambdapack.pack import Pack
 from lambdapack.pipeline.build_json import BuildReport, BuiltDistribution, PackFacts
 from lambdapack.pipeline.options import BuildOptions, describe
 from lambdapack.progress import Message
-from lambdapack.slim import Slimmed
+from lambdapack.slim import SlimResult
 from runtime_shim._index import ARENA
 
 __all__ = ["StageResults", "report"]
@@ -34,7 +34,7 @@ class StageResults:
     lock: Lock
     tree: Tree
     trace: Trace
-    slimmed: Slimmed
+    slimmed: SlimResult
     pack: Pack
     seconds: Mapping[str, float]
     reuse: Mapping[str, Mapping[str, int]]

@@ -22,7 +22,8 @@ from lambdapack.pipeline.output import publish, sound, workspace
 from lambdapack.pipeline.results import StageResults, report
 from lambdapack.progress import QUIET, Progress, Remembering, say
 from lambdapack.python.interpreter import Interpreter
-from lambdapack.slim import Runner, slim
+from lambdapack.slim import slim
+from lambdapack.trace import Program
 
 __all__ = ["BuildResult", "Clock", "PackBuild"]
 
@@ -152,11 +153,13 @@ class PackBuild:
         options, store = self._options, self._store
         with clock.stage("install"):
             tree, reused = install(lock, work / "tree", workshop, store, jobs=jobs, progress=progress)
-        runner = Runner(options.trace, lock, workshop, work, progress)
+        program = Program(options.trace, lock, workshop, work, progress)
         with clock.stage("trace"):
-            tree, trace = self._trace(tree, lock, workshop, runner, progress)
+            tree, trace = self._trace(tree, lock, workshop, program, progress)
         with clock.stage("slim"):
-            slimmed = slim(tree, trace, options.slim, runner=runner, work=work, memo=store, progress=progress)
+            slimmed = slim(
+                tree, trace, options.slim, program=program, work=work, memo=store, progress=progress
+            )
         with clock.stage("pack"):
             made = pack.write(
                 slimmed.tree,
@@ -175,7 +178,7 @@ class PackBuild:
         return StageResults(lock, tree, trace, slimmed, made, clock.seconds, reuse)
 
     def _trace(
-        self, tree: Tree, lock: Lock, workshop: Workshop, runner: Runner, progress: Progress
+        self, tree: Tree, lock: Lock, workshop: Workshop, program: Program, progress: Progress
     ) -> tuple[Tree, Trace]:
         """Trace the tree, and add the shared libraries that the traced code opened by name."""
         has, in_image = syslibs.runtime_libraries(self._options.target), self._builder["name"] == "docker"
@@ -183,7 +186,7 @@ class PackBuild:
         # Where the function's own folder has libraries that Lambda's dynamic linker finds.
         beside = () if source is None else (source, source / "lib")
         with syslibs.missing_library_errors(tree.missing, has, image=in_image):
-            trace = runner.trace(tree)
+            trace = program.trace(tree)
             opened = syslibs.opened_libraries(tree, has, trace, beside)
             tree = workshop.bundle(tree, lock, opened=opened, progress=progress)
             tree = syslibs.with_openers(tree, trace)

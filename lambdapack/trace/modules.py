@@ -21,8 +21,8 @@ def public_modules(distribution: Distribution) -> list[str]:
     """The modules that a user of a distribution would import.
 
     These are the outermost packages and modules that are not private, tests or documentation: below a
-    namespace, ``google.cloud.storage`` and not ``google``. If one of them has the distribution's own name,
-    it is the only one.
+    namespace, ``google.cloud.storage`` and not ``google``. If a public module has the distribution's own
+    name, it is the only one.
     """
     packages = {module_name(path) for path in distribution.files if PurePosixPath(path).stem == _INIT}
     names = sorted({name for path in distribution.files if (name := module_name(path))})
@@ -48,7 +48,7 @@ def default_code(tree: Tree, requested: Collection[str]) -> str:
     """Code that imports what the user asked for, ``import spacy`` and so on, one line a module.
 
     A package that an entry point declares to be a model (group ``spacy_models``) is loaded as well: no
-    program imports one for anything else.
+    program imports such a package for anything else.
 
     Args:
         tree: The installed tree.
@@ -74,7 +74,7 @@ def _loads(root: Path, distribution: Distribution, modules: Collection[str]) -> 
 
 def _entry_points(root: Path, files: Iterable[str]) -> Mapping[str, list[str]]:
     """Group -> the objects that its entry points name."""
-    found: dict[str, list[str]] = {}
+    groups: dict[str, list[str]] = {}
     for path in files:
         if path.endswith(".dist-info/entry_points.txt"):
             # Names of entry points may have colons and capitals.
@@ -85,5 +85,5 @@ def _entry_points(root: Path, files: Iterable[str]) -> Mapping[str, list[str]]:
             except (OSError, UnicodeDecodeError, configparser.Error):
                 continue
             for section in parser.sections():
-                found.setdefault(section, []).extend(value for _, value in sorted(parser.items(section)))
-    return found
+                groups.setdefault(section, []).extend(value for _, value in sorted(parser.items(section)))
+    return groups

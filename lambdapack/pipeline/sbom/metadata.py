@@ -12,7 +12,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from lambdapack.model import Target
-from lambdapack.pack import Contents, FrameError, UnsoundError, open_pack
+from lambdapack.pack import FileReader, FrameError, UnsoundError, open_pack
 
 __all__ = ["DistributionMetadata", "asked_extras", "dependencies", "describe", "read"]
 
@@ -52,11 +52,11 @@ def read(pack: Path) -> dict[str, DistributionMetadata]:
     """
     by_name = {}
     with open_pack(pack) as (file, _, index):
-        contents = Contents(file, index)
+        reader = FileReader(file, index)
         for number, path in enumerate(index.paths):
             if _METADATA.match(path) and index.sizes[number] <= _LARGEST:
                 try:
-                    text = b"".join(map(bytes, contents.pieces(number)))
+                    text = b"".join(map(bytes, reader.pieces(number)))
                 except FrameError as error:
                     raise UnsoundError(pack, [str(error)]) from None
                 metadata = describe(text)

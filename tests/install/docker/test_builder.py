@@ -32,7 +32,7 @@ from lambdapack.lock import read_requirements, resolve
 from lambdapack.model.target import Target
 from lambdapack.progress import QUIET
 from lambdapack.python import interpreter, toolchain
-from lambdapack.slim.stripping import LOAD_WORKER
+from lambdapack.slim.loading import LOAD_WORKER
 from tests.support import docker_world
 from tests.support.command_line import Run
 from tests.support.system_libraries import compile_c, libraries

@@ -19,7 +19,9 @@ from lambdapack.pack import check, write
 from lambdapack.progress import QUIET
 from lambdapack.python import bytecode, interpreter
 from lambdapack.python.module_names import source_of
-from lambdapack.slim.cut import SlimOptions, cut
+from lambdapack.slim.copy import slim_copy
+from lambdapack.slim.loading import TargetPython
+from lambdapack.slim.options import SlimOptions
 from lambdapack.trace import run as traced
 from runtime_shim._index import Index, decode, encode
 from tests.support.shim_world import World, running_world
@@ -103,7 +105,7 @@ def world(
     (folder / "tree").mkdir()
     tree, trace = built(folder / "tree", image)
     options = SlimOptions(sources=request.param == "sources")
-    slimmed = cut(tree, folder / "slim", trace=trace, interpreter=None, options=options).tree
+    slimmed = slim_copy(tree, folder / "slim", trace=trace, python=TargetPython(), options=options).tree
     with running_world(folder, interpreter.find(PYTHON), lambdapack_cache, (slimmed, trace)) as running:
         yield running
 

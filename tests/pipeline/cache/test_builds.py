@@ -15,7 +15,7 @@ from lambdapack.model.target import Target
 from lambdapack.pipeline import BuildResult, Reuse, build
 from lambdapack.pipeline.options import BuildOptions
 from lambdapack.python import interpreter, toolchain
-from lambdapack.slim.cut import SlimOptions
+from lambdapack.slim import SlimOptions
 from lambdapack.trace import TraceOptions
 from tests.lock.test_direct import package
 from tests.pipeline.cache.test_store import damage, files

@@ -23,11 +23,13 @@ from lambdapack.pipeline.cache import Store
 from lambdapack.progress import Progress
 from lambdapack.python.bytecode import compile_tree
 from lambdapack.slim import stripping
-from lambdapack.slim.cut import SlimOptions, cut, kept_as_data, rule_names
+from lambdapack.slim.copy import slim_copy
 from lambdapack.slim.globs import matcher
+from lambdapack.slim.loading import TargetPython, check_loads
+from lambdapack.slim.options import SlimOptions, rule_names
 from lambdapack.slim.packages import PACKAGE_RULES
+from lambdapack.slim.reading import mention_notes
 from lambdapack.slim.rules import RULES
-from lambdapack.slim.stripping import check_loads
 from tests.support.installed import OWN, make_tree, own
 from tests.support.told import Told
 
@@ -58,11 +60,11 @@ def check_sums(tree: Tree, slimmed: Tree, report: SlimReport) -> None:
 
 
 def slim_it(tree: Tree, out: Path, *hot: str, **options: object) -> tuple[set[str], SlimReport]:
-    made = cut(
+    made = slim_copy(
         tree,
         out,
         trace=touched(*hot),
-        interpreter=own(),
+        python=TargetPython(own()),
         options=SlimOptions(**options),  # type: ignore[arg-type]
     )
     slimmed, report = made.tree, made.report
@@ -245,17 +247,17 @@ def test_files_that_code_of_the_package_names_stay(tmp_path: Path) -> None:
     tree = make_tree(
         tmp_path / "tree", {"check": READ, "other": {"other/builtins.pyi": "", "other/a.py": ""}}
     )
-    made = cut(tree, tmp_path / "out", trace=touched(), interpreter=None, options=SlimOptions())
+    made = slim_copy(tree, tmp_path / "out", trace=touched(), python=TargetPython(), options=SlimOptions())
     kept = paths(tmp_path / "out")
     assert kept >= {"check/builtins.pyi", "check/parser.h", "check/deep/grammar.c"}
     assert kept.isdisjoint({"check/other.h", "check/native.c", "other/builtins.pyi"})
     check_sums(tree, made.tree, made.report)
-    assert [(one.rule, one.name, one.code, one.files) for one in made.read] == [
+    assert [(one.rule, one.name, one.code, one.files) for one in made.mentions] == [
         ("native-sources", "*.c", "check/deep/generate.py", ("check/deep/grammar.c",)),
         ("stubs", "*.pyi", "check/modules.py", ("check/builtins.pyi",)),
         ("headers", "parser.h", "check/text.py", ("check/parser.h",)),
     ]
-    (line,) = kept_as_data(made.read)
+    (line,) = mention_notes(made.mentions)
     assert line.startswith("check: 3 files stay that 'headers', 'native-sources', 'stubs' would drop")
     assert "check/modules.py names *.pyi" in line
 
@@ -279,7 +281,7 @@ def test_files_that_code_of_the_package_names_stay(tmp_path: Path) -> None:
 def test_what_counts_as_a_name(tmp_path: Path, code: str, stays: bool) -> None:
     """Suffixes, whole names and ends of names; neither comments, documentation nor other names."""
     tree = make_tree(tmp_path / "tree", {"a": {"a/b.py": code, "a/builtins.pyi": ""}})
-    cut(tree, tmp_path / "out", trace=touched(), interpreter=None, options=SlimOptions())
+    slim_copy(tree, tmp_path / "out", trace=touched(), python=TargetPython(), options=SlimOptions())
     assert (tmp_path / "out/a/builtins.pyi").exists() is stays
 
 
@@ -355,7 +357,9 @@ def test_without_sources_modules_still_import(tmp_path: Path) -> None:
         tmp_path / "tree", {"pkg": {"pkg/__init__.py": "from . import a\n", "pkg/a.py": "x = 1\n"}}
     )
     out = tmp_path / "out"
-    made = cut(tree, out, trace=touched(), interpreter=own(), options=SlimOptions(sources=False))
+    made = slim_copy(
+        tree, out, trace=touched(), python=TargetPython(own()), options=SlimOptions(sources=False)
+    )
     slimmed, report = made.tree, made.report
     check_sums(tree, slimmed, report)
     assert not [path for path in paths(out) if path.endswith(".py") or "__pycache__" in path]
@@ -442,11 +446,11 @@ def test_an_object_that_no_longer_loads_is_reverted(tmp_path: Path, monkeypatch:
 
     monkeypatch.setattr(stripping, "strip", cut_one)
     said = Told()
-    made = cut(
+    made = slim_copy(
         tree,
         tmp_path / "out",
         trace=touched(),
-        interpreter=own(),
+        python=TargetPython(own()),
         options=SlimOptions(),
         progress=said,
     )
@@ -479,9 +483,9 @@ def test_what_loaded_is_not_loaded_again(tmp_path: Path, monkeypatch: pytest.Mon
     def again(surroundings: object = "here", memo: Memo = store) -> tuple[int, dict[str, bytes]]:
         before, out = load.asked, tmp_path / "out"
         shutil.rmtree(out, ignore_errors=True)
-        cut(
-            tree, out, trace=touched(), interpreter=own(), options=SlimOptions(), loader=load,
-            surroundings=surroundings, memo=memo,
+        slim_copy(
+            tree, out, trace=touched(), options=SlimOptions(), memo=memo,
+            python=TargetPython(own(), load, surroundings),
         )  # fmt: skip
         return load.asked - before, {path: (out / path).read_bytes() for path in paths(out)}
 
@@ -516,8 +520,8 @@ def test_a_target_that_cannot_run_here(tmp_path: Path) -> None:
     """Without an interpreter nothing is loaded or compiled, and that is said."""
     tree = debug_tree(tmp_path / "tree")
     said = Told()
-    made = cut(
-        tree, tmp_path / "out", trace=touched(), interpreter=None, options=SlimOptions(), progress=said
+    made = slim_copy(
+        tree, tmp_path / "out", trace=touched(), python=TargetPython(), options=SlimOptions(), progress=said
     )
     slimmed, report = made.tree, made.report
     check_sums(tree, slimmed, report)
