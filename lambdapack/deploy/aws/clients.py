@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from lambdapack.deploy.aws.errors import explained
+from lambdapack.deploy.aws.errors import errors_of_aws
 
 __all__ = ["Clients"]
 
@@ -35,7 +35,7 @@ class Clients:
         region = region or (os.environ if environment is None else environment).get("AWS_REGION") or None
         self._arguments = dict(arguments or {})
         self._made: dict[str, Any] = {}
-        with explained("connecting to AWS"):
+        with errors_of_aws("connecting to AWS"):
             import boto3  # noqa: PLC0415 - slow
 
             self._session = boto3.Session(region_name=region, profile_name=profile)
@@ -52,7 +52,7 @@ class Clients:
                 read_timeout=120,
                 user_agent_extra=_USER_AGENT,
             )
-            with explained(f"connecting to AWS {service}"):
+            with errors_of_aws(f"connecting to AWS {service}"):
                 make: Any = self._session.client
                 self._made[service] = make(service, config=config, **self._arguments)
         return self._made[service]

@@ -19,7 +19,7 @@ from typing import Any
 from lambdapack.deploy import checks
 from lambdapack.deploy.aws import planner
 from lambdapack.deploy.aws.clients import Clients
-from lambdapack.deploy.aws.errors import code_of, explained
+from lambdapack.deploy.aws.errors import errors_of_aws
 from lambdapack.deploy.aws.executor import execute
 from lambdapack.deploy.aws.models import ALIAS, ApiCall, Deployment, Observed, Options
 from lambdapack.deploy.aws.observer import observe
@@ -27,6 +27,7 @@ from lambdapack.deploy.aws.planner import plan
 from lambdapack.errors import ConfigurationError
 from lambdapack.model import FunctionSpec, Location
 from lambdapack.progress import QUIET, Progress
+from lambdapack.store.aws_errors import code_of
 
 __all__ = ["Answer", "deploy", "destroy", "invoke", "rollback", "status"]
 
@@ -154,7 +155,7 @@ def invoke(name: str, payload: bytes, *, qualifier: str = ALIAS, clients: Client
     from botocore.exceptions import ClientError  # noqa: PLC0415 - slow
 
     clients = clients or Clients()
-    with explained(f"invoking {name}", action="lambda:InvokeFunction", resource=name):
+    with errors_of_aws(f"invoking {name}", action="lambda:InvokeFunction", resource=name):
         try:
             answer: Mapping[str, Any] = clients["lambda"].invoke(
                 FunctionName=name, Qualifier=qualifier, Payload=payload, LogType="Tail"
@@ -185,7 +186,7 @@ def _check_pack(
     from botocore.exceptions import ClientError  # noqa: PLC0415 - slow
 
     where = f"s3://{location.bucket}/{location.key}"
-    with explained(f"looking for {what} at {where}", action="s3:GetObject", resource=where):
+    with errors_of_aws(f"looking for {what} at {where}", action="s3:GetObject", resource=where):
         try:
             clients["s3"].head_object(Bucket=location.bucket, Key=location.key)
         except ClientError as error:

@@ -8,10 +8,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from lambdapack.deploy.aws.clients import Clients
-from lambdapack.deploy.aws.errors import code_of, explained
+from lambdapack.deploy.aws.errors import errors_of_aws
 from lambdapack.deploy.aws.models import ApiCall, FileBytes, Result
 from lambdapack.errors import ToolError
 from lambdapack.progress import QUIET, Progress
+from lambdapack.store.aws_errors import code_of
 
 __all__ = ["execute"]
 
@@ -59,7 +60,7 @@ def execute(
         subject = _subject(call)
         with (
             progress.step(f"{call.operation.replace('_', ' ')} {subject}".strip()) as advance,
-            explained(_doing(call, subject), action=_action(call), resource=subject),
+            errors_of_aws(_doing(call, subject), action=_action(call), resource=subject),
         ):
             parameters = {key: _resolve(value, answers) for key, value in call.parameters.items()}
             answers[call.operation] = _call(call, clients[call.service], parameters, sleep)

@@ -9,9 +9,10 @@ from typing import Any
 
 from lambdapack.deploy.aws import naming
 from lambdapack.deploy.aws.clients import Clients
-from lambdapack.deploy.aws.errors import code_of, explained
+from lambdapack.deploy.aws.errors import errors_of_aws
 from lambdapack.deploy.aws.models import ALIAS, Account, FunctionState, Observed, RoleState, VersionState
 from lambdapack.progress import QUIET, Progress
+from lambdapack.store.aws_errors import code_of
 
 __all__ = ["account", "observe"]
 
@@ -46,7 +47,7 @@ def observe(name: str, clients: Clients, *, progress: Progress = QUIET) -> Obser
 
 def account(clients: Clients) -> Account:
     """Whose credentials these are."""
-    with explained("asking AWS whose credentials these are", action="sts:GetCallerIdentity"):
+    with errors_of_aws("asking AWS whose credentials these are", action="sts:GetCallerIdentity"):
         identity = clients["sts"].get_caller_identity()
     return Account(str(identity["Account"]), str(identity["Arn"]).split(":")[1], clients.region)
 
@@ -57,7 +58,7 @@ def _ask(
     """The answer, or ``None`` if there is no such thing."""
     from botocore.exceptions import ClientError  # noqa: PLC0415 - slow
 
-    with explained(f"looking at {resource}", action=action, resource=resource):
+    with errors_of_aws(f"looking at {resource}", action=action, resource=resource):
         try:
             return call(**parameters)
         except ClientError as error:
@@ -77,7 +78,7 @@ def _settled(name: str, clients: Clients, progress: Progress) -> Mapping[str, An
         ("LastUpdateStatus", "InProgress", "function_updated_v2"),
     ):
         if found is not None and found.get(key) == value:
-            with progress.step(f"wait for {name}, which is {value}"), explained(f"waiting for {name}"):
+            with progress.step(f"wait for {name}, which is {value}"), errors_of_aws(f"waiting for {name}"):
                 client.get_waiter(waiter).wait(FunctionName=name)
             found = _ask(*asked, FunctionName=name)
     return found
@@ -98,7 +99,7 @@ def _state(configuration: Mapping[str, Any]) -> FunctionState:
 
 
 def _versions(name: str, clients: Clients) -> tuple[VersionState, ...]:
-    with explained(f"listing the versions of {name}", action="lambda:ListVersionsByFunction"):
+    with errors_of_aws(f"listing the versions of {name}", action="lambda:ListVersionsByFunction"):
         pages = clients["lambda"].get_paginator("list_versions_by_function").paginate(FunctionName=name)
         found = [item for page in pages for item in page["Versions"] if item["Version"] != "$LATEST"]
     versions = []
@@ -129,12 +130,14 @@ def _role(name: str, region: str, clients: Clients) -> RoleState | None:
     if found is None:
         return None
     policies = {}
-    with explained(f"reading the policies of {role}", action="iam:GetRolePolicy", resource=role):
+    with errors_of_aws(f"reading the policies of {role}", action="iam:GetRolePolicy", resource=role):
         pages = iam.get_paginator("list_role_policies").paginate(RoleName=role)
         for policy in [policy for page in pages for policy in page["PolicyNames"]]:
             answer = iam.get_role_policy(RoleName=role, PolicyName=policy)
             policies[policy] = _document(answer["PolicyDocument"])
-    with explained(f"reading the policies of {role}", action="iam:ListAttachedRolePolicies", resource=role):
+    with errors_of_aws(
+        f"reading the policies of {role}", action="iam:ListAttachedRolePolicies", resource=role
+    ):
         pages = iam.get_paginator("list_attached_role_policies").paginate(RoleName=role)
         attached = tuple(str(item["PolicyArn"]) for page in pages for item in page["AttachedPolicies"])
     trust = _document(found["Role"].get("AssumeRolePolicyDocument") or {})
@@ -150,7 +153,7 @@ def _document(value: object) -> Mapping[str, Any]:
 
 def _log_group(name: str, clients: Clients) -> tuple[bool, int | None]:
     group = naming.log_group(name)
-    with explained(f"looking at the log group {group}", action="logs:DescribeLogGroups", resource=group):
+    with errors_of_aws(f"looking at the log group {group}", action="logs:DescribeLogGroups", resource=group):
         pages = clients["logs"].get_paginator("describe_log_groups").paginate(logGroupNamePrefix=group)
         for item in (item for page in pages for item in page["logGroups"]):
             if item["logGroupName"] == group:
