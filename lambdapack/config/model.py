@@ -149,7 +149,7 @@ class Pack(Section):
 
 def _setting(name: str, description: str) -> Any:
     """A field for the number ``name`` of ``FunctionSettings``, with its default and what AWS takes."""
-    return field(getattr(_SETTINGS, name), description, f"an integer from {number_rule(name).words}")
+    return field(getattr(_SETTINGS, name), description, number_rule(name).expected)
 
 
 class Function(Section):

@@ -51,23 +51,33 @@ class NumberRule:
 
     Attributes:
         what: The setting, for messages.
-        unit: Its unit, for messages.
-        allowed: The numbers.
+        unit: The setting's unit, for messages.
+        allowed: The numbers, in order.
+        service: What refuses the others.
     """
 
     what: str
     unit: str
     allowed: Sequence[int]
+    service: str = "Lambda"
 
     @property
     def words(self) -> str:
-        """The numbers in words: ``128 to 10240``."""
-        return f"{self.allowed[0]} to {self.allowed[-1]}"
+        """The numbers in words: ``128 to 10240``, or ``1, 3, 5 or 7``."""
+        *others, last = self.allowed
+        if isinstance(self.allowed, range):
+            return f"{self.allowed[0]} to {last}"
+        return f"{', '.join(map(str, others))} or {last}"
+
+    @property
+    def expected(self) -> str:
+        """The same, for a person who writes the number into a file."""
+        return f"an integer from {self.words}" if isinstance(self.allowed, range) else self.words
 
 
-def _number(default: int, what: str, unit: str, least: int, most: int) -> Any:
-    """A setting that is a number from ``least`` to ``most``."""
-    return field(default=default, metadata={"rule": NumberRule(what, unit, range(least, most + 1))})
+def _number(default: int | None, rule: NumberRule) -> Any:
+    """A setting that is a number."""
+    return field(default=default, metadata={"rule": rule})
 
 
 @dataclass(frozen=True)
@@ -86,10 +96,13 @@ class FunctionSettings:
     """
 
     memory_mb: int = _number(
-        limits.MEMORY_PER_VCPU_MB, "memory", "MB", limits.MEMORY_MIN_MB, limits.MEMORY_MAX_MB
+        limits.MEMORY_PER_VCPU_MB,
+        NumberRule("memory", "MB", range(limits.MEMORY_MIN_MB, limits.MEMORY_MAX_MB + 1)),
     )
-    tmp_mb: int = _number(limits.TMP_DEFAULT_MB, "tmp", "MB", limits.TMP_MIN_MB, limits.TMP_MAX_MB)
-    timeout: int = _number(30, "timeout", "s", 1, limits.TIMEOUT_MAX)
+    tmp_mb: int = _number(
+        limits.TMP_DEFAULT_MB, NumberRule("tmp", "MB", range(limits.TMP_MIN_MB, limits.TMP_MAX_MB + 1))
+    )
+    timeout: int = _number(30, NumberRule("timeout", "s", range(1, limits.TIMEOUT_MAX + 1)))
     environment: Mapping[str, str] = field(default_factory=dict)
     role: str | None = None
 
@@ -120,8 +133,8 @@ def _refused_name(name: str) -> Iterator[str]:
 def _refused_numbers(settings: FunctionSettings) -> Iterator[str]:
     for setting, rule in _NUMBER_RULES.items():
         value = getattr(settings, setting)
-        if value not in rule.allowed:
-            yield f"{rule.what} is {value} {rule.unit}, Lambda takes {rule.words} {rule.unit}"
+        if value is not None and value not in rule.allowed:
+            yield f"{rule.what} is {value} {rule.unit}, {rule.service} takes {rule.words} {rule.unit}"
 
 
 def _refused_variables(environment: Mapping[str, str]) -> Iterator[str]:
