@@ -188,6 +188,11 @@ class Function(Section):
         '"arn:aws:iam::ACCOUNT:role/NAME"',
         pattern=r"^arn:aws[a-z-]*:iam::\d{12}:role/.+$",
     )
+    log_retention: Annotated[int, one_of(number_rule("log_retention").allowed)] | None = _setting(
+        "log_retention",
+        "Days that CloudWatch Logs keeps its log. Left out: the log group is left as it is; a new one keeps "
+        "everything.",
+    )
     allow_lacking: list[Text] = field(
         [],
         "Shared libraries that it can do without or has from a layer: `plan` and `deploy` only warn of them.",
@@ -203,6 +208,7 @@ class Function(Section):
             timeout=self.timeout,
             environment=self.environment,
             role=self.role,
+            log_retention=self.log_retention,
         )
 
 

@@ -93,6 +93,7 @@ class FunctionSettings:
         timeout: Seconds that one invocation may take.
         environment: Environment variables.
         role: ARN of an existing role; ``None`` to have one made that may read the function's packs.
+        log_retention: Days that the function's log group keeps; ``None`` leaves the group as it is.
     """
 
     memory_mb: int = _number(
@@ -105,6 +106,9 @@ class FunctionSettings:
     timeout: int = _number(30, NumberRule("timeout", "s", range(1, limits.TIMEOUT_MAX + 1)))
     environment: Mapping[str, str] = field(default_factory=dict)
     role: str | None = None
+    log_retention: int | None = _number(
+        None, NumberRule("log_retention", "days", limits.LOG_RETENTION_DAYS, "CloudWatch Logs")
+    )
 
 
 _NUMBER_RULES: Mapping[str, NumberRule] = {

@@ -323,6 +323,23 @@ def test_drifted_role_is_put_right(cloud: aws.Clients, tmp_path: Path) -> None:
     assert readable(cloud) == {spec.location.key}
 
 
+def test_log_retention_is_set_when_asked_for(cloud: aws.Clients, tmp_path: Path) -> None:
+    """Retention is called for once, after its group is made; without the setting it is left alone."""
+    spec = make_spec(tmp_path, cloud)
+    first = aws.deploy(changed(spec, log_retention=14), clients=cloud)
+    logs = [(call.operation, call.parameters) for call in first.calls if call.service == "logs"]
+    assert logs == [
+        ("create_log_group", {"logGroupName": "/aws/lambda/demo"}),
+        ("put_retention_policy", {"logGroupName": "/aws/lambda/demo", "retentionInDays": 14}),
+    ]
+    assert aws.status("demo", clients=cloud).log_retention == 14
+    assert aws.deploy(changed(spec, log_retention=14), clients=cloud).calls == ()
+    assert aws.deploy(spec, clients=cloud).calls == ()
+    assert aws.status("demo", clients=cloud).log_retention == 14
+    again = aws.deploy(changed(spec, log_retention=3653), clients=cloud)
+    assert operations(again.calls) == ["put_retention_policy"]
+
+
 def test_zip_over_the_direct_limit_goes_through_the_packs_bucket(
     cloud: aws.Clients, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -360,11 +377,12 @@ def test_bad_settings_are_reported_all_at_once(tmp_path: Path) -> None:
         tmp_mb=20_000,
         timeout=901,
         environment={"AWS_REGION": "x", "9": "y", "A" * 9: "z" * 5000},
+        log_retention=2,
     )
     with pytest.raises(ConfigurationError) as caught:
         aws.deploy(replace(spec, name="no spaces", zip_path=tmp_path / "nowhere.zip"))
     for part in ("no spaces", "memory is 64", "tmp is 20000", "timeout is 901", "AWS_REGION", "'9'",
-                 "5022 bytes",
+                 "5022 bytes", "log_retention is 2 days, CloudWatch Logs takes 1, 3, 5, ",
                  "no zip at"):  # fmt: skip
         assert part in caught.value.message
 

@@ -156,6 +156,10 @@ def _logs(spec: FunctionSpec, observed: Observed) -> Iterator[ApiCall]:
     if not observed.log_group:
         why = "the function may write to its log group, not create it"
         yield ApiCall("logs", "create_log_group", group, why)
+    retention = spec.settings.log_retention
+    if retention not in (None, observed.log_retention):
+        days = {"retentionInDays": retention}
+        yield ApiCall("logs", "put_retention_policy", group | days, f"keep {retention} days")
 
 
 def _function(spec: FunctionSpec, wanted: FunctionState, observed: Observed) -> Iterator[ApiCall]:
