@@ -201,7 +201,7 @@ class Function(Section):
 
     @property
     def settings(self) -> FunctionSettings:
-        """How Lambda runs the function, as every cloud takes it."""
+        """How Lambda runs the function, in the form that every cloud takes."""
         return FunctionSettings(
             memory_mb=self.memory,
             tmp_mb=self.tmp,

@@ -69,7 +69,7 @@ def make_zip(
     """Write the function's zip to ``output``.
 
     Args:
-        function: The function; nothing of its code is run.
+        function: The function; none of its code is run.
         dependencies: Its packs; ``None`` for a function without any.
         interpreter: The target's Python, to compile bytecode with; ``None`` leaves the bytecode out.
         output: The zip; replaced at once when it is complete.
@@ -90,17 +90,7 @@ def make_zip(
     entries = _code_entries(files, interpreter, target, progress)
     if dependencies is not None:
         entries += _pack_entries(dependencies, decoder.extension(target, cache_dir, progress=progress))
-    unzipped = sum(len(entry.data) for entry in entries)
-    _check_unzipped(unzipped, entries)
-    with progress.step("zip the function", total=len(entries), unit="files") as advance:
-        size = _write(entries, output)
-        advance(len(entries))
-    if size > limits.ZIP_DIRECT_UPLOAD:
-        progress.warn(
-            f"{output.name} is {_mib(size)}, over the {_mib(limits.ZIP_DIRECT_UPLOAD)} of a direct upload: "
-            "a deployment goes through S3"
-        )
-    return Bundle(output, size, unzipped)
+    return _bundle(entries, output, progress)
 
 
 def _read_index(dependencies: Dependencies, target: Target) -> Index:
@@ -210,6 +200,20 @@ def _check_unzipped(unzipped: int, entries: Iterable[_Entry]) -> None:
             f"the largest is {largest.name} with {_mib(len(largest.data))}",
             hint="name what the handler does not need under ignore, and move dependencies into the pack",
         )
+
+
+def _bundle(entries: Sequence[_Entry], output: Path, progress: Progress) -> Bundle:
+    unzipped = sum(len(entry.data) for entry in entries)
+    _check_unzipped(unzipped, entries)
+    with progress.step("zip the function", total=len(entries), unit="files") as advance:
+        size = _write(entries, output)
+        advance(len(entries))
+    if size > limits.ZIP_DIRECT_UPLOAD:
+        progress.warn(
+            f"{output.name} is {_mib(size)}, over the {_mib(limits.ZIP_DIRECT_UPLOAD)} of a direct upload: "
+            "a deployment goes through S3"
+        )
+    return Bundle(output, size, unzipped)
 
 
 def _write(entries: Iterable[_Entry], output: Path) -> int:

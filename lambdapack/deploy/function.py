@@ -13,7 +13,7 @@ __all__ = ["Dependencies", "FunctionOptions"]
 
 @dataclass(frozen=True)
 class FunctionOptions:
-    """A function as its user describes it.
+    """What a user says of a function.
 
     Attributes:
         name: The function's name.

@@ -1,4 +1,4 @@
-"""Checks on the handler, on its syntax tree alone: nothing of the user's is run."""
+"""Checks on the handler's modules by their syntax trees alone: none of the user's code is run."""
 
 from __future__ import annotations
 

@@ -77,8 +77,7 @@ def package(
         CheckError: The pack's index is damaged, or the zip is larger than Lambda takes.
         ToolError: The decoder could not be fetched.
     """
-    placed = assets.placed(pack.path.parent, locate, function.assets)
-    where = locate(pack.id)
+    placed, where = assets.placed(pack.path.parent, locate, function.assets), locate(pack.id)
     bundle = make_zip(
         function,
         Dependencies(pack.id, pack.index_path, where, placed),
@@ -88,15 +87,9 @@ def package(
         progress=progress,
     )
     environment = {**function.settings.environment, **variables(placed)}
+    settings = replace(function.settings, environment=environment)
     spec = FunctionSpec(
-        name=function.name,
-        handler=function.handler,
-        target=function.target,
-        zip_path=bundle.path,
-        pack_id=pack.id,
-        location=where,
-        settings=replace(function.settings, environment=environment),
-        assets=placed,
+        function.name, function.handler, function.target, bundle.path, pack.id, where, settings, placed
     )
     return Release(spec, bundle, pack)
 
@@ -115,42 +108,25 @@ def deploy(
 ) -> Rollout:
     """Package ``function``, push its packs and deploy it to AWS; what is there already stays as it is.
 
-    A dry run writes the zip, passes every check of a deployment, and changes nothing in AWS.
-
     Args:
-        function: The function; none of its code is run.
+        function, output, cache_dir, progress: As for ``package``.
         pack: Its pack, as ``lambdapack.pack.load`` reads a build's folder.
         location: Where packs are kept, ``s3://BUCKET/PREFIX``.
-        missing: The shared libraries that neither the pack nor Lambda has, as ``lambdapack.pipeline`` knows
-            them of a build.
-        region: AWS region of function and bucket; by default as the environment says. A bucket in another
-            region is found too.
-        dry_run: Send and call nothing; the answer says what would be sent and called.
-        output: The zip, replaced at once when it is complete.
-        cache_dir: Where the shim's decoder is kept between runs.
-        progress: Where to report to.
-
-    Returns:
-        The release, and the deployment: the alias's ARN, the version that it points to, the packs that were
-        sent and the calls that were made.
+        missing: The shared libraries that neither the pack nor Lambda has: what
+            ``lambdapack.pipeline.missing_libraries(pack)`` gives.
+        region: AWS region of function and bucket; by default as the environment says.
+        dry_run: Write the zip and pass every check of a deployment, but send and change nothing.
 
     Raises:
-        ConfigurationError: Something that the user can mend: the handler, a setting that Lambda refuses, the
-            location.
-        CheckError: The function would fail in Lambda: a library is missing, the pack asks for a newer C
-            library, the zip is too large.
+        ConfigurationError: The handler does not exist, Lambda refuses a setting, or the location is none.
+        CheckError: The function would fail in Lambda: it lacks a library, or its zip is too large.
         ToolError: AWS refused or was not reached. Deploy again: the next plan begins where this one ended.
     """
     _refuse_missing(missing, function.name, progress)
-    kept = store.open_store(location, region=region)
+    clients, kept = aws.Clients(region), store.open_store(location, region=region)
     release = package(function, pack, kept.location, output=output, cache_dir=cache_dir, progress=progress)
     deployment = aws.deploy(
-        release.spec,
-        dry_run=dry_run,
-        pack=pack.path,
-        store=kept,
-        clients=aws.Clients(region),
-        progress=progress,
+        release.spec, dry_run=dry_run, pack=pack.path, store=kept, clients=clients, progress=progress
     )
     return Rollout(release, deployment)
 
@@ -164,7 +140,7 @@ def _refuse_missing(missing: Sequence[syslibs.Missing], name: str, progress: Pro
 
 
 def _interpreter(target: Target) -> Interpreter | None:
-    """The target's Python, where this machine has it."""
+    """The target's Python; ``None`` where this machine has none of that version."""
     try:
         return interpreter.find(target.python)
     except ConfigurationError:

@@ -82,10 +82,10 @@ def _number(default: int | None, rule: NumberRule) -> Any:
 
 @dataclass(frozen=True)
 class FunctionSettings:
-    """What a function's owner may choose about how Lambda runs it.
+    """What the owner of a function may choose about how Lambda runs the function.
 
-    A setting is declared here, with its default and what AWS takes for it, and nowhere else:
-    ``lambdapack.config`` reads it from a file, each cloud makes it so.
+    Each setting is declared here, with its default and what AWS takes for it, and nowhere else:
+    ``lambdapack.config`` reads settings from a file, each cloud brings them about.
 
     Attributes:
         memory_mb: Memory in MB, which buys processor time as well: 1,769 MB are one vCPU.

@@ -41,7 +41,7 @@ class Service:
 
     Attributes:
         explanations: Its own; the first that matches is taken, before those of all services.
-        otherwise: A format string for an answer that nothing here explains.
+        otherwise: A format string for an answer that none of the explanations fits.
     """
 
     explanations: tuple[Explanation, ...]

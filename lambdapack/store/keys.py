@@ -27,7 +27,7 @@ def key(prefix: str, pack_id: str) -> str:
 
 
 def locate(url: str, pack_id: str, region: str) -> Location:
-    """Where a pack is, or will be, under ``s3://BUCKET/PREFIX``; nothing is contacted.
+    """Where a pack is, or will be, under ``s3://BUCKET/PREFIX``, without asking S3.
 
     Raises:
         ConfigurationError: ``url`` is not of that form.

@@ -1,8 +1,8 @@
 """Multipart uploads that go on where an earlier one stopped.
 
-S3 keeps the parts of an unfinished upload until it is completed or aborted. So nothing here aborts one
-that failed: the next push of the same pack finds it under the same key, checks the digests of the parts
-that are there, and sends the others.
+S3 keeps the parts of an unfinished upload until the upload is completed or aborted. So an upload that failed
+is not aborted: the next push of the same pack finds it under the same key, checks the digests of the parts
+that S3 has, and sends the others.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ class Clients:
         # boto3 reads AWS_DEFAULT_REGION alone (https://github.com/boto/boto3/issues/3620).
         region = region or (os.environ if environment is None else environment).get("AWS_REGION") or None
         self._arguments = dict(arguments or {})
-        self._made: dict[str, Any] = {}
+        self._clients: dict[str, Any] = {}
         with errors_of_aws("connecting to AWS"):
             import boto3  # noqa: PLC0415 - slow
 
@@ -42,7 +42,7 @@ class Clients:
 
     def __getitem__(self, service: str) -> Any:
         """The client of ``service``, e.g. ``clients["lambda"]``."""
-        if service not in self._made:
+        if service not in self._clients:
             from botocore.config import Config  # noqa: PLC0415 - slow
 
             config = Config(
@@ -54,10 +54,10 @@ class Clients:
             )
             with errors_of_aws(f"connecting to AWS {service}"):
                 make: Any = self._session.client
-                self._made[service] = make(service, config=config, **self._arguments)
-        return self._made[service]
+                self._clients[service] = make(service, config=config, **self._arguments)
+        return self._clients[service]
 
     @property
     def region(self) -> str:
-        """The region that they talk to."""
+        """The region that the clients call."""
         return str(self["lambda"].meta.region_name)

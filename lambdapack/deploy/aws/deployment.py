@@ -68,13 +68,11 @@ def deploy(
     clients: Clients | None = None,
     progress: Progress = QUIET,
 ) -> Deployment:
-    """Make AWS what ``spec`` says; with nothing to change, call nothing.
-
-    Everything is checked before anything is sent, and a dry run passes the same checks.
+    """Make AWS what ``spec`` says, and call only for what differs. Checks come before whatever is sent.
 
     Args:
         spec: The function.
-        dry_run: Change nothing; say what would be sent and called.
+        dry_run: Pass the same checks, and say what would be sent and called.
         pack: The pack on this machine, where this machine has it.
         store: Where to send the packs that are not there yet; ``None``: all of them are there.
         clients: Whom to call; by default as the environment says.
@@ -238,7 +236,7 @@ def _check_pack(required: _RequiredPack, clients: Clients, progress: Progress) -
                 ) from error
             if code not in ("403", "AccessDenied"):
                 raise
-            # No error: the function reads the pack with a role of its own.
+            # The function reads the pack with a role of its own, so this is no failure yet.
             progress.warn(f"cannot check that {required.what} is at {where}: no permission to read it")
 
 

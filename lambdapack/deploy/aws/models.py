@@ -85,7 +85,7 @@ class RoleState:
 
 @dataclass(frozen=True)
 class FunctionState:
-    """``$LATEST`` or a published version, as AWS describes it.
+    """``$LATEST`` or a published version, in AWS's description.
 
     Attributes:
         code_sha256: Base64, as Lambda gives it.

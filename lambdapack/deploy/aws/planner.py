@@ -1,4 +1,4 @@
-"""From what is wanted and what is there to the calls between them. Pure: nothing here talks to AWS."""
+"""From a specification and what AWS has to the calls between them. Pure: this module calls no service."""
 
 from __future__ import annotations
 
