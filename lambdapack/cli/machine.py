@@ -23,14 +23,14 @@ _ROOM = 3 * _GB
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that was looked for.
+    """A thing that lambdapack can use, and whether this machine has it.
 
     Attributes:
-        name: What.
-        state: ``ok``; ``optional``: not there, and something works less well; ``missing``: not there, and
-            nothing can be built.
-        found: What was found, for people.
-        purpose: What it is needed for.
+        name: The thing, e.g. ``docker``.
+        state: ``ok``; ``optional``: the machine lacks it, and a part of lambdapack works less well or not at
+            all; ``missing``: the machine lacks it, and no build can work.
+        found: What the machine has, for people.
+        purpose: What the thing is needed for.
     """
 
     name: str
@@ -40,7 +40,7 @@ class Check:
 
 
 def examine(python: str | None, cache: Path, arch: str = "x86_64") -> list[Check]:
-    """Look for everything; ``python`` and ``arch`` are the target's, Python by default the running one."""
+    """Check the machine; ``python`` and ``arch`` are the target's, Python by default the running one."""
     wanted = python or ".".join(map(str, sys.version_info[:2]))
     docker = _docker(wanted, arch)
     return [
@@ -63,7 +63,7 @@ def _system() -> Check:
 
 
 def _interpreters(python: str, *, docker: bool) -> Check:
-    have = [one.python for one in interpreter.installed()]
+    have = [installed.python for installed in interpreter.installed()]
     found = f"{', '.join(have) or 'none'} (wanted: {python})"
     purpose = "the lock, the bytecode and the trace of a pack for that Python"
     if python in have:
@@ -93,7 +93,7 @@ def _room(cache: Path) -> Check:
 
 
 def _docker(python: str, arch: str) -> list[Check]:
-    """The engine, and the image that it would build in for the target."""
+    """The Docker engine, and the image in which it would build for the target."""
     purpose = "building what has no wheel, and for any target, inside Lambda's own image"
     try:
         import docker
@@ -103,7 +103,7 @@ def _docker(python: str, arch: str) -> list[Check]:
         engine = docker.from_env(timeout=5)
         try:
             version = engine.version()
-            there = {tag for one in engine.images.list() for tag in one.tags}
+            there = {tag for image in engine.images.list() for tag in image.tags}
         finally:
             engine.close()
     except Exception as error:  # the SDK lets errors of requests and urllib3 through
@@ -153,13 +153,13 @@ def _credentials() -> Check:
     import botocore.session
 
     purpose = "--cloud aws, and push to S3"
-    # An address that answers nobody would hold this up for seconds: only what is configured counts.
+    # Outside EC2 the address of its metadata does not answer, and asking would take seconds.
     os.environ.setdefault("AWS_EC2_METADATA_DISABLED", "true")
     session = botocore.session.get_session()
     try:
-        found = session.get_credentials()
+        credentials = session.get_credentials()
     except Exception as error:  # any provider may fail in its own way
         return Check("credentials", "optional", f"unusable: {error}", purpose)
-    if found is None:
+    if credentials is None:
         return Check("credentials", "optional", "none configured", purpose)
-    return Check("credentials", "ok", f"from {found.method}", purpose)
+    return Check("credentials", "ok", f"from {credentials.method}", purpose)

@@ -28,10 +28,10 @@ class Session:
 
     Attributes:
         config: The configuration; its defaults where there is no file.
-        file: Its file.
+        file: The configuration's file; ``None`` where there is none.
         root: The folder that the configuration's paths are relative to.
-        as_json: A machine reads stdout.
-        quiet: Only the result is wanted.
+        as_json: Print one JSON document, for a machine.
+        quiet: Print the result alone.
     """
 
     config: Config
@@ -99,8 +99,8 @@ class Session:
 
     @property
     def assets(self) -> dict[str, Path]:
-        """Name -> file or folder of the assets in the configuration."""
-        return {name: self.root / one.path for name, one in self.config.assets.items()}
+        """Name -> file or folder of each asset in the configuration."""
+        return {name: self.root / asset.path for name, asset in self.config.assets.items()}
 
     def zip_path(self, name: str) -> Path:
         """Where the zip of the function ``name`` goes."""

@@ -1,6 +1,6 @@
-"""What a published version says of its assets, so that it can be rolled back to with them.
+"""A published version's record of its assets, which a rollback to that version needs.
 
-A version's description has room for one pack. Its environment is as lasting, and holds one variable more.
+A version's description has room for one pack. Its environment never changes either, and has room for more.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ _ASSET = re.compile(r"([A-Za-z0-9_-]+)=([0-9a-f]{64})\Z")
 
 
 def variables(assets: Iterable[FunctionAsset]) -> dict[str, str]:
-    """The variable, if there are assets."""
+    """The variable that records the assets; no variable without assets."""
     text = " ".join(f"{asset.name}={asset.pack_id}" for asset in assets)
     return {VARIABLE: text} if text else {}
 
 
 def recorded(environment: Mapping[str, str]) -> dict[str, str]:
     """Name -> id of the assets that a function's environment records."""
-    found = (_ASSET.match(word) for word in environment.get(VARIABLE, "").split())
-    return {match[1]: match[2] for match in found if match}
+    matches = (_ASSET.match(word) for word in environment.get(VARIABLE, "").split())
+    return {match[1]: match[2] for match in matches if match}

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from lambdapack.deploy import Modules, check, collect, targets
+from lambdapack.deploy import Modules, check_handler, collect_sources, imported_names
 from lambdapack.errors import ConfigurationError
 from lambdapack.model import Target
 from lambdapack.python.interpreter import find
@@ -53,7 +53,7 @@ def check_source(handler: str, source: Path, ignore: Sequence[str], target: Targ
     Raises:
         ConfigurationError: File, line and what is wrong.
     """
-    modules = Modules.of({file.name: file.path for file in collect(source, ignore)}, target.version)
+    modules = Modules.of({file.name: file.path for file in collect_sources(source, ignore)}, target.version)
     module = handler.replace("/", ".").rpartition(".")[0]
     paths = [str(modules.files[name]) for name in _imported(module, modules)]
     fault = _fault(paths, target)
@@ -64,7 +64,7 @@ def check_source(handler: str, source: Path, ignore: Sequence[str], target: Targ
             hint="mend it and build again: nothing has been built yet",
         )
     try:
-        check(handler, modules)
+        check_handler(handler, modules)
     except ConfigurationError as error:
         # Newer grammar than this Python's: the target's own has compiled it, or it cannot be checked here.
         if not isinstance(error.__cause__, SyntaxError):
@@ -87,7 +87,7 @@ def _imported(module: str, modules: Modules) -> Iterator[str]:
             except ConfigurationError:
                 continue
             package = modules.files[name].name == "__init__.py"
-            waiting += [wanted for node in body for wanted in targets(node, name, package)]
+            waiting += [wanted for node in body for wanted in imported_names(node, name, package)]
 
 
 def _fault(paths: Sequence[str], target: Target) -> _Fault | None:
