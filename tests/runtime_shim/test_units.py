@@ -15,7 +15,7 @@ from botocore.credentials import Credentials
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime_shim import _fetch, _index, _s3
+from runtime_shim import _endpoint, _fetch, _index, _s3
 from runtime_shim._index import Index
 
 
@@ -23,7 +23,7 @@ from runtime_shim._index import Index
 def test_keys_are_quoted_as_s3_quotes_them(key: str) -> None:
     """Percent-encoding equals urllib's with S3's safe set."""
     key = key.encode("utf-8", "ignore").decode()
-    assert _s3.quote(key) == urllib.parse.quote(key, safe="/-_.~")
+    assert _endpoint.quote(key) == urllib.parse.quote(key, safe="/-_.~")
 
 
 @given(
@@ -34,7 +34,7 @@ def test_keys_are_quoted_as_s3_quotes_them(key: str) -> None:
 )
 def test_signatures_equal_botocores(key: str, token: str, secret: str, when: int) -> None:
     """The hand-made SigV4 headers are those that botocore makes of the same request."""
-    path = "/bucket/" + _s3.quote(key)
+    path = "/bucket/" + _endpoint.quote(key)
     now = time.gmtime(when)
     ours = dict(_s3.sign("s3.eu-west-1.amazonaws.com", path, "eu-west-1", ("AKIA", secret, token), now))
     request = AWSRequest("GET", "https://s3.eu-west-1.amazonaws.com" + path)
@@ -61,7 +61,7 @@ def test_signatures_equal_botocores(key: str, token: str, secret: str, when: int
 )
 def test_endpoint_urls(url: str, expected: tuple[bool, str, int, str]) -> None:
     """Scheme, host, port and prefix of an endpoint are read as a URL library reads them."""
-    assert _s3.split_url(url) == expected
+    assert _endpoint.split_url(url) == expected
 
 
 @pytest.mark.parametrize(
