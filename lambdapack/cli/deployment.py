@@ -19,11 +19,6 @@ if TYPE_CHECKING:
     from lambdapack.install.syslibs import LibraryRisk
     from lambdapack.pack import Pack
 
-__all__ = [
-    "allow_lacking_option", "clients", "cloud_option", "function_options", "location_for",
-    "missing_libraries", "region_of", "warn_of_libraries",
-]  # fmt: skip
-
 _DEFAULT_REGION = "us-east-1"
 # Options that stand above a setting of the configuration -> the setting.
 _SETTING_OPTIONS = {"memory": "memory_mb", "tmp": "tmp_mb", "timeout": "timeout", "role": "role"}

@@ -17,8 +17,6 @@ import click
 import lambdapack
 from lambdapack.errors import LambdapackError
 
-__all__ = ["COMMANDS", "cli", "run"]
-
 COMMANDS = {
     "init": "Write a small working project.",
     "build": "Build a pack: lock, install, trace, slim, compress.",

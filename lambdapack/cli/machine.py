@@ -15,8 +15,6 @@ from lambdapack.errors import ConfigurationError
 from lambdapack.model import Target
 from lambdapack.python import interpreter
 
-__all__ = ["Check", "examine"]
-
 _GB = 1_000_000_000
 _ROOM = 3 * _GB
 

@@ -10,8 +10,6 @@ import os
 from pathlib import Path
 from typing import Protocol
 
-__all__ = ["pytest_configure", "pytest_unconfigure"]
-
 _VARIABLE = "LAMBDAPACK_ASSETS"
 _set: list[str] = []
 

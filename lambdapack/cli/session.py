@@ -17,8 +17,6 @@ from lambdapack.config import Config, discover, load
 from lambdapack.errors import ConfigurationError
 from lambdapack.progress import QUIET, Progress
 
-__all__ = ["Session", "common", "glibc_version", "read_payload"]
-
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 

@@ -9,8 +9,6 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import ParamSpec, TypeVar
 
-__all__ = ["stoppable"]
-
 _Arguments = ParamSpec("_Arguments")
 _Result = TypeVar("_Result")
 _SIGNALS = (signal.SIGTERM, signal.SIGHUP)

@@ -10,8 +10,6 @@ from pydantic import BeforeValidator, StringConstraints
 
 from lambdapack.config.fields import Section, Text, expected, field, toml
 
-__all__ = ["AssetTable", "Assets", "describe", "explain"]
-
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
 _NAME_EXPECTED = "a name of 1 to 64 letters, digits, hyphens and underscores"
 

@@ -8,8 +8,6 @@ from typing import Annotated, Any, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from pydantic.fields import FieldInfo
 
-__all__ = ["Section", "Text", "expected", "field", "one_of", "toml"]
-
 _Value = TypeVar("_Value")
 
 

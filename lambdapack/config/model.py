@@ -28,8 +28,6 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-__all__ = ["FILE_NAME", "Config", "discover", "document", "load", "parse"]
-
 FILE_NAME = "lambdapack.toml"
 _HANDLER = r"^[A-Za-z_][\w./]*\.[A-Za-z_]\w*$"
 _SETTINGS = FunctionSettings()

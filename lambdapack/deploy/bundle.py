@@ -29,8 +29,6 @@ from lambdapack.python import bytecode
 from lambdapack.python.interpreter import Interpreter
 from runtime_shim._index import ASSETS_FOLDER, INDEX_NAME, LOCATION_NAME, Index, IndexFormatError, decode
 
-__all__ = ["Bundle", "make_zip"]
-
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _UNIX = 3
 

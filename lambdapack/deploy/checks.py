@@ -13,8 +13,6 @@ from lambdapack.files import scratch_folder
 from lambdapack.model import FunctionSpec, refused_by_lambda
 from runtime_shim._index import EXTENSION, INDEX_NAME, LIBRARY, Index, IndexFormatError, decode
 
-__all__ = ["check_glibc", "check_spec", "packed_index"]
-
 _SHOWN = 5
 
 

@@ -16,8 +16,6 @@ from lambdapack.model import Target
 from lambdapack.progress import QUIET, Progress
 from lambdapack.python import pip, wheel_tags
 
-__all__ = ["NAME", "extension", "version"]
-
 NAME = "backend_c.so"
 """The decoder's name beside the shim."""
 

@@ -18,8 +18,6 @@ from lambdapack.errors import ConfigurationError
 from lambdapack.progress import Progress
 from runtime_shim._index import CODE, EXTENSION, SOURCE, Index
 
-__all__ = ["check_entry"]
-
 
 def check_entry(
     function: FunctionOptions, files: Sequence[SourceFile], index: Index | None, progress: Progress

@@ -8,8 +8,6 @@ from pathlib import Path
 
 from lambdapack.model import FunctionAsset, FunctionSettings, Location, Target
 
-__all__ = ["Dependencies", "FunctionOptions"]
-
 
 @dataclass(frozen=True)
 class FunctionOptions:

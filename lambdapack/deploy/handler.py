@@ -9,10 +9,6 @@ from pathlib import Path
 
 from lambdapack.errors import ConfigurationError
 
-__all__ = [
-    "SHIM", "SHIM_HANDLER", "WRAPPED_VARIABLE", "Modules", "check_handler", "first_of_pack", "imported_names",
-]  # fmt: skip
-
 SHIM = "runtime_shim"
 SHIM_HANDLER = "runtime_shim.handler"
 """The function's handler where the user's code does not import the shim itself."""

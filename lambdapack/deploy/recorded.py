@@ -10,8 +10,6 @@ from collections.abc import Iterable, Mapping
 
 from lambdapack.model import FunctionAsset
 
-__all__ = ["VARIABLE", "recorded", "variables"]
-
 VARIABLE = "LAMBDAPACK_ASSET_PACKS"
 """``name=id`` for each asset, with spaces between them; their packs lie beside the function's own."""
 _ASSET = re.compile(r"([A-Za-z0-9_-]+)=([0-9a-f]{64})\Z")

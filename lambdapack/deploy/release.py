@@ -23,8 +23,6 @@ from lambdapack.progress import QUIET, Progress
 from lambdapack.python import interpreter
 from lambdapack.python.interpreter import Interpreter
 
-__all__ = ["LOCAL_LOCATION", "Release", "Rollout", "deploy", "package"]
-
 LOCAL_LOCATION = "s3://lambdapack-local/lambdapack"
 """Where the embedded cloud keeps packs of projects that name no bucket."""
 

@@ -10,8 +10,6 @@ from pathlib import Path
 from lambdapack.errors import ConfigurationError
 from lambdapack.files import is_ignored
 
-__all__ = ["DEFAULT_IGNORE", "SourceFile", "collect_sources"]
-
 DEFAULT_IGNORE = (
     ".git/", ".hg/", ".svn/", ".venv/", "venv/", "node_modules/", "__pycache__/", "*.egg-info/",
     ".lambdapack/", ".lambdapack-*", "dist/", ".pytest_cache/", ".mypy_cache/", ".ruff_cache/",

@@ -17,8 +17,6 @@ from lambdapack.model import Target, Tree
 from lambdapack.progress import Progress
 from lambdapack.python.module_names import module_name
 
-__all__ = ["check_binaries", "portable_files"]
-
 _NAMES_SHOWN = 3
 # ELF files without a processor that could run them as a program: plain data, code for a GPU, for the kernel.
 _NO_PROCESSOR = frozenset(("EM_NONE", "EM_CUDA", "EM_AMDGPU", "EM_BPF"))

@@ -17,8 +17,6 @@ from lambdapack.python import interpreter
 from lambdapack.python.interpreter import Interpreter
 from lambdapack.python.worker import Elsewhere
 
-__all__ = ["Builder", "Workshop", "choose"]
-
 _NAMES = ("auto", "docker", "local")
 Loader = Callable[[Path, Path, Sequence[str], Path, Progress], Mapping[str, str]]
 """Tree of originals, tree of stripped ones, paths, the worker's file, progress -> path and why it fails."""

@@ -19,8 +19,6 @@ from lambdapack.python import bytecode, pip, toolchain
 from lambdapack.python.interpreter import Interpreter, find
 from lambdapack.python.wheel_recipe import build_environment
 
-__all__ = ["LocalBuilder", "LocalWorkshop"]
-
 # As in the image: neither the clock nor the order of a set may show in what is built.
 _VARIABLES = {"SOURCE_DATE_EPOCH": "315532800", "PYTHONHASHSEED": "0", "TZ": "UTC", "LC_ALL": "C.UTF-8"}
 

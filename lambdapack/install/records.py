@@ -12,8 +12,6 @@ from packaging.utils import canonicalize_name
 from lambdapack.errors import ToolError
 from lambdapack.model import Distribution, Target, Tree
 
-__all__ = ["read_tree", "wheel_tags_of"]
-
 _IMPORTABLE = (".py", ".so", ".pyc")
 # pip installs with --target into lib/python of a temporary home, and moves what lies beside that folder
 # (bin, share) to the root: RECORD still says ../../bin/program.

@@ -18,8 +18,6 @@ from lambdapack.model import Lock, Tree
 from lambdapack.progress import QUIET, Progress
 from lambdapack.python import pip, wheel_tags
 
-__all__ = ["unpack_wheels"]
-
 _ARGUMENTS = (
     "install",
     "--require-hashes",

@@ -32,8 +32,6 @@ from lambdapack.local.s3.objects import Entry
 from lambdapack.model import FunctionSpec
 from lambdapack.progress import QUIET, Progress
 
-__all__ = ["DEFAULT_STATE", "LocalCloud"]
-
 DEFAULT_STATE = Path(".lambdapack/local")
 _IDLE_SECONDS = 600.0
 

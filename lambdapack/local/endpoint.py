@@ -17,8 +17,6 @@ from lambdapack.local.link import Fault
 from lambdapack.local.s3.objects import Entry
 from lambdapack.local.s3.sigv4 import Credentials
 
-__all__ = ["Endpoint", "new_credentials"]
-
 
 def new_credentials(expires: float | None = None) -> Credentials:
     """Temporary credentials like those that Lambda gives an execution environment."""

@@ -26,8 +26,6 @@ from lambdapack.model import (
     refused_by_lambda,
 )
 
-__all__ = ["Function", "Functions", "check_settings"]
-
 _REMOVED = ".removed"
 _UNPACKING = ".unpacking-"
 _PIECE = 1024 * 1024

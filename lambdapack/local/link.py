@@ -10,8 +10,6 @@ from typing import Any, Literal, get_args
 
 from lambdapack.errors import ConfigurationError
 
-__all__ = ["Fault", "Link", "TokenBucket", "read_faults"]
-
 Kind = Literal["status", "reset", "stall", "truncate", "corrupt", "close"]
 
 

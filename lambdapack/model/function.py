@@ -11,11 +11,6 @@ from typing import Any, Literal
 from lambdapack import limits
 from lambdapack.model.target import Target
 
-__all__ = [
-    "FUNCTION_NAME", "FunctionAsset", "FunctionSettings", "FunctionSpec", "Location", "NumberRule",
-    "number_rule", "refused_by_lambda",
-]  # fmt: skip
-
 FUNCTION_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 """A function's whole name."""
 _VARIABLE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]+")

@@ -8,8 +8,6 @@ from typing import Literal
 
 from lambdapack.model.target import Target
 
-__all__ = ["LeftOut", "Lock", "Pin"]
-
 
 @dataclass(frozen=True, order=True)
 class Pin:

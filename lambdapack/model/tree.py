@@ -8,8 +8,6 @@ from typing import Literal
 
 from lambdapack.model.target import Target
 
-__all__ = ["Distribution", "MissingLibrary", "SystemLibrary", "Trace", "Tree"]
-
 
 @dataclass(frozen=True)
 class Distribution:

@@ -12,8 +12,6 @@ from lambdapack.pack.owners import read_owners
 from lambdapack.pack.read import FileReader, FrameError, UnsoundError, open_pack
 from runtime_shim._index import Index
 
-__all__ = ["differences"]
-
 _FIELDS = ("target", "lock", "tool", "glibc")
 
 

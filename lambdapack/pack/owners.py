@@ -12,8 +12,6 @@ from collections.abc import Iterator
 from lambdapack.model import Owners
 from lambdapack.pack.read import FileReader
 
-__all__ = ["read_owners"]
-
 _DIST_INFO = re.compile(r"(?P<name>[^/]+?)-(?P<version>[^/-]+)\.dist-info/")
 _RECORD_MAX = 8 * 1024 * 1024
 

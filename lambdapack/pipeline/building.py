@@ -20,8 +20,6 @@ from lambdapack.pipeline.stages import BuildResult, Clock, PackBuild
 from lambdapack.progress import QUIET, Progress
 from lambdapack.slim import check_options
 
-__all__ = ["build"]
-
 
 def build(
     options: BuildOptions,

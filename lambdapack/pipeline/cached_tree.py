@@ -17,8 +17,6 @@ from lambdapack.pipeline.options import version_of
 from lambdapack.progress import Progress
 from lambdapack.python.wheel_recipe import recipe
 
-__all__ = ["install"]
-
 
 def install(
     lock: Lock,

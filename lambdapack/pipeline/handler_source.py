@@ -16,8 +16,6 @@ from lambdapack.errors import ConfigurationError
 from lambdapack.model import Target
 from lambdapack.python.interpreter import find
 
-__all__ = ["check_source"]
-
 _COMPILE = """
 import json, sys
 for path in sys.argv[1:]:

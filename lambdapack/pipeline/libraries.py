@@ -10,8 +10,6 @@ from lambdapack.model import Target
 from lambdapack.pack import Pack
 from lambdapack.pipeline import build_json
 
-__all__ = ["missing_libraries"]
-
 
 def missing_libraries(pack: Pack, allowed: Collection[str] = ()) -> tuple[syslibs.LibraryRisk, ...]:
     """The shared libraries that a pack asks for and neither it nor Lambda has, by its build.json.

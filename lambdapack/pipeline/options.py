@@ -22,8 +22,6 @@ from lambdapack.python.wheel_recipe import recipe
 from lambdapack.slim import SlimOptions
 from lambdapack.trace import TraceOptions
 
-__all__ = ["REUSE", "BuildOptions", "Reuse", "describe", "digest", "version_of"]
-
 
 @dataclass(frozen=True)
 class BuildOptions:

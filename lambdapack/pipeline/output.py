@@ -13,8 +13,6 @@ from lambdapack.files import sweep_folders, work_folder, write_bytes
 from lambdapack.pipeline import build_json as buildreport
 from lambdapack.pipeline.build_json import BuildReport
 
-__all__ = ["finish", "publish", "sound", "workspace"]
-
 
 def sound(folder: Path, inputs: str) -> BuildReport | None:
     """The build in ``folder``, if it is of these inputs and its pack is sound."""

@@ -25,8 +25,6 @@ from lambdapack.progress import QUIET, Progress
 from lambdapack.slim import SlimOptions
 from lambdapack.trace import TraceOptions
 
-__all__ = ["LocalInputs", "failure", "read_lock", "rebuild"]
-
 _PIN = re.compile(r"(?P<name>[^\s=]+)==(?P<version>[^\s\\]+)")
 _HASH = re.compile(r"--hash=(sha256:[0-9a-f]{64})")
 _SHOWN = 20

@@ -14,8 +14,6 @@ from lambdapack.progress import Message
 from lambdapack.slim import SlimResult
 from runtime_shim._index import ARENA
 
-__all__ = ["StageResults", "report"]
-
 
 @dataclass(frozen=True)
 class StageResults:

@@ -25,8 +25,6 @@ from lambdapack.python.interpreter import Interpreter
 from lambdapack.slim import slim
 from lambdapack.trace import Program
 
-__all__ = ["BuildResult", "Clock", "PackBuild"]
-
 
 @dataclass(frozen=True)
 class BuildResult:

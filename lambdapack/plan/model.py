@@ -8,8 +8,6 @@ from typing import Literal, Protocol
 
 from runtime_shim._index import Index
 
-__all__ = ["AssetFacts", "Budget", "Check", "Facts", "LibraryFacts", "Row", "Sized", "Verdict"]
-
 
 class Sized(Protocol):
     """A distribution as the build reports it: name, version, what it imports as, and its sizes."""

@@ -13,8 +13,6 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from lambdapack.plan.model import Sized
 from runtime_shim._index import Index
 
-__all__ = ["owners_by_name", "share", "stored_by_file"]
-
 _TAR_BLOCK = 512
 _DIST_INFO = re.compile(r"([^/]+?)-[^/-]+\.dist-info\Z")
 

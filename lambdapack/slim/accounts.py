@@ -13,8 +13,6 @@ from lambdapack.slim.restoring import Changes, Group
 from lambdapack.slim.select import Selection
 from lambdapack.slim.stripping import StripResult
 
-__all__ = ["SOURCES", "STRIP", "UNOWNED", "Account"]
-
 UNOWNED = "(no distribution)"
 STRIP = "strip"
 SOURCES = "sources"

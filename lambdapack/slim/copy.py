@@ -28,8 +28,6 @@ from lambdapack.slim.restoring import Changes, Group
 from lambdapack.slim.select import select
 from lambdapack.slim.stripping import StripResult, strip_tree
 
-__all__ = ["SlimCopy", "slim_copy"]
-
 _UNCHECKED_HASH = b"\1\0\0\0"
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 
-__all__ = ["matcher"]
-
 
 def matcher(patterns: Iterable[str]) -> Callable[[str], bool]:
     """A function that says whether any of ``patterns`` matches a path.

@@ -20,8 +20,6 @@ from lambdapack.python.interpreter import Interpreter
 from lambdapack.python.worker import end_group
 from lambdapack.slim.stripping import StripResult
 
-__all__ = ["LOAD_WORKER", "Loader", "TargetPython", "check_loads", "load_failures"]
-
 LOAD_WORKER = Path(__file__).with_name("load_worker.py")
 Loader = Callable[[Path, Path, Sequence[str], Path, Progress], Mapping[str, str]]
 """``check_loads`` where the target's Python is: originals, stripped, paths, ``LOAD_WORKER``, progress."""

@@ -9,8 +9,6 @@ from lambdapack.errors import ConfigurationError
 from lambdapack.slim.packages import PACKAGE_RULES
 from lambdapack.slim.rules import RULES
 
-__all__ = ["SlimOptions", "check_options", "rule_names"]
-
 
 @dataclass(frozen=True)
 class SlimOptions:

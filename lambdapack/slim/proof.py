@@ -24,8 +24,6 @@ from lambdapack.slim.restoring import Group, Probe, necessary
 from lambdapack.slim.search import Search
 from lambdapack.trace import Program, public_modules
 
-__all__ = ["SlimResult", "slim"]
-
 _IMPORT_SECONDS = 120.0
 _ROUNDS = 4
 _ALTERING = frozenset((STRIP, SOURCES))

@@ -14,8 +14,6 @@ from pathlib import Path
 
 from lambdapack.model import Distribution, Tree
 
-__all__ = ["write_records"]
-
 _RECORD = ".dist-info/RECORD"
 
 

@@ -8,8 +8,6 @@ from pathlib import Path
 from lambdapack.slim.importing import Outcome, difference
 from lambdapack.slim.restoring import Changes, Group, Probe, necessary, suspects
 
-__all__ = ["Search"]
-
 Importer = Callable[[Path, Sequence[Sequence[str]]], dict[str, Outcome]]
 """How the modules of a tree import: root, lists of modules."""
 

@@ -19,8 +19,6 @@ from lambdapack.slim.reading import Mention, find_mentions
 from lambdapack.slim.restoring import Group
 from lambdapack.slim.rules import EXEMPTIONS, RULES, Rule
 
-__all__ = ["USER_RULE", "Selection", "select"]
-
 USER_RULE = "drop"
 """Name, in the report, of what the user's own patterns took."""
 _CACHES = "caches"

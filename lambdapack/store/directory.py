@@ -10,8 +10,6 @@ from lambdapack.model import Location
 from lambdapack.progress import QUIET, Progress
 from lambdapack.store.keys import key
 
-__all__ = ["DirectoryStore"]
-
 _CHUNK = 1024 * 1024
 
 

@@ -7,8 +7,6 @@ import re
 from lambdapack.errors import ConfigurationError
 from lambdapack.model import Location
 
-__all__ = ["BUCKET_RULE", "bucket_and_prefix", "key", "locate"]
-
 _S3_URL = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/(.*))?\Z")
 BUCKET_RULE = "a bucket's name has 3 to 63 lower-case letters, digits, dots and hyphens"
 

@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import CompletedPartTypeDef, PartTypeDef
 
-__all__ = ["CONCURRENCY", "CONTENT_TYPE", "LOST_RACE", "PART_SIZE", "S3Object", "upload"]
-
 PART_SIZE = 8 * MIB
 CONCURRENCY = 4
 CONTENT_TYPE = "application/zstd"

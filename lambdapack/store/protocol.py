@@ -12,8 +12,6 @@ from lambdapack.model import Location
 from lambdapack.progress import QUIET, Progress
 from lambdapack.store.keys import BUCKET_RULE, bucket_and_prefix
 
-__all__ = ["Store", "open_store"]
-
 
 class Store(Protocol):
     """Keeps packs. Every method raises ``ToolError`` when the store refuses or cannot be reached."""

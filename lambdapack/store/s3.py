@@ -23,8 +23,6 @@ from lambdapack.store.s3_errors import errors_of_s3, region_of
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-__all__ = ["S3Store", "connect"]
-
 SINGLE_MAX = 2 * multipart.PART_SIZE
 """Larger packs go in parts: they can be resumed, and several connections are faster than one."""
 _MISSING = ("404", "NoSuchKey", "NotFound")

@@ -10,8 +10,6 @@ from botocore.exceptions import BotoCoreError, ClientError
 from lambdapack.errors import ToolError
 from lambdapack.store.aws_errors import Explanation, Service, translate
 
-__all__ = ["errors_of_s3", "region_of"]
-
 _RESUME = "run it again: what was sent already is kept and not sent twice"
 # https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
 _S3 = Service(

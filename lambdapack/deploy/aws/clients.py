@@ -8,8 +8,6 @@ from typing import Any
 
 from lambdapack.deploy.aws.errors import errors_of_aws
 
-__all__ = ["Clients"]
-
 _USER_AGENT = "lambdapack"
 
 

@@ -12,8 +12,6 @@ from lambdapack import limits
 from lambdapack.deploy.aws.models import FunctionState, Result
 from lambdapack.model import FunctionSpec
 
-__all__ = ["described", "intended"]
-
 # What a description spells as a request does.
 _SAME_IN_BOTH = ("Role", "Runtime", "Handler", "MemorySize", "Timeout")
 

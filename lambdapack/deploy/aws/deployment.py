@@ -30,8 +30,6 @@ from lambdapack.progress import QUIET, Progress
 from lambdapack.store import Store
 from lambdapack.store.aws_errors import code_of
 
-__all__ = ["Answer", "deploy", "destroy", "invoke", "rollback", "status"]
-
 
 class _RequiredPack(NamedTuple):
     """A pack that a function reads: a person's words for it, its id, its file here, its place in S3."""

@@ -10,8 +10,6 @@ from typing import Any
 from lambdapack.errors import CheckError, ConfigurationError, LambdapackError, ToolError
 from lambdapack.store.aws_errors import Explanation, Service, code_of, translate
 
-__all__ = ["errors_of_aws", "explain"]
-
 _DENIED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "403"})
 _AWS = Service(
     (

@@ -14,8 +14,6 @@ from lambdapack.errors import ToolError
 from lambdapack.progress import QUIET, Progress
 from lambdapack.store.aws_errors import code_of
 
-__all__ = ["execute"]
-
 _PATIENCE = 90.0
 """Seconds for a new role to be known everywhere, and for another deployment's update to end."""
 _FIRST_PAUSE = 0.5

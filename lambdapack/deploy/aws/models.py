@@ -9,11 +9,6 @@ from typing import Any
 
 from lambdapack.model import Location
 
-__all__ = [
-    "ALIAS", "Account", "ApiCall", "Deployment", "FileBytes", "FunctionState", "Observed", "Result",
-    "RoleState", "VersionState",
-]  # fmt: skip
-
 ALIAS = "live"
 """The alias that callers use; a deployment or a rollback points it at a version."""
 

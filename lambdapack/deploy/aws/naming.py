@@ -12,10 +12,6 @@ from lambdapack.deploy.recorded import recorded
 from lambdapack.errors import ConfigurationError
 from lambdapack.model import Location
 
-__all__ = [
-    "POLICY", "TRUST", "assets_of", "describe", "log_group", "pack_arn", "pack_of", "policy", "role_name",
-]  # fmt: skip
-
 POLICY = "lambdapack"
 """Name of the role's one inline policy."""
 TRUST: dict[str, Any] = {

@@ -16,8 +16,6 @@ from lambdapack.deploy.aws.models import ALIAS, Account, Observed, RoleState, Ve
 from lambdapack.progress import QUIET, Progress
 from lambdapack.store.aws_errors import code_of
 
-__all__ = ["account", "observe"]
-
 _ABSENT = frozenset(["ResourceNotFoundException", "NoSuchEntity", "404"])
 
 

@@ -24,8 +24,6 @@ from lambdapack.deploy.aws.models import (
 from lambdapack.errors import ConfigurationError
 from lambdapack.model import FunctionSpec, Location
 
-__all__ = ["plan", "plan_destroy", "plan_rollback"]
-
 # An inline policy may have 10,240 characters; a pack's ARN has up to some 250.
 _PACKS_IN_POLICY = 30
 

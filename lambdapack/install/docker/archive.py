@@ -9,8 +9,6 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-__all__ = ["Member", "members_below", "unpack", "user", "write"]
-
 Member = tuple[str, Path | bytes | None]
 """A name below the archive's root, and the file or the bytes to write there; ``None`` for a folder."""
 _NOBODY = 1000

@@ -27,8 +27,6 @@ from lambdapack.progress import QUIET, Progress
 from lambdapack.python import toolchain
 from lambdapack.python.interpreter import Interpreter
 
-__all__ = ["DockerBuilder"]
-
 
 class DockerBuilder:
     """Builds in a container of an image with the target's Python, by default AWS's build image.

@@ -20,8 +20,6 @@ from lambdapack.install.docker.images import Image
 from lambdapack.install.docker.relay import Relay
 from lambdapack.model import Target
 
-__all__ = ["LABEL", "SECRETS", "WORK", "CommandResult", "Container", "Limits", "start"]
-
 LABEL = "org.lambdapack.build"
 WORK = "/lambdapack"
 """The container's folder for this build, on its own layer."""

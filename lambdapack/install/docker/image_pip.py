@@ -18,8 +18,6 @@ from lambdapack.lock import DRIVER_FOLDER
 from lambdapack.python import pip
 from lambdapack.python.interpreter import Interpreter
 
-__all__ = ["CACHE", "TOOLS", "VARIABLES", "ImagePip"]
-
 TOOLS = f"{WORK}/tools"
 """Where pip and pip-tools are in the container."""
 CACHE = f"{WORK}/cache"

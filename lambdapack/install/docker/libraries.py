@@ -13,8 +13,6 @@ from lambdapack.install.docker.container import WORK, Container
 from lambdapack.install.docker.workers import ImageWorkers
 from lambdapack.install.syslibs import LibraryOrigin, LibraryQuery
 
-__all__ = ["ImageLibraries"]
-
 _WORKER = Path(__file__).with_name("libraries_worker.py")
 _DOING = "looking for shared libraries in the image"
 

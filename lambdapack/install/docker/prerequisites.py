@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 
-__all__ = ["MissingPrerequisite", "find_missing"]
-
 _PATTERNS = {
     "header": (
         # gcc, clang

@@ -14,8 +14,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
 
-__all__ = ["Relay"]
-
 _FRAME = struct.Struct(">BxxxL")
 _STDOUT = 1
 _SECONDS_TO_BEGIN = 120

@@ -12,8 +12,6 @@ from lambdapack.install.docker.image_pip import CACHE, TOOLS, ImagePip
 from lambdapack.lock import DRIVER_CODE, Answers
 from lambdapack.progress import Advance
 
-__all__ = ["ImageResolver"]
-
 _BUILD_FAILED = "error: subprocess-exited-with-error"
 
 

@@ -17,8 +17,6 @@ from lambdapack.progress import Advance, Progress
 from lambdapack.python import toolchain
 from lambdapack.python.wheel_recipe import recipe
 
-__all__ = ["local_wheel", "locked_wheels"]
-
 _NOTE_CHARACTERS = 80
 
 

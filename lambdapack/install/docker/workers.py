@@ -20,8 +20,6 @@ from lambdapack.install.docker.container import WORK, CommandResult, Container
 from lambdapack.progress import Progress
 from lambdapack.python import bytecode, worker
 
-__all__ = ["PLACES", "ImageWorkers"]
-
 PLACES = {"HOME": f"{WORK}/home", "TMPDIR": f"{WORK}/tmp"}
 """What the bytecode, the trace and imports see of the image besides its Python."""
 _FAILED = b"! "

@@ -24,8 +24,6 @@ from lambdapack.model import MissingLibrary, SystemLibrary, Tree
 from lambdapack.progress import Progress
 from runtime_shim._index import LIBRARIES
 
-__all__ = ["LibraryOrigin", "LibraryQuery", "Source", "bundle"]
-
 FOLDER = LIBRARIES.rstrip("/")
 _BY_PATH = (
     "a program opened it in the image, whose dynamic linker does not find it by its name: put it, with what "

@@ -12,8 +12,6 @@ from lambdapack.files import walk
 from lambdapack.install.syslibs.runtime import RuntimeLibraries
 from lambdapack.model import MissingLibrary, Tree
 
-__all__ = ["merged", "missing_libraries", "names_in", "names_of", "objects_of", "read_objects"]
-
 
 def missing_libraries(
     tree: Tree, has: RuntimeLibraries, objects: Mapping[str, Elf] | None = None

@@ -17,8 +17,6 @@ from lambdapack.model import MissingLibrary, Trace, Tree
 from lambdapack.python.module_names import source_of
 from runtime_shim._index import LIBRARIES
 
-__all__ = ["TRACED", "opened_libraries", "with_openers"]
-
 TRACED = "the traced code"
 """Stands among the files that need a library, where no file of the tree opens that library."""
 # What glibc opens by itself where the machine's settings say so, and what a machine's GPU driver brings.

@@ -12,8 +12,6 @@ from typing import Any
 
 from lambdapack.model import Target
 
-__all__ = ["RuntimeLibraries", "runtime_libraries"]
-
 # Parts of the C library know each other's insides: a part of another build must never be mapped beside
 # Lambda's own.
 _GLIBC = re.compile(

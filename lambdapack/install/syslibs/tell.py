@@ -11,8 +11,6 @@ from lambdapack.model import MissingLibrary
 from lambdapack.progress import Progress
 from lambdapack.python.module_names import source_of
 
-__all__ = ["NOT_FOUND", "in_short", "missing_library_errors", "remedy", "report_missing", "sentence"]
-
 NOT_FOUND = "cannot open shared object file"
 """What the dynamic linker says behind a library's name."""
 _NAMES_SHOWN = 3

@@ -12,8 +12,6 @@ from lambdapack.install.syslibs.tell import NOT_FOUND, remedy, sentence
 from lambdapack.model import MissingLibrary
 from lambdapack.python.module_names import source_of
 
-__all__ = ["LibraryRisk", "PackUse", "refuse", "weigh"]
-
 
 @dataclass(frozen=True)
 class PackUse:

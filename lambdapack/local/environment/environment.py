@@ -26,8 +26,6 @@ from lambdapack.local.functions import Function
 from lambdapack.local.invocation import Invocation, Report, find_stats, init_report
 from lambdapack.local.s3.sigv4 import Credentials
 
-__all__ = ["Environment", "Settings"]
-
 _BOOST_CPUS = 2.0
 """What init gets at least, whatever the memory: undocumented, but measured by many."""
 

@@ -21,8 +21,6 @@ from lambdapack.local.environment import cgroups
 from lambdapack.local.environment.runtime import Runtime
 from lambdapack.local.environment.runtime_api import Happening
 
-__all__ = ["ISOLATIONS", "Isolation", "Limits", "Paths", "Sandbox", "describe"]
-
 
 @dataclass(frozen=True)
 class Isolation:

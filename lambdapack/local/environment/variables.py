@@ -9,8 +9,6 @@ from lambdapack.local.environment.sandbox import Paths
 from lambdapack.local.functions import Function
 from lambdapack.local.s3.sigv4 import Credentials
 
-__all__ = ["variables"]
-
 
 def variables(
     function: Function,

@@ -10,8 +10,6 @@ from pathlib import Path
 from lambdapack.files import sha256_of
 from lambdapack.pipeline.cache.store import Store
 
-__all__ = ["Builds"]
-
 _KIND = "packs"
 
 

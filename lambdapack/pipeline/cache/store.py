@@ -18,8 +18,6 @@ from lambdapack.files import locked_folder, sweep_folders
 from lambdapack.memo import CacheFolder
 from lambdapack.progress import QUIET, Progress
 
-__all__ = ["GONE", "LOCK", "PARTS", "Store", "open_store"]
-
 PARTS = ".parts"
 """The folder where entries are made; the next build removes what a killed process leaves there."""
 GONE = ".gone-"

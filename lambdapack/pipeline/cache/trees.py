@@ -11,8 +11,6 @@ from typing import NamedTuple
 from lambdapack.files import link, sha256_of
 from lambdapack.pipeline.cache.store import Store, remove
 
-__all__ = ["CachedDistribution", "Trees"]
-
 _KIND = "trees"
 _TREE = "tree"
 

@@ -14,8 +14,6 @@ from lambdapack.files import walk
 from lambdapack.memo import CacheFolder
 from lambdapack.pipeline.cache.store import GONE, LOCK, PARTS, remove
 
-__all__ = ["LIMIT", "FolderUsage", "Pruning", "prune", "survey"]
-
 _BUILDS = CacheFolder.BUILDS.value
 LIMIT = 5_000_000_000
 """Bytes that the build cache may hold after a build, unless another limit is set."""

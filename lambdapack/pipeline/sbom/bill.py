@@ -13,8 +13,6 @@ from lambdapack.pack.assets import BuiltAsset
 from lambdapack.pipeline.build_json import BuildReport
 from lambdapack.pipeline.sbom.metadata import asked_extras
 
-__all__ = ["SPEC_VERSION", "file_name", "write"]
-
 SPEC_VERSION = "1.7"
 _NAMESPACE = uuid.UUID("5f1c9f6e-8a3d-5c0b-9d62-6b0f0f5f7c11")
 _KIND = "sboms"

@@ -20,8 +20,6 @@ from lambdapack.pack.assets import BuiltAsset
 from lambdapack.pipeline.build_json import BuildReport, BuiltDistribution
 from lambdapack.pipeline.sbom.metadata import DistributionMetadata, dependencies, read
 
-__all__ = ["make"]
-
 _PIN = re.compile(r"(?P<name>[A-Za-z0-9._-]+)==")
 _HASH = re.compile(r"--hash=sha256:(?P<digest>[0-9a-f]{64})")
 _UNKNOWN = DistributionMetadata("", "", "", (), ())

@@ -14,8 +14,6 @@ from packaging.utils import canonicalize_name
 from lambdapack.model import Target
 from lambdapack.pack import FileReader, FrameError, UnsoundError, open_pack
 
-__all__ = ["DistributionMetadata", "asked_extras", "dependencies", "describe", "read"]
-
 _METADATA = re.compile(r"[^/]+\.dist-info/METADATA\Z")
 _LARGEST = 4 << 20
 _LICENCE_TEXT = 80
