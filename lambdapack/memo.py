@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
 from enum import Enum
 from functools import cache
 from pathlib import Path
@@ -16,7 +18,9 @@ from typing import Any, Protocol
 import lambdapack
 from runtime_shim import _index
 
-__all__ = ["AFTER_A_PACK", "NOTHING", "CacheFolder", "Memo", "Nothing", "key_of", "tool_digest"]
+__all__ = [
+    "AFTER_A_PACK", "NOTHING", "CacheFolder", "Memo", "Nothing", "facts_of", "key_of", "tool_digest",
+]  # fmt: skip
 
 
 class CacheFolder(Enum):
@@ -78,6 +82,25 @@ NOTHING = Nothing()
 def key_of(*parts: Any) -> str:
     """SHA-256, hex, of ``parts``, which JSON must be able to tell apart."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def facts_of(value: Any, without: frozenset[str] = frozenset()) -> Any:
+    """A value as ``key_of`` takes it: of a dataclass every field, so that no key forgets one.
+
+    Args:
+        value: A value made of dataclasses, collections and plain values; of anything else, ``repr`` counts.
+        without: Names of fields that do not count, wherever they are.
+    """
+    if is_dataclass(value):
+        names = (field.name for field in fields(value) if field.name not in without)
+        return {name: facts_of(getattr(value, name), without) for name in names}
+    if isinstance(value, Mapping):
+        return [[facts_of(key, without), facts_of(item, without)] for key, item in value.items()]
+    if isinstance(value, (list, tuple)):
+        return [facts_of(item, without) for item in value]
+    if isinstance(value, (set, frozenset)):
+        return sorted(map(repr, value))
+    return value if value is None or isinstance(value, (str, int, float)) else repr(value)
 
 
 @cache

@@ -11,7 +11,7 @@ from lambdapack.errors import ConfigurationError
 from lambdapack.install.docker import DockerBuilder, Limits, engine
 from lambdapack.install.local import LocalBuilder
 from lambdapack.lock import Place
-from lambdapack.model import Lacking, Lock, Target, Tree
+from lambdapack.model import NO_OPTIONS, Lacking, Lock, PipOptions, Target, Tree
 from lambdapack.progress import QUIET, Progress
 from lambdapack.python import interpreter
 from lambdapack.python.interpreter import Interpreter
@@ -83,7 +83,12 @@ class Builder(Protocol):
         """The workshop's identity, and its interpreter where that is known, without opening it."""
 
     def open(
-        self, target: Target, *, sources: Sequence[str] = (), cache_dir: Path, progress: Progress = QUIET
+        self,
+        target: Target,
+        *,
+        sources: PipOptions = NO_OPTIONS,
+        cache_dir: Path,
+        progress: Progress = QUIET,
     ) -> AbstractContextManager[Workshop]:
         """Get ready to build for ``target``; ``sources`` are pip's options of the requirements."""
 

@@ -17,7 +17,7 @@ from lambdapack.install.check import check
 from lambdapack.install.local_wheel import pure_wheel
 from lambdapack.install.records import read_tree
 from lambdapack.lock import Place
-from lambdapack.model import Lacking, Lock, Target, Tree
+from lambdapack.model import NO_OPTIONS, Lacking, Lock, PipOptions, Target, Tree
 from lambdapack.progress import QUIET, Progress
 from lambdapack.python import bytecode, pip, toolchain, wheel_tags
 from lambdapack.python.interpreter import Interpreter, find
@@ -44,7 +44,7 @@ class LocalBuilder:
     def __init__(self, interpreter: Interpreter | None = None, cache_dir: Path | None = None) -> None:
         self._interpreter = interpreter
         self._cache_dir = cache_dir
-        self._sources: tuple[str, ...] = ()
+        self._sources = NO_OPTIONS
 
     @property
     def interpreter(self) -> Interpreter:
@@ -65,7 +65,12 @@ class LocalBuilder:
 
     @contextmanager
     def open(
-        self, target: Target, *, sources: Sequence[str] = (), cache_dir: Path, progress: Progress = QUIET
+        self,
+        target: Target,
+        *,
+        sources: PipOptions = NO_OPTIONS,
+        cache_dir: Path,
+        progress: Progress = QUIET,
     ) -> Iterator[LocalBuilder]:
         """Find the target's Python.
 
@@ -73,7 +78,7 @@ class LocalBuilder:
             ConfigurationError: There is none on this machine.
         """
         opened = LocalBuilder(find(target.python), cache_dir)
-        opened._sources = tuple(sources)
+        opened._sources = sources
         yield opened
 
     def compile_tree(self, root: Path, *, jobs: int | None = None, progress: Progress = QUIET) -> None:
@@ -138,7 +143,7 @@ class LocalBuilder:
         doing = f"installing {len(lock.pins)} wheels for {lock.target}"
         with progress.step(f"install {len(lock.pins)} wheels"):
             pip.run(
-                [*_ARGUMENTS, *_platform(lock), *lock.sources, "--target", part, "-r", wanted],
+                [*_ARGUMENTS, *_platform(lock), *lock.sources.arguments, "--target", part, "-r", wanted],
                 doing=doing,
                 # pip unpacks there and then renames: the same disk makes that free of copying.
                 variables={"TMPDIR": str(scratch)},

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from lambdapack.errors import ConfigurationError, ToolError
 from lambdapack.files import scratch_folder
+from lambdapack.model import PipOptions
 from lambdapack.python import pip
 from lambdapack.python.interpreter import Interpreter
 from lambdapack.python.wheel_recipe import build_environment
@@ -23,7 +23,7 @@ def pure_wheel(
     destination: Path,
     *,
     label: str,
-    sources: Sequence[str],
+    sources: PipOptions,
     tools: Path,
 ) -> Path:
     """Build a wheel with pip and build isolation.
@@ -44,7 +44,7 @@ def pure_wheel(
     with scratch_folder() as scratch:
         try:
             pip.run(
-                ["wheel", "--no-deps", *sources, "--wheel-dir", destination, source],
+                ["wheel", "--no-deps", *sources.arguments, "--wheel-dir", destination, source],
                 doing=doing,
                 variables={**_VARIABLES, "TMPDIR": str(scratch)},
                 inherited=build_environment(),

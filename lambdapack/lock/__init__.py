@@ -5,7 +5,7 @@ from lambdapack.lock.requirements.read import Requirements, read_requirements
 from lambdapack.lock.resolver.choices import resolve
 from lambdapack.lock.resolver.place import CODE as DRIVER_CODE
 from lambdapack.lock.resolver.place import FOLDER as DRIVER_FOLDER
-from lambdapack.lock.resolver.place import Answers, Place, Wheelwright
+from lambdapack.lock.resolver.place import Answers, DriverRequest, Place, Wheelwright
 from lambdapack.lock.sources.digests import contents
 from lambdapack.lock.sources.downloads import Downloads
 
@@ -14,6 +14,7 @@ __all__ = [
     "DRIVER_FOLDER",
     "Answers",
     "Downloads",
+    "DriverRequest",
     "Place",
     "Requirements",
     "Wheelwright",

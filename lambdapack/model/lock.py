@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Literal
 
+from lambdapack.model.pip_options import NO_OPTIONS, PipOptions
 from lambdapack.model.target import Target
 
 __all__ = ["LeftOut", "Lock", "Pin"]
@@ -51,8 +52,8 @@ class Lock:
         glibc: The newest C library that its wheels may ask for.
         pins: By name.
         requested: Canonical names that the user asked for; the rest came as dependencies.
-        sources: pip's options on where the files are, e.g. ``("--find-links", "/wheels")``; not part of
-            ``text``: the hashes settle what is installed, and these may hold credentials.
+        sources: Where the files are. Not part of ``text``: the hashes decide what is installed, and these
+            options may hold credentials.
         built: Canonical names of which an sdist is locked, to be built in the target's image.
         left_out: What was resolved and is not in it, by name; not part of ``text``.
         addressed: Canonical names of what the metadata of others names by an address; what is there may
@@ -63,7 +64,7 @@ class Lock:
     glibc: tuple[int, int]
     pins: tuple[Pin, ...]
     requested: tuple[str, ...]
-    sources: tuple[str, ...] = field(default=(), repr=False)
+    sources: PipOptions = NO_OPTIONS
     built: tuple[str, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
     addressed: tuple[str, ...] = ()

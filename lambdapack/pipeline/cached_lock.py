@@ -14,13 +14,13 @@ from packaging.utils import canonicalize_name
 from lambdapack import install as build_stage
 from lambdapack import lock as lock_stage
 from lambdapack.lock import Requirements
-from lambdapack.memo import key_of, tool_digest
-from lambdapack.model import Lock
+from lambdapack.memo import facts_of, key_of, tool_digest
+from lambdapack.model import Lock, PipOptions
 from lambdapack.pipeline.cache import Locks, Resolved
 from lambdapack.pipeline.options import BuildOptions
 from lambdapack.progress import Message, Progress, Remembering, ago, say
 from lambdapack.python.interpreter import Interpreter
-from lambdapack.python.surroundings import surroundings
+from lambdapack.python.pip_digest import pip_digest
 from lambdapack.python.wheel_recipe import recipe
 
 __all__ = ["Resolving"]
@@ -59,11 +59,13 @@ class Resolving:
         key = None if self._refresh else self._key(python, identity)
         hashed, settled = _hashed(self._requirements), self._requirements.settled
         found = self._locks.find(key, hashed=hashed, settled=settled) if key else None
-        if found is None or not all(Path(page).is_file() for page in found.lock.sources[1::2]):
+        if found is None or not all(
+            Path(page).is_file() for page in found.lock.sources.values({"find-links"})
+        ):
             return None
         say(found.said, progress)
         progress.note(f"lock: reused, resolved {ago(found.seconds)} ago (--refresh resolves anew)")
-        sources = (*self._requirements.options, *found.lock.sources)
+        sources = self._requirements.options + found.lock.sources
         return dataclasses.replace(found, lock=dataclasses.replace(found.lock, sources=sources))
 
     def resolve(self, workshop: build_stage.Workshop, *, cache_dir: Path, progress: Progress) -> Lock:
@@ -90,24 +92,19 @@ class Resolving:
         return lock
 
     def _keep(self, key: str, lock: Lock, said: Sequence[Message]) -> None:
-        own = self._requirements.options
-        pages = lock.sources[len(own) :]
-        # Behind the user's options come the pages of prepared wheels, which are in the cache.
-        known = lock.sources[: len(own)] == own and set(pages[::2]) <= {"--find-links"}
-        if known and not lock.addressed:
+        # Behind the user's options, which may hold credentials, are the pages of wheels in the cache.
+        own = len(self._requirements.options.pairs)
+        pages = PipOptions(lock.sources.pairs[own:])
+        if not lock.addressed:
             self._locks.keep(key, lock, said, local=pages)
 
     def _key(self, python: Interpreter, identity: Mapping[str, str]) -> str | None:
         wanted = self._requirements
         # Where a line came from is for messages alone.
-        direct = tuple(dataclasses.replace(one, origin="") for one in wanted.direct)
-        asked = [
-            (one.name, repr(getattr(dataclasses.replace(wanted, direct=direct), one.name)))
-            for one in dataclasses.fields(wanted)
-            if not one.name.endswith("origins")
-        ]
-        about = surroundings(
-            (*wanted.lines, *wanted.constraints, *wanted.options),
+        asked = facts_of(wanted, frozenset(("origin", "origins", "constraint_origins")))
+        about = pip_digest(
+            (*wanted.lines, *wanted.constraints),
+            wanted.options,
             (Path(sys.prefix), python.path.parent.parent),
         )
         named = lock_stage.contents(wanted, self._options.target, python, self._downloads)

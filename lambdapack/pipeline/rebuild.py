@@ -14,7 +14,7 @@ from lambdapack import install as build_stage
 from lambdapack import pack
 from lambdapack.errors import CheckError, ConfigurationError, ToolError
 from lambdapack.files import scratch_folder
-from lambdapack.model import Lock, Pin, Target
+from lambdapack.model import NO_OPTIONS, Lock, Pin, Target
 from lambdapack.pipeline import build_json as buildreport
 from lambdapack.pipeline import stages as pipeline
 from lambdapack.pipeline.build_json import BuildReport
@@ -176,7 +176,7 @@ def _build(
         was, now = report.builder.get("python"), workshop.interpreter.version
         if was not in (None, now):
             progress.warn(f"the pack was built with Python {was}, and this is {now}: bytecode may differ")
-        return task.build(replace(lock, sources=()), workshop, jobs=jobs, progress=progress)
+        return task.build(replace(lock, sources=NO_OPTIONS), workshop, jobs=jobs, progress=progress)
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import importlib.util
 import os
 import re
@@ -15,7 +14,7 @@ from pathlib import Path
 from lambdapack.errors import ConfigurationError, LambdapackError, ToolError
 from lambdapack.python.worker.ending import end_group
 
-__all__ = ["FROM_ENVIRONMENT", "configured", "environment", "explain", "network_error", "run", "tail"]
+__all__ = ["environment", "explain", "network_error", "run", "tail"]
 
 # Settings of pip's that are about the user's own site-packages, and would send files elsewhere.
 _FORCED = {
@@ -37,8 +36,6 @@ _NETWORK = re.compile(
     re.IGNORECASE,
 )
 _LINES_OF_DETAIL = 6
-FROM_ENVIRONMENT = ":env:"
-"""The section of what ``PIP_*`` variables say."""
 
 
 def environment(
@@ -98,31 +95,6 @@ def run(
     if status:
         raise explain(text, doing=doing, status=status)
     return text
-
-
-def configured(inherited: Mapping[str, str] = os.environ) -> list[tuple[str, str, str]]:
-    """pip's settings as section, key and value, those of the environment (``:env:``) first.
-
-    pip itself merges its files.
-
-    Args:
-        inherited: The variables that pip sees.
-
-    Raises:
-        ToolError: It cannot read them.
-    """
-    found, command = [], ["config", "list"]
-    for line in run(command, doing="reading pip's configuration", inherited=inherited).splitlines():
-        name, equals, value = line.partition("=")
-        section, _, key = name.rpartition(".")
-        if not equals or not section:
-            continue
-        try:
-            text = ast.literal_eval(value)
-        except (ValueError, SyntaxError):
-            continue
-        found.append((section, key.replace("_", "-"), str(text).strip()))
-    return sorted(found, key=lambda one: one[0] != FROM_ENVIRONMENT)
 
 
 def _wait(process: subprocess.Popen[bytes]) -> int:

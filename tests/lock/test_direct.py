@@ -19,7 +19,7 @@ from lambdapack.install import LocalBuilder
 from lambdapack.lock import Downloads, read_requirements, resolve
 from lambdapack.lock.requirements import direct
 from lambdapack.lock.sources import source_tree
-from lambdapack.model import Lock
+from lambdapack.model import NO_OPTIONS, Lock
 from lambdapack.progress import QUIET
 from lambdapack.python import toolchain
 from tests.lock.test_resolve import RUNNING, TARGET, versions
@@ -266,7 +266,7 @@ def test_an_address_without_a_hash_is_asked_each_time(shop: Shop, files: Files, 
     address = f"http://someone:t0ken@{files.address}/f/{served.name}"
 
     def fetched() -> Path:
-        downloads = Downloads(shop.cache, (), QUIET)
+        downloads = Downloads(shop.cache, NO_OPTIONS, QUIET)
         wanted = direct.parse(address, (), tmp_path, "here")
         assert downloads.file(wanted) == downloads.file(wanted)
         assert downloads.file(wanted).read_bytes() == served.read_bytes()

@@ -258,7 +258,7 @@ def test_a_private_index_becomes_an_option_and_its_password_stays_out_of_the_loc
     )
     requirements = read_requirements([], [path])
     address = "https://someone:hidden%2Ftoken@packages.example.org/simple"
-    assert requirements.options == ("--index-url", address)
+    assert requirements.options.pairs == (("index-url", address),)
     lock = made(path, Target("3.12"), tmp_path)
     assert lock.sources == requirements.options
     assert "hidden" not in lock.text + repr(lock) + " ".join(requirements.shown)

@@ -20,7 +20,7 @@ from lambdapack.install.docker.working import ImageWorkers
 from lambdapack.install.local import LocalBuilder
 from lambdapack.lock import Place
 from lambdapack.memo import CacheFolder
-from lambdapack.model import Lacking, Lock, Target, Tree
+from lambdapack.model import NO_OPTIONS, Lacking, Lock, PipOptions, Target, Tree
 from lambdapack.progress import QUIET, Progress
 from lambdapack.python import toolchain
 from lambdapack.python.interpreter import Interpreter
@@ -70,7 +70,12 @@ class DockerBuilder:
 
     @contextmanager
     def open(
-        self, target: Target, *, sources: Sequence[str] = (), cache_dir: Path, progress: Progress = QUIET
+        self,
+        target: Target,
+        *,
+        sources: PipOptions = NO_OPTIONS,
+        cache_dir: Path,
+        progress: Progress = QUIET,
     ) -> Iterator[DockerWorkshop]:
         """Start a container, which is removed at the end.
 
@@ -175,7 +180,7 @@ class DockerWorkshop:
             ready = replace(
                 lock,
                 pins=tuple(sorted(pins)),
-                sources=(*lock.sources, "--find-links", str(folder)),
+                sources=lock.sources + PipOptions.find_links(folder),
                 built=(),
             )
             return LocalBuilder().unpack(ready, destination, progress=progress)

@@ -7,7 +7,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -18,9 +18,9 @@ from lambdapack.install.docker.container import WORK, Container, Member
 from lambdapack.install.docker.images import Image
 from lambdapack.install.docker.settings import Settings, masked
 from lambdapack.install.docker.working import PLACES
-from lambdapack.lock import DRIVER_CODE, DRIVER_FOLDER, Answers
+from lambdapack.lock import DRIVER_CODE, DRIVER_FOLDER, Answers, DriverRequest
 from lambdapack.memo import CacheFolder
-from lambdapack.model import Lock, Pin
+from lambdapack.model import Lock, Pin, PipOptions
 from lambdapack.progress import Advance, Progress
 from lambdapack.python import bytecode, pip, toolchain, worker
 from lambdapack.python.interpreter import Interpreter
@@ -65,13 +65,13 @@ class ImagePython:
     """
 
     def __init__(
-        self, container: Container, image: Image, settings: Settings, sources: Sequence[str], cache_dir: Path
+        self, container: Container, image: Image, settings: Settings, sources: PipOptions, cache_dir: Path
     ) -> None:
         self._container = container
         self._image = image
         self._settings = settings
         self._cache_dir = cache_dir
-        self._pip_options = tuple(sources)
+        self._pip_options = sources
         self._secrets = settings.secrets(sources)
         self._tools: Path | None = None
         self._folders = 0
@@ -80,14 +80,14 @@ class ImagePython:
         self.interpreter = Interpreter(Path(relay.python), relay.version, relay.machine)
 
     def ask(
-        self, request: Mapping[str, Any], texts: Mapping[str, str], tools: Path, log: TextIO, advance: Advance
+        self, request: DriverRequest, tools: Path, log: TextIO, advance: Advance
     ) -> dict[str, Any] | None:
         """Answer one request of the resolver, in the image; see ``lock.Place``."""
         self._bring(tools)
         relay = self._container.relay
-        options = self._settings.options(relay, request["pip_args"])
-        full = {**request, "tools": _TOOLS, "cache": f"{_CACHE}/metadata", "pip_args": options}
-        for name, text in texts.items():
+        options = self._settings.options(relay, request.options).arguments
+        full = {**request.facts, "tools": _TOOLS, "cache": f"{_CACHE}/metadata", "pip_args": options}
+        for name, text in request.texts.items():
             full[name] = relay.keep(f"{name}.txt", text.encode())
         reader = Answers(advance)
         path = relay.keep_json("request.json", full)
@@ -153,7 +153,7 @@ class ImagePython:
         options = self._settings.options(relay, lock.sources)
         one = Lock(lock.target, lock.glibc, (pin,), ())
         # Options in the file: on the command line, an address would be seen.
-        wanted = relay.keep("sdist.txt", f"{_lines(options)}{one.text}".encode())
+        wanted = relay.keep("sdist.txt", f"{options.text}{one.text}".encode())
         out, printed = f"{_OUT}/{pin.name}", bytearray()
 
         def heard(data: bytes) -> None:
@@ -192,7 +192,7 @@ class ImagePython:
         options = self._settings.options(self._container.relay, self._pip_options)
         # Options in a file: on the command line, an address would be seen.
         below = f"{folder}/{source.name}"
-        wanted = self._container.relay.keep("local.txt", f"{_lines(options)}{below}\n".encode())
+        wanted = self._container.relay.keep("local.txt", f"{options.text}{below}\n".encode())
         printed = bytearray()
         status = self._container.run(
             [self._container.relay.python, f"{_TOOLS}/pip/__pip-runner__.py", "wheel", "--no-deps",
@@ -320,17 +320,6 @@ def _source(source: Path, folder: str) -> Iterator[Member]:
     for path in sorted(source.rglob("*")):
         if path.is_file():
             yield f"{below}/{source.name}/{path.relative_to(source).as_posix()}", path
-
-
-def _lines(options: Sequence[str]) -> str:
-    """Options as lines of a requirements file."""
-    lines: list[str] = []
-    for word in options:
-        if word.startswith("--"):
-            lines.append(word)
-        else:
-            lines[-1] += " " + " ".join(word.split())
-    return "".join(line + "\n" for line in lines)
 
 
 def _telling(text: str) -> list[str]:

@@ -17,6 +17,7 @@ from lambdapack.lock.requirements import direct, indexes
 from lambdapack.lock.requirements.direct import Direct
 from lambdapack.lock.requirements.formats import pipfile, poetry, pylock, pyproject, uv
 from lambdapack.lock.requirements.locked import LockFile, unknown
+from lambdapack.model import NO_OPTIONS, PipOptions
 
 __all__ = ["Requirements", "read_requirements"]
 
@@ -29,7 +30,7 @@ class Requirements:
         lines: One requirement a line, normalised, with its markers and hashes.
         names: Canonical names that the lines ask for, in order, each once.
         constraints: The same as ``lines`` for constraints, which limit versions and ask for nothing.
-        options: pip's options on where files come from, e.g. ``("--find-links", "/wheels")``.
+        options: pip's options on where files come from.
         origins: Where each of ``lines`` came from, e.g. ``requirements.txt:3``.
         constraint_origins: The same for ``constraints``.
         direct: Files and folders that are asked for by themselves.
@@ -42,7 +43,7 @@ class Requirements:
     lines: tuple[str, ...]
     names: tuple[str, ...]
     constraints: tuple[str, ...] = ()
-    options: tuple[str, ...] = ()
+    options: PipOptions = NO_OPTIONS
     origins: tuple[str, ...] = ()
     constraint_origins: tuple[str, ...] = ()
     direct: tuple[Direct, ...] = ()
@@ -76,13 +77,13 @@ _SHA256 = re.compile(r"sha256:[0-9a-f]{64}")
 _OTHER_HASH = re.compile(r"(sha384:[0-9a-f]{96}|sha512:[0-9a-f]{128})")
 _FLAGS = frozenset(("--no-index", "--pre", "--prefer-binary"))
 _VALUED = {
-    "-i": "--index-url",
-    "--index-url": "--index-url",
-    "--pypi-url": "--index-url",
-    "--extra-index-url": "--extra-index-url",
-    "-f": "--find-links",
-    "--find-links": "--find-links",
-    "--trusted-host": "--trusted-host",
+    "-i": "index-url",
+    "--index-url": "index-url",
+    "--pypi-url": "index-url",
+    "--extra-index-url": "extra-index-url",
+    "-f": "find-links",
+    "--find-links": "find-links",
+    "--trusted-host": "trusted-host",
 }
 # Satisfied by how lambdapack works: hashes are always required.
 _MOOT = frozenset(("--require-hashes",))
@@ -101,7 +102,7 @@ _PYLOCK = re.compile(r"pylock(\.[^.]+)?\.toml")
 class _Reader:
     lines: dict[str, str] = field(default_factory=dict)
     constraints: dict[str, str] = field(default_factory=dict)
-    options: list[str] = field(default_factory=list)
+    options: PipOptions = NO_OPTIONS
     names: dict[str, None] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     seen: set[tuple[Path, bool]] = field(default_factory=set)
@@ -149,7 +150,7 @@ class _Reader:
         while words:
             name, value = _split_option(words)
             if name in _FLAGS:
-                self.options.append(name)
+                self.options += PipOptions(((name.removeprefix("--"), ""),))
             elif name in _MOOT:
                 continue
             elif name in _FORMATS and value:
@@ -161,7 +162,7 @@ class _Reader:
             elif name in _VALUED and value:
                 here = folder / value
                 local = name in ("-f", "--find-links") and here.exists()
-                self.options += [_VALUED[name], str(here.resolve()) if local else value]
+                self.options += PipOptions(((_VALUED[name], str(here.resolve()) if local else value),))
             elif name in (*_INCLUDES, *_VALUED, *_FORMATS, *_FOLDERS):
                 self.problems.append(f"{origin}: {name} needs a value")
             else:
@@ -261,7 +262,7 @@ def read_requirements(
         tuple(reader.lines),
         tuple(reader.names),
         tuple(reader.constraints),
-        tuple(reader.options),
+        reader.options,
         tuple(reader.lines.values()),
         tuple(reader.constraints.values()),
         tuple(reader.direct),

@@ -10,11 +10,12 @@ from lambdapack.errors import ConfigurationError
 from lambdapack.lock.requirements import direct
 from lambdapack.lock.resolver.process import Found
 from lambdapack.lock.sources.prepare import Preparer
+from lambdapack.model import PipOptions
 
 __all__ = ["addressed"]
 
 
-def addressed(found: Sequence[Found], preparer: Preparer) -> tuple[tuple[Found, ...], tuple[str, ...]]:
+def addressed(found: Sequence[Found], preparer: Preparer) -> tuple[tuple[Found, ...], PipOptions]:
     """Fetch or build what is ``found`` at an address.
 
     Returns:
@@ -28,9 +29,9 @@ def addressed(found: Sequence[Found], preparer: Preparer) -> tuple[tuple[Found, 
         if one.url:
             made = preparer.prepare(_direct(one))
             one = replace(one, version=made.version, filename=made.filename, hash=made.hash)  # noqa: PLW2901
-            pages += ["--find-links", str(made.page)]
+            pages.append(made.page)
         all_of_it.append(one)
-    return tuple(all_of_it), tuple(pages)
+    return tuple(all_of_it), PipOptions.find_links(*pages)
 
 
 def _direct(found: Found) -> direct.Direct:

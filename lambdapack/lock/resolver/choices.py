@@ -264,7 +264,7 @@ def _lock(
     names = {pin.name for pin in pins}
     requested = tuple(name for name in _requested(query, outcome) if name in names)
     left_out = job.left_out.tell(outcome.found, kept, query.progress)
-    sources = (*query.requirements.options, *pages)
+    sources = query.requirements.options + pages
     named = tuple(found.name for found in kept if found.url)
     return Lock(query.target, glibc, pins, requested, sources, built, left_out, named)
 

@@ -12,7 +12,7 @@ from lambdapack.lock.requirements.markers import holds
 from lambdapack.lock.requirements.read import Requirements
 from lambdapack.lock.resolver.process import Found, Solution
 from lambdapack.lock.sources.prepare import Prepared, Preparer
-from lambdapack.model import Target
+from lambdapack.model import PipOptions, Target
 
 __all__ = ["Pinned", "Ready", "ready"]
 
@@ -152,13 +152,12 @@ def _with_local(requirements: Requirements, local: Sequence[Prepared], *, named:
     if not local:
         return requirements
     names = [one.name for one in local] if named else []
-    pages = [word for one in local for word in ("--find-links", str(one.page))]
     return replace(
         requirements,
         lines=(*requirements.lines, *(one.line for one in local)),
         origins=(*requirements.origins, *(one.direct.origin for one in local)),
         names=tuple(dict.fromkeys((*requirements.names, *names))),
-        options=(*requirements.options, *pages),
+        options=requirements.options + PipOptions.find_links(*(one.page for one in local)),
     )
 
 

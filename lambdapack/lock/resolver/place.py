@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TextIO
 
+from lambdapack.model import PipOptions
 from lambdapack.progress import Advance, Progress
 
-__all__ = ["CODE", "FOLDER", "Answers", "Place", "Wheelwright"]
+__all__ = ["CODE", "FOLDER", "Answers", "DriverRequest", "Place", "Wheelwright"]
 
 FOLDER = Path(__file__).parent / "driver"
 """The driver's package, which the target's Python imports; nothing else of lambdapack is there."""
@@ -17,17 +19,31 @@ CODE = "import sys; sys.path.insert(0, sys.argv[1]); from driver.main import mai
 """What ``python -c`` runs, with the folder that ``driver`` is in as its argument."""
 
 
+@dataclass(frozen=True)
+class DriverRequest:
+    """What the driver is asked, before a place adds its own paths.
+
+    Attributes:
+        facts: What goes into the driver's JSON request as it is.
+        options: pip's options; ``pip_args`` of the JSON request.
+        texts: Content of files that the place writes; the JSON request names their paths by these keys.
+    """
+
+    facts: Mapping[str, Any]
+    options: PipOptions
+    texts: Mapping[str, str]
+
+
 class Place(Protocol):
     """Where the driver runs."""
 
     def ask(
-        self, request: Mapping[str, Any], texts: Mapping[str, str], tools: Path, log: TextIO, advance: Advance
+        self, request: DriverRequest, tools: Path, log: TextIO, advance: Advance
     ) -> dict[str, Any] | None:
         """The driver's last answer to ``request``, ``None`` where it died.
 
         Args:
-            request: Everything but the paths of files.
-            texts: Files to write; the request names each by its key.
+            request: What the driver is asked.
             tools: The folder with pip-tools.
             log: Gets what pip prints.
             advance: Told each package that is looked up.

@@ -18,14 +18,12 @@ from lambdapack.files import scratch_folder, write_bytes
 from lambdapack.lock.requirements.read import Requirements
 from lambdapack.lock.resolver import place as lockdriver
 from lambdapack.memo import CacheFolder
-from lambdapack.model import Target
+from lambdapack.model import PipOptions, Target
 from lambdapack.progress import Advance, Progress
 from lambdapack.python import pip
 from lambdapack.python.interpreter import Interpreter
 
 __all__ = ["Failure", "Found", "Query", "Solution", "resolve_once"]
-
-_PIP_ARGUMENTS = ("--only-binary=:all:",)
 
 
 @dataclass(frozen=True)
@@ -123,15 +121,11 @@ def resolve_once(
     """
     with scratch_folder() as folder:
         request = _request(query, glibc, extra_constraints, built)
-        texts = {
-            "requirements": "\n".join(query.requirements.lines) + "\n",
-            "constraints": "\n".join((*query.requirements.constraints, *extra_constraints)) + "\n",
-        }
         place = query.place or _Here(query, folder)
         with (folder / "log").open("w+", errors="replace") as log:
             label = f"resolve for {query.target}, glibc {glibc[0]}.{glibc[1]}"
             with query.progress.step(label, unit="packages") as advance:
-                answer = place.ask(request, texts, query.tools, log, advance)
+                answer = place.ask(request, query.tools, log, advance)
             log.seek(0)
             printed = log.read()
     if answer is None:
@@ -161,12 +155,12 @@ def _hints(query: Query) -> list[str]:
 
 def _request(
     query: Query, glibc: tuple[int, int], extra: Sequence[str], built: Collection[str]
-) -> dict[str, object]:
+) -> lockdriver.DriverRequest:
     # For pip a package that is to be built is one whose wheels are not to be taken.
-    formats = [*_PIP_ARGUMENTS, *(f"--no-binary={name}" for name in sorted(built))]
-    # Said after :all: is built, wheels of these are taken all the same.
-    formats += [f"--only-binary={name}" for name in query.requirements.only_binary if ":all:" in built]
-    return {
+    formats = [("only-binary", ":all:"), *(("no-binary", name) for name in sorted(built))]
+    # Behind "--no-binary :all:", these are exceptions from it.
+    formats += [("only-binary", name) for name in query.requirements.only_binary if ":all:" in built]
+    facts = {
         "glibc": f"{glibc[0]}.{glibc[1]}",
         "machine": query.target.machine,
         "leaf_prefixes": list(query.leaf_prefixes),
@@ -174,10 +168,14 @@ def _request(
         "hints": _hints(query),
         "weighed": list(query.weighed),
         "alone": query.alone,
-        "pip_args": [*formats, *query.requirements.options],
         "origins": list(query.requirements.origins),
         "constraint_origins": [*query.requirements.constraint_origins, *("lambdapack" for _ in extra)],
     }
+    texts = {
+        "requirements": "\n".join(query.requirements.lines) + "\n",
+        "constraints": "\n".join((*query.requirements.constraints, *extra)) + "\n",
+    }
+    return lockdriver.DriverRequest(facts, PipOptions(tuple(formats)) + query.requirements.options, texts)
 
 
 class _Here:
@@ -189,10 +187,11 @@ class _Here:
         self._folder = folder
 
     def ask(
-        self, request: Mapping[str, Any], texts: Mapping[str, str], tools: Path, log: TextIO, advance: Advance
+        self, request: lockdriver.DriverRequest, tools: Path, log: TextIO, advance: Advance
     ) -> dict[str, Any] | None:
-        full = {**request, "tools": str(tools), "cache": str(self._cache)}
-        for name, text in texts.items():
+        own = {"tools": str(tools), "cache": str(self._cache)}
+        full = {**request.facts, **own, "pip_args": request.options.arguments}
+        for name, text in request.texts.items():
             path = self._folder / f"{name}.txt"
             path.write_text(text)
             full[name] = str(path)

@@ -6,7 +6,7 @@ import hashlib
 import json
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from lambdapack.errors import ConfigurationError
 from lambdapack.files import disk_errors, work_folder, write_bytes
 from lambdapack.lock.requirements.direct import Direct, shown
 from lambdapack.memo import CacheFolder
+from lambdapack.model import PipOptions
 from lambdapack.progress import Progress
 from lambdapack.python import pip
 
@@ -31,10 +32,11 @@ class Downloads:
         progress: Told what is done.
     """
 
-    def __init__(self, cache_dir: Path, options: Sequence[str], progress: Progress) -> None:
+    def __init__(self, cache_dir: Path, options: PipOptions, progress: Progress) -> None:
         self._folder = CacheFolder.DOWNLOADS.of(cache_dir)
         self._addresses = CacheFolder.ADDRESSES.of(cache_dir)
-        self._options = [one for one in options if one not in ("--pre", "--prefer-binary")]
+        # "pip download" of one address would not take the options on the choice of versions.
+        self._options = options.without("pre", "prefer-binary").arguments
         self._progress = progress
         self._asked: dict[str, str] = {}
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -20,7 +19,7 @@ from lambdapack.lock.resolver.place import Wheelwright
 from lambdapack.lock.sources import source_tree, wheel_file
 from lambdapack.lock.sources.downloads import Downloads
 from lambdapack.memo import CacheFolder
-from lambdapack.model import AL2023_GLIBC, Target
+from lambdapack.model import AL2023_GLIBC, PipOptions, Target
 from lambdapack.progress import Progress
 from lambdapack.python import toolchain, wheel_tags
 from lambdapack.python.interpreter import Interpreter
@@ -80,7 +79,7 @@ class Preparer:
         wheelwright: Wheelwright | None,
         *,
         cache_dir: Path,
-        options: Sequence[str],
+        options: PipOptions,
         downloads: Downloads,
         progress: Progress,
     ) -> None:

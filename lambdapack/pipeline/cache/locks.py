@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydantic import TypeAdapter
 
 from lambdapack.memo import key_of
-from lambdapack.model import Lock
+from lambdapack.model import Lock, PipOptions
 from lambdapack.pipeline.cache.store import Store
 from lambdapack.progress import Message
 from lambdapack.python.interpreter import Interpreter
@@ -80,9 +80,9 @@ class Locks:
             return None
         return Resolved(kept.lock, max(seconds, 0.0), kept.said)
 
-    def keep(self, key: str, lock: Lock, said: Iterable[Message] = (), *, local: Sequence[str] = ()) -> None:
+    def keep(self, key: str, lock: Lock, said: Iterable[Message] = (), *, local: PipOptions) -> None:
         """Keep an answer, and of its sources the ``local`` ones."""
-        kept = _Kept(time.time(), replace(lock, sources=tuple(local)), tuple(said))
+        kept = _Kept(time.time(), replace(lock, sources=local), tuple(said))
         self._store.put(_KIND, key, _KEPT.dump_json(kept))
 
     def interpreter(self, image: Mapping[str, str]) -> Interpreter | None:
