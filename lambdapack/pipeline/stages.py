@@ -22,7 +22,7 @@ from lambdapack.pipeline import build_json as buildreport
 from lambdapack.pipeline import cache as buildcache
 from lambdapack.pipeline.build_json import BuildReport, BuiltDistribution, PackFacts
 from lambdapack.pipeline.cache import Builds, Store
-from lambdapack.pipeline.cached_lock import Resolving
+from lambdapack.pipeline.cached_lock import LockRequest
 from lambdapack.pipeline.cached_tree import install
 from lambdapack.pipeline.options import BuildOptions, describe, digest
 from lambdapack.pipeline.output import publish, sound, workspace
@@ -89,7 +89,7 @@ def build(
         groups=options.groups,
         optional=bool(options.trace.assets),
     )
-    if requirements.nothing:
+    if requirements.is_empty:
         progress.note("no requirements: the function has its assets, and a pack without files")
     builder, reason = build_stage.choose(
         options.builder,
@@ -102,11 +102,11 @@ def build(
     store = buildcache.open_store(cache_dir, progress, enabled=reuse.cache)
     locks = buildcache.Locks(store)
     downloads = lock_stage.Downloads(cache_dir, requirements.options, progress)
-    resolving = Resolving(options, requirements, locks, downloads, refresh=not reuse.lock)
+    request = LockRequest(options, requirements, locks, downloads, refresh=not reuse.lock)
     identity, python = builder.identify(options.target, progress=progress)
     python = python or locks.interpreter(identity)
     with store.in_use():
-        known = resolving.earlier(python, identity, progress) if python else None
+        known = request.recall(python, identity, progress) if python else None
         task = Task(options, requirements.shown, {"name": builder.name, "reason": reason}, store)
         if python and known:
             found = task.earlier(known.lock, python, identity, progress)
@@ -122,7 +122,7 @@ def build(
                 lock = (
                     known.lock
                     if known
-                    else resolving.resolve(workshop, cache_dir=cache_dir, progress=progress)
+                    else request.ask_index(workshop, cache_dir=cache_dir, progress=progress)
                 )
             found = task.earlier(lock, workshop.interpreter, workshop.identity, progress)
             built = found or task.build(lock, workshop, clock=clock, jobs=jobs, progress=progress)

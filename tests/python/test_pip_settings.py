@@ -32,7 +32,7 @@ FILES = {
     "xdg-first/pip/pip.conf": "[global]\ntimeout = 1\nretries = 1\n",
     "xdg-last/pip/pip.conf": "[global]\ntimeout = 2\n",
     "home/.pip/pip.conf": "[global]\ntimeout = 3\nindex-url = https://legacy\n",
-    "home/.config/pip/pip.conf": "[global]\nTime_Out = 4\nfind-links =\n    /a\n    /b\n[install]\n--pre = 1\n",
+    "home/.config/pip/pip.conf": "[global]\nTime_Out = 4\nfind-links =\n    /a\n    /b\n[install]\n--pre = 1",
     "other/pip/pip.conf": "[global]\ntimeout = 5\n",
     "prefix/pip.conf": "[global]\nproxy = http://site\nindex-url =\n",
     "chosen.conf": "[global]\nproxy = http://%%40chosen\n[freeze]\ntimeout = 6\n",

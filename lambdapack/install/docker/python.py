@@ -18,7 +18,7 @@ from lambdapack.install.docker.container import WORK, Container, Member
 from lambdapack.install.docker.images import Image
 from lambdapack.install.docker.settings import Settings, masked
 from lambdapack.install.docker.working import PLACES
-from lambdapack.lock import DRIVER_CODE, DRIVER_FOLDER, Answers, DriverRequest
+from lambdapack.lock import DRIVER_CODE, DRIVER_FOLDER, AnswerReader, DriverRequest
 from lambdapack.memo import CacheFolder
 from lambdapack.model import Lock, Pin, PipOptions
 from lambdapack.progress import Advance, Progress
@@ -89,7 +89,7 @@ class ImagePython:
         full = {**request.facts, "tools": _TOOLS, "cache": f"{_CACHE}/metadata", "pip_args": options}
         for name, text in request.texts.items():
             full[name] = relay.keep(f"{name}.txt", text.encode())
-        reader = Answers(advance)
+        reader = AnswerReader(advance)
         path = relay.keep_json("request.json", full)
         printed = bytearray()
 

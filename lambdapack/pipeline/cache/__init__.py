@@ -6,7 +6,7 @@ only the pipeline knows the rest.
 """
 
 from lambdapack.pipeline.cache.builds import Builds
-from lambdapack.pipeline.cache.locks import Locks, Resolved
+from lambdapack.pipeline.cache.locks import LockRecord, Locks
 from lambdapack.pipeline.cache.store import Store, open_store
 from lambdapack.pipeline.cache.trees import Trees
 from lambdapack.pipeline.cache.upkeep import LIMIT, Contents, Part, Pruned, prune, survey
@@ -15,10 +15,10 @@ __all__ = [
     "LIMIT",
     "Builds",
     "Contents",
+    "LockRecord",
     "Locks",
     "Part",
     "Pruned",
-    "Resolved",
     "Store",
     "Trees",
     "open_store",

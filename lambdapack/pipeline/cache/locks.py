@@ -1,4 +1,4 @@
-"""Resolved locks: the same question, asked again within some hours, has the same answer."""
+"""Locks in the build cache: the same question, asked again within some hours, has the same answer."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from lambdapack.pipeline.cache.store import Store
 from lambdapack.progress import Message
 from lambdapack.python.interpreter import Interpreter
 
-__all__ = ["FRESH_SECONDS", "Locks", "Resolved"]
+__all__ = ["FRESH_SECONDS", "LockRecord", "Locks"]
 
 FRESH_SECONDS = 6 * 3600
 """How long an answer of a package index is taken for what it would say now."""
@@ -24,12 +24,12 @@ _KIND = "locks"
 
 
 @dataclass(frozen=True)
-class Resolved:
+class LockRecord:
     """A lock of the cache.
 
     Attributes:
-        lock: It, with those ``sources`` alone that are local: others may hold credentials and are not kept.
-        seconds: How long ago it was resolved.
+        lock: The lock, with those ``sources`` alone that are local: others may hold credentials.
+        seconds: How long ago the lock was resolved.
         said: What the user was told then.
     """
 
@@ -39,59 +39,59 @@ class Resolved:
 
 
 @dataclass(frozen=True)
-class _Kept:
+class _Entry:
     resolved: float
     lock: Lock
     said: tuple[Message, ...]
 
 
-_KEPT = TypeAdapter(_Kept)
+_ENTRY = TypeAdapter(_Entry)
 
 
 class Locks:
-    """Locks by what was asked.
+    """Locks by the key of the question that they answer.
 
     Args:
-        store: Where they are kept.
+        store: Where locks are kept.
     """
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def find(self, key: str, *, hashed: Collection[str] = (), settled: bool = False) -> Resolved | None:
-        """The answer to the question with this key, if it is fresh.
+    def find(self, key: str, *, hashed: Collection[str] = (), settled: bool = False) -> LockRecord | None:
+        """The lock with this key, if it is fresh.
 
         Args:
-            key: ``memo.key_of`` everything that was asked, pip's configuration included.
+            key: ``memo.key_of`` everything that decides the lock, pip's configuration included.
             hashed: Names whose requirement is an exact version with hashes. A lock of these alone cannot
-                come out otherwise, and never grows old.
+                come out differently, and never grows old.
             settled: Whether lock files say everything.
         """
         value = self._store.get(_KIND, key)
         if value is None:
             return None
         try:
-            kept = _KEPT.validate_json(value)
+            entry = _ENTRY.validate_json(value)
         except ValueError:
             return None
-        seconds = time.time() - kept.resolved
-        settled = settled or all(pin.name in hashed for pin in kept.lock.pins)
+        seconds = time.time() - entry.resolved
+        settled = settled or all(pin.name in hashed for pin in entry.lock.pins)
         if not settled and not 0 <= seconds < FRESH_SECONDS:
             return None
-        return Resolved(kept.lock, max(seconds, 0.0), kept.said)
+        return LockRecord(entry.lock, max(seconds, 0.0), entry.said)
 
     def keep(self, key: str, lock: Lock, said: Iterable[Message] = (), *, local: PipOptions) -> None:
-        """Keep an answer, and of its sources the ``local`` ones."""
-        kept = _Kept(time.time(), replace(lock, sources=local), tuple(said))
-        self._store.put(_KIND, key, _KEPT.dump_json(kept))
+        """Keep a lock, with what the user was told and, of its sources, the ``local`` ones."""
+        entry = _Entry(time.time(), replace(lock, sources=local), tuple(said))
+        self._store.put(_KIND, key, _ENTRY.dump_json(entry))
 
     def interpreter(self, image: Mapping[str, str]) -> Interpreter | None:
         """The Python of an image, if a container of it ran before."""
         value = self._store.get("images", key_of(dict(image)))
         if value is None:
             return None
-        found = json.loads(value)
-        return Interpreter(Path(found["path"]), found["version"], found["machine"])
+        facts = json.loads(value)
+        return Interpreter(Path(facts["path"]), facts["version"], facts["machine"])
 
     def keep_interpreter(self, image: Mapping[str, str], python: Interpreter) -> None:
         """Remember the Python of an image."""

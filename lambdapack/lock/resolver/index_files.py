@@ -15,14 +15,14 @@ from lambdapack import limits
 from lambdapack.model import Target
 from lambdapack.python import wheel_tags
 
-__all__ = ["File", "describe_files", "ways_out"]
+__all__ = ["IndexFile", "describe_files", "ways_out"]
 
 _MANYLINUX = re.compile(r"manylinux_2_(\d+)_(\w+)")
 _LEGACY = {"manylinux2014": 17, "manylinux2010": 12, "manylinux1": 5}
 
 
 @dataclass(frozen=True)
-class File:
+class IndexFile:
     """A file that the index has.
 
     Attributes:
@@ -46,7 +46,7 @@ class File:
             return frozenset()
 
 
-def describe_files(files: Sequence[File], target: Target, glibc: tuple[int, int]) -> str:
+def describe_files(files: Sequence[IndexFile], target: Target, glibc: tuple[int, int]) -> str:
     """``an sdist, and wheels for glibc 2.28 or newer, for Python 3.12, 3.13`` and the like."""
     kinds: dict[str, None] = {}
     if any(not file.tags for file in files):
@@ -74,7 +74,7 @@ def describe_files(files: Sequence[File], target: Target, glibc: tuple[int, int]
     return ", ".join(kinds) or "nothing else"
 
 
-def ways_out(files: Sequence[File], target: Target, glibc: tuple[int, int]) -> str:
+def ways_out(files: Sequence[IndexFile], target: Target, glibc: tuple[int, int]) -> str:
     """The options that would find a file, the surest first."""
     ways = []
     newer = _needed_glibc(files, target, glibc)
@@ -91,14 +91,16 @@ def ways_out(files: Sequence[File], target: Target, glibc: tuple[int, int]) -> s
     return "; or ".join(ways)
 
 
-def _takes_python(file: File, target: Target) -> bool:
+def _takes_python(file: IndexFile, target: Target) -> bool:
     try:
         return SpecifierSet(file.requires_python).contains(f"{target.python}.99", prereleases=True)
     except InvalidSpecifier:
         return True
 
 
-def _needed_glibc(files: Sequence[File], target: Target, glibc: tuple[int, int]) -> tuple[int, int] | None:
+def _needed_glibc(
+    files: Sequence[IndexFile], target: Target, glibc: tuple[int, int]
+) -> tuple[int, int] | None:
     """The oldest C library above ``glibc`` that one of the wheels would run with on this target."""
     minors = []
     for file in files:
@@ -117,7 +119,7 @@ def _glibc_minor(platform: str, machine: str) -> int | None:
     return _LEGACY.get(platform.removesuffix(f"_{machine}"))
 
 
-def _other_pythons(files: Sequence[File], target: Target, glibc: tuple[int, int]) -> list[str]:
+def _other_pythons(files: Sequence[IndexFile], target: Target, glibc: tuple[int, int]) -> list[str]:
     """Lambda's Pythons that one of the wheels would run on, on this architecture."""
     found = []
     for python in limits.PYTHONS_ARCHIVED + limits.PYTHONS:
@@ -128,7 +130,7 @@ def _other_pythons(files: Sequence[File], target: Target, glibc: tuple[int, int]
     return found
 
 
-def _usable(file: File, target: Target, glibc: tuple[int, int]) -> bool:
+def _usable(file: IndexFile, target: Target, glibc: tuple[int, int]) -> bool:
     return _takes_python(file, target) and wheel_tags.fits(file.filename, target, glibc)
 
 
@@ -136,7 +138,7 @@ def _other(target: Target) -> Target:
     return Target(target.python, next(arch for arch in limits.ARCHITECTURES if arch != target.arch))
 
 
-def _other_arch(files: Sequence[File], target: Target, glibc: tuple[int, int]) -> bool:
+def _other_arch(files: Sequence[IndexFile], target: Target, glibc: tuple[int, int]) -> bool:
     return any(_usable(file, _other(target), glibc) for file in files)
 
 
