@@ -25,7 +25,7 @@ def check(tree: Tree, lock: Lock) -> None:
     for info in sorted(tree.root.glob("*.dist-info")):
         names = wheel_tags_of(info)
         parsed = frozenset(tag for name in names for tag in parse_tag(name))
-        if parsed.isdisjoint(wheel_tags.tags(lock.target, lock.glibc)):
+        if parsed.isdisjoint(wheel_tags.ranks(lock.target, lock.glibc)):
             raise ToolError(
                 f"{info.name.removesuffix('.dist-info')} was installed from a wheel for {', '.join(names)}, "
                 f"which does not fit {lock.target} with glibc {_dotted(lock.glibc)}",

@@ -55,9 +55,9 @@ class Lock:
         sources: Where the files are. Not part of ``text``: the hashes decide what is installed, and these
             options may hold credentials.
         built: Canonical names of which an sdist is locked, to be built in the target's image.
-        left_out: What was resolved and is not in it, by name; not part of ``text``.
-        addressed: Canonical names of what the metadata of others names by an address; what is there may
-            change, and nobody would notice.
+        left_out: Distributions that were resolved and are not packed, by name; not part of ``text``.
+        addressed: Canonical names of distributions that the metadata of others names by an address: such a
+            lock is not reused, since what is there may change.
     """
 
     target: Target
@@ -85,7 +85,7 @@ class Lock:
 
     @property
     def document(self) -> dict[str, object]:
-        """What build.json says of it."""
-        left_out = [asdict(one) for one in self.left_out]
+        """The lock in build.json's form."""
+        left_out = [asdict(package) for package in self.left_out]
         names = {"requested": list(self.requested), "built": list(self.built)}
         return {"digest": self.digest, "text": self.text, **names, "left_out": left_out}

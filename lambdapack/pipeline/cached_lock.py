@@ -62,7 +62,7 @@ class LockRequest:
         key = None if self._refresh else self._key(python, identity)
         hashed, settled = _hashed(self._requirements), self._requirements.settled
         record = self._locks.find(key, hashed=hashed, settled=settled) if key else None
-        if record is None or not all(map(_is_file, record.lock.sources.values({"find-links"}))):
+        if record is None or not _has_pages(record.lock):
             return None
         say(record.said, progress)
         progress.note(f"lock: reused, resolved {ago(record.seconds)} ago (--refresh resolves anew)")
@@ -114,8 +114,9 @@ class LockRequest:
         )
 
 
-def _is_file(path: str) -> bool:
-    return Path(path).is_file()
+def _has_pages(lock: Lock) -> bool:
+    """Whether the wheels that were named by address or path are still in the cache."""
+    return all(Path(page).is_file() for page in lock.sources.values({"find-links"}))
 
 
 def _hashed(requirements: Requirements) -> frozenset[str]:

@@ -1,4 +1,4 @@
-"""Files and the modules that they hold; modules and what they import. Nothing is run."""
+"""Which module a file holds, and what a module imports; no code is run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _SUFFIXES = (".py", ".so")
 
 
 def module_name(path: str) -> str | None:
-    """The module that a file holds, ``None`` when it cannot be imported.
+    """The module that a file holds, ``None`` for a file that cannot be imported.
 
     >>> module_name("a/b/__init__.py"), module_name("a/c.cpython-311-x86_64-linux-gnu.so")
     ('a.b', 'a.c')
@@ -31,7 +31,7 @@ def module_name(path: str) -> str | None:
 
 
 def source_of(path: str) -> str:
-    """The source of a module's bytecode, wherever that lies; any other path is its own.
+    """The source file of a module's bytecode; any other path is returned as it is.
 
     >>> source_of("a/__pycache__/b.cpython-311.pyc"), source_of("a/b.pyc"), source_of("a/b.so")
     ('a/b.py', 'a/b.py', 'a/b.so')
@@ -48,7 +48,7 @@ def imports(module: ast.Module, package: str, *, functions: bool = False) -> Ite
     """Names that a module's import statements may import, in order, made absolute.
 
     Args:
-        module: Its syntax tree.
+        module: The module's syntax tree.
         package: The package that relative names start from.
         functions: Also the statements inside functions.
     """

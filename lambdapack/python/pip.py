@@ -1,4 +1,4 @@
-"""Run pip, which does every download and installation, and say plainly what went wrong."""
+"""Run pip, which does every download and installation, and say in plain words what went wrong."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from lambdapack.python.worker.ending import end_group
 
 __all__ = ["environment", "explain", "network_error", "run", "tail"]
 
-# Settings of pip's that are about the user's own site-packages, and would send files elsewhere.
+# Settings that would change how pip prints, or send files elsewhere than to the folder that it is told.
 _FORCED = {
     "PIP_DISABLE_PIP_VERSION_CHECK": "1",
     "PIP_NO_INPUT": "1",
@@ -41,7 +41,7 @@ _LINES_OF_DETAIL = 6
 def environment(
     extra: Mapping[str, str] | None = None, inherited: Mapping[str, str] = os.environ
 ) -> dict[str, str]:
-    """This process's environment for a run of pip: its configuration kept, Python's own left out."""
+    """This process's variables for a run of pip: those of pip's configuration stay, Python's own do not."""
     kept = {
         name: value
         for name, value in inherited.items()
@@ -64,7 +64,7 @@ def run(
         arguments: The command and its options.
         doing: What is being done, for messages, e.g. ``"installing 45 wheels"``.
         variables: Environment variables to set besides.
-        inherited: Those that it has without.
+        inherited: The variables of this process.
         pip: The command of another Python's pip.
 
     Raises:
@@ -77,33 +77,33 @@ def run(
             hint=f"{sys.executable} -m ensurepip, or install lambdapack again: pip is a dependency of it",
         )
     command = [*map(str, pip or (sys.executable, "-m", "pip")), *map(str, arguments)]
-    # A file, not a pipe: nothing to read while pip runs, and nothing that fills up.
-    with tempfile.TemporaryFile("w+", errors="replace") as log:
-        status = _wait(
-            subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                env=environment(variables, inherited),
-                # With what it starts in turn (git, compilers): they are ended together.
-                start_new_session=True,
-            )
-        )
-        log.seek(0)
-        text = log.read()
+    status, text = _run(command, environment(variables, inherited))
     if status:
         raise explain(text, doing=doing, status=status)
     return text
 
 
-def _wait(process: subprocess.Popen[bytes]) -> int:
-    try:
-        return process.wait()
-    except BaseException:
-        # It is waited for, so that nothing writes any more.
-        end_group(process)
-        raise
+def _run(command: Sequence[str], variables: Mapping[str, str]) -> tuple[int, str]:
+    """The exit status of a command, and what it printed."""
+    # A file, not a pipe: nothing has to be read while pip runs, and nothing fills up.
+    with tempfile.TemporaryFile("w+", errors="replace") as log:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=variables,
+            # pip and the processes that it starts (git, compilers) are ended together.
+            start_new_session=True,
+        )
+        try:
+            status = process.wait()
+        except BaseException:
+            # This waits for the whole group, so that nothing writes to folders that are removed now.
+            end_group(process)
+            raise
+        log.seek(0)
+        return status, log.read()
 
 
 def explain(text: str, *, doing: str, status: int) -> LambdapackError:

@@ -14,6 +14,7 @@ from lambdapack.python.pip_settings import (
     INDEX_OPTIONS,
     PROXY_VARIABLES,
     PipSettings,
+    Setting,
     local_path,
 )
 
@@ -45,16 +46,7 @@ def pip_digest(
     Raises:
         ToolError: pip's configuration is malformed.
     """
-    settings = [
-        (entry.section, entry.key, entry.value)
-        for prefix in sorted(set(prefixes))
-        for entry in PipSettings.read(environment, prefix).entries
-    ]
-    settings += [
-        ("", name, value)
-        for name, value in sorted(environment.items())
-        if name.lower() in PROXY_VARIABLES or name in _VARIABLES
-    ]
+    settings = list(_settings(prefixes, environment))
     named = {word for line in lines for word in _words(line)}
     named.update(value for option, value in options.pairs if option not in INDEX_OPTIONS)
     named.update(word for _, key, value in settings if key not in INDEX_OPTIONS for word in value.split())
@@ -66,6 +58,15 @@ def pip_digest(
             return None
         digest.update(f"{word}\0{state}\0".encode())
     return digest.hexdigest()
+
+
+def _settings(prefixes: Iterable[Path], environment: Mapping[str, str]) -> Iterator[Setting]:
+    """pip's configuration for each Python, and the other variables that pip obeys as one more section."""
+    for prefix in sorted(set(prefixes)):
+        yield from PipSettings.read(environment, prefix).entries
+    for name, value in sorted(environment.items()):
+        if name.lower() in PROXY_VARIABLES or name in _VARIABLES:
+            yield Setting("", name, value)
 
 
 def _words(line: str) -> Iterator[str]:

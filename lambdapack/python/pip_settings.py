@@ -25,7 +25,7 @@ __all__ = [
 ]  # fmt: skip
 
 ENVIRONMENT = ":env:"
-"""The section of ``PIP_*`` variables, by pip's own name for it."""
+"""The section of ``PIP_*`` variables; the name is pip's own."""
 INDEX_OPTIONS = frozenset(("index-url", "extra-index-url", "pypi-url"))
 """Options that name package indexes; several addresses may stand in one value."""
 ADDRESS_OPTIONS = INDEX_OPTIONS | {"find-links"}
@@ -94,7 +94,7 @@ def local_path(address: str) -> Path | None:
 
 
 def without_user(text: str) -> str:
-    """``text`` without the user names and the passwords of the addresses in it."""
+    """``text`` without the user names and the passwords of its addresses."""
     return _USER.sub("", text)
 
 

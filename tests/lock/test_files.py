@@ -312,7 +312,7 @@ def test_ranks_are_pips_own_order() -> None:
     tags = sorted(ranks, key=ranks.__getitem__)
     assert str(tags[0]) == "cp312-cp312-manylinux_2_28_x86_64"
     assert tags[-1].platform == "any"
-    assert set(tags) == wheel_tags.tags(Target("3.12"), (2, 28))
+    assert sorted(ranks.values()) == list(range(len(tags)))
 
 
 @pytest.mark.slow

@@ -296,10 +296,9 @@ def test_the_interpreter_must_be_of_the_targets_version(world: World) -> None:
         resolve(read_requirements(["a"], []), Target(other), RUNNING, cache_dir=world.cache)
 
 
-def test_tools_half_installed_are_not_trusted(lambdapack_cache: Path, tmp_path: Path) -> None:
+def test_tools_half_installed_are_not_trusted(tmp_path: Path) -> None:
     """A folder left by a killed installation is replaced; a finished one is taken as it is."""
-    done = toolchain.ensure(RUNNING, lambdapack_cache)
-    part = tmp_path / "tools" / f"{done.name}.part"
+    part = tmp_path / "tools" / ".lambdapack-new-killed" / "new"
     part.mkdir(parents=True)
     (part / "half").write_text("")
     fresh = toolchain.ensure(RUNNING, tmp_path)

@@ -73,7 +73,7 @@ class Settings:
     folders: Mapping[Path, bool]
 
     def hand_in(self, relay: Relay, base: Mapping[str, str]) -> dict[str, str]:
-        """Write everything to the container's memory; returns the environment variables that name it.
+        """Write everything to the container's memory; returns the environment variables that name the files.
 
         Args:
             relay: The container's.
@@ -99,13 +99,13 @@ class Settings:
         Args:
             options: pip's options of the requirements, whose addresses count too.
         """
-        found: set[str] = set()
+        secrets: set[str] = set()
         texts = [*self.values.values(), *self.variables.values(), *self.passwords.values()]
         for text in (*texts, *(value for _, value in options.pairs)):
             for user in re.findall(r"://([^/@\s]+)@", text):
                 name, _, password = user.partition(":")
-                found.update((password, unquote(password)) if password else (name, unquote(name)))
-        return tuple(sorted((secret for secret in found if secret), key=len, reverse=True))
+                secrets.update((password, unquote(password)) if password else (name, unquote(name)))
+        return tuple(sorted(secrets - {""}, key=len, reverse=True))
 
     def _translated(self, relay: Relay, key: str, value: str, name: str) -> str:
         """The value of a setting with the container's names for files and folders of this machine."""

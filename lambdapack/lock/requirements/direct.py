@@ -113,5 +113,5 @@ def _absolute(location: str, folder: Path) -> str:
 
 
 def shown(text: str) -> str:
-    """``text`` without the user and the password of the addresses in it."""
+    """``text`` without the users and the passwords of its addresses."""
     return _USER.sub(r"\1****@", text)

@@ -1,12 +1,13 @@
-"""What a lock file holds once it is read: packages with their files, whoever wrote it."""
+"""What any lock file holds once it is read: packages with their files."""
 
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import (
@@ -103,25 +104,31 @@ class Selection:
     declared: tuple[tuple[str, str], ...] = ()
 
 
-class LockFile(Protocol):
-    """A lock that was read and is sound."""
+@dataclass(frozen=True)
+class LockFile(ABC):
+    """A lock that was read and is sound.
 
-    @property
-    def path(self) -> Path:
-        """The file."""
+    Attributes:
+        path: The file.
+        fields: The file's content.
+        registries: Name and address of the indexes that the lock was made from, in order.
+    """
+
+    path: Path
+    fields: Fields
+    registries: tuple[tuple[str, str], ...]
 
     @property
     def extras(self) -> frozenset[str]:
-        """The project's extras."""
+        """Names of the project's extras."""
+        return frozenset()
 
     @property
+    @abstractmethod
     def groups(self) -> frozenset[str]:
-        """The project's groups, without those that are always taken."""
+        """Names of the project's groups, without those that are always taken."""
 
-    @property
-    def registries(self) -> tuple[tuple[str, str], ...]:
-        """Name and address of the indexes that the lock was made from, in order."""
-
+    @abstractmethod
     def select(self, scope: Scope) -> Selection:
         """What to install.
 

@@ -25,7 +25,7 @@ __all__ = ["Requirements", "read_requirements"]
 
 @dataclass(frozen=True)
 class Requirements:
-    """What the user asks for, with everything that pip-tools needs to resolve it.
+    """What the user asks for, with everything that pip-tools needs for a resolution.
 
     Attributes:
         lines: One requirement a line, normalised, with markers and hashes.

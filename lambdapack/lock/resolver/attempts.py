@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -16,8 +16,8 @@ from lambdapack.lock.resolver.driver_process import Driver
 from lambdapack.lock.resolver.explain import explain, only_sdists
 from lambdapack.lock.resolver.left_out import Exclusions
 from lambdapack.lock.resolver.solution import Candidate, Failure, NoLockError, Question, Solution
-from lambdapack.lock.resolver.target_requirements import TargetRequirements
-from lambdapack.model import Lock, Pin, Target
+from lambdapack.lock.resolver.target_requirements import FileChoice, TargetRequirements
+from lambdapack.model import Lock, Pin
 from lambdapack.progress import Progress
 from lambdapack.python import wheel_tags
 
@@ -27,34 +27,21 @@ __all__ = ["Attempts"]
 _FINAL_KINDS = frozenset(("network", "hash", "pip"))
 
 
+@dataclass(frozen=True)
 class Attempts:
-    """The attempts to lock the same requirements for one C library or another.
+    """Attempts to lock the same requirements, each for another C library.
 
-    Args:
-        roots: What to lock.
-        target: What to lock it for.
+    Attributes:
+        roots: The requirements.
         exclusions: What is left out.
         driver: Answers questions.
-        builds: Whether sdists can be built.
         progress: Told of every choice made for the user.
     """
 
-    def __init__(
-        self,
-        roots: TargetRequirements,
-        target: Target,
-        exclusions: Exclusions,
-        driver: Driver,
-        *,
-        builds: bool,
-        progress: Progress,
-    ) -> None:
-        self._roots = roots
-        self._target = target
-        self._exclusions = exclusions
-        self._driver = driver
-        self._builds = builds
-        self._progress = progress
+    roots: TargetRequirements
+    exclusions: Exclusions
+    driver: Driver
+    progress: Progress
 
     def lock(self, glibc: tuple[int, int]) -> Lock:
         """The lock for a C library, without CUDA.
@@ -63,36 +50,33 @@ class Attempts:
             NoLockError: There is none for this C library.
             LambdapackError: There is none for any.
         """
-        choice = self._roots.choose_files(
-            self._target, glibc, builds=self._builds, needs_graph=bool(self._exclusions)
-        )
-        question = self._question(choice.requirements, choice.sdists, glibc)
+        needs_graph = bool(self.exclusions)
+        choice = self.roots.choose_files(glibc, needs_graph=needs_graph)
+        question = self._question(choice, glibc)
         solution = choice.solution or self._solution(question)
         if any(is_cuda(candidate.name) for candidate in self._packed(solution, question)):
             solution = self._solution_for_cpu(solution, question)
         if solution.unreachable:
             # pip would go on with the indexes that answer, and lock other versions than tomorrow.
             failure = Failure("network", {"unreachable": solution.unreachable})
-            raise NoLockError(explain(failure, self._target, glibc), is_final=True)
+            raise NoLockError(explain(failure, self.roots.target, glibc), is_final=True)
         return self._lock(solution, question)
 
-    def _question(
-        self, requirements: Requirements, sdists: frozenset[str], glibc: tuple[int, int]
-    ) -> Question:
-        alone = self._roots.alone
+    def _question(self, choice: FileChoice, glibc: tuple[int, int]) -> Question:
+        alone = self.roots.alone
         return Question(
-            requirements,
-            self._target,
+            choice.requirements,
+            self.roots.target,
             glibc,
-            sdists=sdists,
+            sdists=choice.sdists,
             leaf_prefixes=() if alone else CUDA_PREFIXES,
-            leaf_names=() if alone else tuple(sorted(self._exclusions.names)),
+            leaf_names=() if alone else tuple(sorted(self.exclusions.names)),
             alone=alone,
-            weighed=self._exclusions.weighed,
+            weighed=self.exclusions.weighed,
         )
 
     def _packed(self, solution: Solution, question: Question) -> tuple[Candidate, ...]:
-        return self._exclusions.packed(solution.candidates, question.requirements.names)
+        return self.exclusions.packed(solution.candidates, question.requirements.names)
 
     def _solution(self, question: Question) -> Solution:
         outcome = self._ask_with_sdists(question)
@@ -100,36 +84,36 @@ class Attempts:
             return outcome
         # Nor can another C library help where the index has no file at all of a package.
         is_final = outcome.kind in _FINAL_KINDS or not all(outcome.facts["files"].values())
-        raise NoLockError(explain(outcome, self._target, question.glibc), is_final=is_final)
+        raise NoLockError(explain(outcome, self.roots.target, question.glibc), is_final=is_final)
 
     def _solution_for_cpu(self, solution: Solution, question: Question) -> Solution:
         """A solution with builds for the CPU in place of those for CUDA."""
         packed = self._packed(solution, question)
         # A lock file's versions are not ours to change.
-        constraint_sets = () if self._roots.selections else cpu_constraints(question.requirements, packed)
+        constraint_sets = () if self.roots.selections else cpu_constraints(question.requirements, packed)
         for constraints in constraint_sets:
             outcome = self._ask_with_sdists(replace(question, constraints=constraints))
             if isinstance(outcome, Failure):
                 continue
             if not any(is_cuda(candidate.name) for candidate in self._packed(outcome, question)):
-                self._progress.note(
+                self.progress.note(
                     f"took the build for the CPU alone ({', '.join(constraints)}): the newest needs CUDA, "
                     f"and Lambda has no GPU"
                 )
                 return outcome
-        raise NoLockError(cuda_error(packed, self._target), is_cuda=True)
+        raise NoLockError(cuda_error(packed, self.roots.target), is_cuda=True)
 
     def _ask_with_sdists(self, question: Question) -> Solution | Failure:
-        """Ask, and while there is no solution for want of a wheel, ask again with an sdist in its place."""
+        """Ask, and while no solution is found for want of a wheel, ask again with an sdist in its place."""
         wheels_only = set(question.requirements.only_binary)
         while True:
-            outcome = self._driver.ask(question)
-            if not self._builds or isinstance(outcome, Solution) or ":all:" in wheels_only:
+            outcome = self.driver.ask(question)
+            if not self.roots.builds or isinstance(outcome, Solution) or ":all:" in wheels_only:
                 return outcome
             more = only_sdists(outcome) - question.sdists - wheels_only
             if not more:
                 return outcome
-            self._progress.note(f"no wheel fits: building {', '.join(sorted(more))} from its sdist")
+            self.progress.note(f"no wheel fits: building {', '.join(sorted(more))} from its sdist")
             question = replace(question, sdists=question.sdists | more)
 
     def _lock(self, solution: Solution, question: Question) -> Lock:
@@ -137,26 +121,28 @@ class Attempts:
         packed = self._packed(solution, question)
         if not packed:
             raise ConfigurationError(
-                f"nothing is left to install for {self._target}: every requirement is excluded or has a "
+                f"nothing is left to install for {self.roots.target}: every requirement is excluded or has a "
                 f"marker that does not hold there",
                 hint="look at --exclude and at the markers after ';' in the requirements",
             )
-        packed, pages = prepare_addressed(packed, self._roots.preparer)
+        packed, pages = prepare_addressed(packed, self.roots.preparer)
         for candidate in packed:
             is_wheel = candidate.filename.endswith(".whl")
-            if is_wheel and not wheel_tags.fits(candidate.filename, self._target, question.glibc):
-                raise ToolError(f"resolving chose {candidate.filename}, which does not fit {self._target}")
+            if is_wheel and not wheel_tags.fits(candidate.filename, self.roots.target, question.glibc):
+                raise ToolError(
+                    f"resolving chose {candidate.filename}, which does not fit {self.roots.target}"
+                )
             _check_hash(candidate, question.requirements)
         names = {candidate.name for candidate in packed}
         return Lock(
-            self._target,
+            self.roots.target,
             question.glibc,
-            pins=tuple(sorted(Pin(one.name, one.version, (one.hash,)) for one in packed)),
+            pins=tuple(sorted(Pin(file.name, file.version, (file.hash,)) for file in packed)),
             requested=tuple(name for name in _requested(question.requirements, solution) if name in names),
             sources=question.requirements.options + pages,
-            built=tuple(sorted(one.name for one in packed if not one.filename.endswith(".whl"))),
-            left_out=self._exclusions.report(solution.candidates, packed, self._progress),
-            addressed=tuple(one.name for one in packed if one.url),
+            built=tuple(sorted(file.name for file in packed if not file.filename.endswith(".whl"))),
+            left_out=self.exclusions.report(solution.candidates, packed, self.progress),
+            addressed=tuple(file.name for file in packed if file.url),
         )
 
 

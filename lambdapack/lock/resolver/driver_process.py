@@ -26,23 +26,21 @@ from lambdapack.python.interpreter import Interpreter
 __all__ = ["Driver"]
 
 
+@dataclass(frozen=True)
 class Driver:
     """pip-tools in the target's Python; they are fetched before the first question.
 
-    Args:
+    Attributes:
         interpreter: A Python of the target's version.
         place: Where it runs, if not on this machine.
         cache_dir: Where pip-tools and metadata of wheels are kept.
         progress: Told each package that is looked up.
     """
 
-    def __init__(
-        self, interpreter: Interpreter, place: Place | None, cache_dir: Path, progress: Progress
-    ) -> None:
-        self._interpreter = interpreter
-        self._place = place
-        self._cache_dir = cache_dir
-        self._progress = progress
+    interpreter: Interpreter
+    place: Place | None
+    cache_dir: Path
+    progress: Progress
 
     def ask(self, question: Question) -> Solution | Failure:
         """Resolve once.
@@ -50,19 +48,19 @@ class Driver:
         Raises:
             ToolError: pip-tools cannot be fetched, or the process died without an answer.
         """
-        tools = toolchain.ensure(self._interpreter, self._cache_dir, self._progress)
+        tools = toolchain.ensure(self.interpreter, self.cache_dir, self.progress)
         hints = self._hints(question)
         request = _request(question, _words(hints))
         label = f"resolve for {question.target}, glibc {question.glibc[0]}.{question.glibc[1]}"
         with scratch_folder() as folder, (folder / "log").open("w+", errors="replace") as log:
-            place = self._place or _Here(self._interpreter, CacheFolder.METADATA.of(self._cache_dir), folder)
-            with self._progress.step(label, unit="packages") as advance:
+            place = self.place or _Here(self.interpreter, CacheFolder.METADATA.of(self.cache_dir), folder)
+            with self.progress.step(label, unit="packages") as advance:
                 answer = place.ask(request, tools, log, advance)
             log.seek(0)
             printed = log.read()
         if answer is None:
             raise ToolError(
-                f"resolving the requirements with pip-tools in {self._interpreter.path} failed",
+                f"resolving the requirements with pip-tools in {self.interpreter.path} failed",
                 hint="run it again; if it repeats, report it with the lines below",
                 detail=pip.tail(printed),
             )
@@ -75,7 +73,7 @@ class Driver:
     def _hints(self, question: Question) -> Path:
         """The file with the names that the same requirements needed last time."""
         asked = "\n".join((str(question.target), *question.requirements.lines))
-        return CacheFolder.HINTS.of(self._cache_dir) / hashlib.sha256(asked.encode()).hexdigest()
+        return CacheFolder.HINTS.of(self.cache_dir) / hashlib.sha256(asked.encode()).hexdigest()
 
 
 @dataclass(frozen=True)

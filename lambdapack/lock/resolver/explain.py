@@ -1,8 +1,8 @@
-"""Turn a resolution that failed into one message that says what there is and what helps."""
+"""Turn a failed resolution into one message that says what the index has and what helps."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,6 +43,9 @@ class _Demand:
     def specifier(self) -> SpecifierSet:
         return Requirement(self.requirement).specifier
 
+    def takes(self, version: Version) -> bool:
+        return self.specifier.contains(version, prereleases=True)
+
 
 def explain(failure: Failure, target: Target, glibc: tuple[int, int]) -> LambdapackError:
     """The error for ``failure``: unknown package, impossible pin, no wheel, conflict, network, pip."""
@@ -61,9 +64,9 @@ def explain(failure: Failure, target: Target, glibc: tuple[int, int]) -> Lambdap
         return ToolError(f"{doing} failed in pip", detail=pip.tail(str(facts.get("message", ""))))
     demands = _demands(facts)
     limits = _limits(facts)
-    files = {str(canonicalize_name(name)): _files(found) for name, found in facts["files"].items()}
+    files = _files(facts)
     for demand in demands:
-        there = files.get(demand.name, ())
+        there = files.get(demand.name, [])
         if demand.name and not any(file.fits for file in there) and unreachable:
             return pip.network_error(doing, unreachable)
         same = [other for other in demands if other.name == demand.name]
@@ -81,25 +84,24 @@ def only_sdists(failure: Failure) -> set[str]:
     """Names of the demanded packages of which no wheel fits and there is an sdist."""
     if failure.kind != "unsatisfiable":
         return set()
-    files = {str(canonicalize_name(name)): _files(found) for name, found in failure.facts["files"].items()}
+    files = _files(failure.facts)
     names = set()
     for demand in _demands(failure.facts):
         if not demand.name or demand.python:
             continue
-        there = [
-            f for f in files.get(demand.name, ()) if demand.specifier.contains(f.version, prereleases=True)
-        ]
+        there = [f for f in files.get(demand.name, []) if demand.takes(f.version)]
         if not any(file.fits for file in there) and any(not file.tags for file in there):
             names.add(demand.name)
     return names
 
 
 def _demands(facts: Mapping[str, Any]) -> list[_Demand]:
-    found: dict[_Demand, None] = {}
+    demands: dict[_Demand, None] = {}
     for cause in facts["causes"]:
         who = cause["parent"] or cause["origin"] or "the requirements"
-        found[_Demand(canonicalize_name(cause["name"]), cause["requirement"], who, cause["python"])] = None
-    return list(found)
+        name = canonicalize_name(cause["name"])
+        demands[_Demand(name, cause["requirement"], who, cause["python"])] = None
+    return list(demands)
 
 
 def _limits(facts: Mapping[str, Any]) -> list[_Demand]:
@@ -109,15 +111,23 @@ def _limits(facts: Mapping[str, Any]) -> list[_Demand]:
     ]
 
 
-def _files(found: Iterable[Mapping[str, Any]]) -> tuple[IndexFile, ...]:
-    files = [IndexFile(f["filename"], Version(f["version"]), f["requires_python"], f["fits"]) for f in found]
-    return tuple(sorted(files, key=lambda file: (file.version, file.filename)))
+def _files(facts: Mapping[str, Any]) -> dict[str, list[IndexFile]]:
+    """Every file that the index has of the demanded packages, by canonical name, oldest versions first."""
+    files: dict[str, list[IndexFile]] = {}
+    for name, entries in facts["files"].items():
+        of_package = [
+            IndexFile(entry["filename"], Version(entry["version"]), entry["requires_python"], entry["fits"])
+            for entry in entries
+        ]
+        of_package.sort(key=lambda file: (file.version, file.filename))
+        files[canonicalize_name(name)] = of_package
+    return files
 
 
 def _alone(
     demand: _Demand, there: Sequence[IndexFile], target: Target, glibc: tuple[int, int]
 ) -> LambdapackError | None:
-    """The error where ``demand`` cannot be met even by itself, else ``None``."""
+    """The error where the index has no file for ``demand``, whatever else is demanded; else ``None``."""
     if demand.python:
         return None
     if not there:
@@ -126,7 +136,7 @@ def _alone(
             hint="check its spelling; for a private index set PIP_EXTRA_INDEX_URL or pip's configuration",
         )
     versions = sorted({file.version for file in there})
-    matching = [v for v in versions if demand.specifier.contains(v, prereleases=True)]
+    matching = [v for v in versions if demand.takes(v)]
     if not matching:
         return ConfigurationError(
             f"no version of {demand.name} satisfies {demand.requirement!r} (wanted by {demand.who}); "
@@ -150,7 +160,7 @@ def _contradict(demands: Sequence[_Demand], there: Sequence[IndexFile]) -> bool:
     if any(demand.python for demand in demands):
         return False
     versions = {file.version for file in there}
-    suits = [{v for v in versions if demand.specifier.contains(v, prereleases=True)} for demand in demands]
+    suits = [{v for v in versions if demand.takes(v)} for demand in demands]
     return all(suits) and not set.intersection(*suits)
 
 
@@ -161,8 +171,8 @@ def _limited(
     mine = [limit for limit in limits if limit.name == demand.name]
     if demand.python or not mine:
         return None
-    fitting = [f.version for f in there if f.fits and demand.specifier.contains(f.version, prereleases=True)]
-    if any(all(limit.specifier.contains(v, prereleases=True) for limit in mine) for v in fitting):
+    fitting = [f.version for f in there if f.fits and demand.takes(f.version)]
+    if any(all(limit.takes(v) for limit in mine) for v in fitting):
         return None
     return ConfigurationError(
         f"{demand.requirement!r} (wanted by {demand.who}) conflicts with {_listed(mine)}",

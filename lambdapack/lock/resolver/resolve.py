@@ -56,10 +56,7 @@ def resolve(
     downloads: Downloads | None = None,
     progress: Progress = QUIET,
 ) -> Lock:
-    """Pin and hash everything that ``requirements`` need on ``target``.
-
-    Only wheels are taken; where ``place`` can build, sdists too, of those packages of which no wheel fits.
-    Of lock files, exactly the versions and the files that they hold are taken.
+    """Pin and hash everything that ``requirements`` need on ``target``; of lock files, just what they hold.
 
     Args:
         requirements: What ``read_requirements`` read.
@@ -67,7 +64,7 @@ def resolve(
         interpreter: A Python of the target's version; its own architecture does not matter.
         options: Which C library, and what to leave out.
         cache_dir: Where pip-tools, and files that are named by an address or a path, are kept.
-        place: Where the target's Python is, if not on this machine: ``interpreter`` then describes it.
+        place: Where ``interpreter`` is, if not on this machine; sdists can be built there.
         wheelwright: Builds local packages; ``None`` where none can be built.
         downloads: What was fetched already.
         progress: Told what is looked up, and of every choice made for the user.
@@ -76,36 +73,35 @@ def resolve(
         ConfigurationError: The requirements have no solution for this target; says why and what helps.
         ToolError: The package index could not be reached, or pip failed.
     """
+    _check_python(interpreter, target)
+    if requirements.is_empty:
+        return Lock(target, options.glibc or target.glibc, (), (), requirements.options)
+    downloads = downloads or Downloads(cache_dir, requirements.options, progress)
+    preparer = Preparer(
+        target, interpreter, wheelwright, cache_dir, requirements.options, downloads, progress
+    )
+    roots = TargetRequirements.read(requirements, preparer, builds=place is not None)
+    driver = Driver(interpreter, place, cache_dir, progress)
+    return _first_lock(Attempts(roots, _exclusions(options, roots), driver, progress), options.glibc)
+
+
+def _check_python(interpreter: Interpreter, target: Target) -> None:
     if interpreter.python != target.python:
         raise ConfigurationError(
             f"a lock for {target} needs Python {target.python} to resolve it, and {interpreter.path} is "
             f"{interpreter.version}",
             hint=f"choose another Python, or --python {interpreter.python}",
         )
-    if requirements.is_empty:
-        return Lock(target, options.glibc or target.glibc, (), (), requirements.options)
-    preparer = Preparer(
-        target,
-        interpreter,
-        wheelwright,
-        cache_dir=cache_dir,
-        options=requirements.options,
-        downloads=downloads or Downloads(cache_dir, requirements.options, progress),
-        progress=progress,
-    )
-    scope, builds = requirements.scope(target, interpreter.version), place is not None
-    roots = TargetRequirements.read(requirements, scope, preparer, builds=builds)
-    excluded = frozenset(map(canonicalize_name, options.exclude))
-    exclusions = Exclusions(excluded, target if options.runtime_provided else None, roots.declared)
-    driver = Driver(interpreter, place, cache_dir, progress)
-    attempts = Attempts(roots, target, exclusions, driver, builds=builds, progress=progress)
-    return _first_lock(attempts, target, options.glibc, progress)
 
 
-def _first_lock(
-    attempts: Attempts, target: Target, glibc: tuple[int, int] | None, progress: Progress
-) -> Lock:
+def _exclusions(options: LockOptions, roots: TargetRequirements) -> Exclusions:
+    names = frozenset(map(canonicalize_name, options.exclude))
+    return Exclusions(names, roots.target if options.runtime_provided else None, roots.declared)
+
+
+def _first_lock(attempts: Attempts, glibc: tuple[int, int] | None) -> Lock:
     """The lock for the C library that the user or the runtime names; else for a newer one, with a warning."""
+    target = attempts.roots.target
     try:
         return attempts.lock(glibc or target.glibc)
     except NoLockError as error:
@@ -116,7 +112,7 @@ def _first_lock(
         lock = attempts.lock(AL2023_GLIBC)
     except NoLockError as second:
         raise (second.error if second.is_cuda and not first.is_cuda else first.error) from None
-    progress.warn(_newer_glibc_warning(target, first))
+    attempts.progress.warn(_newer_glibc_warning(target, first))
     return lock
 
 

@@ -80,7 +80,7 @@ class Solution:
 
 @dataclass(frozen=True)
 class Failure:
-    """Why there is no solution, as the driver saw it.
+    """Why there is no solution, in the driver's words.
 
     Attributes:
         kind: ``unsatisfiable``, ``network``, ``hash`` or ``pip``.

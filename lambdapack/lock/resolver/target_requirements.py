@@ -43,24 +43,23 @@ class TargetRequirements:
         requirements: With what is named by itself as exact lines, and the pages that link to it as options.
         selections: What each lock file says to install.
         alone: Whether the user asks for one lock file and nothing besides, so that dependencies are known.
+        builds: Whether sdists can be built.
         preparer: Fetches and builds files that lock files name by an address or a path.
     """
 
     requirements: Requirements
     selections: tuple[Selection, ...]
     alone: bool
+    builds: bool
     preparer: Preparer
 
     @classmethod
-    def read(
-        cls, requirements: Requirements, scope: Scope, preparer: Preparer, *, builds: bool
-    ) -> TargetRequirements:
+    def read(cls, requirements: Requirements, preparer: Preparer, *, builds: bool) -> TargetRequirements:
         """Select from lock files, and fetch or build what is named by itself.
 
         Args:
             requirements: For any target.
-            scope: The target's marker variables, extras and groups.
-            preparer: Fetches and builds.
+            preparer: Fetches and builds for the target.
             builds: Whether sdists can be built.
 
         Raises:
@@ -72,6 +71,7 @@ class TargetRequirements:
                 f"builder takes wheels",
                 hint="use --builder docker, or leave --no-binary out",
             )
+        scope = requirements.scope(preparer.target, preparer.interpreter.version)
         wheels = [
             preparer.prepare(reference) for reference in requirements.direct if _holds(reference, scope)
         ]
@@ -79,23 +79,24 @@ class TargetRequirements:
         alone = len(selections) == 1 and not (requirements.lines or requirements.direct)
         names = dict.fromkeys((*requirements.names, *(wheel.name for wheel in wheels)))
         complete = replace(_with_wheels(requirements, wheels), names=tuple(names))
-        return cls(complete, selections, alone, preparer)
+        return cls(complete, selections, alone, builds, preparer)
+
+    @property
+    def target(self) -> Target:
+        """What the requirements are for."""
+        return self.preparer.target
 
     @property
     def declared(self) -> tuple[tuple[str, str], ...]:
-        """What the user and locked projects wrote, with where; the exact pins of lock files are not in it."""
+        """What the user and locked projects wrote, with where; without the exact pins of lock files."""
         written = zip(self.requirements.lines, self.requirements.origins, strict=True)
         return (*written, *(line for selection in self.selections for line in selection.declared))
 
-    def choose_files(
-        self, target: Target, glibc: tuple[int, int], *, builds: bool, needs_graph: bool
-    ) -> FileChoice:
+    def choose_files(self, glibc: tuple[int, int], *, needs_graph: bool) -> FileChoice:
         """Choose a file for each locked package.
 
         Args:
-            target: What the files are for.
             glibc: The newest C library that wheels may ask for.
-            builds: Whether sdists can be built.
             needs_graph: Whether it has to be known which package needs which: lock files do not tell.
 
         Raises:
@@ -108,7 +109,7 @@ class TargetRequirements:
             reference, file = package.direct, None
             if reference is None and package.has_file_names:
                 sdist = package.name in no_binary or _ALL in no_binary
-                file = best_file(package, target, glibc, builds=builds, sdist=sdist)
+                file = best_file(package, self.target, glibc, builds=self.builds, sdist=sdist)
                 reference = _reference(package, file)
             if reference is None:
                 files.append((package, file))
@@ -116,12 +117,11 @@ class TargetRequirements:
                 wheels.append(self.preparer.prepare(reference))
         sdists = {package.name for package, file in files if file and not file.name.endswith(".whl")}
         names = self._names()
-        complete = self.alone and names is not None and not needs_graph and all(file for _, file in files)
-        return FileChoice(
-            _with_wheels(_with_files(replace(self.requirements, names=names or ()), files), wheels),
-            frozenset({*no_binary, *sdists}),
-            _solution(files, wheels) if complete else None,
-        )
+        requirements = replace(self.requirements, names=names or ())
+        requirements = _with_wheels(_with_files(requirements, files), wheels)
+        settled = self.alone and names is not None and not needs_graph and all(file for _, file in files)
+        solution = _solution(files, wheels) if settled else None
+        return FileChoice(requirements, frozenset({*no_binary, *sdists}), solution)
 
     def _names(self) -> tuple[str, ...] | None:
         """Names that the user and the locked projects ask for; ``None`` where a lock does not tell them."""

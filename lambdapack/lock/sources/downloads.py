@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lambdapack.errors import ConfigurationError
-from lambdapack.files import disk_errors, work_folder, write_bytes
+from lambdapack.files import part_file, write_bytes
 from lambdapack.lock.requirements.direct import DirectReference, shown
 from lambdapack.memo import CacheFolder
 from lambdapack.model import PipOptions
@@ -52,23 +52,17 @@ class Downloads:
             if kept.is_file():
                 return kept
         if direct.location not in self._asked:
-            with disk_errors(self._folder):
-                self._folder.mkdir(parents=True, exist_ok=True)
-                self._asked[direct.location] = self._current(direct)
+            self._asked[direct.location] = self._current(direct)
         return self._folder / self._asked[direct.location]
 
     def _current(self, direct: DirectReference) -> str:
         """SHA-256 of what the address has now: of the kept file, where the server calls it unchanged."""
         known = self._known(direct)
-        with (
-            work_folder(self._folder, ".part-") as work,
-            self._progress.step(f"fetch {direct.filename}"),
-        ):
-            part = work / "file"
-            answer = self._ask(direct, part, known.get("etag", ""))
+        with part_file(self._folder) as part, self._progress.step(f"fetch {direct.filename}"):
+            answer = self._ask(direct, part.path, known.get("etag", ""))
             if answer.get("unchanged"):
                 return str(known["sha256"])
-            part.replace(self._folder / answer["sha256"])
+            part.publish(self._folder / answer["sha256"])
         if answer["etag"]:
             write_bytes(self._record(direct), json.dumps(answer).encode())
         return str(answer["sha256"])

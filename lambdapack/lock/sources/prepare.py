@@ -58,10 +58,11 @@ class DirectWheel:
         return f"{self.name}{extras}=={self.version} --hash={self.hash}"
 
 
+@dataclass(frozen=True)
 class Preparer:
     """Fetches and builds the wheels of direct references.
 
-    Args:
+    Attributes:
         target: What the wheels are for.
         interpreter: The target's Python.
         wheelwright: Builds wheels; ``None`` where none can be built.
@@ -71,24 +72,13 @@ class Preparer:
         progress: Told what is built.
     """
 
-    def __init__(
-        self,
-        target: Target,
-        interpreter: Interpreter,
-        wheelwright: Wheelwright | None,
-        *,
-        cache_dir: Path,
-        options: PipOptions,
-        downloads: Downloads,
-        progress: Progress,
-    ) -> None:
-        self._target = target
-        self._interpreter = interpreter
-        self._wheelwright = wheelwright
-        self._cache = cache_dir
-        self._options = options
-        self._downloads = downloads
-        self._progress = progress
+    target: Target
+    interpreter: Interpreter
+    wheelwright: Wheelwright | None
+    cache_dir: Path
+    options: PipOptions
+    downloads: Downloads
+    progress: Progress
 
     def prepare(self, direct: DirectReference) -> DirectWheel:
         """Put the wheel of ``direct`` into the cache.
@@ -99,7 +89,7 @@ class Preparer:
         """
         path = direct.path
         if path is None:
-            return self._file(direct, self._downloads.file(direct))
+            return self._file(direct, self.downloads.file(direct))
         if path.is_dir():
             return self._folder(direct, path)
         if not path.is_file():
@@ -131,15 +121,15 @@ class Preparer:
         return self._built(direct, folder, source_tree.digest(folder))
 
     def _built(self, direct: DirectReference, source: Path, digest: str) -> DirectWheel:
-        if self._wheelwright is None:
+        if self.wheelwright is None:
             raise ConfigurationError(
                 f"{direct.origin}: {direct.filename} has to be built, and nothing is built here",
                 hint="use --builder docker",
             )
-        kept = CacheFolder.LOCAL_WHEELS.of(self._cache) / self._key(self._wheelwright, digest)
+        kept = CacheFolder.LOCAL_WHEELS.of(self.cache_dir) / self._key(self.wheelwright, digest)
         if not kept.is_dir():
             with new_folder(kept) as made:
-                self._build(self._wheelwright, direct, source, made)
+                self._build(self.wheelwright, direct, source, made)
                 if source.is_dir() and source_tree.digest(source) != digest:
                     raise ToolError(
                         f"{direct.origin}: {source} changed while it was built", hint="run the build again"
@@ -152,11 +142,11 @@ class Preparer:
         return key_of(
             _RECIPE,
             digest,
-            str(self._target),
-            self._interpreter.version,
+            str(self.target),
+            self.interpreter.version,
             dict(wheelwright.identity),
-            recipe(self._options),
-            toolchain.requirements(self._interpreter.python),
+            recipe(self.options),
+            toolchain.requirements(self.interpreter.python),
         )
 
     def _build(
@@ -171,8 +161,8 @@ class Preparer:
             copy /= direct.filename
             shutil.copyfile(source, copy)
         label = direct.name or direct.filename
-        with self._progress.step(f"build {label}"):
-            built = wheelwright.wheel(copy, made.work / "out", label=label, progress=self._progress)
+        with self.progress.step(f"build {label}"):
+            built = wheelwright.wheel(copy, made.work / "out", label=label, progress=self.progress)
         wheel_file.rewrite(built, made.path)
 
     def _staged(self, direct: DirectReference, path: Path, filename: str) -> DirectWheel:
@@ -185,13 +175,13 @@ class Preparer:
                 f"{direct.origin}: {direct.name} was asked for, and {filename} is {name}",
                 hint="name the package that the file is of",
             )
-        if not wheel_tags.fits(filename, self._target, AL2023_GLIBC):
+        if not wheel_tags.fits(filename, self.target, AL2023_GLIBC):
             raise ConfigurationError(
-                f"{direct.origin}: {filename} is not for {self._target}",
+                f"{direct.origin}: {filename} is not for {self.target}",
                 hint="name a wheel for it, or its sdist with --builder docker",
             )
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        folder = CacheFolder.FILES.of(self._cache) / digest
+        folder = CacheFolder.FILES.of(self.cache_dir) / digest
         if not (folder / _PAGE).is_file():
             with disk_errors(folder):
                 write_bytes(folder / filename, path.read_bytes())

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from pydantic import TypeAdapter
 
@@ -28,24 +26,23 @@ class LockRecord:
     """A lock of the cache.
 
     Attributes:
+        resolved: When the lock was resolved, in seconds since 1970.
         lock: The lock, with those ``sources`` alone that are local: others may hold credentials.
-        seconds: How long ago the lock was resolved.
         said: What the user was told then.
     """
 
-    lock: Lock
-    seconds: float
-    said: tuple[Message, ...]
-
-
-@dataclass(frozen=True)
-class _Entry:
     resolved: float
     lock: Lock
     said: tuple[Message, ...]
 
+    @property
+    def seconds(self) -> float:
+        """How long ago the lock was resolved."""
+        return max(time.time() - self.resolved, 0.0)
 
-_ENTRY = TypeAdapter(_Entry)
+
+_RECORD = TypeAdapter(LockRecord)
+_INTERPRETER = TypeAdapter(Interpreter)
 
 
 class Locks:
@@ -71,29 +68,24 @@ class Locks:
         if value is None:
             return None
         try:
-            entry = _ENTRY.validate_json(value)
+            record = _RECORD.validate_json(value)
         except ValueError:
             return None
-        seconds = time.time() - entry.resolved
-        settled = settled or all(pin.name in hashed for pin in entry.lock.pins)
-        if not settled and not 0 <= seconds < FRESH_SECONDS:
-            return None
-        return LockRecord(entry.lock, max(seconds, 0.0), entry.said)
+        settled = settled or all(pin.name in hashed for pin in record.lock.pins)
+        # A clock that was set back since then does not tell the age.
+        fresh = record.resolved <= time.time() < record.resolved + FRESH_SECONDS
+        return record if settled or fresh else None
 
     def keep(self, key: str, lock: Lock, said: Iterable[Message] = (), *, local: PipOptions) -> None:
         """Keep a lock, with what the user was told and, of its sources, the ``local`` ones."""
-        entry = _Entry(time.time(), replace(lock, sources=local), tuple(said))
-        self._store.put(_KIND, key, _ENTRY.dump_json(entry))
+        record = LockRecord(time.time(), replace(lock, sources=local), tuple(said))
+        self._store.put(_KIND, key, _RECORD.dump_json(record))
 
     def interpreter(self, image: Mapping[str, str]) -> Interpreter | None:
         """The Python of an image, if a container of it ran before."""
         value = self._store.get("images", key_of(dict(image)))
-        if value is None:
-            return None
-        facts = json.loads(value)
-        return Interpreter(Path(facts["path"]), facts["version"], facts["machine"])
+        return None if value is None else _INTERPRETER.validate_json(value)
 
     def keep_interpreter(self, image: Mapping[str, str], python: Interpreter) -> None:
         """Remember the Python of an image."""
-        value = {"path": str(python.path), "version": python.version, "machine": python.machine}
-        self._store.put("images", key_of(dict(image)), json.dumps(value).encode())
+        self._store.put("images", key_of(dict(image)), _INTERPRETER.dump_json(python))

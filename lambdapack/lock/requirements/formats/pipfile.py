@@ -19,6 +19,7 @@ from lambdapack.lock.requirements.fields import Fields, read_json
 from lambdapack.lock.requirements.locked import (
     LockedFile,
     LockedPackage,
+    LockFile,
     Scope,
     Selection,
     from_repository,
@@ -37,14 +38,8 @@ _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
 @dataclass(frozen=True)
-class PipfileLock:
-    """A sound ``Pipfile.lock``; see ``LockFile``."""
-
-    path: Path
-    fields: Fields
-    registries: tuple[tuple[str, str], ...]
-
-    extras: frozenset[str] = frozenset()
+class PipfileLock(LockFile):
+    """A sound ``Pipfile.lock``."""
 
     @property
     def groups(self) -> frozenset[str]:

@@ -19,6 +19,7 @@ from lambdapack.lock.requirements.formats.poetry_versions import allows, ranges
 from lambdapack.lock.requirements.locked import (
     LockedFile,
     LockedPackage,
+    LockFile,
     Scope,
     Selection,
     from_repository,
@@ -60,14 +61,11 @@ class _Package:
 
 
 @dataclass(frozen=True)
-class PoetryLock:
-    """A sound ``poetry.lock``; see ``LockFile``."""
+class PoetryLock(LockFile):
+    """A sound ``poetry.lock``, with the project beside it where there is one."""
 
-    path: Path
-    fields: Fields
     packages: tuple[_Package, ...]
     project: Project | None
-    registries: tuple[tuple[str, str], ...]
 
     @property
     def extras(self) -> frozenset[str]:
@@ -176,7 +174,7 @@ def read(path: Path) -> PoetryLock:
         extras.texts(name)
     pyproject = path.with_name("pyproject.toml")
     project = read_project(read_toml(pyproject)) if pyproject.is_file() else None
-    return PoetryLock(path, fields, packages, project, tuple(dict.fromkeys(_registries(packages))))
+    return PoetryLock(path, fields, tuple(dict.fromkeys(_registries(packages))), packages, project)
 
 
 def _registries(packages: tuple[_Package, ...]) -> Iterator[tuple[str, str]]:

@@ -19,7 +19,7 @@ MAIN = "main"
 
 @dataclass(frozen=True)
 class Dependency:
-    """A dependency as Poetry writes it.
+    """A dependency in Poetry's own form.
 
     Attributes:
         name: Canonical.

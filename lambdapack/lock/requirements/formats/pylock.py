@@ -15,6 +15,7 @@ from lambdapack.lock.requirements.fields import Fields, read_toml
 from lambdapack.lock.requirements.locked import (
     LockedFile,
     LockedPackage,
+    LockFile,
     Scope,
     Selection,
     check_python,
@@ -31,11 +32,9 @@ _PYPI_FILES = "files.pythonhosted.org"
 
 
 @dataclass(frozen=True)
-class PylockFile:
-    """A sound ``pylock.toml``; see ``LockFile``."""
+class PylockFile(LockFile):
+    """A sound ``pylock.toml``."""
 
-    path: Path
-    fields: Fields
     lock: Pylock
 
     @property
@@ -47,11 +46,6 @@ class PylockFile:
     def groups(self) -> frozenset[str]:
         """Dependency groups that the lock knows."""
         return frozenset(canonicalize_name(name) for name in self.lock.dependency_groups or ())
-
-    @property
-    def registries(self) -> tuple[tuple[str, str], ...]:
-        """The indexes that packages name."""
-        return tuple(dict.fromkeys(("", package.index) for package in self.lock.packages if package.index))
 
     def select(self, scope: Scope) -> Selection:
         """The packages whose markers hold."""
@@ -126,13 +120,15 @@ def read(path: Path) -> PylockFile:
 
     fields = read_toml(path)
     try:
-        return PylockFile(path, fields, Pylock.from_dict(fields.table))
+        lock = Pylock.from_dict(fields.table)
     except PylockValidationError as error:
         key = f"{error.context}: " if error.context else ""
         raise ConfigurationError(
             f"{path}: {key}{error.message[:1].lower()}{error.message[1:]}",
             hint="make the lock again with the tool that wrote it",
         ) from None
+    registries = dict.fromkeys(("", package.index) for package in lock.packages if package.index)
+    return PylockFile(path, fields, tuple(registries), lock)
 
 
 def _files(package: Package, where: Fields) -> Iterator[LockedFile]:

@@ -119,7 +119,7 @@ def _nothing(fields: Fields) -> str:
 
 
 def _line_of(lines: list[str], text: str) -> int:
-    """The number of the line that has ``text``, spaces and quotes aside; 1 where no line has it."""
+    """The number of the line that has ``text``, spaces and quotes aside; 1 where there is none."""
     wanted = re.sub(r"[\s\"'\\]", "", text)
     for number, line in enumerate(lines, 1):
         if wanted and wanted in re.sub(r"[\s\"'\\]", "", line):

@@ -20,6 +20,7 @@ from lambdapack.lock.requirements.fields import Fields, read_toml
 from lambdapack.lock.requirements.locked import (
     LockedFile,
     LockedPackage,
+    LockFile,
     Scope,
     Selection,
     check_python,
@@ -60,14 +61,11 @@ class _Package:
 
 
 @dataclass(frozen=True)
-class UvLock:
-    """A sound ``uv.lock``; see ``LockFile``."""
+class UvLock(LockFile):
+    """A sound ``uv.lock``."""
 
-    path: Path
-    fields: Fields
     packages: tuple[_Package, ...]
     members: tuple[_Package, ...]
-    registries: tuple[tuple[str, str], ...]
 
     @property
     def extras(self) -> frozenset[str]:
@@ -166,7 +164,7 @@ def read(path: Path) -> UvLock:
         raise fields.wrong("package", "a list of packages")
     addresses = [str(package.source.get("registry", "")) for package in packages]
     registries = dict.fromkeys(("", address) for address in addresses if "://" in address)
-    return UvLock(path, fields, packages, tuple(_members(fields, packages)), tuple(registries))
+    return UvLock(path, fields, tuple(registries), packages, tuple(_members(fields, packages)))
 
 
 def _members(fields: Fields, packages: Iterable[_Package]) -> Iterator[_Package]:
