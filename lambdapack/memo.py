@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
 from enum import Enum
 from functools import cache
 from pathlib import Path
@@ -19,15 +20,9 @@ import lambdapack
 from runtime_shim import _index
 
 __all__ = [
-    "AFTER_A_PACK",
-    "NOTHING",
-    "CacheFolder",
-    "Memo",
-    "Nothing",
-    "default_cache_dir",
-    "key_of",
+    "AFTER_A_PACK", "NOTHING", "CacheFolder", "Memo", "Nothing", "default_cache_dir", "facts_of", "key_of",
     "tool_digest",
-]
+]  # fmt: skip
 
 
 def default_cache_dir(environment: Mapping[str, str] = os.environ) -> Path:
@@ -92,6 +87,25 @@ class Nothing:
 
 NOTHING = Nothing()
 """For callers that want everything made anew."""
+
+
+def facts_of(value: Any, without: frozenset[str] = frozenset()) -> Any:
+    """A value as ``key_of`` takes it: of a dataclass every field, so that no key forgets one.
+
+    Args:
+        value: A value made of dataclasses, collections and plain values; of anything else, ``repr`` counts.
+        without: Names of fields that do not count, wherever they are.
+    """
+    if is_dataclass(value):
+        names = (field.name for field in fields(value) if field.name not in without)
+        return {name: facts_of(getattr(value, name), without) for name in names}
+    if isinstance(value, Mapping):
+        return [[facts_of(key, without), facts_of(item, without)] for key, item in value.items()]
+    if isinstance(value, (list, tuple)):
+        return [facts_of(item, without) for item in value]
+    if isinstance(value, (set, frozenset)):
+        return sorted(map(repr, value))
+    return value if value is None or isinstance(value, (str, int, float)) else repr(value)
 
 
 def key_of(*parts: Any) -> str:

@@ -133,6 +133,18 @@ def test_what_makes_a_pack_imports_nothing_that_comes_after_it() -> None:
             assert top != "lambdapack" or rest.partition(".")[0] not in AFTER_A_PACK, f"{path}: {module}"
 
 
+def test_the_rooms_of_the_lock_stage_go_one_way() -> None:
+    """Reading knows nothing of fetching, and fetching nothing of resolving."""
+    rooms = ("requirements", "sources", "resolver")
+    for row, room in enumerate(rooms):
+        paths = list((ROOT / "lock" / room).rglob("*.py"))
+        assert paths
+        for path in paths:
+            for module, name in imports(path):
+                target = f"{module}.{name}".removeprefix("lambdapack.lock.").partition(".")[0]
+                assert target not in rooms[row + 1 :], f"{path}: {module}"
+
+
 @pytest.mark.parametrize(
     ("file", "line", "said"),
     [

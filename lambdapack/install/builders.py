@@ -11,7 +11,7 @@ from lambdapack.errors import ConfigurationError
 from lambdapack.install.docker import DockerBuilder, Limits, engine
 from lambdapack.install.local import LocalBuilder
 from lambdapack.lock import Place
-from lambdapack.model import Lock, MissingLibrary, Target, Tree
+from lambdapack.model import NO_OPTIONS, Lock, MissingLibrary, PipOptions, Target, Tree
 from lambdapack.progress import QUIET, Progress
 from lambdapack.python import interpreter
 from lambdapack.python.interpreter import Interpreter
@@ -88,7 +88,12 @@ class Builder(Protocol):
         """The identity of the workshop that ``open`` gives, and its interpreter where that is known yet."""
 
     def open(
-        self, target: Target, *, sources: Sequence[str] = (), cache_dir: Path, progress: Progress = QUIET
+        self,
+        target: Target,
+        *,
+        sources: PipOptions = NO_OPTIONS,
+        cache_dir: Path,
+        progress: Progress = QUIET,
     ) -> AbstractContextManager[Workshop]:
         """Get ready to build for ``target``; ``sources`` are pip's options of the requirements.
 

@@ -13,7 +13,7 @@ from lambdapack.files import scratch_folder
 from lambdapack.install import syslibs
 from lambdapack.install.unpack import unpack_wheels
 from lambdapack.lock import Place
-from lambdapack.model import Lock, MissingLibrary, Target, Tree
+from lambdapack.model import NO_OPTIONS, Lock, MissingLibrary, PipOptions, Target, Tree
 from lambdapack.progress import QUIET, Progress
 from lambdapack.python import bytecode, pip, toolchain
 from lambdapack.python.interpreter import Interpreter, find
@@ -40,7 +40,12 @@ class LocalBuilder:
 
     @contextmanager
     def open(
-        self, target: Target, *, sources: Sequence[str] = (), cache_dir: Path, progress: Progress = QUIET
+        self,
+        target: Target,
+        *,
+        sources: PipOptions = NO_OPTIONS,
+        cache_dir: Path,
+        progress: Progress = QUIET,
     ) -> Iterator[LocalWorkshop]:
         """Find the target's Python.
 
@@ -66,10 +71,10 @@ class LocalWorkshop:
     # What is installed does not depend on this machine.
     identity: Mapping[str, str] = MappingProxyType({})
 
-    def __init__(self, interpreter: Interpreter, cache_dir: Path, sources: Sequence[str] = ()) -> None:
+    def __init__(self, interpreter: Interpreter, cache_dir: Path, sources: PipOptions = NO_OPTIONS) -> None:
         self.interpreter = interpreter
         self._cache_dir = cache_dir
-        self._sources = tuple(sources)
+        self._sources = sources
 
     def compile_tree(self, root: Path, *, jobs: int | None = None, progress: Progress = QUIET) -> None:
         """Compile every module under ``root`` to bytecode."""
@@ -82,7 +87,7 @@ class LocalWorkshop:
         with scratch_folder() as scratch:
             try:
                 pip.run(
-                    ["wheel", "--no-deps", *self._sources, "--wheel-dir", destination, source],
+                    ["wheel", "--no-deps", *self._sources.arguments, "--wheel-dir", destination, source],
                     doing=doing,
                     variables={**_VARIABLES, "TMPDIR": str(scratch)},
                     inherited=build_environment(),

@@ -60,7 +60,15 @@ def _run_pip(lock: Lock, folder: NewFolder, progress: Progress) -> None:
     temporary.mkdir()
     with progress.step(f"install {len(lock.pins)} wheels"):
         pip.run(
-            [*_ARGUMENTS, *_platform(lock), *lock.sources, "--target", folder.path, "-r", requirements],
+            [
+                *_ARGUMENTS,
+                *_platform(lock),
+                *lock.sources.arguments,
+                "--target",
+                folder.path,
+                "-r",
+                requirements,
+            ],
             doing=f"installing {len(lock.pins)} wheels for {lock.target}",
             # pip unpacks there and then renames: on the same disk, nothing has to be copied for that.
             variables={"TMPDIR": str(temporary)},
@@ -86,7 +94,7 @@ def _check(tree: Tree, lock: Lock) -> None:
     for info in sorted(tree.root.glob("*.dist-info")):
         names = wheel_tags_of(info)
         tags = frozenset(tag for name in names for tag in parse_tag(name))
-        if tags.isdisjoint(wheel_tags.tags(lock.target, lock.glibc)):
+        if tags.isdisjoint(wheel_tags.ranks(lock.target, lock.glibc)):
             distribution, glibc = info.name.removesuffix(".dist-info"), "{}.{}".format(*lock.glibc)
             raise ToolError(
                 f"{distribution} was installed from a wheel for {', '.join(names)}, which does not fit "

@@ -14,7 +14,7 @@ from lambdapack.pack.assets import Asset
 from lambdapack.pipeline import cache as build_cache
 from lambdapack.pipeline import sbom
 from lambdapack.pipeline.cache import Locks, Store
-from lambdapack.pipeline.cached_lock import Resolving
+from lambdapack.pipeline.cached_lock import LockRequest
 from lambdapack.pipeline.options import REUSE, BuildOptions, Reuse
 from lambdapack.pipeline.stages import BuildResult, Clock, PackBuild
 from lambdapack.progress import QUIET, Progress
@@ -78,12 +78,12 @@ def _build_pack(
     builder, reason = _builder(options, progress)
     store, locks = earlier.store, Locks(earlier.store)
     downloads = Downloads(earlier.cache_dir, requirements.options, progress)
-    resolving = Resolving(options, requirements, locks, downloads, refresh=not earlier.reuse.lock)
+    request = LockRequest(options, requirements, locks, downloads, refresh=not earlier.reuse.lock)
     pack_build = PackBuild(options, requirements.shown, {"name": builder.name, "reason": reason}, store)
     identity, python = builder.identify(options.target, progress=progress)
     python = python or locks.interpreter(identity)
     with store.in_use():
-        known = resolving.earlier(python, identity, progress) if python else None
+        known = request.recall(python, identity, progress) if python else None
         if python and known:
             result = pack_build.reuse(known.lock, python, identity, progress)
             if result is not None:
@@ -98,7 +98,7 @@ def _build_pack(
                 lock = (
                     known.lock
                     if known
-                    else resolving.resolve(workshop, cache_dir=earlier.cache_dir, progress=progress)
+                    else request.ask_index(workshop, cache_dir=earlier.cache_dir, progress=progress)
                 )
             result = pack_build.reuse(lock, workshop.interpreter, workshop.identity, progress)
             result = result or pack_build.run(lock, workshop, clock=clock, jobs=jobs, progress=progress)
@@ -113,7 +113,7 @@ def _requirements(options: BuildOptions, progress: Progress) -> Requirements:
         groups=options.groups,
         optional=bool(options.trace.assets),
     )
-    if requirements.nothing:
+    if requirements.is_empty:
         progress.note("no requirements: the function has its assets, and a pack without files")
     return requirements
 

@@ -15,7 +15,7 @@ from lambdapack import pack
 from lambdapack.errors import CheckError, ConfigurationError, ToolError
 from lambdapack.files import scratch_folder
 from lambdapack.install import Limits, choose
-from lambdapack.model import Lock, Pin, Target
+from lambdapack.model import NO_OPTIONS, Lock, Pin, Target
 from lambdapack.pipeline import build_json
 from lambdapack.pipeline.build_json import BuildReport
 from lambdapack.pipeline.cache import open_store
@@ -61,7 +61,7 @@ def rebuild(
         Differences, for people; none where every byte is the same.
 
     Raises:
-        ConfigurationError: There is no ``build.json`` of this pack, or or the lambdapack, the
+        ConfigurationError: There is no ``build.json`` of this pack, or the lambdapack, the
             handler or the Python is not the one that built it.
         ToolError: A wheel or the image is no longer there; a stage failed.
     """
@@ -160,7 +160,7 @@ def _build(
         was, now = report.builder.get("python"), workshop.interpreter.version
         if was not in (None, now):
             progress.warn(f"the pack was built with Python {was}, and this is {now}: bytecode may differ")
-        return pack_build.run(replace(lock, sources=()), workshop, jobs=jobs, progress=progress)
+        return pack_build.run(replace(lock, sources=NO_OPTIONS), workshop, jobs=jobs, progress=progress)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""What this machine's dynamic linker goes by: other libraries may let another program load."""
+"""What this machine's dynamic linker goes by: with other libraries, other programs can be loaded."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _SETTINGS = ("LD_LIBRARY_PATH", "LD_PRELOAD")
 def linker_facts(
     python: Interpreter, environment: Mapping[str, str] = os.environ, cache: Path = _CACHE
 ) -> list[object] | None:
-    """The interpreter, and the size and time of the linker's cache, written anew as libraries come and go.
+    """The interpreter, and size and time of the linker's cache, which is written when libraries come and go.
 
     Returns:
-        What JSON can tell apart; ``None`` where that is not all that the linker goes by.
+        Values for ``memo.key_of``; ``None`` where variables make the linker look elsewhere too.
     """
     if any(environment.get(name) for name in _SETTINGS):
         return None

@@ -22,7 +22,7 @@ from lambdapack.install.syslibs import LibraryOrigin
 from lambdapack.install.unpack import unpack_wheels
 from lambdapack.lock import Place
 from lambdapack.memo import CacheFolder
-from lambdapack.model import Lock, MissingLibrary, Target, Tree
+from lambdapack.model import NO_OPTIONS, Lock, MissingLibrary, PipOptions, Target, Tree
 from lambdapack.progress import QUIET, Progress
 from lambdapack.python import toolchain
 from lambdapack.python.interpreter import Interpreter
@@ -70,7 +70,12 @@ class DockerBuilder:
 
     @contextmanager
     def open(
-        self, target: Target, *, sources: Sequence[str] = (), cache_dir: Path, progress: Progress = QUIET
+        self,
+        target: Target,
+        *,
+        sources: PipOptions = NO_OPTIONS,
+        cache_dir: Path,
+        progress: Progress = QUIET,
     ) -> Iterator[DockerWorkshop]:
         """Start a container, which is removed at the end; see ``Builder``.
 
@@ -137,7 +142,7 @@ class DockerWorkshop:
             wheels = replace(
                 lock,
                 pins=tuple(sorted(pins.values())),
-                sources=(*lock.sources, "--find-links", str(folder)),
+                sources=lock.sources + PipOptions.find_links(folder),
                 built=(),
             )
             return unpack_wheels(wheels, destination, progress=progress)

@@ -15,6 +15,7 @@ from lambdapack.install.docker.prerequisites import MissingPrerequisite, find_mi
 from lambdapack.install.docker.settings import Settings, masked
 from lambdapack.install.docker.workers import PLACES
 from lambdapack.lock import DRIVER_FOLDER
+from lambdapack.model import PipOptions
 from lambdapack.python import pip
 from lambdapack.python.interpreter import Interpreter
 
@@ -57,13 +58,11 @@ class ImagePip:
         environment: The variables of every run of pip.
     """
 
-    def __init__(
-        self, container: Container, image: Image, settings: Settings, sources: Sequence[str]
-    ) -> None:
+    def __init__(self, container: Container, image: Image, settings: Settings, sources: PipOptions) -> None:
         relay = container.relay
         self.container = container
         self.image = image
-        self.sources = tuple(sources)
+        self.sources = sources
         self.interpreter = Interpreter(Path(relay.python), relay.version, relay.machine)
         self.environment = settings.hand_in(relay, VARIABLES)
         self._settings = settings
@@ -81,7 +80,7 @@ class ImagePip:
         self.container.put(members, doing="bringing pip into the container")
         self._tools = tools
 
-    def options(self, options: Sequence[str]) -> list[str]:
+    def options(self, options: PipOptions) -> PipOptions:
         """A requirements file's options, with the container's addresses of local folders."""
         return self._settings.options(self.container.relay, options)
 
@@ -95,7 +94,7 @@ class ImagePip:
         requirement: str,
         destination: Path,
         *,
-        options: Sequence[str],
+        options: PipOptions,
         doing: str,
         arguments: Sequence[str] = (),
         output: Callable[[bytes], None] | None = None,
@@ -113,8 +112,8 @@ class ImagePip:
         """
         out = f"{WORK}/{self.container.new_folder()}/out"
         # No options on the command line: an address could be read from the list of processes.
-        lines = [*_lines(self.options(options)), requirement]
-        file = self.container.relay.keep("wheel.txt", "\n".join(lines).encode())
+        text = f"{self.options(options).text}{requirement}\n"
+        file = self.container.relay.keep("wheel.txt", text.encode())
         python = self.container.relay.python
         ended = self.container.run(
             [python, _RUNNER, "wheel", "--no-deps", *arguments, "--wheel-dir", out, "-r", file],
@@ -160,17 +159,6 @@ class ImagePip:
             ["/bin/sh", "-c", _PACKAGE_MANAGER], environment=PLACES, doing="looking at the image"
         )
         return "deb" if ended.output.strip().endswith(b"apt-get") else "rpm"
-
-
-def _lines(options: Sequence[str]) -> list[str]:
-    """Options as lines of a requirements file."""
-    lines: list[str] = []
-    for word in options:
-        if word.startswith("--"):
-            lines.append(word)
-        else:
-            lines[-1] += " " + " ".join(word.split())
-    return lines
 
 
 def _deciding(text: str) -> list[str]:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
 from lambdapack.install.docker.container import WORK
 from lambdapack.install.docker.image_pip import CACHE, TOOLS, ImagePip
-from lambdapack.lock import DRIVER_CODE, Answers
+from lambdapack.lock import DRIVER_CODE, AnswerReader, DriverRequest
 from lambdapack.progress import Advance
 
 _BUILD_FAILED = "error: subprocess-exited-with-error"
@@ -22,7 +21,7 @@ class ImageResolver:
         self._pip = pip
 
     def ask(
-        self, request: Mapping[str, Any], texts: Mapping[str, str], tools: Path, log: TextIO, advance: Advance
+        self, request: DriverRequest, tools: Path, log: TextIO, advance: Advance
     ) -> dict[str, Any] | None:
         """The driver's last answer to ``request``; see ``lock.Place.ask``.
 
@@ -31,11 +30,11 @@ class ImageResolver:
         """
         pip = self._pip
         pip.bring(tools)
-        relay, options = pip.container.relay, pip.options(request["pip_args"])
-        full = {**request, "tools": TOOLS, "cache": f"{CACHE}/metadata", "pip_args": options}
-        for name, text in texts.items():
+        relay, options = pip.container.relay, pip.options(request.options).arguments
+        full = {**request.facts, "tools": TOOLS, "cache": f"{CACHE}/metadata", "pip_args": options}
+        for name, text in request.texts.items():
             full[name] = relay.keep(f"{name}.txt", text.encode())
-        answers = Answers(advance)
+        answers = AnswerReader(advance)
         ended = pip.container.run(
             [relay.python, "-I", "-B", "-c", DRIVER_CODE, f"{WORK}/lib"],
             environment=pip.environment,

@@ -13,8 +13,7 @@ from pathlib import Path
 
 from lambdapack.install.syslibs.find import names_of, objects_of
 from lambdapack.install.syslibs.runtime import RuntimeLibraries
-from lambdapack.model import MissingLibrary, Trace, Tree
-from lambdapack.python.module_names import source_of
+from lambdapack.model import MissingLibrary, Trace, Tree, source_of
 from runtime_shim._index import LIBRARIES
 
 TRACED = "the traced code"

@@ -7,9 +7,8 @@ from contextlib import contextmanager
 
 from lambdapack.errors import CheckError
 from lambdapack.install.syslibs.runtime import RuntimeLibraries
-from lambdapack.model import MissingLibrary
+from lambdapack.model import MissingLibrary, source_of
 from lambdapack.progress import Progress
-from lambdapack.python.module_names import source_of
 
 NOT_FOUND = "cannot open shared object file"
 """What the dynamic linker says behind a library's name."""

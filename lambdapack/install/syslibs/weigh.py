@@ -9,8 +9,7 @@ from lambdapack.errors import CheckError
 from lambdapack.install.syslibs.opened import TRACED
 from lambdapack.install.syslibs.runtime import RuntimeLibraries
 from lambdapack.install.syslibs.tell import NOT_FOUND, remedy, sentence
-from lambdapack.model import MissingLibrary
-from lambdapack.python.module_names import source_of
+from lambdapack.model import MissingLibrary, source_of
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Packages that the metadata of others names by an address: they are on no index."""
+"""Packages that the metadata of others names by an address: no index has them."""
 
 from __future__ import annotations
 
@@ -8,37 +8,44 @@ from pathlib import Path
 
 from lambdapack.errors import ConfigurationError
 from lambdapack.lock.requirements import direct
-from lambdapack.lock.resolver.process import Found
+from lambdapack.lock.resolver.solution import Candidate
 from lambdapack.lock.sources.prepare import Preparer
+from lambdapack.model import PipOptions
 
-__all__ = ["addressed"]
+__all__ = ["prepare_addressed"]
 
 
-def addressed(found: Sequence[Found], preparer: Preparer) -> tuple[tuple[Found, ...], tuple[str, ...]]:
-    """Fetch or build what is ``found`` at an address.
+def prepare_addressed(
+    candidates: Sequence[Candidate], preparer: Preparer
+) -> tuple[tuple[Candidate, ...], PipOptions]:
+    """Fetch or build the candidates that are known by an address.
 
     Returns:
-        All of it, with the wheels that are installed; pip's options for the pages that link to those.
+        All candidates, with the wheels that are installed; pip's options for the pages that link to those.
 
     Raises:
         LambdapackError: There is nothing at an address that could be installed.
     """
-    all_of_it, pages = [], []
-    for one in found:
-        if one.url:
-            made = preparer.prepare(_direct(one))
-            one = replace(one, version=made.version, filename=made.filename, hash=made.hash)  # noqa: PLW2901
-            pages += ["--find-links", str(made.page)]
-        all_of_it.append(one)
-    return tuple(all_of_it), tuple(pages)
+    complete, pages = [], []
+    for candidate in candidates:
+        if candidate.url:
+            wheel = preparer.prepare(_reference(candidate))
+            pages.append(wheel.page)
+            known = replace(candidate, version=wheel.version, filename=wheel.filename, hash=wheel.hash)
+            complete.append(known)
+        else:
+            complete.append(candidate)
+    return tuple(complete), PipOptions.find_links(*pages)
 
 
-def _direct(found: Found) -> direct.Direct:
-    who = f"{', '.join(found.parents) or 'a requirement'} needs {found.name} @ {direct.shown(found.url)}"
+def _reference(candidate: Candidate) -> direct.DirectReference:
+    who = ", ".join(candidate.parents) or "a requirement"
+    origin = f"{who} needs {candidate.name} @ {direct.shown(candidate.url)}"
     try:
-        return direct.parse(f"{found.name} @ {found.url}", (), Path(), who)
+        return direct.parse(f"{candidate.name} @ {candidate.url}", (), Path(), origin)
     except ValueError as error:
         raise ConfigurationError(
-            f"{who}: {error}",
-            hint=f"name a wheel or a folder of it yourself: lambdapack build ... '{found.name} @ file:///...'",
+            f"{origin}: {error}",
+            hint="name a wheel or a folder of it yourself: lambdapack build ... "
+            f"'{candidate.name} @ file:///...'",
         ) from None

@@ -1,4 +1,4 @@
-"""Wheels that were built here, written again so that their bytes depend on their content alone."""
+"""Wheels that were built, written again so that their bytes depend on their content alone."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ _TIME = (1980, 1, 1, 0, 0, 0)
 def rewrite(wheel: Path, destination: Path) -> Path:
     """Copy ``wheel`` into the folder ``destination``: entries sorted, stored, without times and owners.
 
-    The compressor of the machine that built it, its clock and its umask no longer show.
+    What the compressor, the clock and the umask of the building machine changed is gone then.
 
     Raises:
-        ToolError: It is not a sound wheel.
+        ToolError: ``wheel`` is not a sound zip file.
     """
     path = destination / wheel.name
     try:
         with zipfile.ZipFile(wheel) as source, part_file(destination) as made:
             with zipfile.ZipFile(made.file, "w", zipfile.ZIP_STORED) as archive:
-                for entry in sorted(source.infolist(), key=lambda one: one.filename):
+                for entry in sorted(source.infolist(), key=lambda entry: entry.filename):
                     if not entry.is_dir():
                         archive.writestr(_plain(entry), source.read(entry))
             made.publish(path)

@@ -6,12 +6,12 @@ only the pipeline knows the rest.
 """
 
 from lambdapack.pipeline.cache.builds import Builds
-from lambdapack.pipeline.cache.locks import Locks, Resolved
+from lambdapack.pipeline.cache.locks import LockRecord, Locks
 from lambdapack.pipeline.cache.store import Store, open_store
 from lambdapack.pipeline.cache.trees import CachedDistribution, Trees
 from lambdapack.pipeline.cache.upkeep import LIMIT, FolderUsage, Pruning, prune, survey
 
 __all__ = [
-    "LIMIT", "Builds", "CachedDistribution", "FolderUsage", "Locks", "Pruning", "Resolved",
+    "LIMIT", "Builds", "CachedDistribution", "FolderUsage", "LockRecord", "Locks", "Pruning",
     "Store", "Trees", "open_store", "prune", "survey",
 ]  # fmt: skip

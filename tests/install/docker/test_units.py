@@ -23,6 +23,7 @@ from packageurl import PackageURL
 from lambdapack.errors import ToolError
 from lambdapack.install.docker import engine, image_builds, images, libraries_worker, settings
 from lambdapack.install.docker.relay import Relay
+from lambdapack.model import PipOptions
 from lambdapack.model.target import Target
 from tests.support.command_line import Run
 
@@ -155,7 +156,9 @@ def test_pips_settings_are_handed_in(
         monkeypatch.delenv(name)
     monkeypatch.setenv("PIP_CONFIG_FILE", str(configuration))
     monkeypatch.setenv("PIP_EXTRA_INDEX_URL", f"file://{folders['index']}")
-    told = settings.read(environment={"NETRC": str(netrc), "HTTPS_PROXY": "http://proxy:1"})
+    monkeypatch.setenv("NETRC", str(netrc))
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy:1")
+    told = settings.read()
     assert told.folders == {folders["heap"]: False, folders["index"]: True}
     assert "hush%%40home" in told.secrets() or "hush%40home" in told.secrets()
     environment = told.hand_in(relay, {"A": "b"})
@@ -195,13 +198,13 @@ def test_the_keyring_is_asked_on_this_side(
     monkeypatch.setenv("PIP_INDEX_URL", "https://me@example.com/simple")
     if provider:
         monkeypatch.setenv("PIP_KEYRING_PROVIDER", provider)
-    options = [
-        "--extra-index-url",
-        "https://us@other.example.com/x",
-        "--extra-index-url",
-        "https://plain.example",
-    ]
-    told = settings.read(options, environment={})
+    options = PipOptions(
+        (
+            ("extra-index-url", "https://us@other.example.com/x"),
+            ("extra-index-url", "https://plain.example"),
+        )
+    )
+    told = settings.read(options)
     written = Path(told.hand_in(relay, {})["PIP_CONFIG_FILE"]).read_text()
     meant = told.options(relay, options)
     if provider == "disabled":
@@ -209,8 +212,8 @@ def test_the_keyring_is_asked_on_this_side(
         assert meant == options
         return
     assert "https://me:hush%40home%3A1@example.com/simple" in written
-    assert meant[1] == "https://us:by-host@other.example.com/x"
-    assert meant[3] == "https://plain.example"
+    assert meant.pairs[0][1] == "https://us:by-host@other.example.com/x"
+    assert meant.pairs[1][1] == "https://plain.example"
     assert {"hush@home:1", "hush%40home%3A1", "by-host"} <= set(told.secrets(options))
 
 

@@ -13,12 +13,11 @@ from typing import Any
 import pytest
 
 from lambdapack.install import syslibs
-from lambdapack.model import Distribution, MissingLibrary, Trace, Tree
+from lambdapack.model import Distribution, MissingLibrary, Trace, Tree, source_of
 from lambdapack.model.target import Target
 from lambdapack.pack import check, write
 from lambdapack.progress import QUIET
 from lambdapack.python import bytecode, interpreter
-from lambdapack.python.module_names import source_of
 from lambdapack.slim.copy import slim_copy
 from lambdapack.slim.loading import TargetPython
 from lambdapack.slim.options import SlimOptions

@@ -17,11 +17,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lambdapack.memo import key_of
-from lambdapack.model import Lock, Pin
+from lambdapack.model import NO_OPTIONS, Lock, Pin, PipOptions
 from lambdapack.model.target import Target
 from lambdapack.pipeline.cache import Builds, Locks, Store, prune, survey
 from lambdapack.pipeline.cache.locks import FRESH_SECONDS
-from lambdapack.python.surroundings import surroundings
 from tests.support.told import Told
 
 TARGET = Target("3.11", "x86_64")
@@ -272,7 +271,13 @@ def test_a_whole_build_is_copied_and_a_damaged_one_is_not(tmp_path: Path) -> Non
 
 def lock_of(*pins: tuple[str, str]) -> Lock:
     made = tuple(Pin(name, version, (f"sha256:{key_of(name, version)}",)) for name, version in sorted(pins))
-    return Lock(TARGET, (2, 26), made, tuple(pin.name for pin in made), ("--index-url", "https://u:secret@x"))
+    return Lock(
+        TARGET,
+        (2, 26),
+        made,
+        tuple(pin.name for pin in made),
+        PipOptions((("index-url", "https://u:secret@x"),)),
+    )
 
 
 def test_a_lock_grows_old_unless_its_hashes_settle_it(
@@ -281,7 +286,7 @@ def test_a_lock_grows_old_unless_its_hashes_settle_it(
     """After some hours an index may answer otherwise; to exact versions with hashes it cannot."""
     heard, lock = Told(), lock_of(("alpha", "1"), ("beta", "2"))
     locks = Locks(Store(tmp_path, heard))
-    locks.keep("ab" * 32, lock, [("warning", "careful")])
+    locks.keep("ab" * 32, lock, [("warning", "careful")], local=NO_OPTIONS)
     found = locks.find("ab" * 32)
     assert found is not None and found.said == (("warning", "careful"),) and found.seconds < 60
     assert (found.lock.pins, found.lock.requested, found.lock.glibc) == (
@@ -301,49 +306,5 @@ def test_a_lock_grows_old_unless_its_hashes_settle_it(
 
 def test_no_credentials_are_kept_with_a_lock(tmp_path: Path) -> None:
     """The options that name an index are not part of it."""
-    Locks(Store(tmp_path)).keep("ab" * 32, lock_of(("alpha", "1")))
+    Locks(Store(tmp_path)).keep("ab" * 32, lock_of(("alpha", "1")), local=NO_OPTIONS)
     assert all(b"secret" not in path.read_bytes() for path in files(tmp_path))
-
-
-def test_everything_that_pip_is_told_is_in_the_digest_of_the_surroundings(tmp_path: Path) -> None:
-    """Variables, configuration files, netrc, constraint files and folders of wheels: each change shows."""
-    home, wheels = tmp_path / "home", tmp_path / "wheels"
-    (home / ".config" / "pip").mkdir(parents=True)
-    wheels.mkdir()
-    constraints = tmp_path / "constraints.txt"
-    constraints.write_text("six<2\n")
-    configuration = home / ".config" / "pip" / "pip.conf"
-    configuration.write_text(f"[global]\nfind-links = {wheels}\nconstraint = {constraints}\n")
-
-    def seen(*words: str, **variables: str) -> str | None:
-        return surroundings(words, (tmp_path / "prefix",), {"HOME": str(home), **variables})
-
-    found = [seen(), seen(PIP_PRE="1"), seen(HTTPS_PROXY="http://proxy")]
-    (wheels / "six-1.whl").write_bytes(b"1")
-    found.append(seen())
-    (wheels / "six-1.whl").write_bytes(b"22")
-    found.append(seen())
-    constraints.write_text("six<1.17\n")
-    found.append(seen())
-    (home / ".netrc").write_text("machine x login y password z")
-    found.append(seen())
-    configuration.write_text("[global]\nindex-url = https://elsewhere\n")
-    found.append(seen())
-    (tmp_path / "prefix").mkdir()
-    (tmp_path / "prefix" / "pip.conf").write_text("[install]\npre = true\n")
-    found.append(seen())
-    assert None not in found and len(set(found)) == len(found)
-    assert seen(LANG="C") == seen()
-    local = tmp_path / "local"
-    local.mkdir()
-    before = seen("--find-links", str(local), "six")
-    (local / "six-2.whl").write_bytes(b"")
-    assert seen("--find-links", str(local), "six") != before
-    assert seen("--index-url", str(local)) == seen("--index-url", str(local))
-
-
-def test_a_folder_with_too_many_files_says_nothing(tmp_path: Path) -> None:
-    """Then no lock is reused: looking at them all would cost more than asking."""
-    for number in range(5100):
-        (tmp_path / str(number)).touch()
-    assert surroundings(("--find-links", str(tmp_path)), (), {"HOME": "/nowhere"}) is None

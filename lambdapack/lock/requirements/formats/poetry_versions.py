@@ -16,11 +16,11 @@ _CLAUSE = re.compile(r"\s*(\^|~=|~|===|==|!=|<=|>=|<|>|=)?\s*v?([0-9][^\s,|<>=!~
 
 
 def allows(constraint: str, version: str) -> bool:
-    """Whether ``constraint`` takes ``version``; ``False`` where it is not understood."""
+    """Whether ``constraint`` takes ``version``; ``False`` where either is malformed."""
     try:
-        found = Version(version)
+        parsed = Version(version)
         return any(
-            SpecifierSet(",".join(op + bound for op, bound in clauses)).contains(found, prereleases=True)
+            SpecifierSet(",".join(op + bound for op, bound in clauses)).contains(parsed, prereleases=True)
             for clauses in ranges(constraint)
         )
     except (InvalidSpecifier, InvalidVersion, ValueError):
@@ -31,22 +31,22 @@ def ranges(constraint: str) -> list[list[tuple[str, str]]]:
     """Alternatives, each a list of PEP 440 clauses that hold together.
 
     Raises:
-        ValueError: It is not a constraint.
+        ValueError: ``constraint`` is not a version constraint.
     """
     return [_clauses(part) for part in re.split(r"\|\|?", constraint)]
 
 
 def _clauses(text: str) -> list[tuple[str, str]]:
-    found: list[tuple[str, str]] = []
+    clauses: list[tuple[str, str]] = []
     position = 0
     text = text.strip()
     while position < len(text):
         match = _CLAUSE.match(text, position)
         if match is None:
             raise ValueError(f"{text!r} is not a version constraint")
-        found += _meant(match[1] or "", match[2])
+        clauses += _meant(match[1] or "", match[2])
         position = match.end()
-    return found
+    return clauses
 
 
 def _meant(operator: str, version: str) -> list[tuple[str, str]]:
@@ -62,7 +62,7 @@ def _meant(operator: str, version: str) -> list[tuple[str, str]]:
 
 
 def _caret(version: str) -> int:
-    """The place of the first number that is not zero: nothing left of it may change."""
+    """The place of the first number that is not zero: the numbers up to it may not change."""
     release = Version(version).release
     return next((place for place, number in enumerate(release) if number), len(release) - 1)
 

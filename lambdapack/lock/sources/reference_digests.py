@@ -1,4 +1,4 @@
-"""What is in the files and folders that requirements name themselves: where that changes, a lock does."""
+"""What is at the addresses and paths that requirements name: where that changes, the lock has to change."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from lambdapack.lock.requirements.direct import Direct
-from lambdapack.lock.requirements.locked import Asked
+from lambdapack.lock.requirements.direct import DirectReference
+from lambdapack.lock.requirements.locked import Scope
 from lambdapack.lock.requirements.markers import holds
 from lambdapack.lock.requirements.read import Requirements
 from lambdapack.lock.sources import source_tree
@@ -15,44 +15,44 @@ from lambdapack.lock.sources.downloads import Downloads
 from lambdapack.model import Target
 from lambdapack.python.interpreter import Interpreter
 
-__all__ = ["contents"]
+__all__ = ["reference_digests"]
 
 
-def contents(
+def reference_digests(
     requirements: Requirements, target: Target, interpreter: Interpreter, downloads: Downloads
 ) -> list[tuple[str, str]] | None:
-    """Location and SHA-256 of each file and folder, in order; of an address, what it has now.
+    """Location and digest of each file and folder that is named by address or path, in order.
 
     Returns:
-        ``None`` where that cannot be told: what is wrong, preparing them will say.
+        Digests of what is there now; of an address with hashes, the hashes. ``None`` where a file cannot be
+        read or a marker is malformed: preparing it will say what is wrong.
 
     Raises:
-        LambdapackError: A lock is not for the target, or an address cannot be asked.
+        LambdapackError: A lock is not for the target, or an address cannot be fetched.
     """
-    asked = Asked(target.markers(interpreter.version), requirements.extras, requirements.groups)
-    found = []
+    scope = requirements.scope(target, interpreter.version)
     try:
-        for one in _named(requirements, asked):
-            found.append((one.location, _digest(one, downloads)))
+        return [
+            (reference.location, _digest(reference, downloads)) for reference in _named(requirements, scope)
+        ]
     except (OSError, ValueError):
         return None
-    return found
 
 
-def _named(requirements: Requirements, asked: Asked) -> Iterator[Direct]:
-    yield from (one for one in requirements.direct if holds(one.marker, asked.environment))
+def _named(requirements: Requirements, scope: Scope) -> Iterator[DirectReference]:
+    yield from (reference for reference in requirements.direct if holds(reference.marker, scope.environment))
     for lock in requirements.locks:
-        for package in lock.select(asked).packages:
+        for package in lock.select(scope).packages:
             if package.direct is not None:
                 yield package.direct
 
 
-def _digest(direct: Direct, downloads: Downloads) -> str:
+def _digest(direct: DirectReference, downloads: Downloads) -> str:
     path = direct.path
     if path is not None and path.is_dir():
         return source_tree.digest(path)
     if path is None and direct.hashes:
-        # They are in the requirement: another file would not be taken.
+        # No file with another hash would be taken.
         return " ".join(direct.hashes)
     return _sha256(downloads.file(direct) if path is None else path)
 

@@ -1,8 +1,7 @@
-"""Say in words what an index has of a version, and which choice would make it usable."""
+"""Say in words which files an index has of a version, and which option would make one usable."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,20 +14,17 @@ from lambdapack import limits
 from lambdapack.model import Target
 from lambdapack.python import wheel_tags
 
-__all__ = ["File", "describe_files", "ways_out"]
-
-_MANYLINUX = re.compile(r"manylinux_2_(\d+)_(\w+)")
-_LEGACY = {"manylinux2014": 17, "manylinux2010": 12, "manylinux1": 5}
+__all__ = ["IndexFile", "describe_files", "ways_out"]
 
 
 @dataclass(frozen=True)
-class File:
+class IndexFile:
     """A file that the index has.
 
     Attributes:
         filename: Of a wheel or an sdist.
-        version: The version it is of.
-        requires_python: ``>=3.10``, or nothing.
+        version: The package's version.
+        requires_python: E.g. ``>=3.10``; empty for any Python.
         fits: Whether pip would take it for the target.
     """
 
@@ -46,7 +42,7 @@ class File:
             return frozenset()
 
 
-def describe_files(files: Sequence[File], target: Target, glibc: tuple[int, int]) -> str:
+def describe_files(files: Sequence[IndexFile], target: Target, glibc: tuple[int, int]) -> str:
     """``an sdist, and wheels for glibc 2.28 or newer, for Python 3.12, 3.13`` and the like."""
     kinds: dict[str, None] = {}
     if any(not file.tags for file in files):
@@ -74,7 +70,7 @@ def describe_files(files: Sequence[File], target: Target, glibc: tuple[int, int]
     return ", ".join(kinds) or "nothing else"
 
 
-def ways_out(files: Sequence[File], target: Target, glibc: tuple[int, int]) -> str:
+def ways_out(files: Sequence[IndexFile], target: Target, glibc: tuple[int, int]) -> str:
     """The options that would find a file, the surest first."""
     ways = []
     newer = _needed_glibc(files, target, glibc)
@@ -91,44 +87,38 @@ def ways_out(files: Sequence[File], target: Target, glibc: tuple[int, int]) -> s
     return "; or ".join(ways)
 
 
-def _takes_python(file: File, target: Target) -> bool:
+def _takes_python(file: IndexFile, target: Target) -> bool:
     try:
         return SpecifierSet(file.requires_python).contains(f"{target.python}.99", prereleases=True)
     except InvalidSpecifier:
         return True
 
 
-def _needed_glibc(files: Sequence[File], target: Target, glibc: tuple[int, int]) -> tuple[int, int] | None:
+def _needed_glibc(
+    files: Sequence[IndexFile], target: Target, glibc: tuple[int, int]
+) -> tuple[int, int] | None:
     """The oldest C library above ``glibc`` that one of the wheels would run with on this target."""
-    minors = []
-    for file in files:
-        if _takes_python(file, target) and wheel_tags.fits(file.filename, target, wheel_tags.ANY_GLIBC):
-            minors += [
-                m for tag in file.tags if (m := _glibc_minor(tag.platform, target.machine)) is not None
-            ]
+    minors = [
+        wheel_tags.glibc_minor(tag.platform, target.machine) or 0
+        for file in files
+        if _usable(file, target, wheel_tags.ANY_GLIBC)
+        for tag in file.tags
+    ]
     above = [minor for minor in minors if minor > glibc[1]]
     return (2, min(above)) if above else None
 
 
-def _glibc_minor(platform: str, machine: str) -> int | None:
-    found = _MANYLINUX.fullmatch(platform)
-    if found and found[2] == machine:
-        return int(found[1])
-    return _LEGACY.get(platform.removesuffix(f"_{machine}"))
-
-
-def _other_pythons(files: Sequence[File], target: Target, glibc: tuple[int, int]) -> list[str]:
+def _other_pythons(files: Sequence[IndexFile], target: Target, glibc: tuple[int, int]) -> list[str]:
     """Lambda's Pythons that one of the wheels would run on, on this architecture."""
-    found = []
-    for python in limits.PYTHONS_ARCHIVED + limits.PYTHONS:
-        other = Target(python, target.arch)
-        reach = max(glibc, other.glibc)
-        if other != target and any(_usable(file, other, reach) for file in files):
-            found.append(python)
-    return found
+    others = [Target(python, target.arch) for python in limits.PYTHONS_ARCHIVED + limits.PYTHONS]
+    return [
+        other.python
+        for other in others
+        if other != target and any(_usable(file, other, max(glibc, other.glibc)) for file in files)
+    ]
 
 
-def _usable(file: File, target: Target, glibc: tuple[int, int]) -> bool:
+def _usable(file: IndexFile, target: Target, glibc: tuple[int, int]) -> bool:
     return _takes_python(file, target) and wheel_tags.fits(file.filename, target, glibc)
 
 
@@ -136,7 +126,7 @@ def _other(target: Target) -> Target:
     return Target(target.python, next(arch for arch in limits.ARCHITECTURES if arch != target.arch))
 
 
-def _other_arch(files: Sequence[File], target: Target, glibc: tuple[int, int]) -> bool:
+def _other_arch(files: Sequence[IndexFile], target: Target, glibc: tuple[int, int]) -> bool:
     return any(_usable(file, _other(target), glibc) for file in files)
 
 
