@@ -8,8 +8,6 @@ from collections.abc import Iterator
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-__all__ = ["logical_lines", "normalised", "split_hashes"]
-
 _COMMENT = re.compile(r"(^|\s+)#.*$")
 _SHA256 = re.compile(r"sha256:[0-9a-f]{64}")
 _OTHER_HASH = re.compile(r"(sha384:[0-9a-f]{96}|sha512:[0-9a-f]{128})")

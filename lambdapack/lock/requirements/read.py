@@ -20,8 +20,6 @@ from lambdapack.lock.requirements.lines import logical_lines, normalised, split_
 from lambdapack.lock.requirements.locked import LockFile, Scope, unknown
 from lambdapack.model import NO_OPTIONS, PipOptions, Target
 
-__all__ = ["Requirements", "read_requirements"]
-
 
 @dataclass(frozen=True)
 class Requirements:

@@ -12,8 +12,6 @@ from lambdapack.lock.resolver.solution import Candidate
 from lambdapack.lock.sources.prepare import Preparer
 from lambdapack.model import PipOptions
 
-__all__ = ["prepare_addressed"]
-
 
 def prepare_addressed(
     candidates: Sequence[Candidate], preparer: Preparer

@@ -21,8 +21,6 @@ from lambdapack.model import Lock, Pin
 from lambdapack.progress import Progress
 from lambdapack.python import wheel_tags
 
-__all__ = ["Attempts"]
-
 # Failures that another C library cannot mend.
 _FINAL_KINDS = frozenset(("network", "hash", "pip"))
 

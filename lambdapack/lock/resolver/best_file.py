@@ -15,8 +15,6 @@ from lambdapack.lock.resolver.solution import NoLockError
 from lambdapack.model import Target
 from lambdapack.python import wheel_tags
 
-__all__ = ["best_file"]
-
 
 def best_file(
     package: LockedPackage, target: Target, glibc: tuple[int, int], *, builds: bool, sdist: bool = False

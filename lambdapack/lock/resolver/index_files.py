@@ -14,8 +14,6 @@ from lambdapack import limits
 from lambdapack.model import Target
 from lambdapack.python import wheel_tags
 
-__all__ = ["IndexFile", "describe_files", "ways_out"]
-
 
 @dataclass(frozen=True)
 class IndexFile:

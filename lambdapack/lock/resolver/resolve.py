@@ -22,8 +22,6 @@ from lambdapack.model import AL2023_GLIBC, Lock, Target
 from lambdapack.progress import QUIET, Progress
 from lambdapack.python.interpreter import Interpreter
 
-__all__ = ["LockOptions", "resolve"]
-
 
 @dataclass(frozen=True)
 class LockOptions:

@@ -15,8 +15,6 @@ from lambdapack.lock.resolver.solution import Candidate, Solution
 from lambdapack.lock.sources.prepare import DirectWheel, Preparer
 from lambdapack.model import PipOptions, Target
 
-__all__ = ["FileChoice", "TargetRequirements"]
-
 _ALL = ":all:"
 
 

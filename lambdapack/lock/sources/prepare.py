@@ -24,8 +24,6 @@ from lambdapack.python import toolchain, wheel_tags
 from lambdapack.python.interpreter import Interpreter
 from lambdapack.python.wheel_recipe import recipe
 
-__all__ = ["DirectWheel", "Preparer"]
-
 _ARCHIVES = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".zip")
 _PAGE = "index.html"
 # Changed when the same source would give another wheel.

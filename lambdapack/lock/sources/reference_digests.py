@@ -15,8 +15,6 @@ from lambdapack.lock.sources.downloads import Downloads
 from lambdapack.model import Target
 from lambdapack.python.interpreter import Interpreter
 
-__all__ = ["reference_digests"]
-
 
 def reference_digests(
     requirements: Requirements, target: Target, interpreter: Interpreter, downloads: Downloads

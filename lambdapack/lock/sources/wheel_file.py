@@ -8,8 +8,6 @@ from pathlib import Path
 from lambdapack.errors import ToolError
 from lambdapack.files import part_file
 
-__all__ = ["rewrite"]
-
 _TIME = (1980, 1, 1, 0, 0, 0)
 
 

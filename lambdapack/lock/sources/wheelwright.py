@@ -8,8 +8,6 @@ from typing import Protocol
 
 from lambdapack.progress import Progress
 
-__all__ = ["Wheelwright"]
-
 
 class Wheelwright(Protocol):
     """Builds wheels for one target."""

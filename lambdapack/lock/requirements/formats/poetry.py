@@ -32,8 +32,6 @@ from lambdapack.lock.requirements.locked import (
 )
 from lambdapack.lock.requirements.markers import holds, is_marker
 
-__all__ = ["PoetryLock", "read"]
-
 _LEGACY = "legacy"
 
 

@@ -12,8 +12,6 @@ from lambdapack.lock.requirements.fields import Fields
 from lambdapack.lock.requirements.formats.poetry_versions import ranges
 from lambdapack.lock.requirements.markers import is_marker
 
-__all__ = ["MAIN", "Dependency", "Project", "read_project"]
-
 MAIN = "main"
 
 
