@@ -129,6 +129,36 @@ def test_rules_drop_what_they_name_and_nothing_else(tmp_path: Path) -> None:
     assert by_rule == {rule: len(listed) for rule, listed in BY_RULE.items()}
 
 
+def test_every_file_that_is_missing_has_its_rule_and_its_distribution(tmp_path: Path) -> None:
+    """Empty files count too; what can be undone are the rules' own files: bytecode follows its source."""
+    packages = {
+        "a": {
+            "a/x.py": "x", f"a/__pycache__/x.{TAG}.pyc": bytes(16),
+            "a/tests/__init__.py": "", "a/tests/t.py": "12345",
+        },
+        "b": {"b/__init__.py": "", "b/docs/x": "123"},
+    }  # fmt: skip
+    tree, out = make_tree(tmp_path / "tree", packages), tmp_path / "out"
+    made = slim_copy(tree, out, trace=touched(), python=TargetPython(), options=SlimOptions())
+    assert made.changes == {
+        ("tests", "a"): ["a/tests/__init__.py", "a/tests/t.py"],
+        ("docs", "b"): ["b/docs/x"],
+    }
+    dropped = {(each.rule, each.distribution): (each.files, each.bytes) for each in made.report.dropped}
+    assert {group: dropped[group] for group in dropped if group[0] != "record"} == {
+        ("bytecode", "a"): (1, 16),
+        ("tests", "a"): (2, 5),
+        ("docs", "b"): (1, 3),
+    }
+    assert made.report.sizes == {
+        each.name: tuple(
+            sum((root / path).stat().st_size for path in each.files if (root / path).exists())
+            for root in (tree.root, out)
+        )
+        for each in tree.distributions
+    }
+
+
 @pytest.mark.parametrize("rule", sorted(BY_RULE))
 def test_a_rule_can_be_disabled(tmp_path: Path, rule: str) -> None:
     """``disable`` keeps the files of that rule and of no other."""
@@ -362,7 +392,8 @@ def test_without_sources_modules_still_import(tmp_path: Path) -> None:
     )
     slimmed, report = made.tree, made.report
     check_sums(tree, slimmed, report)
-    assert not [path for path in paths(out) if path.endswith(".py") or "__pycache__" in path]
+    assert not [path for path in paths(out) if path.endswith(".py")]
+    assert not [*out.rglob("__pycache__")]
     found = trace.run(slimmed, own(), "import pkg.a; assert pkg.a.x == 1")
     assert found.files == ("pkg/__init__.pyc", "pkg/a.pyc")
     assert "pkg/a.pyc" in slimmed.distributions[0].files
