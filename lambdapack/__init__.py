@@ -38,7 +38,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import what is asked for: the command line and the loader's tests need none of it."""
+    """Import the room of a public name, once the name is asked for."""
     for home, names in _HOMES.items():
         if name in names:
             return getattr(import_module(home), name)

@@ -1,4 +1,4 @@
-"""What is kept between builds: where it is, and what the stages see of it.
+"""What is kept between builds: where it is, and what the stages see of the cache.
 
 A stage asks a ``Memo`` before it does something costly. The command line passes the build cache; tests
 and library users pass none, and everything is done anew.
@@ -34,7 +34,7 @@ def default_cache_dir(environment: Mapping[str, str] = os.environ) -> Path:
 
 
 class CacheFolder(Enum):
-    """Every folder of the cache, each with an example of what is in it."""
+    """Every folder of the cache, each with an example of its content."""
 
     BUILDS = "builds"
     """The build cache, by kind and key: ``builds/frames/3f/3fa1…``."""
@@ -82,7 +82,7 @@ class Nothing:
         return None
 
     def put(self, kind: str, key: str, value: bytes) -> None:
-        """Forget it."""
+        """Forget the value."""
 
 
 NOTHING = Nothing()

@@ -55,3 +55,11 @@ def test_the_map_shows_every_room() -> None:
     named = {name.rstrip("/") for cells in rows("The map") for name in re.findall(r"`([\w./]+)`", cells[0])}
     found = {path.name for path in ROOT.iterdir() if (path / "__init__.py").is_file() or path.suffix == ".py"}
     assert named == found - {"__init__.py", "__main__.py"}
+
+
+def test_docstrings_name_the_noun() -> None:
+    """A docstring whose line ends in "it" makes its reader look for what "it" is."""
+    pattern = re.compile(r'"""[^"]*\bit\.', re.IGNORECASE)
+    texts = ((path, path.read_text("utf-8")) for path in sorted(ROOT.rglob("*.py")))
+    lines = ((path, line) for path, text in texts for line in text.splitlines())
+    assert [f"{path}: {line}" for path, line in lines if pattern.search(line)] == []

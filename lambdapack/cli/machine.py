@@ -21,7 +21,7 @@ _ROOM = 3 * _GB
 
 @dataclass(frozen=True)
 class Check:
-    """A thing that lambdapack can use, and whether this machine has it.
+    """A thing that lambdapack can use, and whether this machine has such a thing.
 
     Attributes:
         name: The thing, e.g. ``docker``.

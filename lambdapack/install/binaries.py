@@ -97,7 +97,7 @@ def _read(tree: Tree, said: str) -> tuple[dict[str, Elf], dict[str, str]]:
 
 
 def _matters(path: str, headers: Elf, target: Target) -> bool:
-    """Whether a processor could run the file, or Python would try to import it."""
+    """Whether a processor could run the file, or Python would try to import the file."""
     return headers.machine not in _NO_PROCESSOR or _is_extension(path, target)
 
 

@@ -194,7 +194,7 @@ class LocalCloud:
         return self._endpoint.log(clear=clear) if self._endpoint else []
 
     def destroy(self, name: str) -> None:
-        """Remove a function, its environments, and its pack where no other function uses it.
+        """Remove a function, its environments, and its pack where no other function uses the pack.
 
         Raises:
             ConfigurationError: There is none.

@@ -28,7 +28,7 @@ class Distribution:
 
 @dataclass(frozen=True)
 class SystemLibrary:
-    """A shared library of the build image that the pack carries because Lambda lacks it.
+    """A shared library of the build image that the pack carries because Lambda has none of that name.
 
     Attributes:
         name: The name that it is asked for by, e.g. ``libgomp.so.1``.

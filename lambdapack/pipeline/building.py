@@ -73,7 +73,7 @@ class _Earlier:
 def _build_pack(
     options: BuildOptions, earlier: _Earlier, *, jobs: int | None, progress: Progress
 ) -> BuildResult:
-    """Take the pack of an earlier build, or choose a builder and run the stages in it."""
+    """Take the pack of an earlier build, or choose a builder and run the stages in its workshop."""
     requirements = _requirements(options, progress)
     builder, reason = _builder(options, progress)
     store, locks = earlier.store, Locks(earlier.store)

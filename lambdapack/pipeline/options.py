@@ -83,7 +83,7 @@ REUSE = Reuse()
 
 
 def describe(options: BuildOptions) -> dict[str, Any]:
-    """What was asked of the stages, as build.json shows it. No path: a folder changes no byte."""
+    """What was asked of the stages, as it stands in build.json. No path: a folder changes no byte."""
     trace = asdict(options.trace)
     trace["source"] = _source_digest(options)
     del trace["assets"]

@@ -41,7 +41,7 @@ class Grant:
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> Grant:
-        """From JSON, as ``Endpoint.grant`` sends it."""
+        """From the JSON that ``Endpoint.grant`` sends."""
         read = document.get("read")
         return cls(
             Credentials(**document["credentials"]),

@@ -159,7 +159,7 @@ def _no_build_runs(cache_dir: Path) -> Iterator[bool]:
 
 
 def _tops(cache_dir: Path) -> Iterator[Path]:
-    """Every file and folder at the top of the cache, and of the build cache in it."""
+    """Every file and folder at the top of the cache, and at the top of the build cache."""
     for path in (*_listed(cache_dir), *_listed(CacheFolder.BUILDS.of(cache_dir))):
         # The lock file stays: builds that lock different files would not see each other.
         if path.name not in (_BUILDS, LOCK):

@@ -25,7 +25,7 @@ _PATCHES = ("0", "99")
 
 @dataclass(frozen=True)
 class DistributionMetadata:
-    """What a distribution's METADATA says of it.
+    """What a distribution's METADATA says: name, licence, dependencies.
 
     Attributes:
         name: Canonical name.

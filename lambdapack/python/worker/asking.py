@@ -16,7 +16,7 @@ from lambdapack.python.worker.ending import end
 __all__ = ["SETTLED", "STARTER", "Elsewhere", "ask", "command", "library_path"]
 
 STARTER = Path(__file__).with_name("start_worker.py")
-"""The file that loads a worker's file and runs it."""
+"""The file that loads and runs the file of a worker."""
 SETTLED = {
     "LANG": "C.UTF-8",
     "LC_ALL": "C.UTF-8",
