@@ -142,6 +142,27 @@ def test_a_damaged_distribution_is_installed_again_with_the_rest_kept(tmp_path: 
     assert workshop.installed[1:] == [["beta"]]
 
 
+def test_distributions_that_bring_the_same_file_are_installed_together(tmp_path: Path) -> None:
+    """pip decides which file stays: neither is linked then, neither is kept with the other's file, and what
+    the cache has of each stays there."""
+    store, workshop = Store(tmp_path / "builds"), Workshop({name: ["shared/a.py"] for name in NAMES})
+    pins = {"alpha": "1", "beta": "1"}
+    both, alone = lock_of(*pins.items()), {name: lock_of((name, "1")) for name in pins}
+    folders = iter(range(100))
+
+    def reused(lock: Lock) -> int:
+        tree, count = installed(lock, tmp_path / str(next(folders)), workshop, store)
+        fresh = workshop.unpack(lock, tmp_path / str(next(folders)))
+        workshop.compile_tree(fresh.root)
+        assert contents(tree.root) == contents(fresh.root)
+        return count
+
+    assert reused(both) == 0
+    assert [reused(lock) for lock in alone.values()] == [0, 0]
+    assert reused(both) == 0
+    assert [reused(lock) for lock in alone.values()] == [1, 1]
+
+
 @pytest.mark.parametrize("change", [
     "version", "hash", "glibc", "target", "python", "machine", "identity", "recipe", "pip", "tool",
 ])  # fmt: skip
