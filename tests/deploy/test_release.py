@@ -21,7 +21,7 @@ from tests.support.aws_world import BUCKET, REGION
 from tests.support.told import Told
 
 WHERE = f"s3://{BUCKET}/team"
-LIBRARY = syslibs.Missing(
+LIBRARY = syslibs.LibraryRisk(
     name="libodd.so.1", users=("demo/native.so",), fatal=True, message="no libodd.so.1", hint="build it in"
 )
 
@@ -51,7 +51,7 @@ class Deploying:
         self._cache = cache
 
     def __call__(
-        self, *, missing: tuple[syslibs.Missing, ...] = (), dry_run: bool = False, **settings: Any
+        self, *, missing: tuple[syslibs.LibraryRisk, ...] = (), dry_run: bool = False, **settings: Any
     ) -> aws.Deployment:
         function = replace(self.function, settings=FunctionSettings(**settings))
         return deploy.deploy(
