@@ -15,7 +15,7 @@ class SlimOptions:
     """What a user may say about slimming.
 
     Attributes:
-        keep: Patterns of files that no rule drops (``slim.globs`` says how they match).
+        keep: Patterns of files that no rule drops (``slim.select.matcher`` says how they match).
         drop: Patterns of further files to drop. What the trace touched stays all the same.
         disable: Names of rules that do not apply (``rule_names()``).
         strip: Strip shared objects.

@@ -8,9 +8,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from lambdapack.deploy.aws.models import Account
-from lambdapack.deploy.recorded import recorded
 from lambdapack.errors import ConfigurationError
-from lambdapack.model import Location
+from lambdapack.model import FunctionAsset, Location
 
 POLICY = "lambdapack"
 """Name of the role's one inline policy."""
@@ -117,3 +116,20 @@ def assets_of(
 
 def _suffix(pack_id: str) -> str:
     return f"packs/{pack_id[:2]}/{pack_id}.tar.zst"
+
+
+VARIABLE = "LAMBDAPACK_ASSET_PACKS"
+"""``name=id`` for each asset, with spaces between them; their packs lie beside the function's own."""
+_ASSET = re.compile(r"([A-Za-z0-9_-]+)=([0-9a-f]{64})\Z")
+
+
+def variables(assets: Iterable[FunctionAsset]) -> dict[str, str]:
+    """The variable that records the assets; no variable without assets."""
+    text = " ".join(f"{asset.name}={asset.pack_id}" for asset in assets)
+    return {VARIABLE: text} if text else {}
+
+
+def recorded(environment: Mapping[str, str]) -> dict[str, str]:
+    """Name -> id of the assets that a function's environment records."""
+    matches = (_ASSET.match(word) for word in environment.get(VARIABLE, "").split())
+    return {match[1]: match[2] for match in matches if match}

@@ -10,9 +10,8 @@ from typing import Any
 
 from lambdapack.deploy.aws import naming
 from lambdapack.deploy.aws.clients import Clients
-from lambdapack.deploy.aws.configuration import described
 from lambdapack.deploy.aws.errors import errors_of_aws
-from lambdapack.deploy.aws.models import ALIAS, Account, Observed, RoleState, VersionState
+from lambdapack.deploy.aws.models import ALIAS, Account, Observed, RoleState, VersionState, described
 from lambdapack.progress import QUIET, Progress
 from lambdapack.store.aws_errors import code_of
 

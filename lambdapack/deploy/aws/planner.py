@@ -11,7 +11,6 @@ from typing import Any
 
 from lambdapack import limits
 from lambdapack.deploy.aws import naming
-from lambdapack.deploy.aws.configuration import intended
 from lambdapack.deploy.aws.models import (
     ALIAS,
     ApiCall,
@@ -20,6 +19,7 @@ from lambdapack.deploy.aws.models import (
     Observed,
     Result,
     VersionState,
+    intended,
 )
 from lambdapack.errors import ConfigurationError
 from lambdapack.model import FunctionSpec, Location

@@ -13,9 +13,8 @@ from lambdapack.files import scratch_folder
 from lambdapack.install import syslibs
 from lambdapack.install.docker import container, engine, image_builds, images, settings
 from lambdapack.install.docker.container import Container, Limits
-from lambdapack.install.docker.image_pip import ImagePip
+from lambdapack.install.docker.image_pip import ImagePip, ImageResolver
 from lambdapack.install.docker.libraries import ImageLibraries
-from lambdapack.install.docker.resolver import ImageResolver
 from lambdapack.install.docker.wheels import local_wheel, locked_wheels
 from lambdapack.install.docker.workers import ImageWorkers
 from lambdapack.install.syslibs import LibraryOrigin

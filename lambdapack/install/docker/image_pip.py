@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any, TextIO
 
 from lambdapack.errors import LambdapackError, ToolError
 from lambdapack.files import disk_errors
@@ -14,8 +16,9 @@ from lambdapack.install.docker.images import Image
 from lambdapack.install.docker.prerequisites import MissingPrerequisite, find_missing
 from lambdapack.install.docker.settings import Settings, masked
 from lambdapack.install.docker.workers import PLACES
-from lambdapack.lock import DRIVER_FOLDER
+from lambdapack.lock import DRIVER_CODE, DRIVER_FOLDER, AnswerReader, DriverRequest
 from lambdapack.model import PipOptions
+from lambdapack.progress import Advance
 from lambdapack.python import pip
 from lambdapack.python.interpreter import Interpreter
 
@@ -167,3 +170,46 @@ def _deciding(text: str) -> list[str]:
     lines = [line for line in lines if line and not line.startswith(("note:", "hint:", "[notice]"))]
     errors = [number for number, line in enumerate(lines) if re.search(r"error:|Error:", line)]
     return lines[: errors[-1] + 1] if errors else lines
+
+
+_BUILD_FAILED = "error: subprocess-exited-with-error"
+
+
+class ImageResolver:
+    """Where the resolver runs, if that is a container; see ``lock.Place``."""
+
+    def __init__(self, pip: ImagePip) -> None:
+        self._pip = pip
+
+    def ask(
+        self, request: DriverRequest, tools: Path, log: TextIO, advance: Advance
+    ) -> dict[str, Any] | None:
+        """The driver's last answer to ``request``; see ``lock.Place.ask``.
+
+        Raises:
+            ToolError: An sdist's metadata cannot be built, or the container failed.
+        """
+        pip = self._pip
+        pip.bring(tools)
+        relay, options = pip.container.relay, pip.options(request.options).arguments
+        full = {**request.facts, "tools": TOOLS, "cache": f"{CACHE}/metadata", "pip_args": options}
+        for name, text in request.texts.items():
+            full[name] = relay.keep(f"{name}.txt", text.encode())
+        answers = AnswerReader(advance)
+        ended = pip.container.run(
+            [relay.python, "-I", "-B", "-c", DRIVER_CODE, f"{WORK}/lib"],
+            environment=pip.environment,
+            doing="resolving the requirements in the image",
+            stdin=relay.keep_json("request.json", full),
+            output=answers.feed,
+        )
+        printed = pip.readable(ended.errors)
+        log.write(printed)
+        if answers.last is None or ended.status:
+            return None
+        answer: dict[str, Any] = json.loads(pip.readable(json.dumps(answers.last).encode()))
+        if answer.get("kind") == "pip" and _BUILD_FAILED in printed:
+            about = str(answer.get("about") or "an sdist").split(" from ", maxsplit=1)[0]
+            doing = f"building {about.replace('==', ' ')} from its sdist in {pip.image.name}"
+            raise pip.error(printed[printed.rindex(_BUILD_FAILED) :], doing, 1)
+        return answer
