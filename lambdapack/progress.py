@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
-__all__ = ["QUIET", "Advance", "Message", "Progress", "Quiet", "Remembering", "ago", "say"]
+__all__ = ["QUIET", "Advance", "Message", "Progress", "ProgressRecorder", "Quiet", "ago", "say"]
 
 Message = tuple[str, str]
 """``note`` or ``warning``, and what is said."""
@@ -60,7 +60,7 @@ class Quiet:
         """Say nothing."""
 
 
-class Remembering:
+class ProgressRecorder:
     """Passes everything on to another ``Progress``.
 
     Attributes:

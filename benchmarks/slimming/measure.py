@@ -21,7 +21,7 @@ from lambdapack.install import LocalBuilder, LocalWorkshop, read_tree
 from lambdapack.model import Lock, Pin, Tree
 from lambdapack.model.target import Target
 from lambdapack.pack.extract import extract
-from lambdapack.pipeline.cache.store import open_store
+from lambdapack.pipeline.cache.build_cache import open_cache
 from lambdapack.pipeline.options import BuildOptions
 from lambdapack.progress import Progress
 from lambdapack.python import pip, wheel_tags
@@ -93,7 +93,7 @@ def measure(row: Row, folder: Path, known: Mapping[str, Any] | None, progress: P
             program = trace.Program(_options(row, work), locked, shop, work, progress)
             traced = program.trace(tree)
             slimmed = slim(tree, traced, SlimOptions(), program=program, work=work, progress=progress)
-            memo = open_store(folder / "cache", progress)
+            memo = open_cache(folder / "cache", progress)
             made = pack.write(
                 slimmed.tree, traced, locked.digest, work / "pack", memo=memo, progress=progress
             )

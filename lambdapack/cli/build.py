@@ -147,7 +147,7 @@ def _assets(session: Session) -> list[Asset]:
 
 def build_options(session: Session, requirements: tuple[str, ...], given: dict[str, Any]) -> BuildOptions:
     """The command line over the configuration over the defaults."""
-    from lambdapack.install import Limits
+    from lambdapack.install import BuildLimits
     from lambdapack.model import Target
     from lambdapack.pipeline import BuildOptions
 
@@ -164,7 +164,7 @@ def build_options(session: Session, requirements: tuple[str, ...], given: dict[s
         output=given["output"] or session.build_directory,
         builder=given["builder"] or config.builder,
         image=given["image"] or config.image,
-        limits=Limits(config.image_timeout, config.image_memory),
+        limits=BuildLimits(config.image_timeout, config.image_memory),
         packages=tuple(given["packages"] or config.system_packages),
         glibc=glibc_version(given["glibc"] or config.glibc),
         extras=tuple(given["extras"] or config.extras),

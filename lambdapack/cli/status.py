@@ -10,7 +10,7 @@ from lambdapack.cli.deployment import clients, cloud_option
 from lambdapack.cli.session import Session, common
 
 if TYPE_CHECKING:
-    from lambdapack.deploy.aws import Observed, VersionState
+    from lambdapack.deploy.aws import AwsState, VersionState
 
 
 @click.command("status", short_help="Show what is deployed.")
@@ -73,7 +73,7 @@ def _aws(session: Session, name: str, region: str | None) -> None:
             session.say(f"  version {version.number}: pack {(version.pack_id or 'none')[:12]}{assets}{live}")
 
 
-def _document(observed: Observed) -> dict[str, Any]:
+def _document(observed: AwsState) -> dict[str, Any]:
     return {
         "region": observed.account.region,
         "deployed": observed.function is not None,

@@ -74,12 +74,12 @@ def _tell(session: Session, packs: dict[str, Path], problems: dict[str, list[str
 
 def _rebuilt(session: Session, path: Path, jobs: int | None) -> list[str]:
     from lambdapack import pipeline
-    from lambdapack.install import Limits
+    from lambdapack.install import BuildLimits
 
     config = session.config
     local = pipeline.LocalInputs(
         session.root / config.function.source,
         session.assets,
-        Limits(config.build.image_timeout, config.build.image_memory),
+        BuildLimits(config.build.image_timeout, config.build.image_memory),
     )
     return pipeline.rebuild(path, local, jobs=jobs, progress=session.progress)

@@ -6,12 +6,21 @@ and bundles shared libraries, here or in an image. ``check_binaries`` refuses a 
 
 from lambdapack.install.binaries import check_binaries, portable_files
 from lambdapack.install.builders import Builder, Workshop, choose
-from lambdapack.install.docker import DockerBuilder, Limits
+from lambdapack.install.docker import BuildLimits, DockerBuilder
 from lambdapack.install.local import LocalBuilder, LocalWorkshop
 from lambdapack.install.records import read_tree
 from lambdapack.install.unpack import unpack_wheels
 
 __all__ = [
-    "Builder", "DockerBuilder", "Limits", "LocalBuilder", "LocalWorkshop", "Workshop", "check_binaries",
-    "choose", "portable_files", "read_tree", "unpack_wheels",
+    "BuildLimits",
+    "Builder",
+    "DockerBuilder",
+    "LocalBuilder",
+    "LocalWorkshop",
+    "Workshop",
+    "check_binaries",
+    "choose",
+    "portable_files",
+    "read_tree",
+    "unpack_wheels",
 ]  # fmt: skip

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from lambdapack.errors import ConfigurationError
-from lambdapack.install.docker import DockerBuilder, Limits, engine
+from lambdapack.install.docker import BuildLimits, DockerBuilder, engine
 from lambdapack.install.local import LocalBuilder
 from lambdapack.lock import Place
 from lambdapack.model import NO_OPTIONS, Lock, MissingLibrary, PipOptions, Target, Tree
@@ -106,7 +106,7 @@ def choose(
     target: Target,
     *,
     image: str | None = None,
-    limits: Limits | None = None,
+    limits: BuildLimits | None = None,
     packages: Sequence[str] = (),
 ) -> tuple[Builder, str]:
     """The builder called ``name`` (``auto``, ``local``, ``docker``) and the reason, for people.

@@ -13,16 +13,35 @@ from lambdapack.model.function import (
 from lambdapack.model.lock import LeftOut, Lock, Pin
 from lambdapack.model.owners import Owners
 from lambdapack.model.pip_options import NO_OPTIONS, PipOptions
-from lambdapack.model.slim import Dropped, ImportCheck, SlimReport
+from lambdapack.model.slim import ImportCheck, RuleSaving, SlimReport
 from lambdapack.model.target import AL2023_GLIBC, Target
 from lambdapack.model.tree import Distribution, MissingLibrary, SystemLibrary, Trace, Tree
 
 __all__ = [
-    "AL2023_GLIBC", "FUNCTION_NAME", "NO_OPTIONS", "Distribution", "Dropped", "FunctionAsset",
+    "AL2023_GLIBC",
+    "FUNCTION_NAME",
+    "NO_OPTIONS",
+    "Distribution",
+    "FunctionAsset",
     "FunctionSettings",
-    "FunctionSpec", "ImportCheck", "LeftOut", "Location", "Lock", "MissingLibrary", "Owners", "Pin",
+    "FunctionSpec",
+    "ImportCheck",
+    "LeftOut",
+    "Location",
+    "Lock",
+    "MissingLibrary",
+    "Owners",
+    "Pin",
     "PipOptions",
+    "RuleSaving",
     "SlimReport",
-    "SystemLibrary", "Target", "Trace", "Tree", "bytecode_of", "is_cached", "number_rule",
-    "refused_by_lambda", "source_of",
+    "SystemLibrary",
+    "Target",
+    "Trace",
+    "Tree",
+    "bytecode_of",
+    "is_cached",
+    "number_rule",
+    "refused_by_lambda",
+    "source_of",
 ]  # fmt: skip

@@ -13,7 +13,7 @@ from lambdapack.pack import assets as asset_packs
 from lambdapack.pack.assets import Asset
 from lambdapack.pipeline import cache as build_cache
 from lambdapack.pipeline import sbom
-from lambdapack.pipeline.cache import Locks, Store
+from lambdapack.pipeline.cache import BuildCache, Locks
 from lambdapack.pipeline.cached_lock import LockRequest
 from lambdapack.pipeline.options import REUSE, BuildOptions, Reuse
 from lambdapack.pipeline.stages import BuildResult, Clock, PackBuild
@@ -52,7 +52,7 @@ def build(
     check_options(options.slim)
     asset_packs.check(assets)
     cache_dir = cache_dir or default_cache_dir()
-    store = build_cache.open_store(cache_dir, progress, enabled=reuse.cache)
+    store = build_cache.open_cache(cache_dir, progress, enabled=reuse.cache)
     result = _build_pack(options, _Earlier(cache_dir, store, reuse), jobs=jobs, progress=progress)
     built = asset_packs.build(assets, options.output, jobs=jobs, progress=progress)
     bill = sbom.write(result.report, built, options.output, store)
@@ -66,7 +66,7 @@ class _Earlier:
     """What earlier builds left."""
 
     cache_dir: Path
-    store: Store
+    store: BuildCache
     reuse: Reuse
 
 

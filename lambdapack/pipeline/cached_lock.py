@@ -17,7 +17,7 @@ from lambdapack.memo import facts_of, key_of, tool_digest
 from lambdapack.model import Lock, PipOptions
 from lambdapack.pipeline.cache import LockRecord, Locks
 from lambdapack.pipeline.options import BuildOptions
-from lambdapack.progress import Progress, Remembering, ago, say
+from lambdapack.progress import Progress, ProgressRecorder, ago, say
 from lambdapack.python.interpreter import Interpreter
 from lambdapack.python.pip_digest import pip_digest
 from lambdapack.python.wheel_recipe import recipe
@@ -69,7 +69,7 @@ class LockRequest:
 
     def ask_index(self, workshop: build_stage.Workshop, *, cache_dir: Path, progress: Progress) -> Lock:
         """Resolve, and keep the lock where the same question would be answered with it again."""
-        told = Remembering(progress)
+        told = ProgressRecorder(progress)
         python, identity = workshop.interpreter, workshop.identity
         key = self._key(python, identity)
         lock = resolve(

@@ -12,7 +12,7 @@ from lambdapack.files import walk
 from lambdapack.install import Workshop, read_tree
 from lambdapack.memo import key_of, tool_digest
 from lambdapack.model import Distribution, Lock, Tree
-from lambdapack.pipeline.cache import CachedDistribution, Store, Trees
+from lambdapack.pipeline.cache import BuildCache, CachedDistribution, Trees
 from lambdapack.pipeline.options import version_of
 from lambdapack.progress import Progress
 from lambdapack.python.wheel_recipe import recipe
@@ -22,7 +22,7 @@ def install(
     lock: Lock,
     destination: Path,
     workshop: Workshop,
-    store: Store,
+    store: BuildCache,
     *,
     jobs: int | None,
     progress: Progress,

@@ -13,7 +13,7 @@ from typing import Any
 
 import zstandard
 
-from lambdapack.install import Limits
+from lambdapack.install import BuildLimits
 from lambdapack.memo import tool_digest
 from lambdapack.model import Lock, Target
 from lambdapack.pipeline.cache import LIMIT
@@ -51,7 +51,7 @@ class BuildOptions:
     output: Path
     builder: str = "auto"
     image: str | None = None
-    limits: Limits | None = None
+    limits: BuildLimits | None = None
     packages: tuple[str, ...] = ()
     glibc: tuple[int, int] | None = None
     extras: tuple[str, ...] = ()

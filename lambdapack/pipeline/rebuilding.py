@@ -14,11 +14,11 @@ import lambdapack
 from lambdapack import pack
 from lambdapack.errors import CheckError, ConfigurationError, ToolError
 from lambdapack.files import scratch_folder
-from lambdapack.install import Limits, choose
+from lambdapack.install import BuildLimits, choose
 from lambdapack.model import NO_OPTIONS, Lock, Pin, Target
 from lambdapack.pipeline import build_json
 from lambdapack.pipeline.build_json import BuildReport
-from lambdapack.pipeline.cache import open_store
+from lambdapack.pipeline.cache import open_cache
 from lambdapack.pipeline.options import BuildOptions, describe
 from lambdapack.pipeline.stages import BuildResult, PackBuild
 from lambdapack.progress import QUIET, Progress
@@ -43,7 +43,7 @@ class LocalInputs:
 
     source: Path | None = None
     assets: Mapping[str, Path] = field(default_factory=dict)
-    limits: Limits | None = None
+    limits: BuildLimits | None = None
 
 
 def rebuild(
@@ -152,7 +152,7 @@ def _build(
     builder, reason = choose(options.builder, options.target, image=options.image, limits=options.limits)
     lock = read_lock(report)
     facts = {"name": builder.name, "reason": reason}
-    pack_build = PackBuild(options, report.requirements, facts, open_store(cache, enabled=False))
+    pack_build = PackBuild(options, report.requirements, facts, open_cache(cache, enabled=False))
     with (
         _missing_files_explained(report),
         builder.open(options.target, cache_dir=cache, progress=progress) as workshop,

@@ -15,12 +15,12 @@ from lambdapack.model import Lock, Trace, Tree
 from lambdapack.pack.assets import BuiltAsset
 from lambdapack.pipeline import build_json
 from lambdapack.pipeline.build_json import BuildReport
-from lambdapack.pipeline.cache import Builds, Store
+from lambdapack.pipeline.cache import BuildCache, Builds
 from lambdapack.pipeline.cached_tree import install
 from lambdapack.pipeline.options import BuildOptions, digest
 from lambdapack.pipeline.output import publish, sound, workspace
 from lambdapack.pipeline.results import StageResults, report
-from lambdapack.progress import QUIET, Progress, Remembering, say
+from lambdapack.progress import QUIET, Progress, ProgressRecorder, say
 from lambdapack.python.interpreter import Interpreter
 from lambdapack.slim import slim
 from lambdapack.trace import Program
@@ -78,7 +78,7 @@ class PackBuild:
     """
 
     def __init__(
-        self, options: BuildOptions, lines: tuple[str, ...], builder: Mapping[str, str], store: Store
+        self, options: BuildOptions, lines: tuple[str, ...], builder: Mapping[str, str], store: BuildCache
     ) -> None:
         self._options = options
         self._lines = lines
@@ -119,7 +119,7 @@ class PackBuild:
         progress: Progress = QUIET,
     ) -> BuildResult:
         """Run the stages, with what the cache has of their results, and publish the pack."""
-        options, clock, progress = self._options, clock or Clock(), Remembering(progress)
+        options, clock, progress = self._options, clock or Clock(), ProgressRecorder(progress)
         builder = {**self._builder, **workshop.identity, "python": workshop.interpreter.version}
         with workspace(options.output) as work:
             results = self._stages(lock, workshop, work, clock=clock, jobs=jobs, progress=progress)

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from lambdapack.install import read_tree
 from lambdapack.model import Lock, Tree
 from lambdapack.pipeline import cached_tree
-from lambdapack.pipeline.cache import Store
+from lambdapack.pipeline.cache import BuildCache
 from lambdapack.progress import QUIET
 from lambdapack.python.interpreter import Interpreter
-from tests.pipeline.cache.test_store import damage, files, lock_of
+from tests.pipeline.cache.test_build_cache import damage, files, lock_of
 
 PYTHON = Interpreter(Path("python"), "3.11.7", "x86_64")
 NAMES = ("alpha", "beta", "gamma", "delta")
@@ -77,7 +77,7 @@ class Workshop:
         return tree
 
 
-def installed(lock: Lock, destination: Path, workshop: Workshop, store: Store) -> tuple[Tree, int]:
+def installed(lock: Lock, destination: Path, workshop: Workshop, store: BuildCache) -> tuple[Tree, int]:
     """Install with the cache ``store``; the tree, and how many distributions the cache had."""
     return cached_tree.install(lock, destination, workshop, store, jobs=None, progress=QUIET)  # type: ignore[arg-type]
 
@@ -99,7 +99,7 @@ def test_a_tree_from_the_cache_is_the_tree_of_a_fresh_install(
     """For any sequence of locks, also where distributions bring the same paths, and where entries of the
     cache were damaged or lost: file by file."""
     folder = tmp_path_factory.mktemp("trees")
-    store = Store(folder / "builds")
+    store = BuildCache(folder / "builds")
     for number, world in enumerate(worlds):
         versions = {
             name: f"{version}+{len(paths)}.{hash_of(paths)}" for name, (version, paths) in world.items()
@@ -123,7 +123,7 @@ def hash_of(paths: Sequence[str]) -> int:
 
 def test_what_the_cache_has_is_not_installed_again(tmp_path: Path) -> None:
     """Only what is missing is asked of the workshop; nothing at all where nothing is missing."""
-    store, workshop = Store(tmp_path / "builds"), Workshop({name: ["own.py"] for name in NAMES})
+    store, workshop = BuildCache(tmp_path / "builds"), Workshop({name: ["own.py"] for name in NAMES})
     counts = []
     for number, names in enumerate((("alpha", "beta"), ("alpha", "beta", "gamma"), ("alpha", "gamma"))):
         lock = lock_of(*((name, "1") for name in names))
@@ -134,7 +134,7 @@ def test_what_the_cache_has_is_not_installed_again(tmp_path: Path) -> None:
 
 def test_a_damaged_distribution_is_installed_again_with_the_rest_kept(tmp_path: Path) -> None:
     """One changed byte in the cache costs that distribution alone."""
-    store, workshop = Store(tmp_path / "builds"), Workshop({name: ["own.py"] for name in NAMES})
+    store, workshop = BuildCache(tmp_path / "builds"), Workshop({name: ["own.py"] for name in NAMES})
     lock = lock_of(("alpha", "1"), ("beta", "1"))
     installed(lock, tmp_path / "first", workshop, store)
     damage(next((tmp_path / "builds" / "trees").rglob("beta_own.py")))
@@ -145,7 +145,7 @@ def test_a_damaged_distribution_is_installed_again_with_the_rest_kept(tmp_path: 
 def test_distributions_that_bring_the_same_file_are_installed_together(tmp_path: Path) -> None:
     """pip decides which file stays: neither is linked then, neither is kept with the other's file, and what
     the cache has of each stays there."""
-    store, workshop = Store(tmp_path / "builds"), Workshop({name: ["shared/a.py"] for name in NAMES})
+    store, workshop = BuildCache(tmp_path / "builds"), Workshop({name: ["shared/a.py"] for name in NAMES})
     pins = {"alpha": "1", "beta": "1"}
     both, alone = lock_of(*pins.items()), {name: lock_of((name, "1")) for name in pins}
     folders = iter(range(100))
@@ -170,7 +170,7 @@ def test_whatever_decides_a_tree_is_in_its_key(
     tmp_path: Path, change: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With any of it changed, the distribution is installed anew."""
-    store, workshop = Store(tmp_path / "builds"), Workshop({"alpha": ["own.py"]})
+    store, workshop = BuildCache(tmp_path / "builds"), Workshop({"alpha": ["own.py"]})
     lock = replace(lock_of(("alpha", "1")), built=("alpha",))
     installed(lock, tmp_path / "first", workshop, store)
     assert installed(lock, tmp_path / "again", workshop, store)[1] == 1
@@ -203,7 +203,7 @@ def test_how_wheels_are_built_decides_only_what_is_built(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Other compiler flags leave a distribution as it is that came as a wheel."""
-    store, workshop = Store(tmp_path / "builds"), Workshop({name: ["own.py"] for name in NAMES})
+    store, workshop = BuildCache(tmp_path / "builds"), Workshop({name: ["own.py"] for name in NAMES})
     lock = replace(lock_of(("alpha", "1"), ("beta", "1")), built=("alpha",))
     installed(lock, tmp_path / "first", workshop, store)
     monkeypatch.setattr(cached_tree, "recipe", lambda sources: [["CFLAGS", "-O3"]])

@@ -19,7 +19,7 @@ from lambdapack.errors import ConfigurationError
 from lambdapack.memo import NOTHING, Memo
 from lambdapack.model import SlimReport, Trace, Tree
 from lambdapack.model.target import Target
-from lambdapack.pipeline.cache import Store
+from lambdapack.pipeline.cache import BuildCache
 from lambdapack.progress import Progress
 from lambdapack.python.bytecode import compile_tree
 from lambdapack.slim import stripping
@@ -509,7 +509,7 @@ def test_what_loaded_is_not_loaded_again(tmp_path: Path, monkeypatch: pytest.Mon
     """With a memory, in the same surroundings, all objects the same; what failed is tried again. The tree
     is the same with the memory and without it."""
     tree, load = debug_tree(tmp_path / "tree"), Counting()
-    store = Store(tmp_path / "cache")
+    store = BuildCache(tmp_path / "cache")
 
     def again(surroundings: object = "here", memo: Memo = store) -> tuple[int, dict[str, bytes]]:
         before, out = load.asked, tmp_path / "out"

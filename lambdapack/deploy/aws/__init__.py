@@ -8,9 +8,9 @@ from lambdapack.deploy.aws.deployment import Answer, deploy, destroy, invoke, ro
 from lambdapack.deploy.aws.models import (
     ALIAS,
     ApiCall,
+    AwsState,
     Deployment,
     FileBytes,
-    Observed,
     Result,
     VersionState,
 )
@@ -18,6 +18,20 @@ from lambdapack.deploy.aws.observer import observe
 from lambdapack.deploy.aws.planner import plan
 
 __all__ = [
-    "ALIAS", "Answer", "ApiCall", "Clients", "Deployment", "FileBytes", "Observed", "Result", "VersionState",
-    "deploy", "destroy", "invoke", "observe", "plan", "rollback", "status",
+    "ALIAS",
+    "Answer",
+    "ApiCall",
+    "AwsState",
+    "Clients",
+    "Deployment",
+    "FileBytes",
+    "Result",
+    "VersionState",
+    "deploy",
+    "destroy",
+    "invoke",
+    "observe",
+    "plan",
+    "rollback",
+    "status",
 ]  # fmt: skip

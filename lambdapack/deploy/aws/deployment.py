@@ -21,7 +21,7 @@ from lambdapack.deploy.aws import planner
 from lambdapack.deploy.aws.clients import Clients
 from lambdapack.deploy.aws.errors import errors_of_aws
 from lambdapack.deploy.aws.executor import execute
-from lambdapack.deploy.aws.models import ALIAS, ApiCall, Deployment, Observed
+from lambdapack.deploy.aws.models import ALIAS, ApiCall, AwsState, Deployment
 from lambdapack.deploy.aws.observer import observe
 from lambdapack.deploy.aws.planner import plan
 from lambdapack.errors import ConfigurationError
@@ -98,7 +98,7 @@ def deploy(
     return replace(_deployment(spec.name, observed, calls), uploads=uploads)
 
 
-def status(name: str, *, clients: Clients | None = None, progress: Progress = QUIET) -> Observed:
+def status(name: str, *, clients: Clients | None = None, progress: Progress = QUIET) -> AwsState:
     """What is in AWS under that name; its ``function`` is ``None`` where none is deployed."""
     return observe(name, clients or Clients(), progress=progress)
 
@@ -181,7 +181,7 @@ def invoke(name: str, payload: bytes, *, qualifier: str = ALIAS, clients: Client
     return Answer(body, "FunctionError" in answer, str(answer.get("ExecutedVersion", "")), log)
 
 
-def _deployment(name: str, observed: Observed, calls: tuple[ApiCall, ...]) -> Deployment:
+def _deployment(name: str, observed: AwsState, calls: tuple[ApiCall, ...]) -> Deployment:
     version = observed.version(observed.alias) if observed.alias else None
     arn = f"{observed.arn}:{ALIAS}" if observed.arn and version else None
     return Deployment(
@@ -238,7 +238,7 @@ def _check_pack(required: _RequiredPack, clients: Clients, progress: Progress) -
             progress.warn(f"cannot check that {required.what} is at {where}: no permission to read it")
 
 
-def _warn_of_distance(required: _RequiredPack, observed: Observed, progress: Progress) -> None:
+def _warn_of_distance(required: _RequiredPack, observed: AwsState, progress: Progress) -> None:
     if required.location.region != observed.account.region:
         progress.warn(
             f"{required.what} is in {required.location.region} and the function in "

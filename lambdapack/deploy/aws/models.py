@@ -112,7 +112,7 @@ class VersionState:
 
 
 @dataclass(frozen=True)
-class Observed:
+class AwsState:
     """All that exists in AWS under a function's name.
 
     Attributes:

@@ -11,14 +11,14 @@ from typing import Any
 from lambdapack.deploy.aws import naming
 from lambdapack.deploy.aws.clients import Clients
 from lambdapack.deploy.aws.errors import errors_of_aws
-from lambdapack.deploy.aws.models import ALIAS, Account, Observed, RoleState, VersionState, described
+from lambdapack.deploy.aws.models import ALIAS, Account, AwsState, RoleState, VersionState, described
 from lambdapack.progress import QUIET, Progress
 from lambdapack.store.aws_errors import code_of
 
 _ABSENT = frozenset(["ResourceNotFoundException", "NoSuchEntity", "404"])
 
 
-def observe(name: str, clients: Clients, *, progress: Progress = QUIET) -> Observed:
+def observe(name: str, clients: Clients, *, progress: Progress = QUIET) -> AwsState:
     """Look for the function, its versions, its alias, its role and its log group.
 
     A change that is still in progress is waited for: only what has settled can be compared.
@@ -29,7 +29,7 @@ def observe(name: str, clients: Clients, *, progress: Progress = QUIET) -> Obser
     where = account(clients)
     configuration = _settled(name, clients, progress)
     group, retention = _log_group(name, clients)
-    observed = Observed(
+    observed = AwsState(
         where, role=_role(name, where.region, clients), log_group=group, log_retention=retention
     )
     if configuration is None:

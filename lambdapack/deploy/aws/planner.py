@@ -14,9 +14,9 @@ from lambdapack.deploy.aws import naming
 from lambdapack.deploy.aws.models import (
     ALIAS,
     ApiCall,
+    AwsState,
     FileBytes,
     FunctionState,
-    Observed,
     Result,
     VersionState,
     intended,
@@ -28,7 +28,7 @@ from lambdapack.model import FunctionSpec, Location
 _PACKS_IN_POLICY = 30
 
 
-def plan(spec: FunctionSpec, observed: Observed) -> tuple[ApiCall, ...]:
+def plan(spec: FunctionSpec, observed: AwsState) -> tuple[ApiCall, ...]:
     """The calls that make ``observed`` what ``spec`` says; none where AWS is so already.
 
     The role comes first and ``live`` moves last: until that last call, callers get what they had.
@@ -50,7 +50,7 @@ def plan(spec: FunctionSpec, observed: Observed) -> tuple[ApiCall, ...]:
     return tuple(calls)
 
 
-def plan_rollback(name: str, observed: Observed, to: str | None = None) -> tuple[ApiCall, ...]:
+def plan_rollback(name: str, observed: AwsState, to: str | None = None) -> tuple[ApiCall, ...]:
     """The calls that point ``live`` at version ``to``, or at the one published before the current.
 
     Raises:
@@ -63,7 +63,7 @@ def plan_rollback(name: str, observed: Observed, to: str | None = None) -> tuple
     return (*calls, *_alias(name, target.number, observed))
 
 
-def plan_destroy(name: str, observed: Observed) -> tuple[ApiCall, ...]:
+def plan_destroy(name: str, observed: AwsState) -> tuple[ApiCall, ...]:
     """The calls that remove the function, its role and its log group; never a pack."""
     calls = []
     if observed.function is not None:
@@ -93,7 +93,7 @@ def _code_sha256(spec: FunctionSpec) -> str:
     return base64.b64encode(digest.digest()).decode()
 
 
-def _role(spec: FunctionSpec, observed: Observed) -> tuple[str | Result, list[ApiCall]]:
+def _role(spec: FunctionSpec, observed: AwsState) -> tuple[str | Result, list[ApiCall]]:
     """The role's ARN, or the call that will answer it, and the calls that make the role right."""
     if spec.settings.role is not None:
         return spec.settings.role, []
@@ -124,7 +124,7 @@ def _role(spec: FunctionSpec, observed: Observed) -> tuple[str | Result, list[Ap
     return (observed.role.arn if observed.role else Result("create_role", "Role.Arn")), calls
 
 
-def _policy(name: str, observed: Observed, packs: list[Location]) -> Iterator[ApiCall]:
+def _policy(name: str, observed: AwsState, packs: list[Location]) -> Iterator[ApiCall]:
     newest = list(dict.fromkeys(packs))[:_PACKS_IN_POLICY]
     document = naming.policy(observed.account, name, newest)
     if observed.role is None or observed.role.policies.get(naming.POLICY) != document:
@@ -140,7 +140,7 @@ def _policy(name: str, observed: Observed, packs: list[Location]) -> Iterator[Ap
         )
 
 
-def _kept_packs(observed: Observed) -> list[Location]:
+def _kept_packs(observed: AwsState) -> list[Location]:
     """Packs and assets of the published versions, the live one's first, then from the newest.
 
     A version can be called, or rolled back to, as long as it is there, so its pack stays readable.
@@ -149,7 +149,7 @@ def _kept_packs(observed: Observed) -> list[Location]:
     return [pack for version in (*live, *reversed(observed.versions)) for pack in version.packs]
 
 
-def _logs(spec: FunctionSpec, observed: Observed) -> Iterator[ApiCall]:
+def _logs(spec: FunctionSpec, observed: AwsState) -> Iterator[ApiCall]:
     group = {"logGroupName": naming.log_group(spec.name)}
     if not observed.log_group:
         why = "the function may write to its log group, not create it"
@@ -160,7 +160,7 @@ def _logs(spec: FunctionSpec, observed: Observed) -> Iterator[ApiCall]:
         yield ApiCall("logs", "put_retention_policy", group | days, f"keep {retention} days")
 
 
-def _function(spec: FunctionSpec, wanted: FunctionState, observed: Observed) -> Iterator[ApiCall]:
+def _function(spec: FunctionSpec, wanted: FunctionState, observed: AwsState) -> Iterator[ApiCall]:
     """Create ``$LATEST``, or update its configuration and its code where they differ."""
     seen = observed.function
     code_changes = seen is None or (seen.code_sha256, seen.architecture) != (
@@ -226,7 +226,7 @@ def _beside_pack(spec: FunctionSpec, size: int) -> tuple[str, str]:
     return spec.location.bucket, spec.location.key.rpartition("packs/")[0]
 
 
-def _published(wanted: FunctionState, observed: Observed) -> VersionState | None:
+def _published(wanted: FunctionState, observed: AwsState) -> VersionState | None:
     """The newest published version with this very code, which names its pack, and these settings."""
     return next((version for version in reversed(observed.versions) if version.state == wanted), None)
 
@@ -240,7 +240,7 @@ def _publish(spec: FunctionSpec, wanted: FunctionState, description: str) -> Api
     )
 
 
-def _alias(name: str, version: str | Result, observed: Observed) -> Iterator[ApiCall]:
+def _alias(name: str, version: str | Result, observed: AwsState) -> Iterator[ApiCall]:
     if observed.alias == version:
         return
     operation = "create_alias" if observed.alias is None else "update_alias"
@@ -250,7 +250,7 @@ def _alias(name: str, version: str | Result, observed: Observed) -> Iterator[Api
     yield ApiCall("lambda", operation, parameters, f"{ALIAS} is {after}{before}")
 
 
-def _rollback_target(name: str, observed: Observed, to: str | None) -> VersionState:
+def _rollback_target(name: str, observed: AwsState, to: str | None) -> VersionState:
     there_are = ", ".join(version.number for version in observed.versions) or "none"
     if observed.function is None or observed.alias is None:
         raise ConfigurationError(
@@ -275,7 +275,7 @@ def _rollback_target(name: str, observed: Observed, to: str | None) -> VersionSt
     return before[-1]
 
 
-def _may_read(pack: Location, observed: Observed) -> bool:
+def _may_read(pack: Location, observed: AwsState) -> bool:
     """Whether lambdapack's own role, if there is one, reads ``pack`` already."""
     if observed.role is None:
         return True

@@ -2,6 +2,6 @@
 
 from lambdapack.install.docker import engine, image_builds, images
 from lambdapack.install.docker.builder import DockerBuilder
-from lambdapack.install.docker.container import Limits
+from lambdapack.install.docker.container import BuildLimits
 
-__all__ = ["DockerBuilder", "Limits", "engine", "image_builds", "images"]
+__all__ = ["BuildLimits", "DockerBuilder", "engine", "image_builds", "images"]

@@ -12,7 +12,7 @@ from lambdapack.errors import ToolError
 from lambdapack.files import scratch_folder
 from lambdapack.install import syslibs
 from lambdapack.install.docker import container, engine, image_builds, images, settings
-from lambdapack.install.docker.container import Container, Limits
+from lambdapack.install.docker.container import BuildLimits, Container
 from lambdapack.install.docker.image_pip import ImagePip, ImageResolver
 from lambdapack.install.docker.libraries import ImageLibraries
 from lambdapack.install.docker.wheels import local_wheel, locked_wheels
@@ -43,10 +43,10 @@ class DockerBuilder:
     name = "docker"
 
     def __init__(
-        self, image: str | None = None, limits: Limits | None = None, packages: Sequence[str] = ()
+        self, image: str | None = None, limits: BuildLimits | None = None, packages: Sequence[str] = ()
     ) -> None:
         self._name = image
-        self._limits = limits or Limits()
+        self._limits = limits or BuildLimits()
         self._packages = tuple(packages)
 
     def identify(

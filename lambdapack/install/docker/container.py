@@ -38,7 +38,7 @@ _CHARACTERS = 2000
 
 
 @dataclass(frozen=True)
-class Limits:
+class BuildLimits:
     """What a build may use.
 
     Attributes:
@@ -80,7 +80,7 @@ class Container:
         id: The engine's name for the container.
     """
 
-    def __init__(self, client: Any, ident: str, relay: Relay, image: Image, limits: Limits) -> None:
+    def __init__(self, client: Any, ident: str, relay: Relay, image: Image, limits: BuildLimits) -> None:
         self.relay = relay
         self.id = ident
         self._client = client
@@ -232,7 +232,7 @@ class Container:
 
 @contextmanager
 def start(
-    client: Any, image: Image, target: Target, limits: Limits, folders: Mapping[Path, bool]
+    client: Any, image: Image, target: Target, limits: BuildLimits, folders: Mapping[Path, bool]
 ) -> Iterator[Container]:
     """Start a container of ``image``; when the block ends, the container is removed.
 
@@ -271,7 +271,7 @@ def start(
             client.api.remove_container(ident, force=True, v=True)
 
 
-def _configuration(client: Any, image: Image, target: Target, limits: Limits) -> Any:
+def _configuration(client: Any, image: Image, target: Target, limits: BuildLimits) -> Any:
     worker = f"{WORK}/lib/relay_worker.py"
     memory = limits.memory_mb * 2**20 if limits.memory_mb else None
     user = archive.user()

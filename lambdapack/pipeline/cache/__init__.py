@@ -5,13 +5,23 @@ by its own digest on use, and may be lost at any time: then it is made again. St
 only the pipeline knows the rest.
 """
 
+from lambdapack.pipeline.cache.build_cache import BuildCache, open_cache
 from lambdapack.pipeline.cache.builds import Builds
 from lambdapack.pipeline.cache.locks import LockRecord, Locks
-from lambdapack.pipeline.cache.store import Store, open_store
 from lambdapack.pipeline.cache.trees import CachedDistribution, Trees
 from lambdapack.pipeline.cache.upkeep import LIMIT, FolderUsage, Pruning, prune, survey
 
 __all__ = [
-    "LIMIT", "Builds", "CachedDistribution", "FolderUsage", "LockRecord", "Locks", "Pruning",
-    "Store", "Trees", "open_store", "prune", "survey",
+    "LIMIT",
+    "BuildCache",
+    "Builds",
+    "CachedDistribution",
+    "FolderUsage",
+    "LockRecord",
+    "Locks",
+    "Pruning",
+    "Trees",
+    "open_cache",
+    "prune",
+    "survey",
 ]  # fmt: skip

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from lambdapack.files import sha256_of
-from lambdapack.pipeline.cache.store import Store
+from lambdapack.pipeline.cache.build_cache import BuildCache
 
 _KIND = "packs"
 
@@ -20,7 +20,7 @@ class Builds:
         store: Where they are kept.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: BuildCache) -> None:
         self._store = store
 
     def keep(self, inputs: str, files: Iterable[Path]) -> None:

@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 
 from lambdapack.memo import key_of
 from lambdapack.model import Lock, PipOptions
-from lambdapack.pipeline.cache.store import Store
+from lambdapack.pipeline.cache.build_cache import BuildCache
 from lambdapack.progress import Message
 from lambdapack.python.interpreter import Interpreter
 
@@ -50,7 +50,7 @@ class Locks:
         store: Where locks are kept.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: BuildCache) -> None:
         self._store = store
 
     def find(self, key: str, *, hashed: Collection[str] = (), settled: bool = False) -> LockRecord | None:

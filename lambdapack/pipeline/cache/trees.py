@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lambdapack.files import link, sha256_of
-from lambdapack.pipeline.cache.store import Store, remove
+from lambdapack.pipeline.cache.build_cache import BuildCache, remove
 
 _KIND = "trees"
 _TREE = "tree"
@@ -46,7 +46,7 @@ class Trees:
         store: Where they are kept.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: BuildCache) -> None:
         self._store = store
 
     def get(self, key: str) -> CachedDistribution | None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from lambdapack.errors import ToolError
 from lambdapack.files import walk
 from lambdapack.memo import CacheFolder
-from lambdapack.pipeline.cache.store import GONE, LOCK, PARTS, remove
+from lambdapack.pipeline.cache.build_cache import GONE, LOCK, PARTS, remove
 
 _BUILDS = CacheFolder.BUILDS.value
 LIMIT = 5_000_000_000

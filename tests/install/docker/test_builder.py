@@ -637,9 +637,9 @@ def test_time_is_limited(world: Any, lambdapack_cache: Path) -> None:
 
 def docker_limits(seconds: float, memory_mb: int | None = None) -> Any:
     """Limits of so many seconds and megabytes."""
-    from lambdapack.install import Limits  # noqa: PLC0415
+    from lambdapack.install import BuildLimits  # noqa: PLC0415
 
-    return Limits(seconds=seconds, memory_mb=memory_mb)
+    return BuildLimits(seconds=seconds, memory_mb=memory_mb)
 
 
 def test_stripped_libraries_are_loaded_in_the_image(world: Any, tmp_path: Path) -> None:

@@ -105,7 +105,7 @@ def test_a_full_disk_of_the_engine_is_told(small_engine: tuple[Any, Path]) -> No
 
 
 def started(client: Any, image: Any) -> None:
-    with container.start(client, image, Target("3.12"), container.Limits(), {}):
+    with container.start(client, image, Target("3.12"), container.BuildLimits(), {}):
         raise AssertionError("it started")
 
 

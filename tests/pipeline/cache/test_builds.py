@@ -18,7 +18,7 @@ from lambdapack.python import interpreter, toolchain
 from lambdapack.slim import SlimOptions
 from lambdapack.trace import TraceOptions
 from tests.lock.test_direct import package
-from tests.pipeline.cache.test_store import damage, files
+from tests.pipeline.cache.test_build_cache import damage, files
 from tests.support.command_line import Run
 from tests.support.told import Told
 from tests.support.wheelhouse import wheel

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from lambdapack.memo import key_of
 from lambdapack.model import NO_OPTIONS, Lock, Pin, PipOptions
 from lambdapack.model.target import Target
-from lambdapack.pipeline.cache import Builds, Locks, Store, prune, survey
+from lambdapack.pipeline.cache import BuildCache, Builds, Locks, prune, survey
 from lambdapack.pipeline.cache.locks import FRESH_SECONDS
 from tests.support.told import Told
 
@@ -39,8 +39,8 @@ def damage(path: Path) -> None:
 
 def test_a_value_is_found_again_by_its_key_and_kind_alone(tmp_path: Path) -> None:
     """Another process finds it too; nothing else has it."""
-    Store(tmp_path).put("frames", "ab" * 32, b"value")
-    store = Store(tmp_path)
+    BuildCache(tmp_path).put("frames", "ab" * 32, b"value")
+    store = BuildCache(tmp_path)
     assert store.get("frames", "ab" * 32) == b"value"
     assert store.get("frames", "cd" * 32) is None
     assert store.get("trees", "ab" * 32) is None
@@ -49,7 +49,7 @@ def test_a_value_is_found_again_by_its_key_and_kind_alone(tmp_path: Path) -> Non
 
 def test_a_store_that_is_off_finds_and_keeps_nothing(tmp_path: Path) -> None:
     """Not even a folder is made."""
-    store = Store(tmp_path / "none", enabled=False)
+    store = BuildCache(tmp_path / "none", enabled=False)
     store.put("frames", "ab" * 32, b"value")
     assert store.get("frames", "ab" * 32) is None
     assert not (tmp_path / "none").exists()
@@ -62,7 +62,7 @@ def test_a_damaged_or_cut_value_is_never_given(
 ) -> None:
     """Whatever byte changed, wherever it was cut: it is thrown away with a note, and can be made again."""
     heard = Told()
-    store = Store(tmp_path_factory.mktemp("store"), heard)
+    store = BuildCache(tmp_path_factory.mktemp("store"), heard)
     store.put("frames", "ab" * 32, value)
     path = store.path("frames", "ab" * 32)
     stored = bytearray(path.read_bytes())
@@ -82,7 +82,7 @@ def test_where_nothing_can_be_written_the_user_is_told_once(tmp_path: Path) -> N
     """A file is where the cache's folder should be: nothing raises, nothing is found."""
     (tmp_path / "builds").write_text("in the way")
     heard = Told()
-    store = Store(tmp_path / "builds", heard)
+    store = BuildCache(tmp_path / "builds", heard)
     for number in range(3):
         store.put("frames", f"{number:064x}", b"value")
         assert store.get("frames", f"{number:064x}") is None
@@ -98,10 +98,10 @@ def test_a_disk_that_gets_full_leaves_no_half_entry(tmp_path: Path) -> None:
 import resource, sys
 from pathlib import Path
 sys.path.insert(0, {str(Path(__file__).parents[3])!r})
-from lambdapack.pipeline.cache import Store
+from lambdapack.pipeline.cache import BuildCache
 from tests.support.told import Told
 heard = Told()
-store = Store(Path({str(tmp_path)!r}), heard)
+store = BuildCache(Path({str(tmp_path)!r}), heard)
 store.put("frames", "aa" * 32, b"small")
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 store.put("frames", "bb" * 32, bytes(5000))
@@ -117,8 +117,8 @@ assert len(heard.warnings) == 1, heard.warnings
 WRITER = """
 import hashlib, itertools, sys
 from pathlib import Path
-from lambdapack.pipeline.cache import Store
-store = Store(Path(sys.argv[1]))
+from lambdapack.pipeline.cache import BuildCache
+store = BuildCache(Path(sys.argv[1]))
 print("ready", flush=True)
 for number in itertools.count():
     value = hashlib.sha256(b"%d" % number).digest() * 3000
@@ -142,7 +142,7 @@ def test_killed_at_any_time_it_leaves_only_whole_entries(tmp_path: Path) -> None
         writer.wait()
         writer.stdout.close()
     heard = Told()
-    store = Store(tmp_path, heard)
+    store = BuildCache(tmp_path, heard)
     found = 0
     for path in (tmp_path / "frames").glob("*/*"):
         number = int(path.name, 16)
@@ -162,7 +162,7 @@ def test_killed_at_any_time_it_leaves_only_whole_entries(tmp_path: Path) -> None
 RACER = """
 import random, sys
 from pathlib import Path
-from lambdapack.pipeline.cache import Store, prune
+from lambdapack.pipeline.cache import BuildCache, prune
 root, seed = Path(sys.argv[1]), int(sys.argv[2])
 chance = random.Random(seed)
 
@@ -177,7 +177,7 @@ def turn(store):
     kept = store.get_folder("trees", key)
     assert kept is None or kept[1] == key.encode()
 
-store = Store(root / "builds")
+store = BuildCache(root / "builds")
 for _ in range(30):
     with store.in_use():
         for _ in range(10):
@@ -199,7 +199,7 @@ def test_processes_share_it_while_another_empties_it(tmp_path: Path) -> None:
         assert racer.returncode == 0, complaint.decode()
 
 
-def entry(store: Store, key: str, size: int, age: float) -> Path:
+def entry(store: BuildCache, key: str, size: int, age: float) -> Path:
     """A value that was last used some seconds ago."""
     store.put("frames", key, bytes(size - 32))
     path = store.path("frames", key)
@@ -209,7 +209,7 @@ def entry(store: Store, key: str, size: int, age: float) -> Path:
 
 def test_what_was_not_used_for_the_longest_time_goes_first(tmp_path: Path) -> None:
     """Down to the size, and no further; a use counts, not only the making."""
-    store = Store(tmp_path / "builds")
+    store = BuildCache(tmp_path / "builds")
     oldest, middle, newest = (
         entry(store, f"{number:02x}" * 32, 1000, age) for number, age in ((1, 300), (2, 200), (3, 100))
     )
@@ -226,7 +226,7 @@ def test_what_a_running_build_uses_as_it_lies_there_stays(tmp_path: Path) -> Non
     """Even with --all: pip-tools are imported from the cache; entries of builds may go at any time."""
     (tmp_path / "tools" / "python3.11").mkdir(parents=True)
     (tmp_path / "tools" / "python3.11" / "pip.py").write_bytes(bytes(10))
-    store = Store(tmp_path / "builds")
+    store = BuildCache(tmp_path / "builds")
     kept = entry(store, "ab" * 32, 100, 0)
     with store.in_use():
         pruned = prune(tmp_path, everything=True)
@@ -238,7 +238,7 @@ def test_what_a_running_build_uses_as_it_lies_there_stays(tmp_path: Path) -> Non
 
 def test_the_survey_counts_every_folder(tmp_path: Path) -> None:
     """Entries, bytes and ages, of the build cache and of what is beside it."""
-    entry(Store(tmp_path / "builds"), "ab" * 32, 500, 1000)
+    entry(BuildCache(tmp_path / "builds"), "ab" * 32, 500, 1000)
     (tmp_path / "hints").mkdir()
     (tmp_path / "hints" / "one").write_bytes(bytes(7))
     folders = {folder.name: folder for folder in survey(tmp_path)}
@@ -257,7 +257,7 @@ def test_a_whole_build_is_copied_and_a_damaged_one_is_not(tmp_path: Path) -> Non
     (made / "a.tar.zst").write_bytes(b"pack")
     (made / "build.json").write_bytes(b"{}")
     heard = Told()
-    builds = Builds(Store(tmp_path / "builds", heard))
+    builds = Builds(BuildCache(tmp_path / "builds", heard))
     builds.keep("ab" * 32, files(made))
     for _ in range(2):
         copied = builds.copy("ab" * 32, out)
@@ -285,7 +285,7 @@ def test_a_lock_grows_old_unless_its_hashes_settle_it(
 ) -> None:
     """After some hours an index may answer otherwise; to exact versions with hashes it cannot."""
     heard, lock = Told(), lock_of(("alpha", "1"), ("beta", "2"))
-    locks = Locks(Store(tmp_path, heard))
+    locks = Locks(BuildCache(tmp_path, heard))
     locks.keep("ab" * 32, lock, [("warning", "careful")], local=NO_OPTIONS)
     found = locks.find("ab" * 32)
     assert found is not None and found.said == (("warning", "careful"),) and found.seconds < 60
@@ -306,5 +306,5 @@ def test_a_lock_grows_old_unless_its_hashes_settle_it(
 
 def test_no_credentials_are_kept_with_a_lock(tmp_path: Path) -> None:
     """The options that name an index are not part of it."""
-    Locks(Store(tmp_path)).keep("ab" * 32, lock_of(("alpha", "1")), local=NO_OPTIONS)
+    Locks(BuildCache(tmp_path)).keep("ab" * 32, lock_of(("alpha", "1")), local=NO_OPTIONS)
     assert all(b"secret" not in path.read_bytes() for path in files(tmp_path))

@@ -28,7 +28,7 @@ _DIGEST = hashlib.sha256().digest_size
 _PART = "part-"
 
 
-class Store:
+class BuildCache:
     """Values, and folders with a value that describes them.
 
     Nothing here raises for what the disk does: an entry that cannot be read is not there, one that cannot
@@ -166,9 +166,9 @@ class Store:
         self._reads = self._reads and not reading
 
 
-def open_store(cache_dir: Path, progress: Progress = QUIET, *, enabled: bool = True) -> Store:
+def open_cache(cache_dir: Path, progress: Progress = QUIET, *, enabled: bool = True) -> BuildCache:
     """The build cache in the cache folder ``cache_dir``."""
-    return Store(CacheFolder.BUILDS.of(cache_dir), progress, enabled=enabled)
+    return BuildCache(CacheFolder.BUILDS.of(cache_dir), progress, enabled=enabled)
 
 
 def remove(path: Path) -> OSError | None:
