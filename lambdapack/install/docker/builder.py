@@ -1,4 +1,4 @@
-"""The builder that uses the target's own image: its Python resolves the lock and compiles sdists."""
+"""Builder and workshop of the docker builder: a container that lives as long as one build."""
 
 from __future__ import annotations
 

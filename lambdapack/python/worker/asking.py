@@ -1,4 +1,4 @@
-"""Have the target's own Python, which has nothing but the standard library, do a piece of work."""
+"""Start a worker's file in the target's Python, hand it a request, wait for its answer."""
 
 from __future__ import annotations
 
