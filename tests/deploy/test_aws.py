@@ -218,10 +218,12 @@ def test_destroy_leaves_the_packs_and_nothing_else(cloud: aws.Clients, tmp_path:
 
 
 def test_a_role_of_the_users_own_is_used_as_it_is(cloud: aws.Clients, tmp_path: Path) -> None:
-    """With a role given, no role is made or changed, and destroying leaves it."""
+    """With a role given, no role is made or changed, by a rollback neither, and destroying leaves it."""
     arn = cloud["iam"].create_role(RoleName="theirs", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
     done = aws.deploy(make_spec(tmp_path, cloud, role=arn), clients=cloud)
     assert not [call for call in done.calls if call.service == "iam"]
+    aws.deploy(make_spec(tmp_path, cloud, role=arn, timeout=60), clients=cloud)
+    assert operations(aws.rollback("demo", clients=cloud).calls) == ["update_alias"]
     assert not [call for call in aws.destroy("demo", clients=cloud).calls if call.service == "iam"]
     assert cloud["iam"].get_role(RoleName="theirs")
 
@@ -313,8 +315,11 @@ def test_zip_over_the_direct_limit_goes_through_the_packs_bucket(
     cloud: aws.Clients, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Lambda takes 50 MiB in the request; beyond that the zip is put beside the pack, under its digest."""
-    monkeypatch.setattr("lambdapack.limits.ZIP_DIRECT_UPLOAD", 100)
     spec = make_spec(tmp_path, cloud)
+    size = spec.zip_path.stat().st_size
+    monkeypatch.setattr("lambdapack.limits.ZIP_DIRECT_UPLOAD", size)
+    assert "put_object" not in operations(aws.deploy(spec, dry_run=True, clients=cloud).calls)
+    monkeypatch.setattr("lambdapack.limits.ZIP_DIRECT_UPLOAD", size - 1)
     done = aws.deploy(spec, clients=cloud)
     assert "put_object" in operations(done.calls)
     digest = hashlib.sha256(spec.zip_path.read_bytes()).hexdigest()
