@@ -76,12 +76,12 @@ class Remembering:
         return self._progress.step(name, total=total, unit=unit)
 
     def note(self, message: str) -> None:
-        """Say and remember it."""
+        """Pass a note on, and remember the note."""
         self.said.append(("note", message))
         self._progress.note(message)
 
     def warn(self, message: str) -> None:
-        """Say and remember it."""
+        """Pass a warning on, and remember the warning."""
         self.said.append(("warning", message))
         self._progress.warn(message)
 

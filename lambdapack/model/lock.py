@@ -9,8 +9,6 @@ from typing import Literal
 from lambdapack.model.pip_options import NO_OPTIONS, PipOptions
 from lambdapack.model.target import Target
 
-__all__ = ["LeftOut", "Lock", "Pin"]
-
 
 @dataclass(frozen=True, order=True)
 class Pin:

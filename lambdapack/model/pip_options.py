@@ -6,8 +6,6 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-__all__ = ["NO_OPTIONS", "PipOptions"]
-
 
 @dataclass(frozen=True)
 class PipOptions:

@@ -22,8 +22,6 @@ from lambdapack.python.interpreter import Interpreter
 from lambdapack.python.pip_digest import pip_digest
 from lambdapack.python.wheel_recipe import recipe
 
-__all__ = ["LockRequest"]
-
 # Where a line came from is for messages alone.
 _ORIGINS = frozenset(("origin", "origins", "constraint_origins"))
 

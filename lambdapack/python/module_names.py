@@ -1,4 +1,4 @@
-"""Which module a file holds, and what a module imports; no code is run."""
+"""Files and the modules that they hold; modules and what they import. Nothing is run."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import ast
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
-__all__ = ["imports", "module_name", "source_of"]
+__all__ = ["imports", "module_name"]
 
 _INIT = "__init__"
 _SUFFIXES = (".py", ".so")
 
 
 def module_name(path: str) -> str | None:
-    """The module that a file holds, ``None`` for a file that cannot be imported.
+    """The module that a file holds, ``None`` when it cannot be imported.
 
     >>> module_name("a/b/__init__.py"), module_name("a/c.cpython-311-x86_64-linux-gnu.so")
     ('a.b', 'a.c')
@@ -30,25 +30,11 @@ def module_name(path: str) -> str | None:
     return ".".join(parts)
 
 
-def source_of(path: str) -> str:
-    """The source file of a module's bytecode; any other path is returned as it is.
-
-    >>> source_of("a/__pycache__/b.cpython-311.pyc"), source_of("a/b.pyc"), source_of("a/b.so")
-    ('a/b.py', 'a/b.py', 'a/b.so')
-    """
-    if not path.endswith(".pyc"):
-        return path
-    folder, _, name = path.rpartition("/")
-    if folder.rpartition("/")[2] != "__pycache__":
-        return path[:-1]
-    return f"{folder.removesuffix('__pycache__')}{name.split('.')[0]}.py"
-
-
 def imports(module: ast.Module, package: str, *, functions: bool = False) -> Iterator[str]:
     """Names that a module's import statements may import, in order, made absolute.
 
     Args:
-        module: The module's syntax tree.
+        module: Its syntax tree.
         package: The package that relative names start from.
         functions: Also the statements inside functions.
     """

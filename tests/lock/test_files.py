@@ -20,7 +20,7 @@ from packaging.version import Version
 from lambdapack.errors import ConfigurationError
 from lambdapack.lock import LockOptions, read_requirements, resolve
 from lambdapack.lock.requirements.fields import read_toml
-from lambdapack.lock.requirements.formats import pipfile, poetry, poetry_versions, pylock, uv
+from lambdapack.lock.requirements.formats import pipfile, poetry, poetry_project, pylock, uv
 from lambdapack.lock.requirements.locked import LockFile, Scope
 from lambdapack.lock.requirements.markers import holds
 from lambdapack.model import Lock
@@ -277,7 +277,7 @@ def test_a_caret_allows_up_to_the_next_breaking_release(bound: Version, version:
     place = next((place for place, number in enumerate(bound.release) if number), len(bound.release) - 1)
     limit = ".".join(map(str, (*bound.release[:place], bound.release[place] + 1)))
     expected = SpecifierSet(f">={bound},<{limit}").contains(version)
-    assert poetry_versions.allows(f"^{bound}", str(version)) == expected
+    assert poetry_project.allows(f"^{bound}", str(version)) == expected
 
 
 @pytest.mark.parametrize(
@@ -295,8 +295,8 @@ def test_a_caret_allows_up_to_the_next_breaking_release(bound: Version, version:
 )
 def test_poetrys_constraints_mean_what_its_documentation_says(constraint: str, yes: str, no: str) -> None:
     """Each form of a constraint, by a version on either side of its edge."""
-    assert poetry_versions.allows(constraint, yes)
-    assert not no or not poetry_versions.allows(constraint, no)
+    assert poetry_project.allows(constraint, yes)
+    assert not no or not poetry_project.allows(constraint, no)
 
 
 @given(st.sets(st.sampled_from("abc")), st.sampled_from("abc"), st.sampled_from("abc"))

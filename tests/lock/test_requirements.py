@@ -12,7 +12,7 @@ from packaging.utils import canonicalize_name
 
 from lambdapack.errors import ConfigurationError
 from lambdapack.lock import read_requirements
-from lambdapack.lock.requirements.lines import logical_lines
+from lambdapack.lock.requirements.read import logical_lines
 
 HASH = "sha256:" + "0123456789abcdef" * 4
 

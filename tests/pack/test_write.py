@@ -326,19 +326,3 @@ def test_extract_of_a_damaged_pack_leaves_nothing(tmp_path: Path) -> None:
         pack.extract(made.path, tmp_path / "out")
     assert not (tmp_path / "out").exists()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["pack", "tree"]
-
-
-def test_summary_adds_up(tmp_path: Path) -> None:
-    """By class, by distribution and by frame: the same files and bytes, shared out in three ways."""
-    files = {**packing.SAMPLE, "loose/file.txt": b"nobody's" * 100}
-    made = packing.pack(tmp_path, files, *packing.SAMPLE_TOUCHED)
-    found = pack.summarize(made.path)
-    assert found.id == made.id
-    assert found.bytes == made.path.stat().st_size
-    for shares in (found.classes, found.distributions):
-        assert sum(share.files for share in shares) == found.files == len(files)
-        assert sum(share.size for share in shares) == sum(map(len, files.values()))
-    assert {share.name for share in found.distributions} == {"demo 1.0", "loose"}
-    assert sum(frame.stored for frame in found.frames) == made.index.frame_stored_start[-1]
-    assert [frame.band for frame in found.frames] == ["hot", "hot", "rest", "lazy", "lazy", "lazy"]
-    assert found.hot_bytes < found.eager_bytes < found.bytes

@@ -10,18 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lambdapack.errors import CheckError
-from lambdapack.install import LocalBuilder
+from lambdapack.install import LocalWorkshop
 from lambdapack.model import Lock, Trace, Tree
 from lambdapack.model.target import Target
 from lambdapack.pipeline.options import BuildOptions
 from lambdapack.progress import QUIET
 from lambdapack.python import interpreter
 from lambdapack.python.bytecode import compile_tree
-from lambdapack.slim.cut import SlimOptions
+from lambdapack.slim import SlimOptions, SlimResult, slim
 from lambdapack.slim.importing import Outcome, difference, import_modules
-from lambdapack.slim.proof import Runner, Slimmed, slim
 from lambdapack.slim.restoring import Group, Probe, necessary, suspects
-from lambdapack.trace import TraceOptions
+from lambdapack.trace import Program, TraceOptions
 from tests.support.installed import OWN, make_tree, own
 
 MACHINE_TARGET = Target(OWN, "x86_64" if interpreter.find(OWN).machine == "x86_64" else "arm64")
@@ -45,17 +44,17 @@ def outcomes(root: Path, files: Files, *modules: Sequence[str], timeout: float =
 
 def slim_it(
     tree: Tree, work: Path, options: SlimOptions | None = None, code: str = "pass", hot: Sequence[str] = ()
-) -> Slimmed:
+) -> SlimResult:
     """Slim with the checks of a build whose traced code is ``code``."""
     work.mkdir()
     build = BuildOptions((), (), tree.target, work / "out", trace=TraceOptions(code=code))
     lock = Lock(tree.target, (2, 17), (), ())
-    runner = Runner(build.trace, lock, LocalBuilder(own()), work, QUIET)
+    program = Program(build.trace, lock, LocalWorkshop(own(), work), work, QUIET)
     trace = Trace(tuple(hot), frozenset(), "traced", code)
-    return slim(tree, trace, options or SlimOptions(), runner=runner, work=work, progress=QUIET)
+    return slim(tree, trace, options or SlimOptions(), program=program, work=work, progress=QUIET)
 
 
-def files(slimmed: Slimmed) -> set[str]:
+def files(slimmed: SlimResult) -> set[str]:
     root = slimmed.tree.root
     return {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
 

@@ -1,11 +1,6 @@
-"""Deploying to AWS: observe, plan, execute.
+"""Deploying to AWS: a function's specification goes in; the calls that were made come out.
 
-::
-
-    observe (reads)  ->  plan (pure)  ->  execute (writes)
-
-A dry run is the first two. Nothing is kept between runs: an interrupted deployment is mended by the next
-one, which sees how far it came.
+``observe`` only reads, ``plan`` is pure, and a deployment executes the plan; a dry run stops before that.
 """
 
 from lambdapack.deploy.aws.clients import Clients
@@ -16,7 +11,6 @@ from lambdapack.deploy.aws.models import (
     Deployment,
     FileBytes,
     Observed,
-    Options,
     Result,
     VersionState,
 )
@@ -24,21 +18,6 @@ from lambdapack.deploy.aws.observer import observe
 from lambdapack.deploy.aws.planner import plan
 
 __all__ = [
-    "ALIAS",
-    "Answer",
-    "ApiCall",
-    "Clients",
-    "Deployment",
-    "FileBytes",
-    "Observed",
-    "Options",
-    "Result",
-    "VersionState",
-    "deploy",
-    "destroy",
-    "invoke",
-    "observe",
-    "plan",
-    "rollback",
-    "status",
-]
+    "ALIAS", "Answer", "ApiCall", "Clients", "Deployment", "FileBytes", "Observed", "Result", "VersionState",
+    "deploy", "destroy", "invoke", "observe", "plan", "rollback", "status",
+]  # fmt: skip

@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-__all__ = ["PRECEDENCE", "discover"]
-
 PRECEDENCE = (
     *("pylock.toml", "uv.lock", "poetry.lock", "Pipfile.lock"),
     *("requirements.txt", "pyproject.toml"),

@@ -18,8 +18,6 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-__all__ = ["Fields", "read_json", "read_toml"]
-
 _SHOWN = 60
 
 

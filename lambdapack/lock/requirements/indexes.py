@@ -10,8 +10,6 @@ from urllib.parse import quote, urlsplit, urlunsplit
 from lambdapack.model import NO_OPTIONS, PipOptions
 from lambdapack.python.pip_settings import INDEX_OPTIONS, PipSettings, without_user
 
-__all__ = ["options"]
-
 _PYPI = re.compile(r"https?://(pypi\.org|pypi\.python\.org)(/|$)")
 _VARIABLES = "POETRY_HTTP_BASIC_{}_{}"
 

@@ -23,11 +23,6 @@ from lambdapack.errors import ConfigurationError
 from lambdapack.lock.requirements.direct import DirectReference
 from lambdapack.lock.requirements.fields import Fields
 
-__all__ = [
-    "LockFile", "LockedFile", "LockedPackage", "Scope", "Selection", "check_python", "from_repository",
-    "locked_reference", "named_file", "only_entry", "python_error", "sha256", "unknown", "version_of",
-]  # fmt: skip
-
 _Entry = TypeVar("_Entry")
 _SHA256 = re.compile(r"sha256:[0-9a-f]{64}")
 

@@ -7,8 +7,6 @@ from collections.abc import Collection, Mapping
 
 from packaging.markers import InvalidMarker, Marker, UndefinedComparison, UndefinedEnvironmentName
 
-__all__ = ["holds", "is_marker"]
-
 # PEP 508 evaluates a marker for one extra at a time; locks mean the set of all that the user asks for.
 _EXTRA = re.compile(r"""\bextra\s*(==|!=)\s*(?P<q>["'])(?P<right>[^"']*)(?P=q)""")
 _REVERSED = re.compile(r"""(?P<q>["'])(?P<right>[^"']*)(?P=q)\s*(==|!=)\s*extra\b""")

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from lambdapack.errors import ConfigurationError, ToolError
+from lambdapack.lock.requirements import direct
 from lambdapack.lock.requirements.read import Requirements
-from lambdapack.lock.resolver.addressed import prepare_addressed
 from lambdapack.lock.resolver.cuda import CUDA_PREFIXES, cpu_constraints, cuda_error, is_cuda
 from lambdapack.lock.resolver.driver_process import Driver
 from lambdapack.lock.resolver.explain import explain, only_sdists
 from lambdapack.lock.resolver.left_out import Exclusions
 from lambdapack.lock.resolver.solution import Candidate, Failure, NoLockError, Question, Solution
 from lambdapack.lock.resolver.target_requirements import FileChoice, TargetRequirements
-from lambdapack.model import Lock, Pin
+from lambdapack.lock.sources.prepare import Preparer
+from lambdapack.model import Lock, Pin, PipOptions
 from lambdapack.progress import Progress
 from lambdapack.python import wheel_tags
-
-__all__ = ["Attempts"]
 
 # Failures that another C library cannot mend.
 _FINAL_KINDS = frozenset(("network", "hash", "pip"))
@@ -162,3 +162,39 @@ def _check_hash(candidate: Candidate, requirements: Requirements) -> None:
                 f"wheel that fits (its hash is {candidate.hash})",
                 hint="lock the requirements again for this target, or leave the hashes out",
             )
+
+
+def prepare_addressed(
+    candidates: Sequence[Candidate], preparer: Preparer
+) -> tuple[tuple[Candidate, ...], PipOptions]:
+    """Fetch or build the candidates that are known by an address.
+
+    Returns:
+        All candidates, with the wheels that are installed; pip's options for the pages that link to those.
+
+    Raises:
+        LambdapackError: There is nothing at an address that could be installed.
+    """
+    complete, pages = [], []
+    for candidate in candidates:
+        if candidate.url:
+            wheel = preparer.prepare(_reference(candidate))
+            pages.append(wheel.page)
+            known = replace(candidate, version=wheel.version, filename=wheel.filename, hash=wheel.hash)
+            complete.append(known)
+        else:
+            complete.append(candidate)
+    return tuple(complete), PipOptions.find_links(*pages)
+
+
+def _reference(candidate: Candidate) -> direct.DirectReference:
+    who = ", ".join(candidate.parents) or "a requirement"
+    origin = f"{who} needs {candidate.name} @ {direct.shown(candidate.url)}"
+    try:
+        return direct.parse(f"{candidate.name} @ {candidate.url}", (), Path(), origin)
+    except ValueError as error:
+        raise ConfigurationError(
+            f"{origin}: {error}",
+            hint="name a wheel or a folder of it yourself: lambdapack build ... "
+            f"'{candidate.name} @ file:///...'",
+        ) from None

@@ -12,8 +12,6 @@ from lambdapack.lock.requirements.read import Requirements
 from lambdapack.lock.resolver.solution import Candidate
 from lambdapack.model import Target
 
-__all__ = ["CUDA_PREFIXES", "cpu_constraints", "cuda_error", "is_cuda"]
-
 CUDA_PREFIXES = ("nvidia-", "cuda-", "triton", "pytorch-triton")
 """What the names of CUDA's parts begin with."""
 # Bindings in plain Python, which do no harm where there is no GPU.

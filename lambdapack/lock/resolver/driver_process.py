@@ -23,8 +23,6 @@ from lambdapack.progress import Advance, Progress
 from lambdapack.python import pip, toolchain
 from lambdapack.python.interpreter import Interpreter
 
-__all__ = ["Driver"]
-
 
 @dataclass(frozen=True)
 class Driver:

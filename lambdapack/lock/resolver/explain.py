@@ -17,8 +17,6 @@ from lambdapack.lock.resolver.solution import Failure
 from lambdapack.model import Target
 from lambdapack.python import pip
 
-__all__ = ["explain", "only_sdists"]
-
 _NEAREST = 3
 _DEMANDS_SHOWN = 8
 

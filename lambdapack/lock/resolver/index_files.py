@@ -1,20 +1,21 @@
-"""Say in words which files an index has of a version, and which option would make one usable."""
+"""The files of one version: which one a target takes, and in words what there is and what would help."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.tags import Tag
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
-from packaging.version import Version
+from packaging.version import InvalidVersion, Version
 
 from lambdapack import limits
+from lambdapack.errors import ConfigurationError
+from lambdapack.lock.requirements.locked import LockedFile, LockedPackage
+from lambdapack.lock.resolver.solution import NoLockError
 from lambdapack.model import Target
 from lambdapack.python import wheel_tags
-
-__all__ = ["IndexFile", "describe_files", "ways_out"]
 
 
 @dataclass(frozen=True)
@@ -140,3 +141,46 @@ def _system(tag: Tag) -> str:
     if tag.platform.startswith("musllinux"):
         return "musl (Alpine)"
     return "Linux"
+
+
+def best_file(
+    package: LockedPackage, target: Target, glibc: tuple[int, int], *, builds: bool, sdist: bool = False
+) -> LockedFile:
+    """The best file of ``package`` for ``target``: as pip would choose, a wheel before an sdist.
+
+    Args:
+        package: A package whose files all have names.
+        target: What the file is for.
+        glibc: The newest C library that a wheel may ask for.
+        builds: Whether sdists can be built.
+        sdist: Whether the file has to be an sdist.
+
+    Raises:
+        NoLockError: No file fits; final where none would with a newer C library either.
+    """
+    ranks = wheel_tags.ranks(target, glibc)
+    ranked = [(rank, file) for file in package.files if (rank := _rank(file.name, ranks)) is not None]
+    if ranked and not sdist:
+        return min(ranked, key=lambda pair: pair[0])[1]
+    sdists = [file for file in package.files if not file.name.endswith(".whl")]
+    if sdists and builds:
+        return min(sdists, key=lambda file: file.name)
+    files = [IndexFile(file.name, Version(package.version), "", fits=False) for file in package.files]
+    newer = any(wheel_tags.fits(file.name, target, wheel_tags.ANY_GLIBC) for file in package.files)
+    there = describe_files(files, target, glibc) if files else "no file at all"
+    error = ConfigurationError(
+        f"{package.where}: {package.name} {package.version} has no {'sdist' if sdist else 'wheel'} for "
+        f"{target} with glibc {glibc[0]}.{glibc[1]} in the lock; there is {there}",
+        hint=f"{ways_out(files, target, glibc)}; or lock it again for this target",
+    )
+    raise NoLockError(error, is_final=not newer)
+
+
+def _rank(filename: str, ranks: Mapping[Tag, int]) -> tuple[int, int] | None:
+    """How well a wheel fits, the least is the best; among equals the highest build number comes first."""
+    try:
+        _, _, build, tags = parse_wheel_filename(filename)
+    except (InvalidWheelFilename, InvalidVersion):
+        return None
+    fitting = [ranks[tag] for tag in tags if tag in ranks]
+    return (min(fitting), -build[0] if build else 1) if fitting else None

@@ -21,8 +21,6 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-__all__ = ["Exclusions", "needed", "runtime_has"]
-
 _MB = 1_000_000
 _REASONS = (
     ("because the runtime has it", "runtime"),

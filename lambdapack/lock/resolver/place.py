@@ -11,8 +11,6 @@ from typing import Any, Protocol, TextIO
 from lambdapack.model import PipOptions
 from lambdapack.progress import Advance
 
-__all__ = ["CODE", "FOLDER", "AnswerReader", "DriverRequest", "Place"]
-
 FOLDER = Path(__file__).parent / "driver"
 """The driver's package, which the target's Python imports; it sees nothing else of lambdapack."""
 CODE = "import sys; sys.path.insert(0, sys.argv[1]); from driver.main import main; del sys.path[0]; main()"

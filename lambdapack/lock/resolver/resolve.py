@@ -16,13 +16,10 @@ from lambdapack.lock.resolver.place import Place
 from lambdapack.lock.resolver.solution import NoLockError
 from lambdapack.lock.resolver.target_requirements import TargetRequirements
 from lambdapack.lock.sources.downloads import Downloads
-from lambdapack.lock.sources.prepare import Preparer
-from lambdapack.lock.sources.wheelwright import Wheelwright
+from lambdapack.lock.sources.prepare import Preparer, Wheelwright
 from lambdapack.model import AL2023_GLIBC, Lock, Target
 from lambdapack.progress import QUIET, Progress
 from lambdapack.python.interpreter import Interpreter
-
-__all__ = ["LockOptions", "resolve"]
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,6 @@ from lambdapack.errors import LambdapackError
 from lambdapack.lock.requirements.read import Requirements
 from lambdapack.model import Target
 
-__all__ = ["Candidate", "Failure", "NoLockError", "Question", "Solution"]
-
 
 @dataclass(frozen=True)
 class Question:

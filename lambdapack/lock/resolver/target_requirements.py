@@ -10,12 +10,10 @@ from lambdapack.lock.requirements.direct import DirectReference
 from lambdapack.lock.requirements.locked import LockedFile, LockedPackage, Scope, Selection
 from lambdapack.lock.requirements.markers import holds
 from lambdapack.lock.requirements.read import Requirements
-from lambdapack.lock.resolver.best_file import best_file
+from lambdapack.lock.resolver.index_files import best_file
 from lambdapack.lock.resolver.solution import Candidate, Solution
 from lambdapack.lock.sources.prepare import DirectWheel, Preparer
 from lambdapack.model import PipOptions, Target
-
-__all__ = ["FileChoice", "TargetRequirements"]
 
 _ALL = ":all:"
 

@@ -18,8 +18,6 @@ from lambdapack.model import PipOptions
 from lambdapack.progress import Progress
 from lambdapack.python import pip
 
-__all__ = ["Downloads"]
-
 _WORKER = Path(__file__).with_name("fetch_worker.py")
 
 

@@ -1,30 +1,30 @@
-"""Direct references -> wheels in the cache, known by their hash."""
+"""Files and folders that were named themselves -> wheels in the cache, known by their hash."""
 
 from __future__ import annotations
 
 import hashlib
 import shutil
+import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
+from typing import Protocol
 from urllib.parse import quote
 
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
 from lambdapack.errors import ConfigurationError, ToolError
-from lambdapack.files import NewFolder, disk_errors, new_folder, write_bytes
+from lambdapack.files import NewFolder, disk_errors, new_folder, part_file, write_bytes
 from lambdapack.lock.requirements.direct import DirectReference
-from lambdapack.lock.sources import source_tree, wheel_file
+from lambdapack.lock.sources import source_tree
 from lambdapack.lock.sources.downloads import Downloads
-from lambdapack.lock.sources.wheelwright import Wheelwright
 from lambdapack.memo import CacheFolder, key_of
 from lambdapack.model import AL2023_GLIBC, PipOptions, Target
 from lambdapack.progress import Progress
 from lambdapack.python import toolchain, wheel_tags
 from lambdapack.python.interpreter import Interpreter
 from lambdapack.python.wheel_recipe import recipe
-
-__all__ = ["DirectWheel", "Preparer"]
 
 _ARCHIVES = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".zip")
 _PAGE = "index.html"
@@ -163,7 +163,7 @@ class Preparer:
         label = direct.name or direct.filename
         with self.progress.step(f"build {label}"):
             built = wheelwright.wheel(copy, made.work / "out", label=label, progress=self.progress)
-        wheel_file.rewrite(built, made.path)
+        _rewrite(built, made.path)
 
     def _staged(self, direct: DirectReference, path: Path, filename: str) -> DirectWheel:
         try:
@@ -189,3 +189,60 @@ class Preparer:
                 page = f"<!DOCTYPE html><html><body>{link}</body></html>\n"
                 write_bytes(folder / _PAGE, page.encode())
         return DirectWheel(direct, name, str(version), filename, f"sha256:{digest}", folder / _PAGE)
+
+
+class Wheelwright(Protocol):
+    """Builds wheels for one target."""
+
+    @property
+    def identity(self) -> Mapping[str, str]:
+        """What a built wheel depends on besides its source, e.g. an image's id."""
+
+    def wheel(self, source: Path, destination: Path, *, label: str, progress: Progress) -> Path:
+        """Build a wheel of ``source``, a folder that may be written to or an sdist.
+
+        Args:
+            source: What to build.
+            destination: A folder for the wheel; it is made.
+            label: The package's name, for messages.
+            progress: Told what is done.
+
+        Returns:
+            The wheel.
+
+        Raises:
+            ConfigurationError: This builder cannot build such a package.
+            ToolError: The build failed.
+        """
+
+
+_TIME = (1980, 1, 1, 0, 0, 0)
+
+
+def _rewrite(wheel: Path, destination: Path) -> Path:
+    """Copy ``wheel`` into the folder ``destination``: entries sorted, stored, without times and owners.
+
+    What the compressor, the clock and the umask of the building machine changed is gone then.
+
+    Raises:
+        ToolError: ``wheel`` is not a sound zip file.
+    """
+    path = destination / wheel.name
+    try:
+        with zipfile.ZipFile(wheel) as source, part_file(destination) as made:
+            with zipfile.ZipFile(made.file, "w", zipfile.ZIP_STORED) as archive:
+                for entry in sorted(source.infolist(), key=lambda entry: entry.filename):
+                    if not entry.is_dir():
+                        archive.writestr(_plain(entry), source.read(entry))
+            made.publish(path)
+    except zipfile.BadZipFile as error:
+        raise ToolError(f"{wheel.name} was built and is not a sound wheel: {error}") from error
+    return path
+
+
+def _plain(entry: zipfile.ZipInfo) -> zipfile.ZipInfo:
+    plain = zipfile.ZipInfo(entry.filename, _TIME)
+    executable = (entry.external_attr >> 16) & 0o111
+    plain.external_attr = (0o100755 if executable else 0o100644) << 16
+    plain.create_system = 3
+    return plain

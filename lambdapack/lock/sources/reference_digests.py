@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
-from pathlib import Path
 
+from lambdapack.files import sha256_of
 from lambdapack.lock.requirements.direct import DirectReference
 from lambdapack.lock.requirements.locked import Scope
 from lambdapack.lock.requirements.markers import holds
@@ -14,8 +13,6 @@ from lambdapack.lock.sources import source_tree
 from lambdapack.lock.sources.downloads import Downloads
 from lambdapack.model import Target
 from lambdapack.python.interpreter import Interpreter
-
-__all__ = ["reference_digests"]
 
 
 def reference_digests(
@@ -54,12 +51,5 @@ def _digest(direct: DirectReference, downloads: Downloads) -> str:
     if path is None and direct.hashes:
         # No file with another hash would be taken.
         return " ".join(direct.hashes)
-    return _sha256(downloads.file(direct) if path is None else path)
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while piece := file.read(1 << 20):
-            digest.update(piece)
-    return digest.hexdigest()
+    with (downloads.file(direct) if path is None else path).open("rb") as file:
+        return sha256_of(file)

@@ -11,8 +11,6 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["copy", "digest", "files"]
-
 _SKIPPED = frozenset(
     (
         *("__pycache__", ".hg", ".svn", ".tox", ".nox", ".venv", ".mypy_cache", ".pytest_cache"),

@@ -8,20 +8,10 @@ only the pipeline knows the rest.
 from lambdapack.pipeline.cache.builds import Builds
 from lambdapack.pipeline.cache.locks import LockRecord, Locks
 from lambdapack.pipeline.cache.store import Store, open_store
-from lambdapack.pipeline.cache.trees import Trees
-from lambdapack.pipeline.cache.upkeep import LIMIT, Contents, Part, Pruned, prune, survey
+from lambdapack.pipeline.cache.trees import CachedDistribution, Trees
+from lambdapack.pipeline.cache.upkeep import LIMIT, FolderUsage, Pruning, prune, survey
 
 __all__ = [
-    "LIMIT",
-    "Builds",
-    "Contents",
-    "LockRecord",
-    "Locks",
-    "Part",
-    "Pruned",
-    "Store",
-    "Trees",
-    "open_store",
-    "prune",
-    "survey",
-]
+    "LIMIT", "Builds", "CachedDistribution", "FolderUsage", "LockRecord", "Locks", "Pruning",
+    "Store", "Trees", "open_store", "prune", "survey",
+]  # fmt: skip

@@ -14,8 +14,6 @@ from lambdapack.pipeline.cache.store import Store
 from lambdapack.progress import Message
 from lambdapack.python.interpreter import Interpreter
 
-__all__ = ["FRESH_SECONDS", "LockRecord", "Locks"]
-
 FRESH_SECONDS = 6 * 3600
 """How long an answer of a package index is taken for what it would say now."""
 _KIND = "locks"

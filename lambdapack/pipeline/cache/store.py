@@ -1,4 +1,4 @@
-"""Entries of the build cache on a disk that may be full, read-only, shared or damaged."""
+"""Entries of the build cache, on a disk that may be full, read-only, shared or damaged."""
 
 from __future__ import annotations
 
@@ -18,14 +18,12 @@ from lambdapack.files import locked_folder, sweep_folders
 from lambdapack.memo import CacheFolder
 from lambdapack.progress import QUIET, Progress
 
-__all__ = ["GONE", "LOCK", "PARTS", "Store", "open_store"]
-
 PARTS = ".parts"
-"""Where entries are made; what a killed process leaves there goes with the next build."""
+"""The folder where entries are made; the next build removes what a killed process leaves there."""
 GONE = ".gone-"
-"""What is being removed is called so."""
+"""The prefix of the names of entries that are being removed."""
 LOCK = ".lock"
-"""Held by every build as long as it runs, shared."""
+"""A lock file that every build holds, shared, as long as it runs."""
 _DIGEST = hashlib.sha256().digest_size
 _PART = "part-"
 
@@ -34,12 +32,12 @@ class Store:
     """Values, and folders with a value that describes them.
 
     Nothing here raises for what the disk does: an entry that cannot be read is not there, one that cannot
-    be written is made again next time, and the user is told once.
+    be written is made again by the next build, and the user is told once.
 
     Args:
         root: The build cache's folder; made when the first entry is.
         progress: Told what went wrong, and of damaged entries.
-        enabled: Off, nothing is found and nothing is kept.
+        enabled: Whether entries are found and kept at all.
 
     Attributes:
         asked, found: By kind, how many values were looked for, and how many were there.
@@ -54,11 +52,11 @@ class Store:
         self._counting = threading.Lock()
 
     def path(self, kind: str, key: str) -> Path:
-        """Where an entry is; ``key`` is hexadecimal."""
+        """The path of an entry; ``key`` is hexadecimal."""
         return self.root / kind / key[:2] / key
 
     def get(self, kind: str, key: str) -> bytes | None:
-        """A value, if it is there and sound."""
+        """A value, if it is there and undamaged."""
         value = self.read(self.path(kind, key)) if self._reads else None
         with self._counting:
             self.asked[kind] += 1
@@ -66,7 +64,7 @@ class Store:
         return value
 
     def read(self, path: Path) -> bytes | None:
-        """The value in a file of the cache, whose use is noted for the pruning."""
+        """The value in a file of the cache; the file's time of last use is set, for the pruning."""
         try:
             data = path.read_bytes()
         except (FileNotFoundError, NotADirectoryError):
@@ -95,13 +93,13 @@ class Store:
             self._publish(part, self.path(kind, key))
 
     def get_folder(self, kind: str, key: str) -> tuple[Path, bytes] | None:
-        """A folder and its description; what is in the folder is for the caller to check."""
+        """A folder and its description; the caller checks the folder's files."""
         if not self._reads:
             return None
         path = self.path(kind, key)
         description = self.read(path / "entry")
         if description is None:
-            # Without a description nobody can use it, and it would be in the way of a new one.
+            # A folder without a description is of no use, and would be in the way of a new one.
             if path.is_dir():
                 remove(path)
             return None
@@ -109,21 +107,21 @@ class Store:
 
     @contextlib.contextmanager
     def making(self) -> Iterator[Path | None]:
-        """A folder to make an entry in, gone afterwards; ``None`` where nothing can be kept."""
+        """A folder to make an entry in, gone when the block ends; ``None`` where no entry can be kept."""
         with contextlib.ExitStack() as held:
             part = self._part(held) if self._writes else None
             with self._forgiving():
                 yield part
 
     def discard(self, path: Path) -> None:
-        """Throw a damaged entry away, and say so."""
+        """Remove a damaged entry, and say so."""
         name = path.relative_to(self.root).as_posix()
         self._progress.note(f"a damaged entry of the build cache was thrown away ({name}); it is made again")
         remove(path)
 
     @contextlib.contextmanager
     def in_use(self) -> Iterator[None]:
-        """Keep others from taking away what has no digest: the tools beside the build cache."""
+        """Keep others from removing what is used where it lies: the tools beside the build cache."""
         with contextlib.ExitStack() as held:
             with contextlib.suppress(OSError):
                 self.root.mkdir(parents=True, exist_ok=True)
@@ -133,7 +131,7 @@ class Store:
             yield
 
     def sweep(self) -> None:
-        """Remove what killed processes left where entries are made."""
+        """Remove what killed processes left in ``PARTS``."""
         sweep_folders(self.root / PARTS, _PART)
 
     def _part(self, held: contextlib.ExitStack) -> Path | None:
@@ -147,7 +145,7 @@ class Store:
         try:
             part.replace(path)
         except OSError as error:
-            # A folder does not replace one that is there: another build was first, with the same.
+            # A folder does not replace a full one: another build made the same entry first.
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                 raise
 
@@ -156,7 +154,7 @@ class Store:
         try:
             yield
         except FileNotFoundError:
-            # Somebody emptied the cache meanwhile: this entry is lost, the next need not be.
+            # Another process emptied the cache meanwhile: this entry is lost, the next need not be.
             return
         except OSError as error:
             self._give_up(f"written to: {error.strerror or error}", reading=False)
@@ -174,10 +172,10 @@ def open_store(cache_dir: Path, progress: Progress = QUIET, *, enabled: bool = T
 
 
 def remove(path: Path) -> OSError | None:
-    """Take a file or folder away: first out of sight, so that nobody finds half of it.
+    """Remove a file or folder; a folder is renamed first, so that no process finds half of an entry.
 
     Returns:
-        Why it could not be; one that is gone already is no reason.
+        The error, if it could not be removed; that it is gone already is none.
     """
     try:
         if not path.is_dir() or path.is_symlink():

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,9 +17,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lambdapack.memo import key_of
-from lambdapack.model import NO_OPTIONS, Distribution, Lock, Pin, PipOptions, Tree
+from lambdapack.model import NO_OPTIONS, Lock, Pin, PipOptions
 from lambdapack.model.target import Target
-from lambdapack.pipeline.cache import Builds, Locks, Store, Trees, prune, survey
+from lambdapack.pipeline.cache import Builds, Locks, Store, prune, survey
 from lambdapack.pipeline.cache.locks import FRESH_SECONDS
 from tests.support.told import Told
 
@@ -236,17 +236,17 @@ def test_what_a_running_build_uses_as_it_lies_there_stays(tmp_path: Path) -> Non
     assert [path.name for path in files(tmp_path)] == [".lock"]
 
 
-def test_the_survey_counts_every_part(tmp_path: Path) -> None:
+def test_the_survey_counts_every_folder(tmp_path: Path) -> None:
     """Entries, bytes and ages, of the build cache and of what is beside it."""
     entry(Store(tmp_path / "builds"), "ab" * 32, 500, 1000)
     (tmp_path / "hints").mkdir()
     (tmp_path / "hints" / "one").write_bytes(bytes(7))
-    parts = {part.name: part for part in survey(tmp_path).parts}
-    assert parts["builds/frames"].entries == 1
-    assert parts["builds/frames"].bytes == 500
-    assert 999 <= parts["builds/frames"].oldest < 1100
-    assert parts["hints"].bytes == 7
-    assert survey(tmp_path / "none").bytes == 0
+    folders = {folder.name: folder for folder in survey(tmp_path)}
+    assert folders["builds/frames"].entries == 1
+    assert folders["builds/frames"].bytes == 500
+    assert 999 <= folders["builds/frames"].oldest < 1100
+    assert folders["hints"].bytes == 7
+    assert survey(tmp_path / "none") == ()
 
 
 def test_a_whole_build_is_copied_and_a_damaged_one_is_not(tmp_path: Path) -> None:
@@ -308,68 +308,3 @@ def test_no_credentials_are_kept_with_a_lock(tmp_path: Path) -> None:
     """The options that name an index are not part of it."""
     Locks(Store(tmp_path)).keep("ab" * 32, lock_of(("alpha", "1")), local=NO_OPTIONS)
     assert all(b"secret" not in path.read_bytes() for path in files(tmp_path))
-
-
-NAMES = ("alpha", "beta", "gamma", "delta")
-PATHS = ("shared/__init__.py", "shared/a.py", "own.py", "data.bin", "bin/tool")
-WORLDS = st.lists(
-    st.dictionaries(
-        st.sampled_from(NAMES),
-        st.tuples(st.integers(1, 2), st.lists(st.sampled_from(PATHS), min_size=1, unique=True)),
-        min_size=1,
-    ),
-    min_size=1,
-    max_size=5,
-)
-
-
-@given(WORLDS, st.sampled_from(("", "damage", "lose")))
-@settings(max_examples=80, deadline=None)
-def test_a_tree_from_the_cache_is_the_tree_of_a_fresh_install(
-    tmp_path_factory: pytest.TempPathFactory,
-    worlds: list[dict[str, tuple[int, list[str]]]],
-    mishap: str,
-) -> None:
-    """For any sequence of locks, also where distributions bring the same paths, and where entries of the
-    cache were damaged or lost: file by file."""
-    folder = tmp_path_factory.mktemp("trees")
-    trees = Trees(Store(folder / "builds"), ["made by"], {})
-    for number, world in enumerate(worlds):
-        lock = lock_of(*((name, f"{version}.{sorted(paths)}") for name, (version, paths) in world.items()))
-        content = {name: paths for name, (_, paths) in world.items()}
-        trees.install(lock, folder / f"cached{number}", lambda part, root, c=content: pip(part, root, c))
-        pip(lock, folder / f"fresh{number}", content)
-        assert tree_of(folder / f"cached{number}") == tree_of(folder / f"fresh{number}")
-        kept = sorted(files(folder / "builds" / "trees")) if mishap else []
-        for path in kept[number % 3 :: 3]:
-            damage(path) if mishap == "damage" else path.unlink()
-
-
-def pip(lock: Lock, root: Path, content: Mapping[str, list[str]]) -> Tree:
-    """What pip does with names: of files with the same path, the last one stays. Compiles, too."""
-    root.mkdir()
-    distributions = []
-    for pin in sorted(lock.pins, reverse=True):
-        paths = (
-            *(p if "/" in p else f"{pin.name}_{p}" for p in content[pin.name]),
-            f"{pin.name}.dist-info/RECORD",
-        )
-        for path in paths:
-            (root / path).parent.mkdir(parents=True, exist_ok=True)
-            (root / path).unlink(missing_ok=True)
-            (root / path).write_text(f"{pin.name} {pin.version} {path}")
-            if path.startswith("bin/"):
-                (root / path).chmod(0o755)
-        distributions.append(Distribution(pin.name, pin.version, tuple(sorted(paths)), ()))
-    for path in list(root.rglob("*.py")):
-        compiled = path.parent / "__pycache__" / f"{path.stem}.cpython-311.pyc"
-        compiled.parent.mkdir(exist_ok=True)
-        compiled.write_text(f"compiled {path.read_text()}")
-    return Tree(root, lock.target, tuple(sorted(distributions, key=lambda one: one.name)))
-
-
-def tree_of(root: Path) -> dict[str, tuple[bytes, bool]]:
-    return {
-        path.relative_to(root).as_posix(): (path.read_bytes(), bool(path.stat().st_mode & 0o100))
-        for path in files(root)
-    }

@@ -28,8 +28,6 @@ from lambdapack.lock.requirements.locked import (
 )
 from lambdapack.lock.requirements.markers import holds, is_marker
 
-__all__ = ["PipfileLock", "read"]
-
 _SPEC = 6
 _DEFAULT = "default"
 # As pipenv's own --categories and --dev call them.

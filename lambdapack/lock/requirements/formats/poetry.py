@@ -14,8 +14,14 @@ from packaging.utils import canonicalize_name
 
 from lambdapack.errors import ConfigurationError
 from lambdapack.lock.requirements.fields import Fields, read_toml
-from lambdapack.lock.requirements.formats.poetry_project import MAIN, Dependency, Project, read_project
-from lambdapack.lock.requirements.formats.poetry_versions import allows, ranges
+from lambdapack.lock.requirements.formats.poetry_project import (
+    MAIN,
+    Dependency,
+    Project,
+    allows,
+    ranges,
+    read_project,
+)
 from lambdapack.lock.requirements.locked import (
     LockedFile,
     LockedPackage,
@@ -31,8 +37,6 @@ from lambdapack.lock.requirements.locked import (
     version_of,
 )
 from lambdapack.lock.requirements.markers import holds, is_marker
-
-__all__ = ["PoetryLock", "read"]
 
 _LEGACY = "legacy"
 

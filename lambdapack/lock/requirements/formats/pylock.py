@@ -26,8 +26,6 @@ from lambdapack.lock.requirements.locked import (
 if TYPE_CHECKING:
     from packaging.pylock import Package, PackageSdist, PackageWheel, Pylock
 
-__all__ = ["PylockFile", "read"]
-
 _PYPI_FILES = "files.pythonhosted.org"
 
 

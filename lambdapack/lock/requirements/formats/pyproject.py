@@ -13,8 +13,6 @@ from packaging.utils import canonicalize_name
 from lambdapack.errors import ConfigurationError
 from lambdapack.lock.requirements.fields import Fields, read_toml
 
-__all__ = ["Pyproject", "read"]
-
 
 @dataclass(frozen=True)
 class Pyproject:

@@ -33,8 +33,6 @@ from lambdapack.lock.requirements.locked import (
 )
 from lambdapack.lock.requirements.markers import holds, is_marker
 
-__all__ = ["UvLock", "read"]
-
 _VERSION = 1
 _LOCAL = ("virtual", "editable", "directory")
 _SOURCES = ("registry", "url", "path", *_LOCAL, "git")
