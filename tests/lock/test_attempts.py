@@ -13,8 +13,8 @@ from lambdapack.lock import read_requirements
 from lambdapack.lock.requirements.indexes import options
 from lambdapack.lock.requirements.locked import LockedFile, LockedPackage
 from lambdapack.lock.resolver.attempts import Attempts
-from lambdapack.lock.resolver.best_file import best_file
 from lambdapack.lock.resolver.driver_process import Driver
+from lambdapack.lock.resolver.index_files import best_file
 from lambdapack.lock.resolver.left_out import Exclusions
 from lambdapack.lock.resolver.solution import Candidate, Failure, NoLockError, Question, Solution
 from lambdapack.lock.resolver.target_requirements import TargetRequirements
