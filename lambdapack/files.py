@@ -57,8 +57,8 @@ class Part:
 def part_file(folder: Path) -> Iterator[Part]:
     """A hidden file in ``folder`` (made when missing), gone when the block ends unless it was published.
 
-    A killed process leaves its own; the next ``part_file`` in that folder removes it, since nobody holds its
-    lock.
+    A killed process leaves its part; the next ``part_file`` in that folder removes it: its lock is
+    free.
 
     Raises:
         ToolError: The folder cannot be written to, or the disk is full.
@@ -94,8 +94,8 @@ def sweep(folder: Path) -> None:
 def locked_folder(parent: Path, prefix: str, mode: int = 0o700) -> Iterator[Path]:
     """A new folder in ``parent``, gone when the block ends.
 
-    It is locked meanwhile, so that ``sweep_folders`` can tell it from those of killed processes. A number
-    of a process could not: in a container the same small numbers come again and again.
+    The folder is locked meanwhile, so that ``sweep_folders`` can tell it from the folders of killed
+    processes. A process's number could not tell: in a container the same small numbers come again and again.
 
     Args:
         parent: Where; it is there already.
@@ -126,7 +126,7 @@ def locked_folder(parent: Path, prefix: str, mode: int = 0o700) -> Iterator[Path
 
 @contextlib.contextmanager
 def work_folder(parent: Path, prefix: str, mode: int = 0o700) -> Iterator[Path]:
-    """``locked_folder``, after those that killed processes left beside it are gone."""
+    """``locked_folder``, after the folders of that prefix that killed processes left were removed."""
     sweep_folders(parent, prefix)
     with locked_folder(parent, prefix, mode) as path:
         yield path
@@ -149,8 +149,8 @@ class NewFolder:
 def new_folder(destination: Path, mode: int = 0o755) -> Iterator[NewFolder]:
     """A folder that appears as ``destination`` when the block ends, whole, or not at all.
 
-    It replaces an empty folder. Where another process made ``destination`` meanwhile, that one stays: what
-    is made so is made from the same inputs. The next ``new_folder`` beside it removes what a killed process
+    An empty folder is replaced. A ``destination`` that another process made meanwhile stays: both are made
+    from the same inputs. The next ``new_folder`` beside it removes what a killed process
     left.
 
     Args:
@@ -257,7 +257,7 @@ def is_ignored(name: str, is_folder: bool, patterns: Sequence[str]) -> bool:
 
     Args:
         name: Path relative to the folder, POSIX style.
-        is_folder: Whether it is one: ``folder/`` matches nothing else.
+        is_folder: Whether ``name`` is a folder: the pattern ``folder/`` matches folders alone.
         patterns: A name, ``folder/``, ``a/path`` from the root, ``!`` to take one back.
     """
     ignored = False

@@ -1,8 +1,8 @@
-"""The loader that runs inside the function: standard library and the zstd decoder, nothing else.
+"""The loader that runs inside the function; it needs the standard library and the zstd decoder alone.
 
-``import runtime_shim`` as a handler's first line puts the pack that the function's zip names in place
-and makes it importable. Without an index beside the shim it does nothing, so that a handler runs in a
-unit test unchanged.
+``import runtime_shim`` as a handler's first line puts the pack that the function's zip names in place and
+makes it importable. Without an index beside the shim the import does nothing, so that a handler runs
+unchanged in a unit test.
 
 Environment: ``LAMBDAPACK_ROOT`` (default ``/tmp/lambdapack``), ``LAMBDAPACK_MODE`` (``stream`` or
 ``disk``), ``LAMBDAPACK_HANDLER`` (the real handler where the function's handler is
@@ -19,30 +19,33 @@ import time
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping
-    from typing import Any, Callable
+    from typing import Any, BinaryIO, Callable
 
     from ._assets import Assets
     from ._disk import Place
     from ._fetch import Fetcher
+    from ._index import Index
+    from ._journal import Seal
     from ._start import Pack
 
 __all__ = ["PackError", "handler", "path", "ready", "stats"]
 
-# What a reload of this module finds, it keeps: there is one pack a process.
+# A reload of this module keeps what it finds: there is one pack a process.
 _pack: Pack | None = globals().get("_pack")
 _function_assets: Assets | None = globals().get("_function_assets")
 _emitted = False
 _postponed: tuple[tuple[int, int, int], int] | None = None
 
-# What the system refuses: a file, a module, memory.
+# The system has refused a file, a module or memory.
 REFUSALS = (OSError, ImportError, MemoryError)
-# Here, where nothing has to be imported for it; and once, or the parts of the shim would raise what is no
-# PackError any more after this module is loaded again.
+# Defined in this module, so that it costs no import; and only once, because after a reload the other modules
+# of the shim would still raise the old class.
 if "PackError" not in globals():
 
     class PackError(RuntimeError):
-        """The pack cannot be put in place. Not an ImportError: libraries that treat a module as optional
-        must not take a full disk for its absence.
+        """The pack cannot be put in place.
+
+        Not an ImportError: libraries that treat a module as optional would take a full disk for its absence.
         """
 
 
@@ -55,22 +58,22 @@ def __getattr__(name: str) -> Any:
 
 
 def stats() -> dict[str, Any]:
-    """What this process's start did: bytes, requests, retries, frames, resumed frames, milliseconds.
+    """Figures of this process's start: bytes, requests, retries, frames, resumed frames, milliseconds.
 
-    Empty without a pack. ``library_error`` is there where a bundled library could not be mapped: the first
-    error, with the library's path. ``assets`` has the same of each asset that was begun or asked for, by
+    Empty without a pack. ``library_error`` is the first error of a bundled library that could not be mapped,
+    with the library's path. ``assets`` has the same figures of each asset that was begun or asked for, by
     name.
     """
-    found = _pack.stats() if _pack is not None else {}
+    figures = _pack.stats() if _pack is not None else {}
     if _function_assets is not None:
-        found["assets"] = _function_assets.stats()
-    return found
+        figures["assets"] = _function_assets.stats()
+    return figures
 
 
 def path(name: str) -> str:
     """The real path of the asset ``name``, a file or a folder, once every byte of it is in place.
 
-    It is read-only by agreement: what is written there is gone with the environment.
+    Treat it as read-only: what is written there is lost with the environment.
 
     Raises:
         PackError: There is no such asset, no room for it, or it cannot be fetched.
@@ -91,7 +94,7 @@ def _open_assets(environ: Mapping[str, str]) -> Assets:
 def ready() -> None:
     """Return once everything is in place that a first invocation may need.
 
-    Called by itself when Lambda asks for the handler; a handler need not.
+    The shim calls it when Lambda asks for the handler; a handler need not call it.
     """
     global _emitted, _postponed
     if _pack is None:
@@ -108,14 +111,15 @@ def ready() -> None:
 
 
 def _emit(pack: Pack) -> None:
-    """One line in CloudWatch's embedded metric format
-    (https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html).
+    """Print one line in CloudWatch's embedded metric format.
+
+    https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
     """
     line: dict[str, Any] = pack.stats()
     line["lambdapack"] = "cold_start"
     line["pack"] = pack.place.base.rpartition("/")[2]
     line["function"] = os.environ.get("AWS_LAMBDA_FUNCTION_NAME", "")
-    # Names and numbers only, so Python's own notation with other quotes is JSON; json costs 10 ms.
+    # Only names and numbers, so repr() with other quotes is JSON; to import json costs 10 ms.
     fields = ", ".join('"%s": %s' % (name, repr(value).replace("'", '"')) for name, value in line.items())
     metrics = ", ".join('{"Name": "%s", "Unit": "%s"}' % pair for pair in METRICS)
     head = '{"Timestamp": %d, "CloudWatchMetrics": [{"Namespace": "lambdapack", "Dimensions": ' % (
@@ -136,7 +140,7 @@ METRICS = (
 
 
 def _begin(environ: MutableMapping[str, str]) -> None:
-    """Start, so that whatever the system refuses is told as what it is."""
+    """Start, and raise whatever the system refuses as a PackError."""
     try:
         _start(environ)
     except REFUSALS as error:
@@ -146,36 +150,26 @@ def _begin(environ: MutableMapping[str, str]) -> None:
 
 
 def _start(environ: MutableMapping[str, str]) -> None:
-    """Find the index beside this file and put its pack in place; nothing to do without one."""
+    """Find the index beside this file and put its pack in place; without an index there is nothing to do."""
     global _pack
     began = time.monotonic()
     here = os.path.dirname(os.path.abspath(__file__))
     try:
-        file = open(here + "/index.json", "rb")  # noqa: SIM115 - what follows is for those that have one
+        file = open(here + "/index.json", "rb")  # noqa: SIM115 - closed by _read_index
     except FileNotFoundError:
         return
-    from ._contents import Contents
-    from ._disk import Place, base_folder, root_folder  # above for types alone
-    from ._index import LIBRARIES, IndexFormatError, read_beside
-    from ._journal import Seal
+    from ._disk import Place, root_folder  # above for types alone
+    from ._index import LIBRARIES
     from ._start import Pack
 
     root, disk = root_folder(environ), environ.get("LAMBDAPACK_MODE", "stream") == "disk"
-    with file:
-        data = file.read()
-        seal = Seal(file.fileno(), lambda pack_id: base_folder(root, pack_id, disk) + "/seal")
-    try:
-        _, index, location = read_beside(here, data, seal.holds)
-    except (OSError, IndexFormatError) as error:
-        raise PackError(
-            "lambdapack: the function's zip is damaged, build it again with lambdapack package: %s" % error
-        ) from error
+    data, index, location, seal = _read_index(file, here, root, disk)
     _check_target(index.target)
     place = Place(root, location["id"], index, disk)
     seal.put(location["id"])
     make_fetcher = _fetcher_maker(environ, location, here, began)
     pack = Pack(place, make_fetcher, len(index.frame_size) if disk else index.eager)
-    # Forks before anything below is set up: the child needs none of it.
+    # Forks before the imports below are set up: the process that fetches needs none of them.
     pack.start()
     _pack = pack
     if "assets" in location:
@@ -183,22 +177,49 @@ def _start(environ: MutableMapping[str, str]) -> None:
     position = _position(environ)
     _export(environ, place.site if disk else here + "/children")
     bundled: Any = None
-    # Cheaper than a look at every path.
+    # Whether there are bundled libraries; a search in the index's bytes is faster than a look at every path.
     if b'"' + LIBRARIES.encode() in data:
         from . import _libraries as bundled
 
         bundled.export(environ, place.site)
-    if disk:
-        pack.wait_eager()
-        if bundled:
-            bundled.map_all(pack)
-        sys.path.insert(position, place.site)
-        return
+    (_import_from_disk if disk else _import_from_pack)(pack, bundled, position)
+
+
+def _read_index(
+    file: BinaryIO, here: str, root: str, disk: bool
+) -> tuple[bytes, Index, dict[str, Any], Seal]:
+    """Bytes and content of the index in ``file``, the location beside it, and the index's seal."""
+    from ._disk import base_folder
+    from ._index import IndexFormatError, read_beside
+    from ._journal import Seal
+
+    with file:
+        data = file.read()
+        seal = Seal(file.fileno(), lambda pack_id: base_folder(root, pack_id, disk) + "/seal")
+    try:
+        return (*read_beside(here, data, seal.holds), seal)
+    except (OSError, IndexFormatError) as error:
+        raise PackError(
+            "lambdapack: the function's zip is damaged, build it again with lambdapack package: %s" % error
+        ) from error
+
+
+def _import_from_disk(pack: Pack, bundled: Any, position: int) -> None:
+    """Once every file is in place, the pack's root is a plain entry of ``sys.path``."""
+    pack.wait_eager()
+    if bundled:
+        bundled.map_all(pack)
+    sys.path.insert(position, pack.place.site)
+
+
+def _import_from_pack(pack: Pack, bundled: Any, position: int) -> None:
+    """Make the pack importable while its frames are still arriving."""
+    from ._contents import Contents
     from ._guard import Guard
     from ._importer import install
     from ._views import install as install_views
 
-    importer = install(pack, Contents(index), position)
+    importer = install(pack, Contents(pack.index), position)
     if bundled:
         bundled.attach(importer)
     install_views(Guard(importer))
@@ -207,7 +228,7 @@ def _start(environ: MutableMapping[str, str]) -> None:
 def _fetcher_maker(
     environ: Mapping[str, str], location: dict[str, Any], here: str, began: float
 ) -> Callable[[Place, Callable[[], None]], Fetcher]:
-    """What makes a fetcher of this function's pack, for a process that began at ``began``."""
+    """Makes fetchers of this function's pack, for a process that began at ``began`` (monotonic)."""
 
     def make(place: Place, alive: Callable[[], None]) -> Fetcher:
         from ._fetch import INIT, Fetcher, connections_for, init_ends
@@ -215,7 +236,7 @@ def _fetcher_maker(
 
         source = Source(location["bucket"], location["key"], location.get("region", ""), environ)
         fetcher = Fetcher(place, source, lambda: _decoder(here), alive, connections_for(environ))
-        # Once the handler is there, what is fetched on demand has the function's own timeout as its bound.
+        # Once the handler runs, a fetch on demand has the function's own timeout as its bound.
         if init_ends(environ) is not None and not _emitted and time.monotonic() < began + INIT:
             fetcher.init_ends = began + INIT
         return fetcher
@@ -243,7 +264,7 @@ def _check_target(target: str) -> None:
 
 
 def _position(environ: Mapping[str, str]) -> int:
-    """Where dependencies go on ``sys.path``: right behind the function's own code."""
+    """The pack's position on ``sys.path``: right behind the function's own code."""
     task = environ.get("LAMBDA_TASK_ROOT", "")
     if task in sys.path:
         return sys.path.index(task) + 1
@@ -251,7 +272,7 @@ def _position(environ: Mapping[str, str]) -> int:
 
 
 def _decoder(here: str) -> Any:
-    """The zstd decoder: the extension beside the shim, else whatever this Python has."""
+    """The zstd decoder: the extension beside the shim, else the zstandard that this Python has installed."""
     path = here + "/backend_c.so"
     if os.path.exists(path):
         from importlib.machinery import ExtensionFileLoader, ModuleSpec
@@ -270,8 +291,9 @@ def _decoder(here: str) -> Any:
 def _hold_handler(environ: Mapping[str, str]) -> None:
     """Make Lambda's first look at the handler wait for the rest of the pack.
 
-    The runtime imports the handler's module and then gets the handler from it; between the two nothing
-    calls us. So the module, still being imported, gets a class whose attribute access waits, once.
+    The runtime imports the handler's module and then gets the handler from it, and between the two it calls
+    nothing of the shim's. So the module, while it is being imported, gets a class whose first attribute
+    access waits.
     """
     name = environ.get("_HANDLER", "").rpartition(".")[0].replace("/", ".")
     module = sys.modules.get(name)
@@ -279,19 +301,19 @@ def _hold_handler(environ: Mapping[str, str]) -> None:
         return
     plain = type(module)
 
-    class Waiting(plain):  # type: ignore[misc, valid-type]
+    class HandlerModule(plain):  # type: ignore[misc, valid-type]
         def __getattribute__(self, attribute: str) -> Any:
             if not attribute.startswith("__"):
                 object.__setattr__(self, "__class__", plain)
                 ready()
             return plain.__getattribute__(self, attribute)
 
-    module.__class__ = Waiting
+    module.__class__ = HandlerModule
     _postpone_collections(environ)
 
 
 def _postpone_collections(environ: Mapping[str, str]) -> None:
-    """Only where ``ready`` is going to be called."""
+    """Collect garbage rarely until ``ready``, so only where ``ready`` is going to be called."""
     global _postponed
     from ._garbage import postpone
 

@@ -1,13 +1,13 @@
-"""Models and data beside the code: each asset is a pack of its own, fetched behind the main one.
+"""Models and data beside the code: each asset is a pack of its own, fetched after the function's pack.
 
 ::
 
-    <shim>/assets/<name>/index.json      its pack's index, as the main pack's beside the shim
+    <shim>/assets/<name>/index.json      the index of its pack
     <shim>/assets/<name>/location.json   {"id", "bucket", "key", "region", "file", "fetch"}
     <root>/assets/<id>/site/...          its files
 
-Imported by a start only where ``location.json`` beside the shim names assets to begin with, else by the
-first ``runtime_shim.path()``.
+A start imports this only where ``location.json`` beside the shim names assets to begin with, else the first
+``runtime_shim.path()`` does.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from _thread import allocate_lock
 from . import PackError
 from ._disk import Place, root_folder
 from ._index import ASSETS_FOLDER, IndexFormatError, read_beside
-from ._start import LOOK, TRIES, Everyone, Pack
+from ._start import LOOK, TRIES, AllThreads, Pack
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,23 +30,24 @@ if TYPE_CHECKING:
     from ._index import Index
 
 DEVELOPMENT = "LAMBDAPACK_ASSETS"
-# How often a fetch that has been put back looks whether its turn has come.
+# Seconds between two looks of a postponed fetch whether its turn has come.
 TURN = 0.002
-# Imports come first where there is one processor for both.
+# How far a process that fetches an asset lowers its priority: imports come first where they share a
+# processor.
 NICE = 10
 
 
 class AssetPlace(Place):
     """Where the frames of an asset go: real files, no arena.
 
-    The journal has one byte more than there are frames: 1 once somebody waits for the asset.
+    The journal has one byte more than there are frames: 1 once a thread waits for the asset.
 
     Args:
         root: Folder for all packs.
         pack_id: The asset's id.
         index: Its index.
         name: Its name, for messages.
-        others: What else is being fetched into the same folder.
+        others: The packs that are being fetched into the same root.
     """
 
     def __init__(self, root: str, pack_id: str, index: Index, name: str, others: list[Pack]) -> None:
@@ -57,11 +58,11 @@ class AssetPlace(Place):
 
     @property
     def wanted(self) -> bool:
-        """Whether somebody waits for it, in whichever process."""
+        """Whether a thread waits for the asset, in whichever process."""
         return self.journal.raw()[self.frames : self.frames + 1] == b"\1"
 
     def want(self) -> None:
-        """Say that somebody waits for it."""
+        """Record that a thread waits for the asset."""
         try:
             self.journal.write(self.frames, 1)
         except OSError as error:
@@ -73,9 +74,9 @@ class Asset:
 
     Args:
         name: Its name.
-        folder: Of its index and location.
+        folder: Holds its index and location.
         root: Folder for all packs.
-        environ: For its source.
+        environ: Names endpoint, credentials and proxy for its source.
         load_decoder: Loads the zstd decoder's module.
         before: The packs that are fetched before it, the function's own first.
 
@@ -113,7 +114,7 @@ class Asset:
         self._new_pack()
 
     def _renew(self) -> None:
-        # In a child whose parent has a thread in here the lock would stay locked.
+        # Also in a forked child: if a thread of its parent held the lock, it would stay locked for ever.
         self._lock = allocate_lock()
 
     def _new_pack(self) -> None:
@@ -126,44 +127,44 @@ class Asset:
 
         asset = self
 
-        class Patient(Fetcher):
-            """Waits for its turn before it asks for anything; a process of its own gives way to imports."""
+        class AssetFetcher(Fetcher):
+            """Waits for its turn before its first request; a process of its own gives way to imports."""
 
             def run(self, frames: list[int], *args: Any, **kwargs: Any) -> None:
-                if isinstance(asset.pack.fetching_threads, Everyone):
+                if isinstance(asset.pack.fetching_threads, AllThreads):
                     os.nice(NICE)
                 asset.wait_turn(alive)
                 super().run(frames, *args, **kwargs)
 
         source = Source(*self._where, self._environ)
-        return Patient(place, source, self._load_decoder, alive, connections_for(self._environ))
+        return AssetFetcher(place, source, self._load_decoder, alive, connections_for(self._environ))
 
     def wait_turn(self, alive: Callable[[], None]) -> None:
         """Return once the link is free for this asset.
 
-        That is when everything before it has arrived; for one that is waited for, when the frames have
-        that imports wait for.
+        That is when all packs before it have arrived; for an asset that a thread waits for, when the hot
+        frames of the function's own pack have.
         """
         before = self.place.others
         look = 0.0
         while True:
-            short = self.place.wanted
-            left = before[:1] if short else before
-            if all(complete(p.place, p.index.hot if short else p.eager) for p in left):
+            urgent = self.place.wanted
+            left = before[:1] if urgent else before
+            if all(complete(p.place, p.index.hot if urgent else p.eager) for p in left):
                 return
             if time.monotonic() > look:
                 look = time.monotonic() + LOOK
-                # Whoever fetched it has failed or was killed: waiting for it would be for ever.
+                # If the process that fetched it has failed or was killed, this wait would never end.
                 if any(abandoned(p.place) for p in left if not complete(p.place, p.eager)):
                     return
             alive()
             time.sleep(TURN)
 
     def begin(self) -> None:
-        """Begin to fetch it in the background; nothing to do where it is in place already.
+        """Begin to fetch the asset in the background, unless it is in place already.
 
         Raises:
-            PackError: No room for it.
+            PackError: There is no room for it.
         """
         if self.place.missing(0, self.place.frames):
             self._start()
@@ -173,17 +174,17 @@ class Asset:
         self.pack.start()
 
     def wait(self) -> str:
-        """Its path, once every byte of it is in place.
+        """The asset's path, once every byte of it is in place.
 
         Raises:
-            PackError: It cannot be had; the next call tries again.
+            PackError: It cannot be fetched; the next call tries again.
         """
         with self._lock:
             for _ in range(TRIES):
                 if self._ready:
                     if self._whole():
                         return self.path
-                    # Somebody has removed files of it since.
+                    # Files of it were removed since.
                     self._ready = False
                     self._new_pack()
                 self._fetch()
@@ -211,7 +212,7 @@ class Asset:
             raise
 
     def _tell(self) -> None:
-        """One line for the log."""
+        """Print one line with the asset's figures."""
         stats = self.pack.stats()
         fields = ", ".join('"%s": %s' % (key, stats[key]) for key in TOLD)
         print('{"lambdapack": "asset", "asset": "%s", %s}' % (self.name, fields), flush=True)
@@ -226,7 +227,7 @@ def complete(place: Place, frames: int) -> bool:
 
 
 def abandoned(place: Place) -> bool:
-    """Whether nobody fetches this any more."""
+    """Whether no process fetches this pack any more: then its lock is free."""
     lock = place.lock("lock")
     if lock is None:
         return False
@@ -274,7 +275,7 @@ class Assets:
         return asset
 
     def path(self, name: str) -> str:
-        """The path of one; see ``runtime_shim.path``."""
+        """The path of an asset; see ``runtime_shim.path``."""
         asset = self._opened.get(name)
         if asset is None:
             if not os.path.isfile("%s/%s/location.json" % (self._folder, name)):
@@ -283,7 +284,7 @@ class Assets:
         return asset.wait()
 
     def _elsewhere(self, name: str) -> str:
-        """Where an asset is that the function's zip does not have: in development."""
+        """The path of an asset that the function's zip does not have, as in development."""
         if self._main is None:
             for pair in self._environ.get(DEVELOPMENT, "").split(os.pathsep):
                 key, equals, path = pair.partition("=")
@@ -305,5 +306,5 @@ class Assets:
         )
 
     def stats(self) -> dict[str, Any]:
-        """What fetching each of them did, by name."""
+        """Name -> figures of the asset's fetch."""
         return {name: asset.pack.stats() for name, asset in self._opened.items()}

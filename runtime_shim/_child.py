@@ -1,8 +1,8 @@
 """A process of its own that fetches.
 
-It is no child of the function's process: that process's ``os.wait()`` and SIGCHLD are the user's. It is
-forked by a process that ends at once, and what it has to say goes through a page of shared memory, which
-nobody can close. Imported only by who fetches.
+It is not a child of the function's process, because that process's ``os.wait()`` and SIGCHLD belong to the
+function's code: it is forked by an intermediate process that ends at once. It reports through a page of
+shared memory, which the function's code cannot close. Imported only by a process that fetches.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from sys import stderr
 
 from . import PackError
 from ._lock import leave_word
-from ._start import DEATHS, Everyone
+from ._start import DEATHS, AllThreads
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,18 +24,19 @@ if TYPE_CHECKING:
     from ._lock import Lock
     from ._start import Pack
 
-# Where the texts are in the shared page, and how long they may be: each is written before its length.
+# Where in the shared page each text is, and its room. A text is written before its length, so that a reader
+# never sees half of it.
 PID, REPORT, TOLD, ERROR = (0, 64), (64, 256), (512, 3000), (4096, 4000)
 PAGE = 8192
 FIELDS = ("bytes", "requests", "retries", "frames", "fetch_ms")
 
 
-class ParentGone(BaseException):
-    """The process that wanted the frames has died; its successor goes on from the journal."""
+class ParentDeath(BaseException):
+    """The process that wanted the frames has died; the next process goes on from the journal."""
 
 
 class Page:
-    """Memory that a process shares with those it forks."""
+    """Memory that a process shares with the processes that it forks."""
 
     def __init__(self) -> None:
         self._memory = mmap(-1, PAGE)
@@ -55,11 +56,11 @@ class Page:
 
 
 class Child:
-    """The process that fetches, as the one sees it that waits.
+    """The process that fetches, for the process that waits for it.
 
     Args:
-        page: Shared with it.
-        direct: Its process id where it is this process's own child.
+        page: Shared by the two.
+        direct: The fetching process's id where it is this process's own child, else 0.
     """
 
     def __init__(self, page: Page, direct: int = 0) -> None:
@@ -86,7 +87,7 @@ class Child:
         return state not in ("", "Z", "X") and began == self._began
 
     def tell(self) -> None:
-        """Write what it has to say to the log, once."""
+        """Write the child's line for the log, once."""
         if not self._told:
             text = self._page.get(TOLD)
             if text:
@@ -94,7 +95,7 @@ class Child:
                 tell(text)
 
     def outcome(self) -> tuple[dict[str, Any], str]:
-        """Its counts, none if it did not get that far, and its error, ``""`` if there was none."""
+        """The child's counts, empty if it died early, and its error, ``""`` if there was none."""
         values = self._page.get(REPORT).split()
         report: dict[str, Any] = {}
         if values:
@@ -103,7 +104,7 @@ class Child:
         return report, self._page.get(ERROR)
 
     def ending(self) -> str:
-        """How it ended, for people."""
+        """How the child ended, in words."""
         status = self._status
         if status is None:
             return "an unknown cause"
@@ -118,7 +119,10 @@ class Child:
 
 
 def fetch(pack: Pack, missing: list[int], lock: Lock, *, direct: bool) -> Child | None:
-    """Fork a process that fetches ``missing`` while it holds ``lock``; None if there can be none."""
+    """Fork a process that fetches ``missing`` while it holds ``lock``; None if the system refuses to fork.
+
+    ``direct`` makes it this process's own child, whose exit status can then be asked for.
+    """
     page = Page()
     parent = getpid()
     began = process(parent)[1]
@@ -127,7 +131,7 @@ def fetch(pack: Pack, missing: list[int], lock: Lock, *, direct: bool) -> Child 
     except OSError:
         return None
     if not first:
-        # Not sys.exit, whatever happens: the parent's atexit handlers and buffers are not ours.
+        # os._exit, whatever happens: atexit handlers and buffers are the parent's.
         try:
             if direct or not os.fork():
                 page.put(PID, "%d %s" % (getpid(), process(getpid())[1]))
@@ -142,7 +146,7 @@ def fetch(pack: Pack, missing: list[int], lock: Lock, *, direct: bool) -> Child 
         waitpid(first, 0)
     except OSError:
         pass
-    # The second process says who it is as soon as it runs.
+    # The second process leaves its id as soon as it runs.
     for _ in range(1000):
         if page.get(PID) or page.get(ERROR):
             break
@@ -151,9 +155,9 @@ def fetch(pack: Pack, missing: list[int], lock: Lock, *, direct: bool) -> Child 
 
 
 def _run(pack: Pack, missing: list[int], lock: Lock, page: Page, parent: tuple[int, str]) -> None:
-    """What the process does from its beginning to its end."""
-    # When a waiting process takes over, this one inherits its finder and its hook: they must not answer here.
-    pack.fetching_threads = Everyone()
+    """The whole work of the process that fetches."""
+    # A waiting process that takes over forks with its finder and its audit hook: they must not act here.
+    pack.fetching_threads = AllThreads()
     try:
         quieten()
         here = ParentWatch(*parent)
@@ -169,39 +173,39 @@ def _run(pack: Pack, missing: list[int], lock: Lock, page: Page, parent: tuple[i
     except PackError as error:
         page.put(ERROR, str(error))
         leave_word(pack.place.base, str(error))
-    except ParentGone:
+    except ParentDeath:
         pass
     except BaseException as error:
         page.put(ERROR, "lambdapack: fetching the pack: %s: %s" % (type(error).__name__, error))
 
 
 class ParentWatch:
-    """Tells whether a process is still the one that it was.
+    """Tells whether the process that wanted the frames is still alive.
 
-    A descriptor of its entry in ``/proc`` stays that process's, whoever gets its number.
+    A descriptor of its entry in ``/proc`` stays its own, even when its number is given to another process.
     """
 
     def __init__(self, pid: int, began: str) -> None:
         self._pid, self._began = pid, began
         try:
-            self._fd = open("/proc/%d/stat" % pid, os.O_RDONLY | os.O_CLOEXEC)
+            self._fd = open("/proc/%d/stat" % pid, os.O_RDONLY)
         except OSError:
             self._fd = -1
 
     def check(self) -> None:
-        """Raise ``ParentGone`` once it is gone."""
+        """Raise ``ParentDeath`` once the process has died."""
         try:
             state, began = parse(pread(self._fd, 1024, 0))
         except OSError:
-            raise ParentGone from None
+            raise ParentDeath from None
         if state in ("", "Z", "X") or began != self._began:
-            raise ParentGone
+            raise ParentDeath
 
 
 def process(pid: int) -> tuple[str, str]:
-    """A process's state (one letter) and when it began; empty if there is none."""
+    """A process's state (one letter) and start time; both ``""`` if there is no such process."""
     try:
-        fd = open("/proc/%d/stat" % pid, os.O_RDONLY | os.O_CLOEXEC)
+        fd = open("/proc/%d/stat" % pid, os.O_RDONLY)
         try:
             return parse(read(fd, 1024))
         finally:
@@ -211,28 +215,28 @@ def process(pid: int) -> tuple[str, str]:
 
 
 def parse(line: bytes) -> tuple[str, str]:
-    """State and start time of a line of ``/proc/PID/stat``: behind the name, which may hold anything."""
+    """State and start time in a line of ``/proc/PID/stat``: behind the name, which may hold any character."""
     fields = line.rpartition(b")")[2].split()
     return (fields[0].decode(), fields[19].decode()) if len(fields) > 19 else ("", "")
 
 
 def quieten() -> None:
-    """Let go of the parent's standard streams: who reads them must not wait for this process."""
+    """Let go of the parent's standard streams, so that their reader does not wait for this process."""
     null = open(os.devnull, os.O_RDWR)
     for fd in (0, 1, 2):
         dup2(null, fd)
     if null > 2:
         close(null)
-    # The built-in half of the signal module: the other one costs 10 ms of enumerations.
+    # The built-in half of the signal module: the other half builds enumerations for 10 ms.
     import _signal  # type: ignore[import-not-found]  # typeshed has the other half
 
-    # Handlers of the parent's (a Ctrl-C, a shutdown hook) are not for this process.
+    # The parent's handlers (for a Ctrl-C, a shutdown hook) are not for this process.
     _signal.signal(_signal.SIGINT, _signal.SIG_IGN)
     _signal.signal(_signal.SIGTERM, _signal.SIG_DFL)
 
 
 def died(ending: str) -> str:
-    """What is said of children that die without a word."""
+    """The error where children die without reporting one."""
     return (
         "lambdapack: the process that fetches the pack died %d times without having placed a frame, the last "
         "time by %s: SIGKILL is usually the function's memory (give it more: lambdapack deploy --memory), "

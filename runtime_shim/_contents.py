@@ -1,4 +1,4 @@
-"""What is in a pack, by path: the lookups of the importer and of the guard."""
+"""A pack's files and folders by path, as the importer and the guard look them up."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class Contents:
 
     @property
     def children(self) -> dict[str, dict[str, int]]:
-        """Folder -> its names, each with its file's number or -1 for a folder.
+        """Folder -> the names in it, each with its file's number, or -1 for a folder.
 
-        Made on first use: most starts never list a folder.
+        Computed on first use: most starts never list a folder.
         """
         if self._children is None:
             folders: dict[str, dict[str, int]] = {"": {}}

@@ -1,4 +1,4 @@
-"""A pack's place on disk, as a process that reads from it sees it.
+"""A pack's place on disk, for a process that reads from it.
 
 ::
 
@@ -6,21 +6,21 @@
     <root>/<id>/arena      the tar stream, sparse: only bytecode, sources and metadata are written to it;
                            behind it a stamp of random bytes, this arena's own
     <root>/<id>/journal    one byte a frame, 1 once all its pieces are written; behind them the stamp of
-                           the arena that this is the journal of
+                           the arena that this journal belongs to
     <root>/<id>/lock       held by the process that fetches
     <root>/<id>/seal       the index that was found sound (``_journal.Seal``)
-    <root>/<id>/part-...   files of several frames that are not whole yet (``_write``)
+    <root>/<id>/part-...   files of several frames that are not complete yet (``_write``)
 
-User code may remove or cut any of these at any time, and may close any descriptor and open another in
-its place. So nothing is believed for having been true once:
+The function's code may remove or truncate any of these at any time, and may close any descriptor and open
+another file under its number. So what was true once is checked again:
 
-- A file is in place while ``lstat`` shows a regular file of the index's size that belongs to this user and
-  has the time that it was given: whoever writes to it or cuts it changes that.
-- Bytes from the arena are believed if, after they were read, its stamp was still at its end: whoever cuts
-  an arena takes the stamp away, a new arena has a new stamp, and another file has none.
-- A journal speaks of the arena whose stamp it bears, and of no other.
+- A real file is in place while ``lstat`` shows a regular file of the index's size that belongs to this user
+  and has the time that the shim gave it: writing to it or truncating it changes its time.
+- Bytes from the arena are believed if the stamp was still at the arena's end after they were read: truncating
+  an arena takes its stamp away, a new arena has a new stamp, and any other file has none.
+- A journal says something about the arena whose stamp it bears, and about no other.
 
-Functions come from ``posix``: those of ``os`` are replaced by ``_views``, for user code.
+Functions come from ``posix``, because ``_views`` replaces those of ``os`` for the function's code.
 """
 
 from __future__ import annotations
@@ -42,15 +42,17 @@ if TYPE_CHECKING:
     from ._lock import Lock
     from ._write import Writer
 
-# The time of every file; the first day that a zip file can hold everywhere on earth.
+# The modification time of every file: 2 January 1980, the first day that a zip file can hold in all time
+# zones.
 MTIME = 315619200
-# Looks, 10 ms apart, at a file that another process is making anew.
+# How often, 10 ms apart, a process asks for the lock of another one that makes a new arena or journal.
 PATIENCE = 100
 
 
 def root_folder(environ: Mapping[str, str]) -> str:
-    """The folder for all packs, as it is without symbolic links above it: a path that a library has resolved
-    must still be one of the pack's.
+    """The folder for all packs, with the symbolic links above it resolved.
+
+    A path that a library has resolved must still be recognised as one of the pack's.
     """
     from os.path import abspath, realpath
 
@@ -59,7 +61,7 @@ def root_folder(environ: Mapping[str, str]) -> str:
 
 
 def base_folder(root: str, pack_id: str, disk: bool) -> str:
-    """The folder of one pack. Both modes may be used in one environment; their journals differ in meaning."""
+    """The folder of one pack; each mode has its own, because their journals differ in meaning."""
     return root + "/" + pack_id[:16] + ("-disk" if disk else "")
 
 
@@ -74,7 +76,7 @@ class Place:
     """
 
     noun = "pack"
-    # What else is being fetched into the same folder, each with its place.
+    # Packs (with a place each) that are being fetched into the same root, and need room there as well.
     others: Any = ()
 
     def __init__(self, root: str, pack_id: str, index: Index, disk: bool) -> None:
@@ -115,34 +117,37 @@ class Place:
             self._renew(self.journal.file, self.journal.known(), stamp, stamp)
 
     def _renew(self, file: OpenFile, content: bytes, stamp: bytes, wanted: bytes) -> bytes:
-        """Make a file that is missing, or has been cut, or is of another arena, and open it.
+        """Make and open a file that is missing, was truncated or belongs to another arena; its stamp.
 
-        Of several processes at once one makes it. Its stamp is ``wanted`` then, or any where that is ``b""``.
+        Where several processes do so at once, one makes the file and all of them open it. ``wanted`` is the
+        stamp that the file must have, ``b""`` for any.
         """
 
         def opened() -> bytes:
-            found = file.open()
-            return found if found == (wanted or found) else b""
+            there = file.open()
+            return there if there == (wanted or there) else b""
 
         file.make(content, stamp, replace=False)
-        found = opened()
-        if found:
-            return found
-        # What is there is of no use. One after the other looks again, so that only the first replaces it.
+        there = opened()
+        if there:
+            return there
+        # The file that is there is of no use. Under the lock each process looks again, so that only the first
+        # replaces it.
         lock = self._repairs()
         try:
-            found = opened()
-            if not found:
+            there = opened()
+            if not there:
                 file.make(content, stamp, replace=True)
-                found = opened()
+                there = opened()
         finally:
             if lock is not None:
                 lock.release()
-        if not found:
+        if not there:
             raise OSError(errno.EIO, "what was just written is not there", file.path)
-        return found
+        return there
 
     def _repairs(self) -> Lock | None:
+        """The lock for making a file anew, None if another process does not let go of it."""
         from time import sleep
 
         from ._lock import REPAIR
@@ -155,7 +160,7 @@ class Place:
         return None
 
     def follow(self) -> None:
-        """Turn to what is there now, where somebody has removed or cut what this process reads.
+        """Open the arena and the journal anew, if those that this process reads were removed or truncated.
 
         Raises:
             PackError: What is there now cannot be used.
@@ -170,7 +175,7 @@ class Place:
             raise self.failure(error) from error
 
     def make_folders(self) -> None:
-        """Make root, base and site where they are missing, and see that they are this user's own."""
+        """Make root, base and site where they are missing, and check that they are this user's own."""
         try:
             own_folder(self.root)
             folder = self.root
@@ -207,19 +212,22 @@ class Place:
 
     def read(self, file: int) -> bytes | None:
         """The bytes of a file in the arena whose frames are in place; None if they no longer are."""
-        size = self.index.sizes[file]
-        found = self._arena.read(size, self.index.offsets[file])
-        # In this order: if the stamp is there afterwards, the bytes before it were.
-        if len(found) == size and self._arena.stamp() == self._stamp:
-            return found
-        if self._arena.open() != self._stamp:
+        data = self._read(file)
+        if data is None:
+            if self._arena.open() == self._stamp:
+                return self._read(file)
             self._attach()
-            return None
-        found = self._arena.read(size, self.index.offsets[file])
-        return found if len(found) == size and self._arena.stamp() == self._stamp else None
+        return data
+
+    def _read(self, file: int) -> bytes | None:
+        """The bytes that the open arena has for a file, None if it is no longer this pack's arena."""
+        size = self.index.sizes[file]
+        data = self._arena.read(size, self.index.offsets[file])
+        # In this order: if the stamp is there after the bytes were read, the bytes were the arena's.
+        return data if len(data) == size and self._arena.stamp() == self._stamp else None
 
     def whole(self, file: int) -> bool:
-        """Whether a real file is in place: there, of its size, unchanged, this user's own."""
+        """Whether a real file is in place: there, of its size, unchanged, and this user's own."""
         try:
             state = lstat(self.site + "/" + self.index.paths[file])
         except OSError:
@@ -238,7 +246,7 @@ class Place:
         return [frame for frame in range(first, last) if not journal[frame] or frame in gone]
 
     def _gone(self, first: int, last: int) -> set[int]:
-        """Frames with files that somebody has removed or cut, whatever the journal says."""
+        """Frames with real files that are no longer in place, whatever the journal says."""
         index, in_arena = self.index, self.in_arena
         start, end = index.frame_start[first], index.frame_start[last]
         begin = max(bisect_right(index.offsets, start) - 1, 0)
@@ -257,27 +265,27 @@ class Place:
         return gone
 
     def _pieces(self, file: int) -> bytes:
-        """Of a file that is not whole: a byte for each of its frames, 1 where its piece is on disk."""
+        """For a file that is not whole: a byte for each of its frames, 1 where its piece is on disk."""
         from ._write import pieces
 
         return pieces(self, file)
 
     def forget(self, frames: Iterable[int]) -> None:
-        """Journal that ``frames`` are not in place: who waits for them then waits for the fetch."""
+        """Journal that ``frames`` are not in place, so that every process waits for their fetch."""
         journal = self.journal.look()
         for frame in frames:
             if journal[frame]:
                 self.journal.write(frame, 0)
 
     def record(self, frame: int) -> None:
-        """Journal that ``frame`` is in place, in a new journal where somebody has cut the old one."""
+        """Journal that ``frame`` is in place, in a new journal if the old one was removed or truncated."""
         if not self.journal.write(frame, 1):
             self.attach()
 
-    # Who fetches
+    # Fetching
 
     def lock(self, name: str) -> Lock | None:
-        """One of ``_lock``'s locks, None if another process has it.
+        """Take one of the locks that ``_lock`` names, None if another process has it.
 
         Raises:
             PackError: The lock's file cannot be made.
@@ -321,7 +329,7 @@ class Place:
         return self._writer
 
     def write_under(self, lock: Lock | None) -> None:
-        """From now on place frames as the holder of ``lock``, who alone goes on with what is in parts."""
+        """From now on place frames as the holder of ``lock``, who alone goes on with existing part files."""
         from ._write import Writer
 
         self._writer = Writer(self, lock)
@@ -335,7 +343,7 @@ class Place:
         self.writer().put(frame, data)
 
     def materialise(self, file: int, data: bytes) -> None:
-        """Make a real file of one that is in the arena, for whatever opens it by its path.
+        """Write a file that is in the arena to its path, for code that opens it there.
 
         Raises:
             PackError: It cannot be written.
@@ -346,10 +354,10 @@ class Place:
             raise self.failure(error) from error
 
     def arena(self) -> int:
-        """A descriptor of the arena to write to, with ``stamp`` behind the tar stream.
+        """A descriptor of the arena, to write to.
 
         Raises:
-            OSError: There is none and none can be made.
+            OSError: The arena is gone, and no new one can be made.
         """
         if self._arena.stamp() != self._stamp and self._arena.open() != self._stamp:
             self.attach()
@@ -357,11 +365,11 @@ class Place:
 
 
 def own_folder(path: str) -> None:
-    """Make a folder for this user alone, or see that it is one.
+    """Make a folder for this user alone, or check that the one that is there is such a folder.
 
     Raises:
-        PackError: It is a link, no folder, somebody else's, or writable by others: what is in it may not be
-            what was fetched.
+        PackError: It is a link or a file, another user's, or writable by others: its content may not be what
+            was fetched.
         FileNotFoundError: The folder above it is missing.
     """
     try:

@@ -23,14 +23,14 @@ SAFE = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ012345678
 
 
 class EndpointError(ValueError):
-    """A setting names an endpoint that cannot be; the message says which."""
+    """A setting names an endpoint that cannot be used; the message says which."""
 
 
 def locate(bucket: str, key: str, region: str, environ: Mapping[str, str]) -> Address:
     """TLS, host, port and percent-encoded path of an object.
 
     Raises:
-        EndpointError: The environment asks for what is not there.
+        EndpointError: The environment asks for an endpoint that does not exist.
     """
     path = "/" + quote(key)
     endpoint = custom_endpoint(environ)
@@ -40,7 +40,7 @@ def locate(bucket: str, key: str, region: str, environ: Mapping[str, str]) -> Ad
     host = regional_host(
         region, switched(environ, "AWS_USE_FIPS_ENDPOINT"), switched(environ, "AWS_USE_DUALSTACK_ENDPOINT")
     )
-    # The certificate's wildcard covers one label only, and a label has no capitals.
+    # The certificate's wildcard covers only one label, so no dots; and a label has no capital letters.
     if 3 <= len(bucket) <= 63 and LABEL.issuperset(bucket) and bucket[0] != "-" != bucket[-1]:
         return True, bucket + "." + host, 443, path
     return True, host, 443, "/" + quote(bucket) + path
@@ -62,7 +62,7 @@ def regional_host(region: str, fips: bool, dualstack: bool) -> str:
     """S3's host in a region.
 
     Raises:
-        EndpointError: The region's partition has none of that kind.
+        EndpointError: The region's partition has no endpoint of that kind.
     """
     suffix = "amazonaws.com"
     for prefix, other in SUFFIXES:
@@ -77,10 +77,10 @@ def regional_host(region: str, fips: bool, dualstack: bool) -> str:
 
 
 def split_url(url: str, setting: str = "AWS_ENDPOINT_URL_S3") -> Address:
-    """TLS, host, port and path prefix of an endpoint's URL; ``setting`` is who gave it.
+    """TLS, host, port and path prefix of an endpoint's URL; ``setting`` is the variable that has it.
 
     Raises:
-        EndpointError: It is none.
+        EndpointError: It is not an http(s) URL of a host and a port.
     """
     scheme, separator, rest = url.partition("://")
     if not separator or scheme.lower() not in ("http", "https"):
@@ -98,13 +98,13 @@ def split_url(url: str, setting: str = "AWS_ENDPOINT_URL_S3") -> Address:
 
 
 def host_header(host: str, port: int, tls: bool) -> str:
-    """What a request's Host header says."""
+    """The value of a request's Host header."""
     name = "[%s]" % host if ":" in host else host
     return name if port == (443 if tls else 80) else "%s:%d" % (name, port)
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host is this machine, by its name alone."""
+    """Whether a host is this machine, judged by its name alone."""
     numbers = host.split(".")
     literal = len(numbers) == 4 and all(number.isdigit() for number in numbers)
     return host.lower() in ("localhost", "::1") or (literal and numbers[0] == "127")

@@ -1,7 +1,7 @@
 """Fetching frames: range requests, verification, decompression, placing.
 
-Runs in a child process on a cold start (no interpreter lock shared with the imports), in threads where
-forking is not possible, and in the importing thread itself for the rare frame that is fetched on demand.
+Runs in a process of its own on a cold start (which shares no interpreter lock with the imports), in threads
+where forking is not safe, and in the importing thread itself for the rare frame that is fetched on demand.
 """
 
 from __future__ import annotations
@@ -16,50 +16,53 @@ from ._s3 import Connection, S3Error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from typing import Any, Callable
 
     from ._disk import Place
     from ._s3 import Source
 
-# Functions above this many MB are said to have faster links than the 75 MB/s that one connection fills.
+# One connection gets 75 MB/s; functions with more memory (in MB) than this are said to have faster links.
 ONE_CONNECTION_MB = 3008
 CONNECTIONS = 3
-# A request's bytes where there are several connections: the first small so that the first imports start
-# early, each later one larger so that there are few (S3 takes 5,500 GET/s a prefix from everybody
-# together: docs/scale.md). One connection asks once, and gets the frames in the order of their first use.
+# A request's bytes where there are several connections. The first request is small, so that the first imports
+# start early; each later one is larger, so that there are few (S3 takes 5,500 GET/s a prefix from all clients
+# together: docs/scale.md). A single connection asks once, and gets the frames in the order of their first
+# use.
 FIRST_REQUEST = 1024 * 1024
 GROWTH = 4
 REQUEST = 24 * 1024 * 1024
-# Buffers to decompress into, shared by the connections: a core each, and a bound on memory.
+# Buffers to decompress into, shared by the connections: one for each core, which also bounds memory.
 DECODERS = 2
 ATTEMPTS = 8
-# Of an answer that is wrong rather than missing: it is likely to be as wrong again.
+# Codes of answers that are wrong rather than missing: the next one is likely to be as wrong.
 WRONG = ("CorruptFrame", "WrongRange", "ExpiredToken", "RequestTimeTooSkewed", "NoCredentials")
 ATTEMPTS_WRONG = 3
-# Seconds without a verified frame, or bytes at less than SLOWEST, after which fetching is given up. Init ends
-# after 10, and who reads the log is to learn more than that.
+# Seconds without a verified frame, and with less than SLOWEST bytes a second, after which fetching is given
+# up. Init ends after 10 s, and the log should by then say more than that.
 SILENCE = 8.0
-# What one attempt adds at most: an environment that was frozen in one wakes up an hour later.
+# Seconds of silence that one attempt adds at most: an environment frozen in an attempt may wake up hours
+# later.
 LONGEST_ATTEMPT = 4.0
-# The least that an attempt at a dead endpoint takes: none is begun that cannot end in time.
+# Seconds that an attempt at a dead endpoint takes at least: no attempt is begun that cannot end in time.
 SHORTEST_ATTEMPT = 1.5
-# What an attempt takes that finds nobody to answer, with what there is to say about it.
+# Seconds that an attempt without any answer takes, with the writing of its error to the log.
 LAST_ATTEMPT = 2.5
 # Bytes a second below which a connection counts as dead: a frame of 5 MB would take 100 s.
 SLOWEST = 50_000.0
-# Seconds of transfer after which the rate is believed.
+# Seconds of transfer after which the measured rate is believed.
 MEASURED = 1.5
+# Seconds after which Lambda ends the init phase.
 INIT = 10.0
-# Seconds for which a request that S3 answers with SlowDown is repeated, however often: many starts at once
-# are waited for longer than a broken network, and failing would only bring the same requests again.
+# Seconds for which a request that S3 answers with SlowDown is repeated, however often. Many starts at once
+# need longer than a broken network is waited for, and to fail would only bring the same requests again.
 PATIENCE = 60.0
 FIRST_PAUSE = 0.05
 LONGEST_PAUSE = 2.0
 
 
 class Stats:
-    """Counts of one process's fetching; all of them only ever grow."""
+    """Counts of one process's fetching; they only grow."""
 
     __slots__ = ("bytes", "connect", "frames", "requests", "retries")
 
@@ -71,7 +74,7 @@ class Stats:
         self.retries = 0
 
     def report(self, began: float) -> dict[str, Any]:
-        """The counts, and the milliseconds since ``began`` (monotonic), by their names in ``stats()``."""
+        """Name in ``stats()`` -> count; with the milliseconds since ``began`` (monotonic)."""
         return {
             "bytes": self.bytes,
             "requests": self.requests,
@@ -82,7 +85,7 @@ class Stats:
 
 
 class Slot:
-    """A buffer to decompress into, used again for each frame: fresh memory costs a fault a page."""
+    """A buffer to decompress into, used again for each frame: new memory costs a page fault every 4 KB."""
 
     __slots__ = ("buffer", "lock")
 
@@ -95,16 +98,17 @@ class Fetcher:
     """Fetches frames of one pack.
 
     Args:
-        place: Where they go.
-        source: Where they are.
+        place: Where the frames go.
+        source: Where the frames come from.
         load_decoder: Loads the zstd decoder's module, while the first bytes are on their way.
         alive: Called between frames; raises to give up (the parent process is gone).
-        connections: At once; ``connections_for`` says how many serve a function.
+        connections: How many at once; ``connections_for`` says how many serve a function.
 
     Attributes:
-        tell: Called with one line for the log, of the first attempt that fails and of a link that is too
-            slow; None for nobody.
-        init_ends: When init does (monotonic; ``init_ends`` tells), None where there is no such bound.
+        tell: Called with a line for the log when the first attempt fails, and when the link is too slow;
+            None where no log is written.
+        init_ends: When init ends (monotonic; see the function ``init_ends``), None where it has no such
+            bound.
     """
 
     def __init__(
@@ -133,7 +137,7 @@ class Fetcher:
         self._began = 0.0
 
     def prepare(self) -> None:
-        """Import and load all that ``run`` needs, so that a thread that fetches imports nothing.
+        """Import and load all that ``run`` needs: a fetching thread must not wait for an import lock.
 
         Raises:
             PackError: A setting cannot be used.
@@ -147,89 +151,71 @@ class Fetcher:
     def run(self, frames: list[int], spawn: Any = None) -> None:
         """Fetch ``frames`` (ascending); return when all are in place.
 
-        ``spawn`` starts a thread (``_thread.start_new_thread`` unless told otherwise).
+        ``spawn`` starts a thread for a further connection, as ``_thread.start_new_thread`` (the default)
+        does.
 
         Raises:
             PackError: Names what failed and what helps. Frames that are in place stay.
         """
-        one = self.connections == 1
-        jobs = cut(frames, self.place.index.frame_stored, bounded=not one)
+        alone = self.connections == 1
+        jobs = cut(frames, self.place.index.frame_stored, bounded=not alone)
         largest = max(self.place.index.frame_size[frame] for frame in frames)
-        self._slots = [Slot(largest) for _ in range(1 if one else min(DECODERS, len(jobs)))]
+        self._slots = [Slot(largest) for _ in range(1 if alone else min(DECODERS, len(jobs)))]
         self._failed = None
         self._links = []
         self._wanted = sum(self.place.index.frame_stored[frame] for frame in frames)
         self._began = time.monotonic()
-        if one:
-            connection = self._link()
-            try:
-                for job in jobs:
-                    self._job(connection, job)
-            finally:
-                connection.close()
-            return
-        self._run_beside(jobs, spawn)
+        if alone:
+            self._work(iter(jobs))
+        else:
+            self._work_beside(jobs, spawn)
 
-    def _link(self) -> Connection:
+    def _work(self, jobs: Iterator[list[int]]) -> None:
+        """Take jobs, one after the other, and fetch them over a connection of this thread's own."""
         connection = Connection(self.source, SLOWEST, self._look)
         self._links.append(connection)
-        return connection
+        try:
+            # Several threads may take from it: next() on a list's iterator is one step for the interpreter.
+            for job in jobs:
+                self._job(connection, job)
+        finally:
+            connection.close()
 
-    def _run_beside(self, jobs: list[list[int]], spawn: Any) -> None:
+    def _work_beside(self, jobs: list[list[int]], spawn: Any) -> None:
+        """Fetch ``jobs`` in a thread for each connection, while this thread loads the decoder."""
         from _thread import start_new_thread
 
         pending = iter(jobs)
-        done, counting = allocate_lock(), allocate_lock()
-        done.acquire()
-        # This thread is one of them, until it has started the others.
-        running = [1]
 
-        def leave() -> None:
-            with counting:
-                running[0] -= 1
-                last = not running[0]
-            if last:
-                done.release()
-
-        def work() -> None:
-            connection = self._link()
+        def attempt(step: Callable[..., Any], *args: Any) -> None:
             try:
-                # next() on a list's iterator is one step for the interpreter: no job is taken twice.
-                for job in pending:
-                    if self._failed is not None:
-                        break
-                    self._job(connection, job)
+                step(*args)
             except BaseException as error:
                 self._failed = self._failed or error
-            finally:
-                connection.close()
-                leave()
 
-        for _ in range(min(self.connections, len(jobs))):
-            with counting:
-                running[0] += 1
-            try:
-                (spawn or start_new_thread)(work, ())
-            except Exception:
-                # No thread to be had: those that run do its part, and this one where there is none.
-                with counting:
-                    running[0] -= 1
-                    alone = running[0] == 1
-                    running[0] += alone
-                if alone:
-                    work()
-                break
+        def work(ended: Any) -> None:
+            attempt(self._work, pending)
+            ended.release()
+
+        threads: list[Any] = []
         try:
-            self._decompressor()
-        except BaseException as error:
-            self._failed = self._failed or error
-        leave()
-        done.acquire()
+            for _ in range(min(self.connections, len(jobs))):
+                ended = allocate_lock()
+                ended.acquire()
+                (spawn or start_new_thread)(work, (ended,))
+                threads.append(ended)
+        except Exception:
+            pass  # the system gives no further thread: those that run fetch its part
+        attempt(self._decompressor)
+        if not threads:
+            attempt(self._work, pending)
+        for ended in threads:
+            ended.acquire()
         if self._failed is not None:
             raise self._failed
 
     def _job(self, connection: Connection, job: list[int]) -> None:
-        """Fetch one run of neighbouring frames, resuming after each failure at the first one missing."""
+        """Fetch one run of neighbouring frames; after a failure go on at the first frame that is missing."""
         left = list(job)
         attempt = 0
         silent = 0.0
@@ -243,7 +229,8 @@ class Fetcher:
             except S3Error as error:
                 connection.close()
                 slow_down = error.status in (429, 503) and time.monotonic() < patient
-                # What goes on arriving is not given up: each freeze of an environment breaks its connections.
+                # A fetch that makes progress is not given up: each freeze of an environment breaks
+                # connections.
                 attempt = attempt + 1 if len(left) == before else 1
                 if len(left) < before or connection.moved > began:
                     silent = 0.0
@@ -263,15 +250,16 @@ class Fetcher:
                 raise self.place.failure(error) from error
 
     def _late(self) -> bool:
-        """Whether another attempt could not end before init does: what failed is to be said before that."""
+        """Whether another attempt could end too late to report the failure before init ends."""
         return self.init_ends is not None and time.monotonic() + LAST_ATTEMPT > self.init_ends
 
     def _enough(self, error: S3Error, attempt: int, silent: float) -> bool:
-        """Whether another attempt is not worth it, or could not end in time."""
+        """Whether there have been enough attempts, or another one could not end in time."""
         most = ATTEMPTS_WRONG if error.code in WRONG else ATTEMPTS
         return attempt >= most or silent + SHORTEST_ATTEMPT > SILENCE
 
     def _frames(self, connection: Connection, left: list[int]) -> None:
+        """Request the frames ``left`` and place them; each is removed from ``left`` once it is in place."""
         index = self.place.index
         first = index.frame_stored_start[left[0]]
         last = index.frame_stored_start[left[-1] + 1] - 1
@@ -293,7 +281,7 @@ class Fetcher:
                 )
             slot = self._slots[frame % len(self._slots)]
             with slot.lock:
-                # The digest vouches for the bytes; the sizes in the index bound what they may become.
+                # The digest vouches for the stored bytes; the index bounds the size of their content.
                 data = slot.buffer[: index.frame_size[frame]]
                 decompress(decoder, view, data)
                 self.place.put(frame, data)
@@ -302,13 +290,13 @@ class Fetcher:
             self._look()
 
     def _check(self) -> None:
-        """Between frames and attempts: raises where there is nothing more to do this for."""
+        """Raise, between frames and attempts, if the parent is gone or another connection has failed."""
         self.alive()
         if self._failed is not None:
             raise self._failed
 
     def _look(self) -> None:
-        """Say so once, while there is time, if the link is too slow for what is left."""
+        """Write a line to the log, once, if the link is too slow to fetch the rest before init ends."""
         if self.tell is None or self._told_slow or self.init_ends is None:
             return
         now = time.monotonic()
@@ -328,7 +316,7 @@ class Fetcher:
         )
 
     def _say_failure(self, error: S3Error, seconds: float, slow_down: bool) -> None:
-        """Say at once what the first attempt failed of: init may end before the last one does."""
+        """Log the first attempt's failure at once: init may end before the last attempt does."""
         if self.tell is None or self._told_failure:
             return
         self._told_failure = True
@@ -344,7 +332,7 @@ class Fetcher:
         )
 
     def _decompressor(self) -> Any:
-        """The decoder's module; the first who asks loads it, the others wait."""
+        """The decoder's module; the first thread that asks loads it, the others wait."""
         with self._decoder_lock:
             if self._decoder is None:
                 self._decoder = self._load_decoder()
@@ -356,9 +344,12 @@ class Fetcher:
 
 
 def decompress(decoder: Any, stored: memoryview, data: memoryview) -> None:
-    """Fill ``data`` with one frame's content, which must be exactly as long.
+    """Fill ``data`` with one frame's content, which must have exactly this length.
 
     One call with room for everything lets zstd write straight into ``data``, without a window of its own.
+
+    Raises:
+        S3Error: The content has another length.
     """
     reader = decoder.ZstdDecompressor().stream_reader(stored)
     done = reader.readinto(data)
@@ -380,7 +371,10 @@ def connections_for(environ: Mapping[str, str]) -> int:
 
 
 def cut(frames: list[int], stored: list[int], bounded: bool = True) -> list[list[int]]:
-    """Runs of neighbouring frames, one a request, in order; each may be larger than the one before."""
+    """Cut ``frames`` into runs of neighbouring frames, one a request, in order.
+
+    Where they are ``bounded``, each may be larger than the one before.
+    """
     jobs: list[list[int]] = []
     size = 0
     limit = FIRST_REQUEST
@@ -397,7 +391,7 @@ def cut(frames: list[int], stored: list[int], bounded: bool = True) -> list[list
 
 
 def init_ends(environ: Mapping[str, str]) -> float | None:
-    """When init ends (monotonic) for a process that began now, None where nothing cuts it short at 10 s.
+    """When init ends (monotonic) for a process that began now, None where Lambda does not end it after 10 s.
 
     https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html
     """
@@ -406,7 +400,7 @@ def init_ends(environ: Mapping[str, str]) -> float | None:
 
 
 def pause(attempt: int) -> None:
-    """Wait before the next attempt: exponential, with full jitter so that a thousand starts spread out."""
+    """Wait before the next attempt: exponentially longer, with jitter to spread a thousand starts."""
     longest = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(attempt, 10))
     share = int.from_bytes(os.urandom(2), "big") / 65535
     time.sleep(longest * (0.25 + 0.75 * share))

@@ -1,9 +1,9 @@
 """Waiting when Python code looks at the pack's files by their paths.
 
-The audit hook sees every open (``open``, ``os.open``, ``ctypes.dlopen``); what raises no audit event, or
-must show more than there is on disk, goes through ``_views``. What is opened has arrived before the open
-goes on; a file that lives in the arena becomes a real one first. Nothing is remembered of what was ready:
-somebody may have removed it since.
+The audit hook sees every open (``open``, ``os.open``, ``ctypes.dlopen``). Functions that raise no audit
+event, or must show more than is on disk, are replaced by ``_views``. A file is complete before its open goes
+on; a file of the arena is written to disk first. That a file was complete once is not remembered: it may have
+been removed since.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import posixpath
 
-# Our own looks: the functions of ``os`` are views, ours or the program's.
+# From posix, because the functions of os may be replaced, by _views or by the function's code.
 from posix import listdir, lstat, readlink, stat
 
 from . import PackError
@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 
     from ._importer import Importer
 
-# Audit event -> which of its arguments are paths, each with the one that is its folder's descriptor, if any.
-# "import" has a path for a shared object alone. A removal is answered by a view: it needs no content.
+# Audit event -> (path, dir_fd) pairs: the positions of its arguments that are a path and the descriptor of
+# the folder that the path is relative to, -1 where there is none. "import" has a path only for a shared
+# object. A removal is left to a view, because it needs no content.
 PATHS = {
     "open": ((0, -1),), "import": ((1, -1),), "ctypes.dlopen": ((0, -1),), "os.chdir": ((0, -1),),
     "os.chmod": ((0, 2),), "os.chown": ((0, 3),), "os.getxattr": ((0, -1),), "os.link": ((0, 2), (1, 3)),
@@ -32,22 +33,22 @@ PATHS = {
     "os.rename": ((0, 2), (1, 3)), "os.rmdir": ((0, 1),), "os.setxattr": ((0, -1),),
     "os.symlink": ((0, 2), (1, 2)), "os.truncate": ((0, -1),), "os.utime": ((0, 3),),
 }  # fmt: skip
-# The same where words may have paths in them: of files, or of folders that another program may read all of.
+# Audit event -> positions of arguments whose words may contain paths, which another program is going to read.
 PROGRAMS = {
     "os.exec": (0, 1), "os.posix_spawn": (0, 1), "os.system": (0,), "sqlite3.connect": (0,),
     "subprocess.Popen": (0, 1, 2),
 }  # fmt: skip
-# And which argument is the environment of the process that begins; -1: this one's.
+# Audit event -> position of the new process's environment; -1: it gets this process's.
 ENVIRONMENTS = {"os.exec": 2, "os.posix_spawn": 2, "os.system": -1, "subprocess.Popen": 3}
 WATCHED = frozenset(PATHS) | frozenset(PROGRAMS)
-# What a folder of the pack that a child imports from has on disk beside the pack's own files.
+# The name of the starter that is written into a folder of the pack from which a child imports.
 STARTER = "sitecustomize.py"
-# What a child needs of this process's environment to fetch by itself.
+# The variables that a child needs to fetch frames by itself.
 ACCESS = (
     "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_REGION", "AWS_ENDPOINT_URL",
     "AWS_ENDPOINT_URL_S3", "AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_CONTAINER_AUTHORIZATION_TOKEN",
 )  # fmt: skip
-# How many folders outside the pack are remembered as such.
+# How many folders are remembered as lying outside the pack.
 STRANGE = 1024
 
 
@@ -65,7 +66,7 @@ class Guard:
         self.files = importer.files
         self._site = importer.site
         self._prefix = importer.site + "/"
-        # Opened most, and never a part of a pack.
+        # The standard library: opened most often, and never a part of a pack.
         self._library = os.path.dirname(os.__file__) + "/"
         self.devices = devices(importer.pack.place.base)
         self._strange: set[tuple[int, int, int]] = set()
@@ -94,7 +95,7 @@ class Guard:
         return self._lexical(path, follow) if path.startswith(self._site) else self._elsewhere(path, follow)
 
     def _make_before_dots(self, path: str) -> None:
-        """Of "pkg/../data/x": the kernel wants "pkg" to be there."""
+        """Make "pkg" of a path like "pkg/../data/x" on disk: the kernel wants it to exist."""
         at = path.find("/..")
         while at >= 0:
             folder = self.relative(path[:at]) if at else None
@@ -103,7 +104,7 @@ class Guard:
             at = path.find("/..", at + 1)
 
     def _lexical(self, path: str, follow: bool) -> str | None:
-        """Of a path that begins with the root's."""
+        """``relative`` for a path that begins with the root's."""
         normal = posixpath.normpath(path)
         if normal == self._site:
             return ""
@@ -115,11 +116,11 @@ class Guard:
             return inside
         if inside.rpartition("/")[0] in children and not (follow and is_link(normal)):
             return inside
-        # Not in the pack as it is spelled; a link that the program made in there may lead to what is.
+        # Not in the pack under this spelling, but perhaps through a link that the program has made in there.
         return self._resolved(path, follow) or inside
 
     def _elsewhere(self, path: str, follow: bool) -> str | None:
-        """Of any other path. Most are on another file system, or in a folder that was looked at before."""
+        """``relative`` for any other path; most are on another file system or in a folder seen before."""
         try:
             if (stat if follow else lstat)(path).st_dev not in self.devices:
                 return None
@@ -132,7 +133,7 @@ class Guard:
             folder = stat(head or slash or ".")
         except OSError:
             return self._resolved(path, follow)
-        # A folder that takes the number of one that is gone has been changed later.
+        # With the change time: a new folder may get the inode number of a removed one, but not its times.
         identity = folder.st_ino, folder.st_ctime_ns, folder.st_dev
         if folder.st_dev not in self.devices or identity in self._strange:
             return None
@@ -144,7 +145,7 @@ class Guard:
         return relative
 
     def _is_base(self, folder: os.stat_result) -> bool:
-        """Whether the pack's root is in this folder: then what is beside it says nothing of it."""
+        """Whether the pack's root is in this folder: then a path beside the root does not rule it out."""
         try:
             base = stat(self._place.base)
         except OSError:
@@ -152,7 +153,7 @@ class Guard:
         return (base.st_ino, base.st_dev) == (folder.st_ino, folder.st_dev)
 
     def _resolved(self, path: str, follow: bool) -> str | None:
-        """What a path leads to through links, from the working directory."""
+        """``relative`` for a path with its links resolved, from the working directory."""
         if path.startswith("//"):
             path = "/" + path.lstrip("/")
         head, slash, name = path.rpartition("/")
@@ -188,7 +189,7 @@ class Guard:
                 self._hand_over_environment(os.environ if environment is None else environment)
 
     def _hand_over(self, word: Any) -> None:
-        """Put on disk what a word of a command line names."""
+        """Put on disk the files and folders that a word of a command line names."""
         if not isinstance(word, (str, bytes)) and not hasattr(type(word), "__fspath__"):
             return
         text = os.fsdecode(word)
@@ -208,7 +209,7 @@ class Guard:
             self.fill(relative)
 
     def _hand_over_environment(self, environment: Any) -> None:
-        """Put on disk what the variables of a child name; where it imports from, what starts the shim."""
+        """Put on disk what the variables of a child name, and a starter into folders that it imports from."""
         variables = decoded(environment)
         for entry in variables.get("PYTHONPATH", "").split(os.pathsep):
             relative = self.relative(entry)
@@ -222,14 +223,14 @@ class Guard:
                 self._hand_over(value)
 
     def _fetch(self, relative: str) -> None:
-        """Have every frame of a folder here, for a child that cannot fetch what it is going to ask for."""
+        """Wait for every frame of a folder, for a child that has no credentials to fetch them by itself."""
         start = relative and relative + "/"
         for path, file in self.files.items():
             if path.startswith(start):
                 self._pack.wait_file(file)
 
     def _put_starter(self, relative: str) -> None:
-        """Make a child that has this folder of the pack on its ``PYTHONPATH`` open the pack.
+        """Write a ``sitecustomize`` that opens the pack for a child with this folder on its ``PYTHONPATH``.
 
         Every Python runs the first ``sitecustomize`` that it finds.
         """
@@ -268,7 +269,7 @@ class Guard:
         os.replace(beside, path)
 
     def open(self, relative: str) -> None:
-        """Make the file ready to be opened by its path; of a folder, and for a new file, the folder."""
+        """Make a file ready to be opened by its path. For a folder or a new file, make the folder on disk."""
         file = self.files.get(relative)
         if file is None:
             folders = self._importer.contents.children
@@ -286,16 +287,16 @@ class Guard:
         self._unseen(self._place.folder, relative)
 
     def _unseen(self, work: Callable[..., Any], *args: Any) -> Any:
-        """Do work of our own, whose opens are not to be answered by ourselves."""
+        """Do work of the shim's own, whose opens this guard must not answer."""
         return self._importer.unseen(work, *args)
 
     def fill(self, relative: str) -> None:
-        """Put a folder on disk with everything in it; nothing if it is none."""
-        inside = self._importer.contents.children.get(relative)
-        if inside is None:
+        """Put a folder of the pack on disk with everything in it; any other path is ignored."""
+        names = self._importer.contents.children.get(relative)
+        if names is None:
             return
         self.folder(relative)
-        for name, file in inside.items():
+        for name, file in names.items():
             path = relative + "/" + name if relative else name
             if file < 0:
                 self.fill(path)
@@ -306,11 +307,11 @@ class Guard:
         return self._pack.index.classes[file] in self._place.in_arena
 
     def absent(self, relative: str) -> bool:
-        """Whether a file of the pack is not on disk now, or has been cut."""
+        """Whether a file of the pack is not on disk now, or was changed there."""
         return not self._place.whole(self.files[relative])
 
     def look(self, relative: str) -> int | None:
-        """Make a path ready for a stat; its file's number if there is nothing on disk to stat."""
+        """Make a path ready for a stat; the file's number if it is in the arena and not on disk."""
         file = self.files.get(relative)
         if file is None:
             if relative in self._importer.contents.children:
@@ -322,33 +323,33 @@ class Guard:
         return None
 
     def expose(self, relative: str) -> bool:
-        """Make a folder ready to be listed; whether it is one of the pack's.
+        """Make a folder ready to be listed; whether it is a folder of the pack.
 
-        Waits for what is in it, since native code may open what Python has listed; not in the pack's root,
-        which ``importlib.metadata`` lists in the middle of the imports.
+        Waits for the files in it, since native code may open what Python has listed; but not in the pack's
+        root, which ``importlib.metadata`` lists in the middle of the imports.
         """
-        here = self._importer.contents.children.get(relative)
-        if here is None:
+        names = self._importer.contents.children.get(relative)
+        if names is None:
             self.open(relative)
             return False
         self.folder(relative)
-        for name, file in here.items():
+        for name, file in names.items():
             path = relative + "/" + name if relative else name
             if file < 0:
                 try:
                     self.folder(path)
                 except PackError:
-                    # No room for it. Its name is known all the same, and importlib.metadata, which reads
-                    # the names in the root, takes any error for an empty folder.
+                    # There is no room for it. Its name is known all the same, and importlib.metadata, which
+                    # reads the names in the root, would take an error for an empty folder.
                     pass
             elif relative and not self._in_arena(file) and not self._pack.arrived(file):
                 self.open(path)
         return True
 
     def unlisted(self, relative: str, names: Iterable[str]) -> Iterator[tuple[str, int]]:
-        """Of an exposed folder the files, with their numbers, that are not on disk or not whole.
+        """Names and numbers of the files in an exposed folder that are not on disk, or not complete there.
 
-        A folder for which there is no room on disk has -1.
+        A folder for which there is no room on disk has the number -1.
         """
         on_disk = set(names)
         for name, file in self._importer.contents.children[relative].items():
@@ -358,7 +359,7 @@ class Guard:
                 yield name, file
 
     def ours(self, relative: str, name: str) -> bool:
-        """Whether a name on disk is of the shim's own making, and so of no plain directory."""
+        """Whether a name on disk is a starter of the shim's, which a plain directory would not have."""
         if name.startswith("sitecustomize."):
             return name not in self._importer.contents.children.get(relative, ())
         return False
@@ -377,7 +378,7 @@ class Guard:
 
 
 def decoded(environment: Any) -> dict[str, str]:
-    """An environment as a program gave it, in text; what is wrong with it, others will say."""
+    """An environment that a program gave, as text; wrong values are left out, since Python reports them."""
     pairs = environment.items() if hasattr(environment, "items") else ()
     words = (str, bytes)
     return {
@@ -388,18 +389,18 @@ def decoded(environment: Any) -> dict[str, str]:
 
 
 def devices(base: str) -> set[int]:
-    """The device numbers of a folder and of what is in it: in an overlay, files have others than folders."""
-    found = {stat(base).st_dev}
+    """Device numbers of a folder and of its entries: in an overlay, those of files and folders differ."""
+    numbers = {stat(base).st_dev}
     for name in listdir(base):
         try:
-            found.add(stat(base + "/" + name).st_dev)
+            numbers.add(stat(base + "/" + name).st_dev)
         except OSError:
             pass
-    return found
+    return numbers
 
 
 def folder_of(descriptor: int) -> str:
-    """The path of a folder that is open, or of nothing."""
+    """The path of an open folder, ``/dev/null`` if the descriptor is not open."""
     try:
         return readlink("/proc/self/fd/%d" % descriptor)
     except OSError:

@@ -1,8 +1,8 @@
 """Imports from a pack: a path entry finder for its root and loaders that wait for their frames.
 
-The modules that come out are those of a plain directory: the same ``__file__``, ``__cached__``,
-``__path__``, loader classes derived from importlib's own, so that ``inspect``, ``pkgutil``,
-``importlib.resources`` and pickling work as they do there.
+The modules look as if imported from a plain directory: they have the same ``__file__``, ``__cached__`` and
+``__path__``, and their loader classes derive from importlib's own, so that ``inspect``, ``pkgutil``,
+``importlib.resources`` and pickling work.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import sys
 from _thread import get_ident
 from posix import getcwd
 
-# The frozen module itself: importing importlib.machinery would execute two files more.
+# The frozen module itself: an import of importlib.machinery would execute two files more.
 _external: Any = sys.modules["_frozen_importlib_external"]
 
 TYPE_CHECKING = False
@@ -40,8 +40,7 @@ else:
 _fix_co_filename: Any = getattr(_imp, "_fix_co_filename")  # noqa: B009  # not in typeshed
 MAGIC = _external.MAGIC_NUMBER
 EXTENSIONS = tuple(_imp.extension_suffixes())
-CACHE = "/__pycache__/"
-# With -O a module has other bytecode, without asserts; with -OO without docstrings, too.
+# With -O a module has other bytecode, without asserts; with -OO without docstrings as well.
 _LEVEL = ".opt-%d" % sys.flags.optimize if sys.flags.optimize else ""
 PYC = "." + (sys.implementation.cache_tag or "") + _LEVEL + ".pyc"
 
@@ -54,9 +53,9 @@ class Importer:
         self.site = pack.place.site
         self.contents = contents
         self.files = contents.files
-        # Whether somebody has said that there may be modules that the index does not know.
+        # Whether invalidate_caches() was called: there may be modules that the index does not know.
         self.changed = False
-        # The guard's look at paths in any spelling.
+        # The guard's reading of paths in any spelling; set once there is a guard.
         self.locate: Callable[[str], str | None] | None = None
         self._native = dict(pack.index.native)
         self._loaders: Any = _external._get_supported_file_loaders()
@@ -64,7 +63,7 @@ class Importer:
     def at_work(self) -> bool:
         """Whether this thread does the shim's own work.
 
-        It sees the real file system and the plain import system, and so can never wait for itself.
+        Such a thread sees the real file system and the plain import system, and so never waits for itself.
         """
         return get_ident() in self.pack.fetching_threads
 
@@ -88,12 +87,12 @@ class Importer:
         return None
 
     def folder(self, path: str) -> str | None:
-        """The same of an entry of ``sys.path``, which may be spelled in any way."""
+        """An entry of ``sys.path``, in whatever spelling, relative to the pack's root; None if elsewhere."""
         inside = self.relative(path + "/")
         if inside is not None and not ("//" in path or "/." in path):
             return inside.rstrip("/")
-        found = self.locate(path) if self.locate is not None else None
-        return found if found in self.contents.children else None
+        inside = self.locate(path) if self.locate is not None else None
+        return inside if inside in self.contents.children else None
 
     def read(self, file: int) -> bytes:
         """The bytes of a file that lives in the arena."""
@@ -106,22 +105,22 @@ class Importer:
             self.pack.wait_file(needed)
 
     def wait_native(self, fullname: str, path: str) -> None:
-        """Before a module runs, wait for the files that native code of its distribution opens: nothing else
-        can make it.
+        """Before a module runs, wait for the files that native code of its distribution opens.
 
-        ``path`` is the module's own file in the pack, for those that replace this.
+        No hook sees native code open a file, so that it cannot be made to wait later. ``path`` is the
+        module's file in the pack, which ``_libraries`` needs in its replacement of this method.
         """
         if not self._native:
             return
         for name in ("*", fullname.partition(".")[0]):
             for file in self._native.get(name, ()):
                 self.pack.wait_file(file)
-            # Not before: another thread's import must not find it gone and go on.
+            # Only now: another thread that imports the same module must wait as well.
             self._native.pop(name, None)
 
 
 class PackLoader(SourceFileLoader):
-    """Loads a module's bytecode from the arena; its source is there for those who ask."""
+    """Loads a module's bytecode from the arena; its source is read only on request."""
 
     def __init__(self, fullname: str, path: str, importer: Importer, relative: str) -> None:
         self.name = fullname
@@ -163,7 +162,7 @@ class PackLoader(SourceFileLoader):
         return self._importer.relative(path) if isinstance(path, str) else None
 
     def path_stats(self, path: Any) -> Any:
-        """Size and time of a source, as ``py_compile`` and importlib's own loaders ask for it."""
+        """Size and time of a source, as ``py_compile`` and importlib's own loaders ask for them."""
         relative = self._relative_of(path)
         file = self._importer.files.get(relative) if relative is not None else None
         if file is None:
@@ -221,18 +220,19 @@ class PackExtensionLoader(ExtensionFileLoader):
 
 
 class PackFinder(FileFinder):
-    """Finds modules in one folder of a pack: what ``sys.path_hooks`` makes for a path entry.
+    """Finds modules in one folder of a pack; ``sys.path_hooks`` makes one for each path entry.
 
-    It never waits: Python holds the lock of all imports while it asks, and who fetches imports, too.
+    A finder never waits: Python holds the lock of all imports meanwhile, and a fetching thread imports as
+        well.
 
-    A FileFinder, because ``pkgutil`` and ``pkg_resources`` choose what they do by that class. ``pkgutil``
-    then lists the folder, which ``_views`` answers.
+    It is a FileFinder, because ``pkgutil`` and ``pkg_resources`` decide by that class how to list modules.
+    ``pkgutil`` then lists the folder, which ``_views`` answers.
     """
 
     def __init__(self, path: str, importer: Importer, relative: str) -> None:
         super().__init__(path, *importer._loaders)
         self._importer = importer
-        # As it is spelled, through links perhaps, and as it is in the pack.
+        # The folder as the path entry spells it, perhaps through links, and as the pack names it.
         self._folder = (path if path.startswith("/") else getcwd() + "/" + path).rstrip("/") + "/"
         self._prefix = relative + "/" if relative else ""
 
@@ -274,7 +274,7 @@ class PackFinder(FileFinder):
         return spec
 
     def invalidate_caches(self) -> None:
-        """From now on look for modules that were written at run time, too."""
+        """From now on also look for modules that were written to disk at run time."""
         self._importer.changed = True
         super().invalidate_caches()
 
@@ -283,13 +283,13 @@ _hooks: dict[str, Any] = {}
 
 
 def install(pack: Pack, contents: Contents, position: int) -> Importer:
-    """Make the pack importable, its root at ``position`` of ``sys.path``; the second time, anew."""
+    """Make the pack importable, its root at ``position`` of ``sys.path``; a second call does so anew."""
     importer = Importer(pack, contents)
     site = pack.place.site
 
     def hook(path: str) -> PackFinder:
-        # Not of a file: Python asks before it runs a script by its path. Not otherwise for our own threads:
-        # what is answered is remembered for all.
+        # No finder for a file: Python asks for one before it runs a script by its path. The shim's own
+        # threads get the same answer as all others, because Python caches the answer for all threads.
         relative = importer.folder(path) if isinstance(path, str) else None
         if relative is None or relative in contents.files:
             raise ImportError("not a folder of the pack")

@@ -1,8 +1,8 @@
 """The index of a pack: the one definition that the writer and the reader share.
 
-The bytes of an index are canonical JSON (``encode``), and the pack's id is their SHA-256. Columns
-instead of objects, because a cold start parses this: one list a field is several times faster to read
-than one object a file. ``docs/pack-format.md`` specifies every field.
+The bytes of an index are canonical JSON (``encode``), and the pack's id is their SHA-256. It has a column
+for each field instead of an object for each file, because a cold start parses it: that is several times
+faster. ``docs/pack-format.md`` specifies every field.
 """
 
 from __future__ import annotations
@@ -12,18 +12,25 @@ from itertools import accumulate
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from dataclasses import dataclass
     from typing import Any, Callable
+else:
+
+    def dataclass(**options):
+        """For the type checker alone: the real one costs 10 ms of every cold start."""
+        return lambda plain: plain
+
 
 FORMAT = 1
 
-# One letter a file in the "class" column.
-CODE = "c"  # bytecode: imported from the mapped arena
+# The letters of the "class" column, one a file.
+CODE = "c"  # bytecode: imported from the arena
 SOURCE = "s"  # text of modules: read by tracebacks and inspect, almost never
 METADATA = "m"  # *.dist-info: read by importlib.metadata alone
 EXTENSION = "x"  # an importable shared object
 LIBRARY = "l"  # a shared object that the dynamic linker maps for another
-DATA = "d"  # anything else; Python opens it, or nobody was seen to
-NATIVE_DATA = "n"  # was seen to be opened by native code, which nothing can make wait
+DATA = "d"  # anything else: opened by Python, or not opened in the trace
+NATIVE_DATA = "n"  # opened by native code in the trace: no hook sees that, so it cannot be made to wait
 
 CLASS_NAMES = {
     CODE: "code",
@@ -34,23 +41,24 @@ CLASS_NAMES = {
     DATA: "data",
     NATIVE_DATA: "native-data",
 }
-# What lives in the arena (one mapped file) and what becomes a file of its own.
+# The classes whose files are kept in the arena; all others become files of their own.
 ARENA = frozenset((CODE, SOURCE, METADATA))
 _LETTERS = frozenset(CLASS_NAMES)
 _HEX = frozenset("0123456789abcdef")
 
-# Libraries of the build image that Lambda lacks; _libraries maps them before what needs them.
+# The folder of libraries that the build image has and Lambda lacks; _libraries maps them.
 LIBRARIES = "lambdapack.libs/"
 
 INDEX_NAME = "index.json"  # beside the shim: the exact bytes whose SHA-256 is the id
 LOCATION_NAME = "location.json"  # beside the shim: {"id", "bucket", "key", "region"}
 ASSETS_FOLDER = "assets"  # beside the shim: a folder for each asset, with an index and a location of its own
 END_SIZE = 1024  # of the zeros after the last file
-ANY_TARGET = "any"  # of a pack of data, which every Python on every processor reads
+ANY_TARGET = "any"  # the target of a pack of data, which every Python on every processor can read
 
-FRAME_SIZE_MAX = 64 * 1024 * 1024  # uncompressed; what a reader may be made to allocate
+FRAME_SIZE_MAX = 64 * 1024 * 1024  # uncompressed: a bound on what a reader allocates
 STORED_MAX = 2**32 - 1
-# Below this an import of OpenSSL (3 ms) costs more than the slower digest (4 ms/MB) that needs none.
+# Up to this many bytes the slower digest built into Python (4 ms/MB) costs less than to import OpenSSL (3
+# ms).
 _OPENSSL_PAYS = 768 * 1024
 
 
@@ -58,6 +66,7 @@ class IndexFormatError(ValueError):
     """The bytes are not an index that this version can read."""
 
 
+@dataclass(kw_only=True)
 class Index:
     """A parsed index. Offsets and sizes are bytes of the tar stream, before compression.
 
@@ -80,56 +89,40 @@ class Index:
             ``"*"`` for those that must be there before any import.
     """
 
-    __slots__ = (
-        "classes", "eager", "executable", "frame_sha256", "frame_size", "frame_start", "frame_stored",
-        "frame_stored_start", "glibc", "hot", "lock", "native", "needs", "offsets", "paths", "sizes",
-        "target", "tool",
-    )  # fmt: skip
+    target: str
+    lock: str
+    tool: str
+    glibc: str
+    hot: int
+    eager: int
+    frame_stored: list[int]
+    frame_size: list[int]
+    frame_sha256: list[str]
+    paths: list[str]
+    classes: str
+    sizes: list[int]
+    offsets: list[int]
+    executable: list[int]
+    needs: dict[int, list[int]]
+    native: dict[str, list[int]]
 
-    def __init__(
-        self,
-        *,
-        target: str,
-        lock: str,
-        tool: str,
-        glibc: str,
-        hot: int,
-        eager: int,
-        frame_stored: list[int],
-        frame_size: list[int],
-        frame_sha256: list[str],
-        paths: list[str],
-        classes: str,
-        sizes: list[int],
-        offsets: list[int],
-        executable: list[int],
-        needs: dict[int, list[int]],
-        native: dict[str, list[int]],
-    ) -> None:
-        self.target = target
-        self.lock = lock
-        self.tool = tool
-        self.glibc = glibc
-        self.hot = hot
-        self.eager = eager
-        self.frame_stored = frame_stored
-        self.frame_size = frame_size
-        self.frame_sha256 = frame_sha256
-        self.paths = paths
-        self.classes = classes
-        self.sizes = sizes
-        self.offsets = offsets
-        self.executable = executable
-        self.needs = needs
-        self.native = native
-        # Where each frame begins, in the tar stream and in the .zst; one past the last is the end.
-        self.frame_start = [0, *accumulate(frame_size)]
-        self.frame_stored_start = [0, *accumulate(frame_stored)]
+    if not TYPE_CHECKING:
+
+        def __init__(self, **fields):
+            if fields.keys() != FIELDS:
+                raise TypeError("an index has the fields %s" % ", ".join(sorted(FIELDS)))
+            self.__dict__.update(fields)
+            self.__post_init__()
+
+    def __post_init__(self) -> None:
+        # Where each frame begins, in the tar stream and in the .zst; the last entry is the end.
+        self.frame_start = [0, *accumulate(self.frame_size)]
+        self.frame_stored_start = [0, *accumulate(self.frame_stored)]
 
     def frames_of(self, file: int) -> range:
         """The frames, as a range, after which file number ``file`` is complete.
 
-        An empty file is complete, that is, there, once the frame at its offset is in place.
+        An empty file is complete (that is, it exists) once the frame at its offset is in place.
         """
         start = self.offsets[file]
         first = bisect_right(self.frame_start, start) - 1
@@ -138,10 +131,13 @@ class Index:
         return range(first, bisect_right(self.frame_start, start + self.sizes[file] - 1))
 
 
+FIELDS = frozenset(Index.__annotations__)
+
+
 def loads(data: bytes) -> Any:
     """Parse JSON with the standard library's own scanner.
 
-    ``import json`` costs 10 ms of a start for regular expressions that its C scanner does not use.
+    ``import json`` costs 10 ms of a cold start for regular expressions that its C scanner does not use.
 
     Raises:
         IndexFormatError: It is not JSON, or nested deeper than Python's stack.
@@ -156,20 +152,20 @@ def _loads(text: str) -> Any:
     try:
         from _json import make_scanner
 
-        options: Any = _Scanning()
+        options: Any = _ScannerOptions()
         document, end = make_scanner(options)(text, 0)
         if text[end:].strip(" \t\n\r"):
             raise ValueError("extra data after the JSON document")
         return document
     except (ImportError, StopIteration, AttributeError, TypeError):
-        # Another implementation's scanner, or not JSON at all: json says which.
+        # A Python without that scanner, or a text that is not JSON: json tells.
         import json
 
         return json.loads(text)
 
 
-class _Scanning:
-    """What the scanner asks of a decoder."""
+class _ScannerOptions:
+    """The attributes that the scanner reads of a ``json.JSONDecoder``."""
 
     strict = True
     object_hook = None
@@ -214,50 +210,52 @@ def encode(index: Index) -> bytes:
 def decode(data: bytes, *, checked: bool = False) -> Index:
     """Parse an index and check what could write outside the pack's folder or past its frames.
 
-    This is on the way of every cold start, so it checks columns and not files; ``lambdapack.pack`` checks
-    every rule of the format of an index that comes from anywhere but the function's own zip.
+    Every cold start does this, so it checks whole columns instead of single files. ``lambdapack.pack`` checks
+    every rule of the format, for an index that comes from anywhere but the function's own zip.
 
     Args:
-        data: Its bytes.
+        data: The index's bytes.
         checked: Whether these very bytes were checked before.
 
     Raises:
         IndexFormatError: Not an index, one of a later format, or one that breaks a rule.
     """
     try:
-        document = loads(data)
-        if document["format"] != FORMAT:
-            raise IndexFormatError(
-                "index format %r is not %r: the pack and the shim are of different lambdapack versions"
-                % (document["format"], FORMAT)
-            )
-        frames = document["frames"]
-        files = document["files"]
-        index = Index(
-            target=document["target"],
-            lock=document["lock"],
-            tool=document["tool"],
-            glibc=document["glibc"],
-            hot=document["hot"],
-            eager=document["eager"],
-            frame_stored=frames["stored"],
-            frame_size=frames["size"],
-            frame_sha256=frames["sha256"],
-            paths=files["path"],
-            classes=files["class"],
-            sizes=files["size"],
-            offsets=files["offset"],
-            executable=files["executable"],
-            needs={int(file): needed for file, needed in document["needs"].items()},
-            native=document["native"],
-        )
+        index = _read_columns(loads(data))
         if not checked:
             check(index)
         return index
+    except IndexFormatError:
+        raise
     except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
-        if isinstance(error, IndexFormatError):
-            raise
         raise IndexFormatError("not a lambdapack index: %s: %s" % (type(error).__name__, error)) from error
+
+
+def _read_columns(document: dict[str, Any]) -> Index:
+    if document["format"] != FORMAT:
+        raise IndexFormatError(
+            "index format %r is not %r: the pack and the shim are of different lambdapack versions"
+            % (document["format"], FORMAT)
+        )
+    frames, files = document["frames"], document["files"]
+    return Index(
+        target=document["target"],
+        lock=document["lock"],
+        tool=document["tool"],
+        glibc=document["glibc"],
+        hot=document["hot"],
+        eager=document["eager"],
+        frame_stored=frames["stored"],
+        frame_size=frames["size"],
+        frame_sha256=frames["sha256"],
+        paths=files["path"],
+        classes=files["class"],
+        sizes=files["size"],
+        offsets=files["offset"],
+        executable=files["executable"],
+        needs={int(file): needed for file, needed in document["needs"].items()},
+        native=document["native"],
+    )
 
 
 def check(index: Index) -> None:
@@ -293,7 +291,7 @@ def _check_frames(index: Index) -> None:
 
 
 def _check_integers(name: str, column: list[int], least: int | None = None, most: int = 0) -> None:
-    # A sum with one float is a float, and one with anything else is a TypeError.
+    # A sum with a float in it is a float; with a value that is not a number, sum raises a TypeError.
     if type(column) is not list or type(sum(column)) is not int:
         raise IndexFormatError("%s is not a list of integers" % name)
     if least is not None and column and not least <= min(column) <= max(column) <= most:
@@ -301,11 +299,10 @@ def _check_integers(name: str, column: list[int], least: int | None = None, most
 
 
 def _check_paths(paths: list[str]) -> None:
-    # One string in which every part of every path stands between two slashes: what a path must not have
-    # is then a short string that this one must not have. Searched backwards: for so short a string
-    # rfind takes a third of the time of find.
+    # In this text every part of every path stands between two slashes, so whatever a path must not have is a
+    # short string to search for. Backwards: for a short string rfind takes a third of find's time.
     text = "/" + "/".join(paths) + "/"
-    # Few paths have a part that begins with a dot, so that one search usually does for two.
+    # Few paths have a part that begins with a dot, so usually one search is enough for two rules.
     dots = text.rfind("/.") >= 0 and (text.rfind("/./") >= 0 or text.rfind("/../") >= 0)
     if paths and (dots or text.rfind("//") >= 0):
         raise IndexFormatError("files.path: a path is empty, absolute, or has an empty, '.' or '..' part")
@@ -326,9 +323,9 @@ def _check_ranges(index: Index) -> None:
         raise IndexFormatError("files.class: a letter is none of %s" % "".join(sorted(_LETTERS)))
     _check_integers("files.size", sizes)
     _check_integers("files.offset", offsets)
-    # Beginning and end of each file in turn: where each ends before the next begins, that is a sorted
-    # list already, which takes sort no time. No size is negative then, and none but the last can be too
-    # large.
+    # Beginning and end of each file in turn. If each file ends before the next begins, this list is sorted
+    # already, and sorting it takes almost no time. Then no size is negative, and only the last file can reach
+    # past the end.
     edges = [0] * (2 * count)
     edges[::2] = offsets
     edges[1::2] = map(add, offsets, sizes)
@@ -340,7 +337,7 @@ def _check_ranges(index: Index) -> None:
 
 
 def _check_numbers(index: Index) -> None:
-    """Executable, needs and native name files that there are."""
+    """Every file number in executable, needs and native must be that of a file."""
     from itertools import chain
 
     last = len(index.paths) - 1
@@ -356,16 +353,19 @@ def _check_numbers(index: Index) -> None:
 def read_beside(
     folder: str, data: bytes | None = None, checked: Callable[[str], bool] | None = None
 ) -> tuple[bytes, Index, dict[str, Any]]:
-    """The index and the location in a folder of the function's zip, once the one is what the other names.
+    """Read index and location in a folder of the function's zip; the index's id must be the location's.
 
     Args:
-        folder: Where both are.
-        data: The index's bytes, if they have been read.
-        checked: Says whether they were found sound before, under the id that it is given.
+        folder: Holds both files.
+        data: The index's bytes, if they have been read already.
+        checked: Called with the id; whether the index was found sound under this id before.
+
+    Returns:
+        The index's bytes, the parsed index, the parsed location.
 
     Raises:
         OSError: A file is missing.
-        IndexFormatError: The index is not the one whose id the location gives, or not sound.
+        IndexFormatError: The index has another id than the location names, or is not sound.
     """
     if data is None:
         with open(folder + "/" + INDEX_NAME, "rb") as file:
@@ -388,14 +388,14 @@ def read_beside(
 
 
 def verify_id(data: bytes, pack_id: str) -> None:
-    """Refuse an index that is not the one whose id is known.
+    """Refuse an index whose SHA-256 is not ``pack_id``.
 
     Raises:
-        IndexFormatError: Its SHA-256 is another.
+        IndexFormatError: It is not.
     """
-    found = _sha256(data)
-    if found != pack_id:
-        raise IndexFormatError("the index is that of pack %s, not of %s" % (found, pack_id))
+    digest = _sha256(data)
+    if digest != pack_id:
+        raise IndexFormatError("the index is that of pack %s, not of %s" % (digest, pack_id))
 
 
 def _sha256(data: bytes) -> str:

@@ -1,11 +1,10 @@
-"""Credentials from the endpoint that Lambda offers under SnapStart. Loaded only where one is named.
+"""Credentials from the endpoint that Lambda offers under SnapStart. Imported only where one is set.
 
 https://docs.aws.amazon.com/sdkref/latest/guide/feature-container-credentials.html
 """
 
 from __future__ import annotations
 
-import socket
 import time
 
 from ._endpoint import EndpointError, host_header, is_loopback, split_url
@@ -15,14 +14,13 @@ from ._net import READ_TIMEOUT, Dialler, NetError, describe, read_head
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import Optional
 
 FULL = "AWS_CONTAINER_CREDENTIALS_FULL_URI"
 RELATIVE = "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"
 TOKEN = "AWS_CONTAINER_AUTHORIZATION_TOKEN"
 TOKEN_FILE = "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"
 ECS = "http://169.254.170.2"
-# An answer has some 1,500 bytes.
+# Bytes of an answer that are read; a real one has some 1,500.
 MAX_ANSWER = 64 * 1024
 
 
@@ -30,7 +28,7 @@ def container_credentials(environ: Mapping[str, str]) -> tuple[str, str, str]:
     """Access key, secret key and session token, asked for without any proxy.
 
     Raises:
-        NetError: Not to be had, and why.
+        NetError: Why there are none.
     """
     uri = environ.get(FULL) or ECS + environ.get(RELATIVE, "")
     try:
@@ -64,7 +62,7 @@ def is_link_local(host: str) -> bool:
 
 
 def authorization(environ: Mapping[str, str]) -> str:
-    """The token for the endpoint; a file's goes first, because it may change."""
+    """The token for the endpoint; a token in a file goes first, because it may change."""
     path = environ.get(TOKEN_FILE)
     token = environ.get(TOKEN, "")
     if path:
@@ -81,8 +79,7 @@ def authorization(environ: Mapping[str, str]) -> str:
 
 def exchange(dialler: Dialler, request: bytes, at: str) -> bytes:
     """Send a request and return the answer's body. HTTP/1.0: no answer to it is chunked."""
-    sock: Optional[socket.socket] = dialler.connect(direct=True)
-    assert sock is not None
+    sock = dialler.connect(direct=True)
     until = time.monotonic() + READ_TIMEOUT
     try:
         sock.sendall(request)
@@ -91,15 +88,15 @@ def exchange(dialler: Dialler, request: bytes, at: str) -> bytes:
             again = status == 429 or status >= 500
             raise NetError("%s answered %d" % (at, status), retry=again)
         length = headers.get("content-length", "")
-        wanted = int(length) if length.isascii() and length.isdigit() else MAX_ANSWER
-        while len(body) < wanted:
+        size = int(length) if length.isascii() and length.isdigit() else MAX_ANSWER
+        while len(body) < size:
             more = sock.recv(16384)
             if not more:
                 break
             body += more
             if len(body) > MAX_ANSWER or time.monotonic() > until:
                 raise NetError("%s sent no answer of a sensible size within %g s" % (at, READ_TIMEOUT))
-        return body[:wanted]
+        return body[:size]
     finally:
         sock.close()
 
@@ -108,9 +105,9 @@ def decode(body: bytes, at: str) -> tuple[str, str, str]:
     """The three values of the endpoint's JSON."""
     try:
         document = loads(body)
-        found = document["AccessKeyId"], document["SecretAccessKey"], document.get("Token") or ""
+        keys = document["AccessKeyId"], document["SecretAccessKey"], document.get("Token") or ""
     except (ValueError, KeyError, TypeError, AttributeError):
-        found = None
-    if found is None or not all(isinstance(value, str) for value in found):
+        keys = None
+    if keys is None or not all(isinstance(value, str) for value in keys):
         raise NetError("%s gave no credentials" % at, retry=False)
-    return found
+    return keys

@@ -1,8 +1,8 @@
-"""Libraries of the build image that Lambda lacks: mapped before what needs them.
+"""Libraries that the build image has and Lambda lacks: mapped before they are needed.
 
-The dynamic linker takes a library that is mapped already for any that asks for its soname, so what needs one
-of these needs no search path: a shared object that links to it, and a module that opens it by its name with
-ctypes or cffi. Imported only by packs that have such libraries.
+The dynamic linker takes a library that is already mapped for every request of its soname. So neither a shared
+object that links to such a library nor a module that opens it by name (ctypes, cffi) needs a search path.
+Imported only for packs that have such libraries.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 RTLD_NOW = 2
 ERROR = "library_error"
-"""Where ``runtime_shim.stats()`` has the first error of a library that cannot be mapped."""
+"""The key in ``runtime_shim.stats()`` of the first error of a library that cannot be mapped."""
+# The file names of the libraries that are mapped, and the replacements of find_library.
 _mapped: list[str] = []
 _known: list[Any] = []
 
@@ -37,9 +38,9 @@ class Libraries:
         self._busy: set[tuple[int, int]] = set()
 
     def load(self, files: Iterable[int]) -> None:
-        """Map those of ``files`` that are bundled and not mapped yet; their frames are in place."""
+        """Map the bundled libraries among ``files`` that are not mapped yet; their frames are in place."""
         for file in self._ordered(files):
-            # Loading one asks, through the audit hook, for those that it needs.
+            # dlopen() raises an audit event, whose hook comes back here for the same library.
             key = (get_ident(), file)
             if key in self._busy:
                 continue
@@ -54,7 +55,7 @@ class Libraries:
         self.load(self._left)
 
     def open(self, files: Iterable[int]) -> None:
-        """Map those of ``files``, once they are in place, for a module that opens them by name."""
+        """Map the bundled libraries among ``files``, once in place, for a module that opens them by name."""
         files = list(files)
         for file in files:
             self._pack.wait_file(file)
@@ -62,7 +63,7 @@ class Libraries:
         let_find()
 
     def opening(self) -> dict[str, list[int]]:
-        """Path of a module that opens libraries by name -> they."""
+        """Path of a module that opens libraries by name -> the numbers of these libraries."""
         index = self._index
         return {
             index.paths[file]: needed
@@ -71,25 +72,24 @@ class Libraries:
         }
 
     def _ordered(self, files: Iterable[int]) -> list[int]:
-        """What is needed before what needs it: its own needs are fewer, since they are all listed."""
+        """Libraries before those that need them: a library lists all its needs, so it has more than they."""
         needs = self._index.needs
-        wanted = self._left.intersection(files)
-        return sorted(wanted, key=lambda file: (len(needs.get(file, ())), file))
+        return sorted(self._left.intersection(files), key=lambda file: (len(needs.get(file, ())), file))
 
     def _map(self, file: int) -> None:
-        from _ctypes import dlopen  # ctypes itself costs 10 ms
+        from _ctypes import dlopen  # to import ctypes itself costs 10 ms
 
         try:
             dlopen(self._site + "/" + self._index.paths[file], RTLD_NOW)
             _mapped.append(self._index.paths[file][len(LIBRARIES) :])
         except OSError as error:
-            # What needs it may do without it, so this is no failure yet. If not, its error will name the
-            # library alone.
+            # The program may do without the library, so this is no failure yet. If it cannot, its own error
+            # will name the library but not the reason.
             self._tell("%s: %s" % (self._index.paths[file], error))
         self._left.discard(file)
 
     def _tell(self, text: str) -> None:
-        """Keep the first error, and write it to the log, where the ones that follow from it will be."""
+        """Keep the first error, and print it to the log: the errors that follow from it are there, too."""
         if ERROR in self._pack.problems:
             return
         text = "".join(char if " " <= char <= "~" and char not in "\"'\\" else "?" for char in text)
@@ -98,7 +98,7 @@ class Libraries:
 
 
 def attach(importer: Importer) -> None:
-    """Have ``importer`` map bundled libraries once they are in place and before what waits for them."""
+    """Have ``importer`` map bundled libraries once they are in place, before code that needs them runs."""
     libraries = Libraries(importer.pack)
     opening = libraries.opening()
     needs = importer.pack.index.needs
@@ -122,7 +122,7 @@ def attach(importer: Importer) -> None:
 
 
 def map_all(pack: Pack) -> None:
-    """Map all of a pack whose files are in place: nobody is going to say what is imported."""
+    """Map all bundled libraries of a pack whose files are in place and which plain imports will use."""
     libraries = Libraries(pack)
     libraries.load_all()
     if libraries.opening():
@@ -130,7 +130,7 @@ def map_all(pack: Pack) -> None:
 
 
 def let_find() -> None:
-    """Have ``ctypes.util.find_library`` know what is mapped: it asks programs that Lambda does not have."""
+    """Have ``ctypes.util.find_library`` know the mapped libraries: it asks programs that Lambda lacks."""
     from ctypes import util
 
     if util.find_library in _known:
@@ -149,7 +149,7 @@ def let_find() -> None:
 
 
 def export(environ: MutableMapping[str, str], site: str) -> None:
-    """Let programs that the function starts find them, behind everything that Lambda has."""
+    """Put the libraries' folder last on LD_LIBRARY_PATH, for programs that the function starts."""
     folder = site + "/" + LIBRARIES.rstrip("/")
     before = environ.get("LD_LIBRARY_PATH", "")
     if folder not in before.split(":"):

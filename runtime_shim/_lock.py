@@ -1,31 +1,20 @@
-"""The lock of who fetches, and the word that he leaves for those who wait. A warm start needs neither."""
+"""The lock of the process that fetches, and the error that it leaves for those that wait.
+
+A warm start imports neither.
+"""
 
 from __future__ import annotations
 
+import posix
 from fcntl import LOCK_EX, LOCK_NB, flock
-from posix import (
-    O_CLOEXEC,
-    O_CREAT,
-    O_EXCL,
-    O_NOFOLLOW,
-    O_RDONLY,
-    O_RDWR,
-    close,
-    fstat,
-    geteuid,
-    getpid,
-    lstat,
-    open,
-    pread,
-    rename,
-    urandom,
-)
 from time import monotonic
 
-from ._journal import identity, write
+from ._journal import identity, open_own, write
 
-# The lock of the one process that fetches, and of who fetches on demand or makes an arena anew.
+# Lock files: of the process that fetches, of one that fetches a frame on demand, and of one that makes a new
+# arena or journal.
 FETCH, DEMAND, REPAIR = "lock", "demand", "repair"
+# The file with the last fetch's error, and the bytes of it that are read.
 WORD = "word"
 LONGEST_WORD = 8192
 
@@ -34,8 +23,8 @@ class Lock:
     """A lock that this process has taken.
 
     Attributes:
-        shared: Whether others may have it as well: the file system has no locks.
-        name: The same for all that have held this very lock file, one after the other.
+        shared: Whether other processes may have it as well, because the file system has no locks.
+        name: Of the lock file: the same for all processes that hold this very file, one after the other.
     """
 
     __slots__ = ("_fd", "_identity", "name", "shared")
@@ -47,25 +36,25 @@ class Lock:
         self.name = lock_name(self._identity)
 
     def release(self) -> None:
-        """Close this process's descriptor: the lock is free once every process that has it has done so."""
+        """Close this process's descriptor. Forked processes share the lock: it is free once all do so."""
         fd, self._fd = self._fd, -1
         if fd >= 0 and identity(fd) == self._identity:
-            close(fd)
+            posix.close(fd)
 
 
 def take(path: str) -> Lock | None:
-    """Take the lock of a file, which is made if it is not there; None if another has it.
+    """Lock the file at ``path``, which is made if it is not there; None if another process holds it.
 
-    Where the file system knows no locks everybody gets one: two processes that fetch write the same bytes.
+    Where the file system has no locks every process gets one: two that fetch write the same bytes.
 
     Raises:
         OSError: The file cannot be made.
     """
-    fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0o600)
+    fd = open_own(path, posix.O_RDWR | posix.O_CREAT)
     try:
         flock(fd, LOCK_EX | LOCK_NB)
     except BlockingIOError:
-        close(fd)
+        posix.close(fd)
         return None
     except OSError:
         return Lock(fd, shared=True)
@@ -75,45 +64,46 @@ def take(path: str) -> Lock | None:
 def current_name(base: str) -> str:
     """The ``Lock.name`` of the lock file that is in the folder ``base`` now, ``""`` if there is none."""
     try:
-        state = lstat(base + "/" + FETCH)
+        state = posix.lstat(base + "/" + FETCH)
     except OSError:
         return ""
     return lock_name((state.st_dev, state.st_ino))
 
 
 def lock_name(identity: tuple[int, int]) -> str:
-    """A lock file's name in the names of files."""
+    """How the names of part files call the lock file with this device and inode."""
     return "lock-%x-%x" % identity
 
 
 def leave_word(base: str, text: str) -> None:
-    """Tell whoever else waits what the fetch ended with: each trying by itself, the last would say so long
-    after init has ended.
+    """Leave the fetch's error for the other processes that wait for it.
+
+    If each of them tried by itself, one after the other, the last would fail long after its init has ended.
     """
-    path = "%s/%s-%d-%s" % (base, WORD, getpid(), urandom(4).hex())
+    path = "%s/%s-%d-%s" % (base, WORD, posix.getpid(), posix.urandom(4).hex())
     try:
-        fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
+        fd = open_own(path, posix.O_RDWR | posix.O_CREAT | posix.O_EXCL)
         try:
             write(fd, ("%r %s" % (monotonic(), text)).encode("utf-8", "replace"), 0)
         finally:
-            close(fd)
-        rename(path, base + "/" + WORD)
+            posix.close(fd)
+        posix.rename(path, base + "/" + WORD)
     except OSError:
-        pass  # then everybody learns it for himself
+        pass  # then each process meets the error itself
 
 
 def word(base: str, since: float) -> str:
-    """What a fetch has ended with after ``since`` (monotonic), ``""`` if nothing was said."""
+    """The error of a fetch that ended after ``since`` (monotonic), ``""`` if none did."""
     try:
-        fd = open(base + "/" + WORD, O_RDONLY | O_NOFOLLOW | O_CLOEXEC)
+        fd = open_own(base + "/" + WORD, posix.O_RDONLY)
     except OSError:
         return ""
     try:
-        if fstat(fd).st_uid != geteuid():
+        if posix.fstat(fd).st_uid != posix.geteuid():
             return ""
-        when, _, text = pread(fd, LONGEST_WORD, 0).decode("utf-8", "replace").partition(" ")
+        when, _, text = posix.pread(fd, LONGEST_WORD, 0).decode("utf-8", "replace").partition(" ")
         return text if since <= float(when) <= monotonic() else ""
     except (OSError, ValueError):
         return ""
     finally:
-        close(fd)
+        posix.close(fd)

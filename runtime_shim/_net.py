@@ -1,6 +1,6 @@
 """Connections whose every step has a bound: one address an attempt, a proxy where one is set, TLS.
 
-Init ends after 10 s, so a step that hangs must be known for what it is within two.
+Init ends after 10 s, so a step that hangs must be recognised within two.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 # Linux repeats a SYN that was lost after 1 s.
 CONNECT_TIMEOUT = 1.5
-# libc asks each name server for 5 s, twice; nobody can change that from here, but nobody has to wait for it.
+# libc asks each name server for 5 s, twice. That cannot be changed from here, so the shim waits less long.
 RESOLVE_TIMEOUT = 2.0
-# Without a single byte for this long a connection is given up: S3's own advice is to retry early.
+# Seconds without a single byte after which a connection is given up: S3's own advice is to retry early.
 READ_TIMEOUT = 2.0
 MAX_HEADER = 64 * 1024
 
@@ -52,11 +52,12 @@ class Dialler:
     """Makes connections to one host.
 
     Args:
-        environ: For the proxy and the authorities to trust.
-        trust: What else to trust: Amazon's certificates where the host is S3.
+        environ: Names the proxy and the authorities to trust.
+        trust: Not ``""`` where the host is S3: Amazon's own authorities are trusted, and the system's only if
+            those do not vouch for the host.
 
     Attributes:
-        at: Where the last attempt led, for messages.
+        at: Host and address of the last attempt, for messages.
     """
 
     def __init__(self, host: str, port: int, tls: bool, environ: Mapping[str, str], trust: str = "") -> None:
@@ -104,8 +105,8 @@ class Dialler:
     def _dial(self, host: str, port: int) -> socket.socket:
         """Try one address; the next attempt tries the next."""
         self.at = host
-        found = resolve(host, port)
-        family, kind, protocol, _, address = found[self._attempt % len(found)]
+        addresses = resolve(host, port)
+        family, kind, protocol, _, address = addresses[self._attempt % len(addresses)]
         self._attempt += 1
         self.at = host if host == address[0] else "%s (%s)" % (host, address[0])
         sock = socket.socket(family, kind, protocol)
@@ -148,12 +149,13 @@ class Dialler:
         import ssl
 
         try:
-            # As bytes: a str would import the codec for international names, 3 ms.
+            # The name as bytes: a str would import the codec for international names, 3 ms.
             return context.wrap_socket(sock, server_hostname=self.host.encode("ascii"))
         except ssl.SSLCertVerificationError as error:
             bundle = self._environ.get("AWS_CA_BUNDLE")
             if not bundle and not self._system:
-                # A proxy with a certificate of its own, another cloud: whom the system trusts.
+                # Perhaps a proxy with a certificate of its own, or another cloud: try the system's
+                # authorities.
                 self._system = True
                 context.set_default_verify_paths()
                 raise UntrustedError from None
@@ -169,13 +171,13 @@ class Dialler:
 
 
 class UntrustedError(Exception):
-    """Amazon's authorities do not vouch for it; the system's are asked next."""
+    """Amazon's authorities do not vouch for the host; the system's are tried next."""
 
 
 def load_bundle(context: ssl.SSLContext, bundle: str) -> None:
-    """Trust the authorities in a file (or folder) that AWS_CA_BUNDLE names, and nobody else."""
+    """Trust the authorities in a file (or folder) that AWS_CA_BUNDLE names, and no others."""
     try:
-        # OpenSSL reads it itself, and says of a file that is missing just that.
+        # OpenSSL reads the file itself, and its error says so when the file is missing.
         context.load_verify_locations(bundle)
     except OSError as error:
         raise NetError(
@@ -186,14 +188,14 @@ def load_bundle(context: ssl.SSLContext, bundle: str) -> None:
 
 
 def make_blocking(sock: socket.socket) -> None:
-    """Let the kernel keep the time: a Python time-out would make MSG_WAITALL void."""
+    """Let the kernel end waits: a Python time-out makes the socket non-blocking, and MSG_WAITALL useless."""
     sock.settimeout(None)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, kernel_time(READ_TIMEOUT))
     wait_at_most(sock, False, READ_TIMEOUT)
 
 
 def wait_at_most(sock: socket.socket, tls: bool, seconds: float) -> None:
-    """How long a read of a connection may wait."""
+    """Set how long a read of a connection may wait."""
     if tls:
         sock.settimeout(seconds)
     else:
@@ -201,43 +203,43 @@ def wait_at_most(sock: socket.socket, tls: bool, seconds: float) -> None:
 
 
 def kernel_time(seconds: float) -> bytes:
-    """Seconds as the kernel wants them."""
+    """Seconds as a ``struct timeval``."""
     return struct.pack("ll", int(seconds), int(seconds % 1 * 1e6))
 
 
 def resolve(host: str, port: int) -> Addresses:
-    """A host's addresses; asked in a thread, because libc's question has no bound that we could set."""
+    """A host's addresses, asked for in a thread, because libc's look-up has no time-out that could be set."""
     if ":" in host or host.replace(".", "").isdigit():
         return _look_up(host, port)
-    found: list[Any] = []
+    answers: list[Any] = []
     done = allocate_lock()
     done.acquire()
 
     def ask() -> None:
         try:
-            found.append(_look_up(host, port))
+            answers.append(_look_up(host, port))
         except BaseException as error:
-            found.append(error)
+            answers.append(error)
         finally:
             done.release()
 
     try:
         start_new_thread(ask, ())
     except RuntimeError:
-        ask()  # no thread to be had: without a bound, then
+        ask()  # the system gives no thread: then without a bound
     if not done.acquire(timeout=RESOLVE_TIMEOUT):
         raise NetError(
             "no answer to what %s's address is within %g s" % (host, RESOLVE_TIMEOUT), hint=NO_NAME
         )
-    if isinstance(found[0], BaseException):
-        raise found[0]
-    addresses: Addresses = found[0]
+    if isinstance(answers[0], BaseException):
+        raise answers[0]
+    addresses: Addresses = answers[0]
     return addresses
 
 
 def _look_up(host: str, port: int) -> Addresses:
     try:
-        # As bytes: a str would import the codec for international names.
+        # The name as bytes: a str would import the codec for international names.
         return socket.getaddrinfo(host.encode("ascii"), port, 0, socket.SOCK_STREAM)
     except OSError as error:
         said = "%s has no address: %s" % (host, error.strerror or error)
@@ -245,15 +247,15 @@ def _look_up(host: str, port: int) -> Addresses:
 
 
 def find_proxy(host: str, port: int, tls: bool, environ: Mapping[str, str]) -> Optional[Proxy]:
-    """Host, port and ``user:password`` of the proxy for this connection, None for none.
+    """Host, port and ``user:password`` of the proxy for this connection, None where it needs none.
 
     Raises:
-        NetError: One is set that cannot be used.
+        NetError: The proxy that is set cannot be used.
     """
     from ._endpoint import is_loopback
 
     name = "https_proxy" if tls else "http_proxy"
-    # As urllib, and so botocore, has it: the one in small letters first.
+    # The variable in lower case goes first, as in urllib and so in botocore.
     url = environ.get(name) or environ.get(name.upper()) or ""
     if not url or is_loopback(host) or excepted(host, port, environ):
         return None
@@ -273,17 +275,17 @@ def excepted(host: str, port: int, environ: Mapping[str, str]) -> bool:
 
 
 def tunnel(sock: socket.socket, host: str, port: int, proxy: Proxy) -> None:
-    """Ask a proxy for a connection to the host (CONNECT); it sees nothing of what goes through."""
+    """Ask a proxy for a connection to the host (CONNECT), of whose content it sees nothing."""
     from ._proxy import connect
 
     connect(sock, host, port, proxy)
 
 
 def read_head(sock: socket.socket, at: str) -> Tuple[int, dict[str, str], bytes]:
-    """Status, headers and the first bytes of the body of an HTTP answer; 1xx answers are passed over.
+    """Status, headers and the first bytes of the body of an HTTP answer; 1xx answers are skipped.
 
     Raises:
-        NetError: What came is no such thing, or did not come in time.
+        NetError: What came is not HTTP, or did not come in time.
         OSError: The connection broke.
     """
     data = b""
@@ -309,11 +311,11 @@ def read_head(sock: socket.socket, at: str) -> Tuple[int, dict[str, str], bytes]
 
 
 def parse_head(head: bytes, at: str) -> Tuple[int, dict[str, str]]:
-    """The status and the headers, their names in small letters."""
+    """The status and the headers, with names in lower case."""
     lines = head.decode("latin-1").split("\r\n")
     version, _, rest = lines[0].partition(" ")
     status = rest[:3]
-    # isdigit() alone would take the superscripts of latin-1.
+    # isdigit() alone would accept the superscript digits of latin-1.
     if version[:5] != "HTTP/" or not (status.isascii() and status.isdigit() and len(status) == 3):
         raise NetError("%s does not speak HTTP: it began with %.40r" % (at, lines[0][:40]), retry=False)
     headers = {}
@@ -324,7 +326,7 @@ def parse_head(head: bytes, at: str) -> Tuple[int, dict[str, str]]:
 
 
 def describe(error: OSError) -> str:
-    """An OSError in words: a read that timed out is a BlockingIOError where the kernel keeps the time."""
+    """An OSError in words. Where the kernel ends a read's wait, that read fails with a BlockingIOError."""
     if isinstance(error, (BlockingIOError, socket.timeout)):
         return "no data for %g s" % READ_TIMEOUT
     return "%s: %s" % (type(error).__name__, error.strerror or error)

@@ -1,4 +1,4 @@
-"""HTTPS_PROXY: one host behind a CONNECT. Loaded only where a proxy is set."""
+"""HTTPS_PROXY: a connection to one host through a CONNECT. Imported only where a proxy is set."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def parse(url: str, setting: str, host: str, tls: bool) -> Proxy:
     """Host, port and ``user:password`` of a proxy's URL.
 
     Raises:
-        NetError: It cannot be used; no message shows the password.
+        NetError: The proxy cannot be used; no message shows the password.
     """
     scheme, separator, rest = url.partition("://")
     if not separator:
@@ -45,7 +45,11 @@ def parse(url: str, setting: str, host: str, tls: bool) -> Proxy:
 
 
 def connect(sock: socket.socket, host: str, port: int, proxy: Proxy) -> None:
-    """Send the CONNECT and read what the proxy says."""
+    """Send the CONNECT and read the proxy's answer.
+
+    Raises:
+        NetError: The proxy refuses.
+    """
     at = "the proxy %s:%d" % proxy[:2]
     target = "%s:%d" % ("[%s]" % host if ":" in host else host, port)
     request = "CONNECT %s HTTP/1.1\r\nHost: %s\r\n" % (target, target)

@@ -1,4 +1,4 @@
-"""What an answer of S3 other than the bytes means, and what helps. Imported only where there is one."""
+"""What an answer of S3 other than the bytes means, and what helps. Imported only when one has come."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ if TYPE_CHECKING:
 
     from ._s3 import Source
 
-# Bytes of an error's document that are looked at.
+# Bytes of an error's document that are read.
 MAX_ERROR = 64 * 1024
 
 
 def read(
     source: Source, sock: socket.socket, status: int, headers: Mapping[str, str], body: bytes
 ) -> S3Error:
-    """The error of an answer whose head has been read, and of its document ``body`` came already."""
+    """The error in an answer whose head has been read; ``body`` is what came of its document so far."""
     until = time.monotonic() + READ_TIMEOUT
     length = headers.get("content-length", "")
-    wanted = min(int(length), MAX_ERROR) if is_number(length) else MAX_ERROR
+    size = min(int(length), MAX_ERROR) if is_number(length) else MAX_ERROR
     if status < 300 or status == 304:
-        wanted = 0  # no document, or one that is not about an error
+        size = 0  # there is no document, or it is not about an error
     try:
-        # S3 sends errors chunked; the code and message are readable in there all the same.
-        while b"</Error>" not in body and len(body) < wanted and time.monotonic() < until:
+        # S3 sends errors chunked; code and message are readable between the chunks' heads all the same.
+        while b"</Error>" not in body and len(body) < size and time.monotonic() < until:
             more = sock.recv(16384)
             if not more:
                 break
@@ -43,7 +43,7 @@ def read(
 
 
 def refusal(source: Source, status: int, code: str, message: str, region: str) -> S3Error:
-    """What an answer other than 206 means, and what helps."""
+    """An answer other than 206 as an error that says what helps."""
     said = "S3 answered %d %s for %s" % (status, code, source.url)
     if message:
         said += " (%s)" % message

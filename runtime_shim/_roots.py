@@ -1,7 +1,6 @@
 """The certificates that sign those of AWS's endpoints (https://www.amazontrust.com/repository/).
 
-To trust these five takes a millisecond; to read the hundred and forty of a system's bundle takes OpenSSL 3 a
-hundred of one CPU, on every cold start.
+OpenSSL 3 reads these five in 1 ms, and the 140 of a system's bundle in 100 ms, on every cold start.
 """
 
 AMAZON = """\

@@ -1,7 +1,7 @@
 """Ranged GETs from S3, signed by hand.
 
-boto3 costs 350 ms of a cold start and ``http.client`` 10 ms; a GET needs neither. Plain sockets are read
-with MSG_WAITALL, one system call a frame: a thread that wakes for each segment would queue for the
+boto3 costs 350 ms of a cold start and ``http.client`` 10 ms; a GET needs neither. Sockets without TLS are
+read with MSG_WAITALL, one system call a frame: a thread that wakes up for each segment would queue for the
 interpreter's lock hundreds of times.
 """
 
@@ -11,27 +11,25 @@ import errno
 import socket
 import time
 
-from ._endpoint import EndpointError, host_header, locate, quote, split_url
+from ._endpoint import EndpointError, host_header, locate
 from ._journal import identity
 from ._net import READ_TIMEOUT, Dialler, NetError, describe, read_head, wait_at_most
-
-__all__ = ["Connection", "S3Error", "Source", "quote", "sign", "split_url"]
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Callable
 
-# A signature is good for 15 minutes; signing again well before that costs nothing.
+# Seconds for which a signature is used. S3 takes it for 15 minutes, and signing again costs next to nothing.
 SIGNATURE_LIFE = 240.0
-# Seconds of waiting for bytes after which their rate is looked at: a little less than the kernel waits.
+# Seconds of waiting for bytes after which their rate is judged: a little less than the kernel waits.
 WINDOW = 1.9
-# Reads without a byte, one after the other, that make a silence of READ_TIMEOUT.
+# How many reads in a row without a byte make a silence of READ_TIMEOUT.
 TICKS = 4
 
 
 class S3Error(Exception):
-    """An answer other than 206 or a broken connection.
+    """An answer other than 206, or a broken connection.
 
     Attributes:
         status: HTTP status, 0 where there was no answer.
@@ -78,7 +76,7 @@ class Source:
         return self._dialler.at
 
     def prepare(self) -> None:
-        """Import all that a request may, so that whoever makes one imports nothing.
+        """Import all that a request needs: a fetching thread must not wait for an import lock.
 
         Raises:
             S3Error: A setting cannot be used.
@@ -101,7 +99,8 @@ class Source:
         The range is not signed, so that one signature serves every request.
         """
         made, text = self._signed
-        # By the wall clock, as S3 reads it; set back, it makes the signature one of the future.
+        # By the wall clock, as S3 judges it. A clock that was set back would make the signature's age
+        # negative.
         if text and 0 <= time.time() - made < SIGNATURE_LIFE:
             return text
         now = time.time()
@@ -119,7 +118,7 @@ class Source:
         """A new connection, TLS where the endpoint asks for it.
 
         Raises:
-            NetError, OSError: There is none to be had.
+            NetError, OSError: None can be made.
         """
         return self._dialler.connect()
 
@@ -130,10 +129,10 @@ class Connection:
     Not thread-safe. After any error it is closed and connects again on the next request.
 
     Attributes:
-        slowest: Bytes a second below which a connection is given up, as one is that gives none.
-        received: Bytes of ranges that came, over all requests.
-        moved: When (monotonic) the rate was last found to be enough.
-        measured: Called each time that was found, as often as every ``WINDOW`` seconds.
+        slowest: Bytes a second below which the connection is given up, as if no bytes came at all.
+        received: Bytes of ranges that arrived, over all requests.
+        moved: When (monotonic) the rate was last high enough.
+        measured: Called each time that the rate was high enough, at most once in ``WINDOW`` seconds.
     """
 
     def __init__(
@@ -166,17 +165,19 @@ class Connection:
         self._left = 0
 
     def _is_ours(self) -> bool:
-        """Whether the descriptor still stands for this socket: the function's code may have closed it and
-        opened a file of its own.
+        """Whether the descriptor still stands for this socket.
+
+        The function's code may have closed it and opened a file of its own under the same number.
         """
         return self._sock is not None and identity(self._sock.fileno()) == self._identity
 
     def _prove(self) -> None:
+        """Raise unless the descriptor still stands for this socket."""
         if not self._is_ours():
             raise ConnectionResetError(errno.ECONNRESET, "the function's code has closed the socket")
 
     def request(self, first: int, last: int) -> None:
-        """Ask for bytes ``first`` to ``last``, both included; ``read_into`` then gives them in order.
+        """Ask for bytes ``first`` to ``last``, both included; ``read_into`` then returns them in order.
 
         Raises:
             S3Error: Any answer but exactly that range.
@@ -194,12 +195,13 @@ class Connection:
             self._sock.sendall(("%sRange: bytes=%d-%d\r\n\r\n" % (head, first, last)).encode("ascii"))
             status, headers, self._rest = read_head(self._sock, self.source.at)
             if status != 206:
-                # Most starts are refused nothing: what it means is loaded when it is needed.
+                # Most starts meet no refusal, so the module that explains one is imported only here.
                 from ._refusal import read
 
                 raise read(self.source, self._sock, status, headers, self._rest)
             check_range(self.source, headers, first, last)
-            # A silence is noticed soon after it has begun: a read gives what came before it only then.
+            # Short waits from here on: with MSG_WAITALL a read returns the bytes that came before a silence
+            # only when its wait is over.
             wait_at_most(self._sock, self.source.tls, READ_TIMEOUT / TICKS)
             self._left = last - first + 1
             self._window = (0, 0.0)
@@ -212,7 +214,7 @@ class Connection:
             raise self._broken(error) from error
         except S3Error as error:
             self.close()
-            # It may have answered what was sent too much after the answer before: a fresh connection tells.
+            # A reused connection may have given surplus bytes of the answer before; a new one will not.
             error.retry = error.retry or (reused and error.status == 206)
             raise
 
@@ -221,8 +223,8 @@ class Connection:
         if self._sock is None or self._left or self._rest or self._close_after or not self._is_ours():
             return False
         if self.source.tls:
-            # Of the module ssl, which is loaded for TLS alone. What has not been decrypted yet is not seen
-            # here: the request after it fails, and is repeated on a fresh connection.
+            # SSLSocket.pending counts decrypted bytes only. If others are waiting, the next request fails and
+            # is repeated on a new connection.
             return not getattr(self._sock, "pending", int)()
         try:
             self._sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
@@ -246,30 +248,7 @@ class Connection:
                 self.received += done
             assert self._sock is not None
             self._prove()
-            flags = 0 if self.source.tls else socket.MSG_WAITALL
-            began = time.monotonic()
-            quiet = 0
-            while done < len(view):
-                # With MSG_WAITALL it returns after a tick of waiting in all, with what came until then.
-                try:
-                    got = self._sock.recv_into(view[done:], len(view) - done, flags)
-                except (BlockingIOError, socket.timeout):
-                    quiet += 1
-                    if quiet >= TICKS:
-                        raise
-                    got = 0
-                else:
-                    quiet = 0
-                    if not got:
-                        raise ConnectionResetError("closed after %d of %d bytes" % (done, len(view)))
-                done += got
-                self.received += got
-                now = time.monotonic()
-                size, waited = self._window
-                self._window = (size + got, waited + now - began)
-                began = now
-                if self._window[1] >= WINDOW:
-                    self._measure()
+            self._receive(self._sock, view, done)
             self._left -= len(view)
         except OSError as error:
             self.close()
@@ -278,8 +257,34 @@ class Connection:
             self.close()
             raise
 
+    def _receive(self, sock: socket.socket, view: memoryview, done: int) -> None:
+        """Fill ``view`` from ``done`` on, and judge the rate at which the bytes come."""
+        flags = 0 if self.source.tls else socket.MSG_WAITALL
+        began = time.monotonic()
+        quiet = 0
+        while done < len(view):
+            got = 0
+            # With MSG_WAITALL it returns after a tick at the latest, with the bytes that came until then.
+            try:
+                got = sock.recv_into(view[done:], len(view) - done, flags)
+                if not got:
+                    raise ConnectionResetError("closed after %d of %d bytes" % (done, len(view)))
+                quiet = 0
+            except (BlockingIOError, socket.timeout):
+                quiet += 1
+                if quiet >= TICKS:
+                    raise
+            done += got
+            self.received += got
+            now = time.monotonic()
+            size, waited = self._window
+            self._window = (size + got, waited + now - began)
+            began = now
+            if self._window[1] >= WINDOW:
+                self._measure()
+
     def _measure(self) -> None:
-        """Look at the rate at which bytes came while they were waited for."""
+        """Give the connection up if the bytes of this window came too slowly."""
         size, waited = self._window
         self._window = (0, 0.0)
         if size < self.slowest * waited:
@@ -296,7 +301,7 @@ class Connection:
 
 
 def check_range(source: Source, headers: Mapping[str, str], first: int, last: int) -> None:
-    """Whether a 206 gives exactly the bytes that were asked for.
+    """Check that a 206 gives exactly the bytes that were asked for.
 
     Raises:
         S3Error: It does not, or does not say so.
@@ -335,12 +340,12 @@ def check_range(source: Source, headers: Mapping[str, str], first: int, last: in
 
 
 def is_number(text: str) -> bool:
-    """Whether a header's value is a count; ``int`` alone takes signs, underscores and other digits too."""
+    """Whether a header's value is a count: ``int`` would also take signs, underscores and other digits."""
     return 0 < len(text) < 19 and text.isascii() and text.isdigit()
 
 
 def from_net(error: NetError, reused: bool = False) -> S3Error:
-    """A failure of the connection, with what usually helps; a fresh one may do better than a reused one."""
+    """A connection's failure as an S3Error with a hint; where it was ``reused``, a new one may do better."""
     said = str(error)
     return S3Error(said + ": " + error.hint if error.hint else said, retry=error.retry or reused)
 

@@ -1,4 +1,4 @@
-"""Whether there is room for a pack, and what is said where there is none. A warm start does not ask."""
+"""Whether there is room for a pack, and the error where there is none. Not imported by a warm start."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
     from ._index import Index
 
 BLOCK = 4096
-# Of a file in its folder, on ext4.
+# Bytes of a file's entry in its folder, on ext4.
 ENTRY = 64
-# Blocks for folders that hold folders alone, the journal and the marks of files that grow.
+# Blocks for folders that hold only folders, for the journal and for the marks of part files.
 SPARE = 16
 MB = 1048576
-# What Lambda gives without being asked.
+# The ephemeral storage that Lambda gives a function without being asked.
 LEAST_MB = 512
 
 
 def check(place: Place, frames: list[int]) -> None:
-    """Fail before anything is written if ``frames``, and all that is on its way beside, do not fit.
+    """Fail before anything is written if ``frames``, and what else is being fetched there, do not fit.
 
     Raises:
         PackError: Says what is needed, what is free and which setting gives it.
@@ -37,7 +37,7 @@ def check(place: Place, frames: list[int]) -> None:
     try:
         room = statvfs(place.base)
     except FileNotFoundError:
-        return  # removed a moment ago; whoever writes makes it again
+        return  # removed a moment ago; the writer makes it again
     except OSError as error:
         raise failure(place, error) from error
     free = room.f_bavail * room.f_frsize
@@ -49,13 +49,14 @@ def check(place: Place, frames: list[int]) -> None:
 
 
 def _most(place: Place, frames: list[int]) -> int:
-    """What ``frames`` take and some more, without a look at each file: in most functions there is room."""
+    """An upper bound of what ``frames`` take, without a look at each file: mostly there is room for it."""
     index = place.index
     files = len(index.classes) - sum(index.classes.count(letter) for letter in place.in_arena)
     return sum(index.frame_size[frame] for frame in frames) + files * BLOCK
 
 
 def _need(place: Place, frames: list[int]) -> int:
+    """What ``frames`` take, less the files that are in place already."""
     return bytes_on_disk(place.index, place.in_arena, frames, place.whole)
 
 
@@ -65,11 +66,11 @@ def bytes_on_disk(
     frames: Iterable[int],
     whole: Callable[[int], bool] = lambda file: False,
 ) -> int:
-    """What ``frames``, in ascending order, take: blocks of the arena and of files, and the files' folders.
+    """Bytes that ``frames``, in ascending order, take: blocks of the arena and of files, and their folders.
 
-    Headers of the tar stream and contents of real files are not written to the arena, and most files fill
-    their last block in part: counting a frame's size and a block for each file is up to 5 MB too much for
-    1,000 files. Files that are ``whole`` are there already, in a frame that others are missing of.
+    Neither tar headers nor the contents of real files are written to the arena, and most files fill their
+    last block in part: the frames' sizes and a block for each file would be up to 5 MB too much for 1,000
+    files. Files that are ``whole`` are on disk already, though other files of their frame are missing.
     """
     offsets, starts = index.offsets, index.frame_start
     blocks = counted = files = 0
@@ -83,7 +84,7 @@ def bytes_on_disk(
             if low > high:
                 continue
             if index.classes[file] in in_arena:
-                # Neighbours are written with what is between them.
+                # Neighbours in the arena are written together with what is between them.
                 first = max((low if before < 0 else before) // BLOCK, counted)
                 counted = max(-(-high // BLOCK), counted)
                 blocks += max(counted - first, 0)
@@ -101,7 +102,7 @@ def bytes_on_disk(
 
 def too_little(place: Place, need: int, free: int, total: int) -> str:
     """How much is needed, how much is free, and which setting gives it."""
-    # What other things occupy stays occupied; round up to what Lambda's console would show.
+    # The space that is used stays used; whole megabytes, as Lambda's console shows them.
     used = total - free
     want = max(LEAST_MB, -(-(used + need + need // 32) // MB))
     beside = " (with what else is on its way)" if place.others else ""
@@ -117,7 +118,7 @@ def failure(place: Place, error: Exception) -> PackError:
     number = getattr(error, "errno", None)
     if number in (errno.ENOSPC, errno.EDQUOT):
         return PackError(_full(place))
-    # The import system knows no number of an error, only its text.
+    # An ImportError has no errno, only a text.
     if number in (errno.EMFILE, errno.ENFILE) or "Too many open files" in str(error):
         helps = ": too many files are open; close some before the pack is needed"
     elif number == errno.ENOMEM or isinstance(error, MemoryError):

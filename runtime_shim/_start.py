@@ -1,9 +1,9 @@
-"""One process's view of a pack: who fetches, and waiting for frames.
+"""One process's view of a pack: start the fetch, wait for frames, take over when the fetch dies.
 
-The process that gets the lock has a child that fetches; everybody, in this process and in others, watches the
-journal. If the child dies without having finished, whoever waits takes over. Every wait ends: as long as
-frames arrive it goes on, and where none does for ``PATIENCE`` who waits fetches for himself, which
-ends in the frames or in an error.
+The process that gets the lock forks a child that fetches; all waiting threads, in this and in other
+processes, watch the journal. If the child dies before it has finished, a waiting process takes over. Every
+wait ends: it goes on while frames arrive, and after ``PATIENCE`` looks without a new frame the waiting thread
+fetches by itself, which ends in the frames or in an error.
 """
 
 from __future__ import annotations
@@ -24,28 +24,29 @@ if TYPE_CHECKING:
     from ._index import Index
     from ._lock import Lock
 
+# Seconds between two looks of a waiting thread at the journal.
 POLL = 0.001
-# How often a waiting thread looks whether the fetching process is still there.
+# Seconds between two looks of a waiting thread at the fetching process.
 LOOK = 0.02
-# Looks without a new frame until who waits no longer believes in whoever fetches: 9.6 s, so that an error is
-# said before the 10 s of the init phase are over. Looks, not seconds: an environment that was frozen has not
-# waited.
+# Looks without a new frame until a waiting thread gives the fetching process up: 9.6 s, so that an error is
+# reported before init ends after 10 s. Counted in looks, because seconds would count the time in which the
+# environment was frozen.
 PATIENCE = 480
-# Children that die one after the other without a single new frame.
+# How many children may die one after the other without a single new frame.
 DEATHS = 3
-# Times that one file is fetched because somebody removes it as often.
+# How often a file is fetched again because it was removed again.
 TRIES = 5
 
 
-class Everyone:
-    """A set of threads that has every thread in it."""
+class AllThreads:
+    """A set of threads that contains every thread."""
 
     def __contains__(self, ident: object) -> bool:
         return True
 
 
-class Own:
-    """Marks a thread as doing the shim's own work: it sees the real files and the plain import system."""
+class ShimWork:
+    """A context in which this thread does the shim's own work: it sees the real files and plain imports."""
 
     __slots__ = ("_nested", "_threads")
 
@@ -65,12 +66,12 @@ class Own:
 
 
 class Pack:
-    """A pack that is in place or on its way.
+    """A pack that is in place or being fetched.
 
     Args:
         place: Where its frames go.
-        make_fetcher: Makes a fetcher for it, given what to call between frames. Called only by who
-            fetches: a warm start imports neither sockets nor hashes.
+        make_fetcher: Makes a fetcher, given the place and a function to call between frames. Called only by a
+            process that fetches: a warm start imports neither sockets nor hashes.
         eager: Number of frames to fetch at once, from the first; the rest are fetched on demand.
     """
 
@@ -91,26 +92,21 @@ class Pack:
         self.problems: dict[str, str] = {}
         self._fetching: Child | None = None
         self._running = False
-        # Locks of threads of this process: one that it forks must let go of them.
+        # Locks that threads of this process hold: a process that it forks must let go of them.
         self._locks: list[Lock] = []
         self._error: PackError | None = None
         self._deaths = 0
         self._arrived = 0
 
-    @property
-    def _child(self) -> int:
-        """Process id of the child that fetches, 0 if there is none."""
-        return self._fetching.pid if self._fetching is not None else 0
-
-    def own(self) -> Own:
+    def own(self) -> ShimWork:
         """A context in which this thread does the shim's own work."""
-        return Own(self.fetching_threads)
+        return ShimWork(self.fetching_threads)
 
     def start(self) -> None:
-        """Begin to fetch what is missing, unless another process already does.
+        """Begin to fetch the missing frames, unless another process does so already.
 
         Raises:
-            PackError: No room for it.
+            PackError: There is no room for them.
         """
         os.register_at_fork(after_in_child=self._forked)
         with self.own():
@@ -124,21 +120,21 @@ class Pack:
             self._fetch(lock)
 
     def _forked(self) -> None:
-        """In a process that the function forks: who fetches is its parent's, and so are the locks."""
+        """In a process that the function forks: fetching process, threads and locks are the parent's."""
         self._fetching = None
         self._running = False
         self._error = None
         locks, self._locks = self._locks, []
         for lock in locks:
             lock.release()
-        if not isinstance(self.fetching_threads, Everyone):
+        if not isinstance(self.fetching_threads, AllThreads):
             self.fetching_threads = set()
         self.place._writer = None
 
-    # Who fetches
+    # Fetching
 
     def _fetch(self, lock: Lock) -> None:
-        """Fetch what is missing as the holder of ``lock``, which is released once that is done."""
+        """Fetch the missing frames as the holder of ``lock``, which is released when the fetch ends."""
         place, handed = self.place, False
         try:
             missing = place.missing(0, self.eager)
@@ -154,22 +150,23 @@ class Pack:
         except REFUSALS as error:
             raise place.failure(error) from error
         finally:
-            # A child has a descriptor of its own; threads release this one.
+            # The process that fetches has a copy of the descriptor; threads release this one.
             if not handed:
                 lock.release()
 
     def _in_child(self, missing: list[int], lock: Lock) -> bool:
-        """Fetch in a process of its own; False if there can be none."""
+        """Fetch in a process of its own; False if none can be forked."""
         from ._child import fetch, single_threaded
 
         if not single_threaded():
             return False
-        # The last try is this process's own child: only of its own is a process told how they end.
+        # The last attempt is this process's own child: a process learns only of its own children how they
+        # end.
         self._fetching = fetch(self, missing, lock, direct=self._deaths + 1 >= DEATHS)
         return self._fetching is not None
 
     def _in_threads(self, missing: list[int], lock: Lock) -> None:
-        """The same in this process: it has threads already, so forking it is not safe."""
+        """Fetch in a thread of this process, which has threads already, so that forking it is not safe."""
         try:
             fetcher = self._make_fetcher()
             self.place.write_under(lock)
@@ -197,20 +194,20 @@ class Pack:
         try:
             self._spawn(run, ())
         except RuntimeError:
-            # No thread can be started: then this one does it.
+            # The system gives no thread: then this one fetches.
             run()
 
-    def _spawn(self, work: Callable[[], None], _: tuple[()]) -> int:
+    def _spawn(self, work: Callable[..., None], args: tuple[Any, ...]) -> int:
         """Start a thread that does the shim's own work."""
 
         def marked() -> None:
             with self.own():
-                work()
+                work(*args)
 
         return start_new_thread(marked, ())
 
     def _make_fetcher(self) -> Fetcher:
-        """A fetcher for this very process: everything that it imports is imported now."""
+        """A fetcher for this process, with everything that it needs imported."""
         with self.own():
             from ._child import tell
             from ._s3 import S3Error
@@ -224,7 +221,7 @@ class Pack:
         return fetcher
 
     def _add(self, report: dict[str, Any]) -> None:
-        """Count what one fetch has done."""
+        """Add one fetch's counts to this process's."""
         for name, value in report.items():
             self.report[name] = self.report.get(name, 0) + value
 
@@ -242,10 +239,10 @@ class Pack:
         return all(journal[frame] for frame in self.index.frames_of(file))
 
     def read(self, file: int) -> bytes:
-        """The bytes of a file in the arena, fetched if they are not there, or no longer.
+        """The bytes of a file in the arena, fetched if they are not there, or not there any more.
 
         Raises:
-            PackError: They cannot be had.
+            PackError: They cannot be fetched.
         """
         for _ in range(TRIES):
             self.wait_file(file)
@@ -258,7 +255,7 @@ class Pack:
         """Return once every byte of file number ``file`` is in place.
 
         Raises:
-            PackError: It cannot be had.
+            PackError: It cannot be fetched.
         """
         if self.index.classes[file] in self.place.in_arena:
             journal = self.place.journal
@@ -269,7 +266,7 @@ class Pack:
             self._wait_real(file)
 
     def _wait_real(self, file: int) -> None:
-        """Wait for a real file. Its frames may have been in place and the file been removed since."""
+        """Wait for a real file, which may have been in place before and been removed since."""
         place, journal = self.place, self.place.journal
         frames = self.index.frames_of(file)
         for _ in range(TRIES):
@@ -297,7 +294,7 @@ class Pack:
         """Return once ``frame`` has been put in place.
 
         Raises:
-            PackError: It cannot be had.
+            PackError: It cannot be fetched.
         """
         began = time.monotonic()
         try:
@@ -309,7 +306,7 @@ class Pack:
             self.waited += time.monotonic() - began
 
     def wait_eager(self) -> None:
-        """Return once everything has been put in place that must be before the first invocation."""
+        """Return once all frames have been put in place that a first invocation may need."""
         journal = self.place.journal
         for frame in range(self.eager):
             if not journal[frame]:
@@ -318,7 +315,7 @@ class Pack:
         self._error = None
 
     def _watch(self, frame: int) -> None:
-        """Wait for a frame that somebody fetches; fetch where nobody does."""
+        """Wait for a frame that is being fetched; fetch it here if no process gets on with that."""
         journal = self.place.journal
         began = time.monotonic()
         look, quiet, count, turns = began + LOOK, 0, 0, 0
@@ -332,7 +329,8 @@ class Pack:
             quiet = quiet + 1 if arrived <= count else 0
             count = max(arrived, count)
             if quiet >= PATIENCE:
-                # Whoever it is does not get on (stopped, or on another machine): nothing is to be lost.
+                # The fetching process does not get on: it is stopped, or runs on another machine. To fetch
+                # the frame a second time does no harm.
                 self._demand([frame], lambda: bool(self.place.journal[frame]))
                 return
             if not self._alive() and not journal[frame]:
@@ -341,14 +339,14 @@ class Pack:
                     raise self._removed(self.place.journal.file.path)
 
     def _alive(self) -> bool:
-        """Whether somebody in this process, or its own child, fetches."""
+        """Whether a thread of this process, or the process that it has forked, fetches."""
         return self._running or (self._fetching is not None and self._fetching.alive())
 
     def _take_over(self, frame: int, since: float) -> bool:
-        """Go on with the fetch where nobody is at it any more; whether this process did.
+        """Go on with a fetch that has ended too early, unless another process does; whether this one did.
 
         Raises:
-            PackError: What ended the fetch of this process, or of the one that it waited for.
+            PackError: What ended the fetch of this process, or of the process that it waited for.
         """
         with self.own():
             self.place.follow()
@@ -362,13 +360,13 @@ class Pack:
 
                 said = word(self.place.base, since)
                 error = PackError(said) if said else None
-            there = self.place.journal.look()[frame]
-            if not there and error is None:
+            arrived = self.place.journal.look()[frame]
+            if not arrived and error is None:
                 self._fetch(lock)
                 return True
             lock.release()
-            if not there and error is not None:
-                # Told once; who asks again is served again.
+            if not arrived and error is not None:
+                # Raised once; a later wait tries again.
                 raise error
             return False
 
@@ -388,14 +386,16 @@ class Pack:
                     self._let_go(lock)
 
     def _let_go(self, lock: Lock) -> None:
+        """Release a lock that a thread of this process holds."""
         if lock in self._locks:
             self._locks.remove(lock)
         lock.release()
 
     def _turn(self, done: Callable[[], bool]) -> Lock | None:
-        """Wait while another process fetches on demand: it may be at what this one wants.
+        """The lock for fetching on demand. Another process that has it may be fetching the same frames.
 
-        None if it was, or does not get on: two processes that fetch write the same bytes.
+        None once the frames are ``done``, or if that process does not get on: then this one fetches beside
+        it, and both write the same bytes.
         """
         for _ in range(PATIENCE):
             lock = self.place.lock("demand")
@@ -408,23 +408,20 @@ class Pack:
         return None
 
     def _tell(self) -> None:
-        """Write to the log what the child has to say."""
+        """Write the line of the process that fetches to the log, if it has left one."""
         if self._fetching is not None:
             self._fetching.tell()
 
     def _collect(self) -> None:
-        """Take down what a fetch of this process that has ended has to say."""
-        for _ in range(PATIENCE):
-            if not self._running:
-                break
-            time.sleep(POLL)  # all frames are in place; the thread is about to add up
+        """Add the counts of this process's fetch once it has ended, and keep its error."""
         child = self._fetching
-        if child is None:
-            return
         for _ in range(PATIENCE):
-            if not child.alive():
+            # All frames are in place; the thread or the process is about to write down its counts.
+            if not self._alive():
                 break
             time.sleep(POLL)
+        if child is None:
+            return
         self._fetching = None
         child.tell()
         report, said = child.outcome()
@@ -444,7 +441,7 @@ class Pack:
                 self._error = PackError(died(child.ending()))
 
     def stats(self) -> dict[str, Any]:
-        """What this process's start did, for people and for CloudWatch."""
+        """The counts and times of this process's start, for people and for CloudWatch."""
         report: dict[str, Any] = {"bytes": 0, "requests": 0, "retries": 0, "frames": 0, "fetch_ms": 0.0}
         report.update(self.report)
         report.update(

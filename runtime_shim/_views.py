@@ -1,8 +1,8 @@
-"""``os.stat``, ``os.listdir`` and their like as of a plain directory.
+"""``os.stat``, ``os.listdir`` and similar functions, which show a pack as a plain directory.
 
-They raise no audit event, or one that cannot change the answer, and the modules in the arena are not on
-disk. The replacements are bound methods: a class that keeps one as an attribute (pathlib until Python 3.10)
-does not bind it again.
+The real ones raise no audit event, or one that cannot change their answer, and files of the arena are not on
+disk. The replacements are bound methods, because a class that keeps a plain function as an attribute (pathlib
+until Python 3.10) would bind it as a method of its own.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ SCALES = (("", 1.0), ("_ns", 1000000000))
 
 
 class Entry:
-    """What ``os.scandir`` gives for a file that is in the arena."""
+    """The ``os.DirEntry`` of a file that is in the arena."""
 
     __slots__ = ("_answer", "name", "path")
 
     def __init__(self, folder: Any, name: str, answer: os.stat_result) -> None:
         self.name: Any = os.fsencode(name) if isinstance(folder, bytes) else name
-        # Of a folder given by its descriptor an entry has the name alone.
+        # Where the folder was given by its descriptor, an entry's path is the name alone.
         self.path: Any = self.name if isinstance(folder, int) else os.path.join(folder, self.name)
         self._answer = answer
 
@@ -63,12 +63,12 @@ class Entry:
         return False
 
     def stat(self, *, follow_symlinks: bool = True) -> os.stat_result:
-        """As of the real file."""
+        """The answer that the real file would give."""
         return self._answer
 
 
 class Listing:
-    """An ``os.scandir`` iterator with other entries behind the real ones, and in the place of those."""
+    """An ``os.scandir`` iterator that hides some real entries and has further ones behind them."""
 
     def __init__(self, real: Any, more: list[Entry], hidden: set[Any]) -> None:
         self._real = real
@@ -80,7 +80,7 @@ class Listing:
 
     def __next__(self) -> Any:
         for entry in self._real:
-            # A file on its way has a size that will not stay.
+            # A file that is still being written is hidden too, because its size is not final.
             if entry.name not in self._names:
                 return entry
         return next(self._more)
@@ -109,7 +109,7 @@ class Views:
         def __getattr__(self, name: str) -> Any: ...
 
     def __reduce__(self) -> Any:
-        # A method of this then pickles as "the function of this name in os".
+        # So a method of this object pickles as "the function of this name in os".
         return __import__, ("os",)
 
     def _answer(self, file: int) -> os.stat_result:
@@ -209,7 +209,7 @@ class Views:
             self._unlink(path, dir_fd=dir_fd)
 
     def _removed(self, path: Any, dir_fd: int | None) -> bool:
-        """Whether a removal is done, of what is not on disk: it would come back anyway, and need not come."""
+        """Whether a removal is done already: a file that is not on disk need not be fetched to be removed."""
         relative = self.guard.relative(path, dir_fd, follow=False)
         if relative not in self.guard.files or not self.guard.absent(relative):
             return False
@@ -219,8 +219,10 @@ class Views:
     def _list(
         self, path: Any, *, entries: bool = False
     ) -> tuple[list[str], list[tuple[str, int]], set[str]] | None:
-        """Of a folder of the pack the names on disk, the files to be seen besides them or in the place of
-        them, and the names not to be seen; None of any other.
+        """For a folder of the pack: the names on disk, the further names to show, and the names to hide.
+
+        A further name has its file's number; it may also be on disk, and then replaces what is there. None
+        for a folder that is not the pack's.
         """
         guard = self.guard
         relative = guard.relative(folder_of(path) if isinstance(path, int) else path)
@@ -231,16 +233,16 @@ class Views:
         more = list(guard.unlisted(relative, names))
         for name, file in more if entries else ():
             if file < 0:
-                # Only a real folder has an entry that says so: this says why there can be none.
+                # Only a real folder has an entry that is a folder: this raises the error why there is none.
                 guard.folder(relative + "/" + name if relative else name)
         return names, more, hidden
 
     def listdir(self, path: Any = None) -> Any:
         """``os.listdir``."""
-        found = self._list("." if path is None else path)
-        if found is None:
+        listing = self._list("." if path is None else path)
+        if listing is None:
             return self._listdir(path)
-        names, more, hidden = found
+        names, more, hidden = listing
         seen = [name for name in names if name not in hidden]
         seen += [name for name, _ in more if name not in names]
         return [os.fsencode(name) for name in seen] if isinstance(path, bytes) else seen
@@ -248,10 +250,10 @@ class Views:
     def scandir(self, path: Any = None) -> Any:
         """``os.scandir``."""
         folder = "." if path is None else path
-        found = self._list(folder, entries=True)
-        if found is None or not (found[1] or found[2]):
+        listing = self._list(folder, entries=True)
+        if listing is None or not (listing[1] or listing[2]):
             return self._scandir(folder)
-        _, more, hidden = found
+        _, more, hidden = listing
         if not isinstance(folder, int):
             folder = os.fspath(folder)
         as_bytes = isinstance(folder, bytes)
@@ -265,15 +267,15 @@ NAMES = (
     "mknod", "remove", "unlink",
 )  # fmt: skip
 KEEPERS = ("pathlib", "pathlib._local", "pathlib._os", "glob")
-"""The modules of the standard library that keep functions of ``os``, in classes or for themselves."""
+"""The modules of the standard library that keep functions of ``os``, in a class or as globals."""
 
 _views: Views | None = None
 
 
 def install(guard: Guard) -> None:
-    """Replace the functions of ``os`` and begin to watch opens; the second time, for ``guard`` from now on.
+    """Replace the functions of ``os`` and begin to watch opens; a second call replaces only the guard.
 
-    An audit hook stays for ever.
+    An audit hook cannot be removed.
     """
     global _views
     if _views is not None:
@@ -298,18 +300,18 @@ def install(guard: Guard) -> None:
             replace(sys.modules[keeper], replaced)
     watched = WATCHED
 
-    # An import raises tens of thousands of events. CPython asks each hook for an attribute each time, which
-    # a function lacks quickly and a bound method by raising an exception: half a microsecond against 1.5.
+    # An import raises tens of thousands of events, and each time CPython looks for an attribute of each hook.
+    # That it is missing costs half a microsecond for a function and 1.5 for a bound method.
     def hook(event: str, args: tuple[Any, ...]) -> None:
         if event in watched:
             views.guard.audit(event, args)
 
-    # A hook that raises turns the open into that error, which for a PackError is what we want.
+    # If the hook raises a PackError, the open fails with that error.
     sys.addaudithook(hook)
 
 
 def replace(owner: Any, replaced: dict[Any, Any]) -> None:
-    """Replace functions that a module, or a class in it, keeps under names of its own."""
+    """Replace the functions that a module, or a class in it, keeps under names of its own."""
     for name, value in list(vars(owner).items()):
         static = isinstance(value, staticmethod)
         function = value.__func__ if isinstance(value, staticmethod) else value

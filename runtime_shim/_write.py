@@ -1,46 +1,24 @@
 """Placing frames: the arena's bytes where they belong, and real files that appear whole.
 
-A real file is written beside the pack's files and renamed to its path when all of it is there, so that
-nobody sees half of one, a program that runs is not written to, and a link at its path is replaced instead
-of followed. Folders are opened one below the other without following links.
+A real file is written beside the pack's files and renamed to its path once it is complete. So no half file
+is ever seen, a program that is running is not written to, and a link at the path is replaced instead of
+followed. Folders are opened one below the other without following links.
 
-A file of several frames grows in a part file, which says by itself which of its pieces it has: behind
-the content stand one byte a frame and a mark, and whoever cuts or removes the part takes them away with it.
-The holder of the lock goes on with the parts of whoever held that very lock before.
+A file of several frames grows in a part file, which itself records the pieces that it has: behind the content
+stand one byte a frame and a mark, and truncating or removing the part takes them away. The process that holds
+the lock goes on with the parts of the processes that held the same lock file before.
 
-Imported only by who writes: a warm start does without it.
+Imported only by a process that writes: a warm start does without it.
 """
 
 from __future__ import annotations
 
 import errno
+import posix
 from bisect import bisect_right
-from posix import (
-    O_CLOEXEC,
-    O_CREAT,
-    O_DIRECTORY,
-    O_NOFOLLOW,
-    O_RDONLY,
-    O_RDWR,
-    O_TRUNC,
-    O_WRONLY,
-    close,
-    fchmod,
-    fstat,
-    ftruncate,
-    getpid,
-    listdir,
-    mkdir,
-    open,
-    pread,
-    rename,
-    unlink,
-    urandom,
-    utime,
-)
 
 from ._disk import MTIME
-from ._journal import KIND, REGULAR, write
+from ._journal import KIND, REGULAR, open_own, write
 from ._lock import current_name
 
 TYPE_CHECKING = False
@@ -50,8 +28,9 @@ if TYPE_CHECKING:
 
 MARK = b"lambdapack part."
 PREFIX = "part-"
-# Who writes a file that others remove meanwhile tries again, not for ever.
+# How often a file is written again because it was removed meanwhile.
 TRIES = 5
+FOLDER_FLAGS = posix.O_RDONLY | posix.O_DIRECTORY | posix.O_NOFOLLOW
 
 
 class Writer:
@@ -59,13 +38,13 @@ class Writer:
 
     Args:
         place: Where they go.
-        lock: The lock under which this is done; without one, parts are this writer's own.
+        lock: The lock that this process holds meanwhile; without one, part files are this writer's own.
     """
 
     def __init__(self, place: Place, lock: Lock | None = None) -> None:
         self._place = place
         self._key = lock.name if lock is not None and not lock.shared else ""
-        self._own = "%d-%s" % (getpid(), urandom(4).hex())
+        self._own = "%d-%s" % (posix.getpid(), posix.urandom(4).hex())
         if self._key:
             self._sweep()
 
@@ -81,7 +60,7 @@ class Writer:
             offset, size = index.offsets[file], index.sizes[file]
             low, high = max(offset, start), min(offset + size, end)
             if index.classes[file] in place.in_arena:
-                # Neighbours go in one write, with the tar headers between them.
+                # Neighbours in the arena go in one write, with the tar headers between them.
                 if low < high:
                     run_start = low if run_start < 0 else run_start
                     run_end = high
@@ -101,86 +80,71 @@ class Writer:
 
     def put_file(self, file: int, data: bytes | memoryview) -> None:
         """Make the real file ``file`` of all its content."""
-        new = self._name(file, self._own)
+        new = part_name(self._place, file, self._own)
         self._with_folders(self._put_whole, file, new, data)
 
     def _put_whole(self, file: int, new: str, data: bytes | memoryview) -> None:
-        fd = open(new, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0o600)
+        fd = open_own(new, posix.O_WRONLY | posix.O_CREAT | posix.O_TRUNC)
         try:
             write(fd, data, 0)
             self._finish(file, new, fd)
         except OSError:
-            self._remove(new)
+            remove(new)
             raise
         finally:
-            close(fd)
+            posix.close(fd)
 
     def _put_piece(self, file: int, frame: int, data: memoryview, at: int) -> None:
-        """Write one piece of a file of several frames; with the last of them the file appears."""
-        new = self._name(file, self._key or self._own)
+        """Write one piece of a file of several frames; with the last piece the file appears."""
+        new = part_name(self._place, file, self._key or self._own)
         self._with_folders(self._put_part, file, frame, new, data, at)
 
     def _put_part(self, file: int, frame: int, new: str, data: memoryview, at: int) -> None:
         index = self._place.index
         size, frames = index.sizes[file], index.frames_of(file)
-        fd = open(new, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0o600)
+        fd = open_own(new, posix.O_RDWR | posix.O_CREAT)
         try:
             if not sound(fd, size, len(frames)):
-                # New, or cut: nothing in it is believed.
-                ftruncate(fd, 0)
-                ftruncate(fd, size)
+                # New, or truncated: nothing in it is believed.
+                posix.ftruncate(fd, 0)
+                posix.ftruncate(fd, size)
                 write(fd, bytes(len(frames)) + MARK, size)
             write(fd, data, at)
             write(fd, b"\1", size + frame - frames[0])
-            if pread(fd, len(frames), size) == b"\1" * len(frames):
-                ftruncate(fd, size)
+            if posix.pread(fd, len(frames), size) == b"\1" * len(frames):
+                posix.ftruncate(fd, size)
                 self._finish(file, new, fd)
         finally:
-            close(fd)
+            posix.close(fd)
 
     def _finish(self, file: int, new: str, fd: int) -> None:
-        """Give a file its mode and its name."""
+        """Give a complete file its mode, its time and its name."""
         index = self._place.index
-        # Listed once a pack and short, so a linear search is enough.
-        fchmod(fd, 0o755 if file in index.executable else 0o644)
-        utime(fd, (MTIME, MTIME))
+        # The list of executable files is short: a linear search is enough.
+        posix.fchmod(fd, 0o755 if file in index.executable else 0o644)
+        posix.utime(fd, (MTIME, MTIME))
         folder, _, name = index.paths[file].rpartition("/")
         below = self._folder(folder)
         try:
-            rename(new, name, dst_dir_fd=below)
+            posix.rename(new, name, dst_dir_fd=below)
         except (IsADirectoryError, NotADirectoryError):
             raise OSError(errno.EISDIR, "there is a folder in the place of", index.paths[file]) from None
         finally:
-            close(below)
+            posix.close(below)
 
     def _folder(self, path: str) -> int:
         """A descriptor of a folder of the pack; it and those above it are made where they are missing."""
-        flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC
-        fd = open(self._place.site, flags)
+        fd = posix.open(self._place.site, FOLDER_FLAGS)
         for name in path.split("/") if path else ():
             try:
-                try:
-                    below = open(name, flags, dir_fd=fd)
-                except FileNotFoundError:
-                    try:
-                        mkdir(name, 0o755, dir_fd=fd)
-                    except FileExistsError:
-                        pass
-                    below = open(name, flags, dir_fd=fd)
-                except OSError as error:
-                    if error.errno not in (errno.ELOOP, errno.ENOTDIR):
-                        raise
-                    # A link or a file in the place of a folder of the pack: it goes.
-                    unlink(name, dir_fd=fd)
-                    mkdir(name, 0o755, dir_fd=fd)
-                    below = open(name, flags, dir_fd=fd)
+                below = open_folder(name, fd)
             finally:
-                close(fd)
+                posix.close(fd)
             fd = below
         return fd
 
     def _with_folders(self, work: object, *args: object) -> None:
-        """Do ``work``, again where somebody removes folders or the file itself meanwhile."""
+        """Do ``work``, again if folders or the file itself are removed meanwhile."""
         for left in reversed(range(TRIES)):
             try:
                 work(*args)  # type: ignore[operator]
@@ -190,38 +154,56 @@ class Writer:
                     raise
                 self._place.make_folders()
 
-    def _name(self, file: int, owner: str) -> str:
-        return part_name(self._place, file, owner)
-
-    def _remove(self, path: str) -> None:
-        try:
-            unlink(path)
-        except OSError:
-            pass
-
     def _sweep(self) -> None:
-        """Remove what writers have left behind that no longer run."""
+        """Remove the files that writers which no longer run have left behind."""
         place = self._place
         try:
-            names = listdir(place.base)
+            names = posix.listdir(place.base)
         except FileNotFoundError:
             return
         for name in names:
             owner = name.rpartition("_")[2] if name.startswith(PREFIX) else name.partition("-")[2]
             if owner and owner != self._key and not _runs(owner.partition("-")[0]):
-                self._remove(place.base + "/" + name)
+                remove(place.base + "/" + name)
+
+
+def open_folder(name: str, above: int) -> int:
+    """A descriptor of the folder ``name`` in the folder ``above``, made where it is missing.
+
+    A link or a file in the place of a folder of the pack is removed.
+    """
+    try:
+        return posix.open(name, FOLDER_FLAGS, dir_fd=above)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        if error.errno not in (errno.ELOOP, errno.ENOTDIR):
+            raise
+        posix.unlink(name, dir_fd=above)
+    try:
+        posix.mkdir(name, 0o755, dir_fd=above)
+    except FileExistsError:
+        pass  # another process was faster
+    return posix.open(name, FOLDER_FLAGS, dir_fd=above)
+
+
+def remove(path: str) -> None:
+    """Remove a file if that is possible."""
+    try:
+        posix.unlink(path)
+    except OSError:
+        pass
 
 
 def part_name(place: Place, file: int, owner: str) -> str:
-    """Where a file is written until it is whole."""
+    """The path at which ``owner`` writes a file until it is complete."""
     return "%s/%s%d_%s" % (place.base, PREFIX, file, owner)
 
 
 def _runs(pid: str) -> bool:
-    from posix import kill
-
+    """Whether there is a process with this number."""
     try:
-        kill(int(pid), 0)
+        posix.kill(int(pid), 0)
     except (ProcessLookupError, ValueError, OverflowError):
         return False
     except PermissionError:
@@ -230,31 +212,28 @@ def _runs(pid: str) -> bool:
 
 
 def sound(fd: int, size: int, frames: int) -> bool:
-    """Whether an open part file can be gone on with."""
-    state = fstat(fd)
+    """Whether an open part file has its size and its mark, and so the pieces that it records."""
+    state = posix.fstat(fd)
     return (
         state.st_size == size + frames + len(MARK)
         and state.st_mode & KIND == REGULAR
-        and pread(fd, len(MARK), size + frames) == MARK
+        and posix.pread(fd, len(MARK), size + frames) == MARK
     )
 
 
 def pieces(place: Place, file: int) -> bytes:
-    """A byte for each frame of ``file``, 1 where the part that the lock's holders write has its piece."""
-    index = place.index
-    frames = len(index.frames_of(file))
-    nothing = bytes(frames)
+    """A byte for each frame of ``file``, 1 where the part file of the lock's holders has its piece."""
+    size, frames = place.index.sizes[file], len(place.index.frames_of(file))
+    none = bytes(frames)
     key = current_name(place.base)
     if not key:
-        return nothing
+        return none
     try:
-        fd = open(part_name(place, file, key), O_RDONLY | O_NOFOLLOW | O_CLOEXEC)
+        fd = open_own(part_name(place, file, key), posix.O_RDONLY)
     except OSError:
-        return nothing
+        return none
     try:
-        if not sound(fd, index.sizes[file], frames):
-            return nothing
-        found = pread(fd, frames, index.sizes[file])
-        return found if len(found) == frames else nothing
+        there = posix.pread(fd, frames, size) if sound(fd, size, frames) else none
+        return there if len(there) == frames else none
     finally:
-        close(fd)
+        posix.close(fd)

@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from lambdapack.elf import headers
 from lambdapack.elf.headers import HeaderError, Section
 
-__all__ = ["SECTIONS", "without_gpu_code"]
-
 SECTIONS = (b".nv_fatbin", b"__nv_relfatbin", b".hip_fatbin")
 """Where CUDA's and HIP's compilers put the code for the device: images that the CPU's own code hands to a
 driver, and the dynamic linker maps without a look at them

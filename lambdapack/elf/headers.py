@@ -9,8 +9,6 @@ from __future__ import annotations
 import struct
 from typing import Final, NamedTuple
 
-__all__ = ["Header", "HeaderError", "Section", "Segment", "read_header", "read_sections", "read_segments"]
-
 PT_LOAD: Final = 1
 PT_PHDR: Final = 6
 SHT_NULL: Final = 0

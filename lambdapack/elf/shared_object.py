@@ -18,8 +18,6 @@ from elftools.elf.dynamic import Dynamic, DynamicSegment
 from elftools.elf.elffile import ELFFile
 from elftools.elf.gnuversions import GNUVerNeedSection
 
-__all__ = ["Elf", "ElfError", "is_elf", "read"]
-
 _MAGIC = b"\x7fELF"
 _NO_FILE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO)
 _MACHINES = {"EM_X86_64": "x86_64", "EM_AARCH64": "aarch64"}

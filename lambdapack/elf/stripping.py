@@ -15,8 +15,6 @@ from dataclasses import dataclass
 from lambdapack.elf import headers
 from lambdapack.elf.headers import Header, HeaderError, Section, Segment
 
-__all__ = ["strip"]
-
 _NAMES = frozenset((
     b".comment", b".symtab", b".strtab", b".symtab_shndx", b".gnu_debuglink", b".gnu_debugaltlink",
     b".gnu_debugdata", b".gnu.build.attributes", b".annobin.notes", b".GCC.command.line", b".gdb_index",

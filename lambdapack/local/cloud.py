@@ -12,6 +12,7 @@ import shutil
 import threading
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -30,8 +31,6 @@ from lambdapack.local.link import Fault
 from lambdapack.local.s3.objects import Entry
 from lambdapack.model import FunctionSpec
 from lambdapack.progress import QUIET, Progress
-
-__all__ = ["DEFAULT_STATE", "LocalCloud"]
 
 DEFAULT_STATE = Path(".lambdapack/local")
 _IDLE_SECONDS = 600.0
@@ -88,16 +87,20 @@ class LocalCloud:
     ) -> None:
         self.close()
 
-    def deploy(self, spec: FunctionSpec, pack: Path | None) -> None:
+    def deploy(self, spec: FunctionSpec, pack: Path | None, *, dry_run: bool = False) -> None:
         """Create or replace a function; its zip, pack and assets are copied into the state folder.
+
+        A dry run checks the settings and changes nothing.
 
         Raises:
             ConfigurationError: A setting that Lambda would refuse, a missing or broken file, or a
                 target that this machine cannot run.
             CheckError: Larger than Lambda takes.
         """
-        install(spec.target, self._cache_dir, progress=self._progress)
-        self._functions.put(spec, pack)
+        check_settings(spec.name, spec.settings)
+        if not dry_run:
+            install(spec.target, self._cache_dir, progress=self._progress)
+            self._functions.put(spec, pack)
 
     def invoke(
         self,
@@ -140,8 +143,8 @@ class LocalCloud:
         if server:
             return server.invoke(name, payload, faults=[fault.as_dict() for fault in script], **options)
         function = self._functions.get(name)
-        settings = Settings(memory_mb or function.memory_mb, tmp_mb or function.tmp_mb)
-        check_settings(settings.memory_mb, settings.tmp_mb, function.timeout, {})
+        settings = Settings(memory_mb or function.settings.memory_mb, tmp_mb or function.settings.tmp_mb)
+        check_settings(name, replace(function.settings, memory_mb=settings.memory_mb, tmp_mb=settings.tmp_mb))
         environment = self._acquire(function, settings, cold)
         try:
             self._set_link(environment, (bandwidth_mbps, latency_ms, script))
@@ -191,7 +194,7 @@ class LocalCloud:
         return self._endpoint.log(clear=clear) if self._endpoint else []
 
     def destroy(self, name: str) -> None:
-        """Remove a function, its environments, and its pack where no other function uses it.
+        """Remove a function, its environments, and its pack where no other function uses the pack.
 
         Raises:
             ConfigurationError: There is none.

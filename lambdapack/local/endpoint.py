@@ -1,4 +1,4 @@
-"""The S3 endpoint's process, as the local cloud sees it."""
+"""The S3 endpoint's process, from the local cloud's side."""
 
 from __future__ import annotations
 
@@ -17,8 +17,6 @@ from lambdapack.local.link import Fault
 from lambdapack.local.s3.objects import Entry
 from lambdapack.local.s3.sigv4 import Credentials
 
-__all__ = ["Endpoint", "new_credentials"]
-
 
 def new_credentials(expires: float | None = None) -> Credentials:
     """Temporary credentials like those that Lambda gives an execution environment."""
@@ -34,7 +32,7 @@ _COMMAND = (sys.executable, "-m", "lambdapack.local.s3", "--control")
 
 
 class Endpoint:
-    """Starts the endpoint's process and talks to it. Safe to use from several threads.
+    """Starts the endpoint's process and talks to the process. Safe to use from several threads.
 
     Args:
         root: Folder of ``<bucket>/<key>``.

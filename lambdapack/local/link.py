@@ -10,8 +10,6 @@ from typing import Any, Literal, get_args
 
 from lambdapack.errors import ConfigurationError
 
-__all__ = ["Fault", "Link", "TokenBucket", "read_faults"]
-
 Kind = Literal["status", "reset", "stall", "truncate", "corrupt", "close"]
 
 
@@ -139,7 +137,7 @@ class Link:
             self._count = 0
 
     def next_fault(self) -> Fault | None:
-        """Count one request; what strikes it."""
+        """Count one request; the fault that strikes the request, if any."""
         with self._lock:
             self._count += 1
             return next((fault for fault in self.faults if fault.strikes(self._count)), None)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from lambdapack.model.target import Target
 
-__all__ = ["bytecode_of", "is_cached", "source_of"]
-
 _CACHE = "__pycache__"
 
 

@@ -10,8 +10,6 @@ from functools import cached_property
 from lambdapack.model.bytecode import source_of
 from lambdapack.model.tree import Distribution
 
-__all__ = ["Owners"]
-
 
 @dataclass(frozen=True)
 class Owners:

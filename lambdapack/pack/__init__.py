@@ -3,10 +3,11 @@
 ``docs/pack-format.md`` specifies the format; ``runtime_shim._index`` defines its index.
 """
 
+from lambdapack.pack.assembly import Pack
 from lambdapack.pack.compare import differences
 from lambdapack.pack.extract import extract
 from lambdapack.pack.read import FileReader, FrameError, UnsoundError, load, open_pack, read_index, verify
-from lambdapack.pack.write import LEVEL, Pack, write
+from lambdapack.pack.write import LEVEL, write
 
 __all__ = [
     "LEVEL", "FileReader", "FrameError", "Pack", "UnsoundError", "differences", "extract", "load",

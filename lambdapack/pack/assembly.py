@@ -20,8 +20,6 @@ from lambdapack.progress import Progress
 from runtime_shim import _index
 from runtime_shim._index import Index
 
-__all__ = ["Extent", "Label", "Pack", "assemble", "check_level", "compress"]
-
 Extent = tuple[int, int]
 """Where a frame begins in the stream and where it ends, exclusive."""
 

@@ -17,8 +17,6 @@ from lambdapack.model import Target
 from lambdapack.pack.tar import BLOCK, END, padding
 from runtime_shim import _index
 
-__all__ = ["FRAME_SIZE_MAX", "PROBLEMS_MAX", "path_problem", "problems"]
-
 FRAME_SIZE_MAX = _index.FRAME_SIZE_MAX
 """Uncompressed; our writer makes none above 12 MiB. Bounds what a hostile pack makes us allocate."""
 PROBLEMS_MAX = 1000

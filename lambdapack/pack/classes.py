@@ -13,8 +13,6 @@ from lambdapack.model import Target, bytecode_of
 from lambdapack.pack.linking import resolve
 from runtime_shim import _index
 
-__all__ = ["Classification", "classify"]
-
 
 @dataclass(frozen=True)
 class Classification:

@@ -13,8 +13,6 @@ from lambdapack.files import disk_errors
 from lambdapack.pack.read import FileReader, FrameError, UnsoundError, open_pack
 from lambdapack.progress import QUIET, Advance, Progress
 
-__all__ = ["extract"]
-
 
 def extract(path: Path, destination: Path, *, progress: Progress = QUIET) -> None:
     """Unpack the pack at ``path`` into ``destination``, which appears when all of it is there.

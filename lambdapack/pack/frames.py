@@ -19,8 +19,6 @@ from itertools import groupby, pairwise
 from lambdapack.limits import MIB
 from lambdapack.pack.layout import Band
 
-__all__ = ["Frame", "Span", "cut"]
-
 
 @dataclass(frozen=True)
 class Sizes:

@@ -16,8 +16,6 @@ from lambdapack.pack.classes import classify
 from lambdapack.pack.linking import load_order
 from runtime_shim import _index
 
-__all__ = ["Band", "Entry", "Layout", "arrange"]
-
 
 class Band(IntEnum):
     """When a cold start needs a file. Bands follow each other in a pack and never share a frame."""

@@ -7,8 +7,6 @@ from collections.abc import Iterator, Mapping
 
 from lambdapack.elf import Elf
 
-__all__ = ["load_order", "resolve"]
-
 
 def resolve(objects: Mapping[str, Elf]) -> dict[str, tuple[str, ...]]:
     """Path of each shared object -> paths of the ``objects`` that it asks for itself, in its order.

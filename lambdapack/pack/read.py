@@ -16,11 +16,9 @@ import zstandard
 from lambdapack.errors import CheckError, ConfigurationError, ToolError
 from lambdapack.files import write_bytes
 from lambdapack.pack import check, tail, tar
-from lambdapack.pack.write import Pack
+from lambdapack.pack.assembly import Pack
 from runtime_shim import _index
 from runtime_shim._index import Index
-
-__all__ = ["FileReader", "FrameError", "UnsoundError", "load", "open_pack", "read_index", "verify"]
 
 _SUFFIX = ".tar.zst"
 _REPORT = "build.json"

@@ -11,8 +11,6 @@ from typing import NamedTuple
 from lambdapack.errors import ToolError
 from lambdapack.pack import tar
 
-__all__ = ["Member", "Stream"]
-
 
 class Member(NamedTuple):
     """A file: where it lies, its name in the archive, its size in bytes, and whether it is executable."""

@@ -11,8 +11,6 @@ import struct
 from collections.abc import Sequence
 from typing import BinaryIO
 
-__all__ = ["INDEX_MAGIC", "INDEX_MAX", "TailError", "encode_index_frame", "encode_seek_table", "read_tail"]
-
 INDEX_MAGIC = 0x184D2A50
 SEEK_TABLE_MAGIC = 0x184D2A5E
 SEEKABLE_MAGIC = 0x8F92EAB1

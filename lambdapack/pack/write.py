@@ -18,8 +18,6 @@ from lambdapack.pack.layout import Band, Layout, arrange
 from lambdapack.pack.stream import Member, Stream
 from lambdapack.progress import QUIET, Progress
 
-__all__ = ["LEVEL", "Pack", "write"]
-
 LEVEL = 19
 
 

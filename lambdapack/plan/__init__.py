@@ -5,9 +5,19 @@ Pure arithmetic: no file, no clock, no network.
 
 from lambdapack.plan.arithmetic import assess
 from lambdapack.plan.document import VERSION, document, enforce
-from lambdapack.plan.model import AssetFacts, Budget, Check, Facts, LibraryFacts, Row, Sized, Verdict
+from lambdapack.plan.model import (
+    AssetFacts,
+    Budget,
+    Check,
+    Facts,
+    LibraryFacts,
+    Row,
+    SizedDistribution,
+    Verdict,
+)
 
 __all__ = [
-    "VERSION", "AssetFacts", "Budget", "Check", "Facts", "LibraryFacts", "Row", "Sized", "Verdict", "assess",
+    "VERSION", "AssetFacts", "Budget", "Check", "Facts", "LibraryFacts", "Row", "SizedDistribution",
+    "Verdict", "assess",
     "document", "enforce",
 ]  # fmt: skip

@@ -14,8 +14,6 @@ from lambdapack.plan.shares import owners_by_name, stored_by_file
 from runtime_shim._index import ARENA
 from runtime_shim._space import bytes_on_disk
 
-__all__ = ["amount", "assess"]
-
 _BLOCK = 4096
 """What a file of an asset rounds up to in /tmp, at most."""
 _FILE_SYSTEM = 32

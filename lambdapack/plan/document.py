@@ -10,8 +10,6 @@ from lambdapack.errors import CheckError
 from lambdapack.plan.arithmetic import amount
 from lambdapack.plan.model import Check, Verdict
 
-__all__ = ["VERSION", "document", "enforce"]
-
 VERSION = 1
 """The JSON document's version; rises when a key changes its meaning or goes."""
 

@@ -8,10 +8,8 @@ from typing import Literal, Protocol
 
 from runtime_shim._index import Index
 
-__all__ = ["AssetFacts", "Budget", "Check", "Facts", "LibraryFacts", "Row", "Sized", "Verdict"]
 
-
-class Sized(Protocol):
+class SizedDistribution(Protocol):
     """A distribution as the build reports it: name, version, what it imports as, and its sizes."""
 
     @property
@@ -92,7 +90,7 @@ class Facts:
 
     index: Index
     pack_bytes: int | None = None
-    distributions: tuple[Sized, ...] = ()
+    distributions: tuple[SizedDistribution, ...] = ()
     zip_bytes: int | None = None
     unzipped_bytes: int | None = None
     tmp_mb: int = 512

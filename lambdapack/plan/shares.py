@@ -10,10 +10,8 @@ import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-from lambdapack.plan.model import Sized
+from lambdapack.plan.model import SizedDistribution
 from runtime_shim._index import Index
-
-__all__ = ["owners_by_name", "share", "stored_by_file"]
 
 _TAR_BLOCK = 512
 _DIST_INFO = re.compile(r"([^/]+?)-[^/-]+\.dist-info\Z")
@@ -75,7 +73,7 @@ def _padded(offset: int) -> int:
     return -(-offset // _TAR_BLOCK) * _TAR_BLOCK
 
 
-def owners_by_name(paths: Iterable[str], distributions: Sequence[Sized]) -> list[str]:
+def owners_by_name(paths: Iterable[str], distributions: Sequence[SizedDistribution]) -> list[str]:
     """The distribution of each path, told from its dist-info folder or import name: an index has no RECORDs.
 
     A folder that several distributions share, such as ``google``, is a row of its own.

@@ -6,9 +6,7 @@ import ast
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
-from lambdapack.model import source_of
-
-__all__ = ["imports", "module_name", "source_of"]
+__all__ = ["imports", "module_name"]
 
 _INIT = "__init__"
 _SUFFIXES = (".py", ".so")

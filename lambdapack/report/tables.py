@@ -12,7 +12,7 @@ from rich.text import Text
 from lambdapack.model import SlimReport
 from lambdapack.pack.assets import BuiltAsset
 from lambdapack.pipeline import BuildReport
-from lambdapack.pipeline.cache import Contents
+from lambdapack.pipeline.cache import FolderUsage
 from lambdapack.progress import ago
 from lambdapack.report.units import megabytes
 
@@ -87,11 +87,15 @@ def _steps(report: BuildReport) -> Table:
     return rows
 
 
-def cache_table(contents: Contents) -> Table:
+def cache_table(folders: Sequence[FolderUsage]) -> Table:
     """What the cache holds."""
     rows = table("part", "entries", "bytes", "last used", "unused for up to")
-    for part in contents.parts:
+    for folder in folders:
         rows.add_row(
-            part.name, f"{part.entries:,}", megabytes(part.bytes), f"{ago(part.newest)} ago", ago(part.oldest)
+            folder.name,
+            f"{folder.entries:,}",
+            megabytes(folder.bytes),
+            f"{ago(folder.newest)} ago",
+            ago(folder.oldest),
         )
     return rows

@@ -8,12 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lambdapack.files import walk
-from lambdapack.model import Dropped, SlimReport, source_of
+from lambdapack.model import RuleSaving, SlimReport, source_of
 from lambdapack.slim.restoring import Changes, Group
 from lambdapack.slim.select import Selection
 from lambdapack.slim.stripping import StripResult
-
-__all__ = ["SOURCES", "STRIP", "UNOWNED", "Account"]
 
 UNOWNED = "(no distribution)"
 STRIP = "strip"
@@ -61,7 +59,7 @@ class Account:
             slimmed_bytes=sum(after.values()),
             installed_files=len(before),
             slimmed_files=len(after),
-            dropped=tuple(Dropped(*group, files[group], saved[group]) for group in sorted(saved)),
+            dropped=tuple(RuleSaving(*group, files[group], saved[group]) for group in sorted(saved)),
             reverted=dict(sorted(self.stripped.reverted.items())),
             kept=self.selection.spared,
             sizes=dict(sorted(sizes.items())),

@@ -16,8 +16,6 @@ from lambdapack.python import worker
 from lambdapack.python.interpreter import Interpreter
 from lambdapack.python.worker import Elsewhere
 
-__all__ = ["Outcome", "difference", "import_modules"]
-
 _WORKER = Path(__file__).with_name("import_worker.py")
 _NAMES_SHOWN = 5
 _FROM = re.compile(r"cannot import name '(\w+)' from (?:partially initialized module )?'([\w.]+)'")

@@ -20,8 +20,6 @@ from lambdapack.python.interpreter import Interpreter
 from lambdapack.python.worker import end_group
 from lambdapack.slim.stripping import StripResult
 
-__all__ = ["LOAD_WORKER", "Loader", "TargetPython", "check_loads", "load_failures"]
-
 LOAD_WORKER = Path(__file__).with_name("load_worker.py")
 Loader = Callable[[Path, Path, Sequence[str], Path, Progress], Mapping[str, str]]
 """``check_loads`` where the target's Python is: originals, stripped, paths, ``LOAD_WORKER``, progress."""
@@ -149,3 +147,28 @@ def _worker(interpreter: Interpreter, request: IO[bytes]) -> Iterator[IO[bytes]]
             f"loading the stripped libraries failed: {interpreter.path} ended with status "
             f"{process.returncode}"
         )
+
+
+_CACHE = Path("/etc/ld.so.cache")
+_SETTINGS = ("LD_LIBRARY_PATH", "LD_PRELOAD")
+
+
+def linker_facts(
+    python: Interpreter, environment: Mapping[str, str] = os.environ, cache: Path = _CACHE
+) -> list[object] | None:
+    """The interpreter, and size and time of the linker's cache, which is written when libraries come and go.
+
+    Returns:
+        Values for ``memo.key_of``; ``None`` where variables make the linker look elsewhere too.
+    """
+    if any(environment.get(name) for name in _SETTINGS):
+        return None
+    try:
+        files = [path.stat() for path in (python.path, cache)]
+    except OSError:
+        return None
+    kernel = os.uname()
+    return [
+        *(kernel.nodename, kernel.release, str(python.path)),
+        *((file.st_size, file.st_mtime_ns, file.st_ino) for file in files),
+    ]

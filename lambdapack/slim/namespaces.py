@@ -13,8 +13,6 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
-__all__ = ["last_files"]
-
 _ENTRY = re.compile(r"^[^=\n#]+=\s*([\w.]+)", re.MULTILINE)
 _CODE = (".py", ".pyc", ".so")
 

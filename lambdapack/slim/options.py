@@ -9,15 +9,13 @@ from lambdapack.errors import ConfigurationError
 from lambdapack.slim.packages import PACKAGE_RULES
 from lambdapack.slim.rules import RULES
 
-__all__ = ["SlimOptions", "check_options", "rule_names"]
-
 
 @dataclass(frozen=True)
 class SlimOptions:
     """What a user may say about slimming.
 
     Attributes:
-        keep: Patterns of files that no rule drops (``slim.globs`` says how they match).
+        keep: Patterns of files that no rule drops (``slim.select.matcher`` says how they match).
         drop: Patterns of further files to drop. What the trace touched stays all the same.
         disable: Names of rules that do not apply (``rule_names()``).
         strip: Strip shared objects.

@@ -12,8 +12,6 @@ from typing import Final
 
 from lambdapack.slim.rules import Rule
 
-__all__ = ["PACKAGE_RULES"]
-
 _TENSORFLOW = ("tensorflow", "tensorflow-cpu", "tensorflow-intel", "tensorflow-cpu-aws", "tf-nightly")
 
 PACKAGE_RULES: Final = (

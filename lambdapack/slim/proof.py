@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,19 +12,15 @@ from lambdapack.install import check_binaries, portable_files
 from lambdapack.memo import NOTHING, Memo, tool_digest
 from lambdapack.model import Distribution, ImportCheck, SlimReport, Trace, Tree
 from lambdapack.progress import Progress
-from lambdapack.python.linker import linker_facts
 from lambdapack.python.module_names import module_name
 from lambdapack.slim.accounts import SOURCES, STRIP
 from lambdapack.slim.copy import SlimCopy, slim_copy
 from lambdapack.slim.importing import Outcome, difference, import_modules
-from lambdapack.slim.loading import TargetPython
+from lambdapack.slim.loading import TargetPython, linker_facts
 from lambdapack.slim.options import SlimOptions
 from lambdapack.slim.reading import mention_notes
-from lambdapack.slim.restoring import Group, Probe, necessary
-from lambdapack.slim.search import Search
+from lambdapack.slim.restoring import Changes, Group, Probe, necessary, suspects
 from lambdapack.trace import Program, public_modules
-
-__all__ = ["SlimResult", "slim"]
 
 _IMPORT_SECONDS = 120.0
 _ROUNDS = 4
@@ -260,3 +256,50 @@ def _packages_below(distribution: Distribution) -> list[str]:
     packages = {module_name(path) for path in distribution.files if path.endswith("/__init__.py")}
     names = {name for name in packages if name and name.count(".") == 1 and "._" not in name}
     return sorted(name for name in names if name.partition(".")[0] in packages)
+
+
+Importer = Callable[[Path, Sequence[Sequence[str]]], dict[str, Outcome]]
+"""How the modules of a tree import: root, lists of modules."""
+
+
+class Search:
+    """The search for what one module needs.
+
+    Args:
+        importer: Imports modules in the target's Python.
+        probe: The slimmed tree, in which things can be restored.
+        changes: What slimming did, by group.
+        names: The modules to import in one process; the last is the one that is broken.
+        before: How that module imported before slimming.
+    """
+
+    def __init__(
+        self, importer: Importer, probe: Probe, changes: Changes, names: Sequence[str], before: Outcome
+    ) -> None:
+        self._importer, self._probe, self._changes = importer, probe, changes
+        self._names, self._before = names, before
+
+    def causes(self, after: Outcome, owner: str, known: frozenset[Group]) -> frozenset[Group] | None:
+        """The groups that the module needs, ``known`` ones included; ``None`` where nothing helps.
+
+        Args:
+            after: How the module imports now.
+            owner: Its distribution, whose groups are tried first.
+            known: Groups that are restored already.
+        """
+        groups = sorted(self._changes, key=lambda group: (group[1] != owner, group))
+        known &= frozenset(groups)
+        restored, outcome = known, after
+        while new := suspects(outcome.wanted, self._changes) - restored:
+            restored |= new
+            outcome = self._import(restored)
+            if difference(self._before, outcome) is None:
+                return restored
+        return necessary(groups, self._works, known)
+
+    def _works(self, groups: frozenset[Group]) -> bool:
+        return difference(self._before, self._import(groups)) is None
+
+    def _import(self, groups: frozenset[Group]) -> Outcome:
+        with self._probe.with_restored(groups) as root:
+            return self._importer(root, [self._names])[self._names[-1]]

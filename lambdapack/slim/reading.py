@@ -17,8 +17,6 @@ from pathlib import Path
 from lambdapack.python.module_names import module_name
 from lambdapack.slim.rules import Rule
 
-__all__ = ["Mention", "find_mentions", "mention_notes"]
-
 _NAMES_SHOWN = 3
 
 # What ends, in a pattern or a format, the part of a name that may be anything.

@@ -10,8 +10,6 @@ from pathlib import Path
 from lambdapack.files import link
 from lambdapack.python.module_names import module_name
 
-__all__ = ["Changes", "Group", "Probe", "necessary", "suspects"]
-
 Group = tuple[str, str]
 """A rule and the distribution that it took something from: what is restored, is restored whole."""
 Changes = Mapping[Group, Sequence[str]]

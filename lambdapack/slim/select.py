@@ -11,15 +11,12 @@ from pathlib import Path
 
 from lambdapack.model import Target, Tree, bytecode_of, is_cached, source_of
 from lambdapack.python.module_names import imports, module_name
-from lambdapack.slim.globs import matcher
 from lambdapack.slim.namespaces import last_files
 from lambdapack.slim.options import SlimOptions
 from lambdapack.slim.packages import PACKAGE_RULES
 from lambdapack.slim.reading import Mention, find_mentions
 from lambdapack.slim.restoring import Group
 from lambdapack.slim.rules import EXEMPTIONS, RULES, Rule
-
-__all__ = ["USER_RULE", "Selection", "select"]
 
 USER_RULE = "drop"
 """Name, in the report, of what the user's own patterns took."""
@@ -252,3 +249,27 @@ def _bytecode(
             continue
         elif source not in owners or path != bytecode_of(source, target):
             yield path, _CACHES
+
+
+def matcher(patterns: Iterable[str]) -> Callable[[str], bool]:
+    """A function that says whether any of ``patterns`` matches a path.
+
+    ``*`` and ``?`` stay inside one folder, ``**`` crosses folders (``spacy/lang/**``, ``**/tests/**``), and
+    a pattern without a slash is for the file's name, wherever it is (``*.pyx``).
+    """
+    expressions = [_expression(pattern) for pattern in patterns]
+    if not expressions:
+        return lambda path: False
+    compiled = re.compile("|".join(expressions))
+    return lambda path: compiled.fullmatch(path) is not None
+
+
+def _expression(pattern: str) -> str:
+    if "/" not in pattern and pattern != "**":
+        pattern = "**/" + pattern
+    if pattern.endswith("/"):
+        pattern += "**"
+    out = []
+    for token in re.findall(r"\*\*/|\*\*|\*|\?|[^*?]+", pattern.removeprefix("/")):
+        out.append({"**/": "(?:[^/]+/)*", "**": ".*", "*": "[^/]*", "?": "[^/]"}.get(token, re.escape(token)))
+    return "".join(out)

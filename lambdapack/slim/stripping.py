@@ -11,8 +11,6 @@ from lambdapack import elf
 from lambdapack.elf import strip, without_gpu_code
 from lambdapack.progress import Progress
 
-__all__ = ["StripResult", "strip_tree"]
-
 
 @dataclass(frozen=True)
 class StripResult:

@@ -9,8 +9,6 @@ from pathlib import Path, PurePosixPath
 from lambdapack.model import Distribution, Tree
 from lambdapack.python.module_names import module_name
 
-__all__ = ["default_code", "public_modules"]
-
 _INIT = "__init__"
 _NOT_FOR_USERS = frozenset(("test", "tests", "testing", "doc", "docs", "example", "examples", "benchmarks"))
 # Entry points whose group promises more than an import: what a program does next with such a package.

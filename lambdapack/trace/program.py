@@ -17,8 +17,6 @@ from lambdapack.trace.options import TraceOptions
 from lambdapack.trace.tracing import run
 from lambdapack.trace.walk import heuristic
 
-__all__ = ["Program"]
-
 
 class Program:
     """What the user's program does with a tree; run as often as it takes to prove that it still works.

@@ -22,8 +22,6 @@ from lambdapack.python import worker
 from lambdapack.python.interpreter import Interpreter
 from lambdapack.python.worker import Elsewhere
 
-__all__ = ["run"]
-
 _WORKER = Path(__file__).with_name("trace_worker.py")
 _DETAIL_LINES = 20
 _PYTHON_SUFFIXES = (".py", ".pyc")

@@ -10,8 +10,6 @@ from lambdapack.model import Trace, Tree
 from lambdapack.python.module_names import imports, module_name
 from lambdapack.trace.modules import default_code, public_modules
 
-__all__ = ["heuristic"]
-
 _DEPTH_MAX = 200
 
 

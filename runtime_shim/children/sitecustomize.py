@@ -1,8 +1,9 @@
-"""Runs at the start of every Python process that a function starts: it finds the pack as the function does.
+"""Runs at the start of every Python process that a function starts, and gives it the function's pack.
 
-The shim puts this folder on ``PYTHONPATH``; the pack takes its place on ``sys.path``. In a folder of the pack
-that a child has on its ``PYTHONPATH``, a starter of the shim's runs this in its own place, with ``SHIM``,
-``ROOT`` and ``TAG``; that folder stays where it is.
+The shim puts this folder on ``PYTHONPATH``, and the pack replaces it on ``sys.path``. Where a child has a
+folder of the pack itself on its ``PYTHONPATH``, the shim writes a ``sitecustomize`` into that folder, a
+starter, which executes this file with ``SHIM``, ``ROOT`` and ``TAG`` set; the folder then stays on
+``sys.path``.
 """
 
 import os
@@ -10,11 +11,11 @@ import sys
 
 
 def start(here: str, starter: bool) -> None:
-    """Start the shim without the handler, its pack where ``here`` is on ``sys.path``."""
+    """Start the shim without the handler; its pack takes the position of ``here`` on ``sys.path``."""
     from importlib.util import module_from_spec, spec_from_file_location
 
     if globals().get("TAG", os.environ.get("LAMBDAPACK_TAG")) != sys.implementation.cache_tag:
-        return  # another Python, for which the pack's bytecode and extensions are not
+        return  # another Python, which cannot use the pack's bytecode and extensions
     if "runtime_shim" in sys.modules:
         return
     if starter:
@@ -42,7 +43,7 @@ def start(here: str, starter: bool) -> None:
 
 
 def chain(here: str) -> None:
-    """Run the ``sitecustomize`` that this one hides; of several of the shim's, each runs once."""
+    """Run the ``sitecustomize`` that this one hides; where several are the shim's, each runs once."""
     from importlib.machinery import PathFinder
     from importlib.util import module_from_spec
 

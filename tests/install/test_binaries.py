@@ -10,7 +10,7 @@ import pytest
 
 from lambdapack.elf import read
 from lambdapack.errors import ToolError
-from lambdapack.install import LocalBuilder, check_binaries, portable_files
+from lambdapack.install import LocalWorkshop, check_binaries, portable_files
 from lambdapack.model import Lock, Trace, Tree
 from lambdapack.model.target import Target
 from lambdapack.pipeline.options import BuildOptions
@@ -46,7 +46,9 @@ def slimmed(tree: Tree, work: Path, *, code: str = "pass", drop: tuple[str, ...]
     """What a build does with a tree."""
     work.mkdir()
     build = BuildOptions((), (), tree.target, work / "out", trace=TraceOptions(code=code))
-    program = Program(build.trace, Lock(tree.target, (2, 26), (), ()), LocalBuilder(own()), work, Told())
+    program = Program(
+        build.trace, Lock(tree.target, (2, 26), (), ()), LocalWorkshop(own(), work), work, Told()
+    )
     trace = program.trace(tree) if code != "pass" else Trace((), frozenset(), "traced", code)
     return slim(tree, trace, SlimOptions(drop=drop), program=program, work=work, progress=Told())
 

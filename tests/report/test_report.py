@@ -16,7 +16,7 @@ from rich.console import Console
 
 from lambdapack.errors import ConfigurationError
 from lambdapack.local import Invocation
-from lambdapack.model import Dropped, ImportCheck, SlimReport
+from lambdapack.model import ImportCheck, RuleSaving, SlimReport
 from lambdapack.pipeline import build_json as buildreport
 from lambdapack.pipeline.build_json import BuildReport, BuiltDistribution, PackFacts
 from lambdapack.plan import AssetFacts, Check, Row, Verdict
@@ -44,7 +44,7 @@ def _report(**changes: Any) -> BuildReport:
         distributions=(BuiltDistribution("thing", "1", True, ("thing",), 3_000_000, 1_000_000),),
         slim=SlimReport(
             3_000_000, 1_000_000, 30, 10,
-            (Dropped("tests", "thing", 20, 1_500_000), Dropped("strip", "thing", 1, 500_000)),
+            (RuleSaving("tests", "thing", 20, 1_500_000), RuleSaving("strip", "thing", 1, 500_000)),
             {"thing/x.so": "not page-aligned [in [brackets]]"}, ("thing/tests/data.py",),
             {"thing": (3_000_000, 1_000_000)},
         ),

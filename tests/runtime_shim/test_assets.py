@@ -178,7 +178,7 @@ def test_the_waiting_process_takes_over_when_its_child_is_killed(world: AssetsWo
     world.link(bandwidth_mbps=300)
     kill = """
         import os, signal, runtime_shim
-        os.kill(runtime_shim._function_assets._opened["model"].pack._child, signal.SIGKILL)
+        os.kill(runtime_shim._function_assets._opened["model"].pack._fetching.pid, signal.SIGKILL)
         """
     assert answer(world.run(textwrap.dedent(kill) + ALL))["found"] == WANTED
 

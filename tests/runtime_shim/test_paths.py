@@ -308,7 +308,7 @@ def test_who_fetches_imports_without_waiting_for_himself(world: World, how: str)
         "threads": "threading.Thread(target=time.sleep, args=(100,), daemon=True).start()",
         "take over": "pass",
     }
-    then = {"threads": "pass", "take over": "os.kill(runtime_shim._pack._child, signal.SIGKILL)"}
+    then = {"threads": "pass", "take over": "os.kill(runtime_shim._pack._fetching.pid, signal.SIGKILL)"}
     code = f"""
         import os, signal, threading, time
         {begin[how]}

@@ -141,7 +141,7 @@ def test_killed_at_random_moments_the_next_start_answers_and_goes_on(world: Worl
 def test_the_importing_process_takes_over_when_its_child_is_killed(world: World) -> None:
     """The fetching child is not needed to finish: whoever waits goes on from the journal."""
     world.link(bandwidth_mbps=100)
-    kill = "import os, signal, runtime_shim\nos.kill(runtime_shim._pack._child, signal.SIGKILL)\n"
+    kill = "import os, signal, runtime_shim\nos.kill(runtime_shim._pack._fetching.pid, signal.SIGKILL)\n"
     answer = last_line(world.run(kill + textwrap.dedent(ANSWER)))
     assert right(answer)
 

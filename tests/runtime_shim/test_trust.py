@@ -216,7 +216,10 @@ def test_who_takes_over_in_the_middle_of_a_file_does_not_wait_for_himself(world:
     """The child killed, the function killed alone, an import that fails: somebody goes on."""
     world.link(bandwidth_mbps=150)
     if who == "the child":
-        kill = MID_FETCH + "\n    import os, signal\n    os.kill(runtime_shim._pack._child, signal.SIGKILL)\n"
+        kill = (
+            MID_FETCH
+            + "\n    import os, signal\n    os.kill(runtime_shim._pack._fetching.pid, signal.SIGKILL)\n"
+        )
         assert right(world, used(world, kill))
         return
     end = (
@@ -350,7 +353,7 @@ def test_the_wall_clock_may_be_set_back(world: World) -> None:
     """Waiting goes by the monotonic clock alone."""
     back = """
         import os, signal, time
-        os.kill(runtime_shim._pack._child, signal.SIGKILL)
+        os.kill(runtime_shim._pack._fetching.pid, signal.SIGKILL)
         now = time.time
         time.time = lambda: now() - 60
         """

@@ -19,17 +19,17 @@ from lambdapack.errors import ConfigurationError
 from lambdapack.memo import NOTHING, Memo
 from lambdapack.model import SlimReport, Trace, Tree
 from lambdapack.model.target import Target
-from lambdapack.pipeline.cache import Store
+from lambdapack.pipeline.cache import BuildCache
 from lambdapack.progress import QUIET, Progress
 from lambdapack.python.bytecode import compile_tree
 from lambdapack.slim import stripping
 from lambdapack.slim.copy import slim_copy
-from lambdapack.slim.globs import matcher
 from lambdapack.slim.loading import TargetPython, check_loads, load_failures
 from lambdapack.slim.options import SlimOptions, rule_names
 from lambdapack.slim.packages import PACKAGE_RULES
 from lambdapack.slim.reading import mention_notes
 from lambdapack.slim.rules import RULES
+from lambdapack.slim.select import matcher
 from tests.support.installed import OWN, make_tree, own
 from tests.support.told import Told
 
@@ -521,7 +521,7 @@ def test_what_loaded_is_not_loaded_again(tmp_path: Path, monkeypatch: pytest.Mon
     """With a memory, in the same surroundings, all objects the same; what failed is tried again. The tree
     is the same with the memory and without it."""
     tree, load = debug_tree(tmp_path / "tree"), Counting()
-    store = Store(tmp_path / "cache")
+    store = BuildCache(tmp_path / "cache")
 
     def again(surroundings: object = "here", memo: Memo = store) -> tuple[int, dict[str, bytes]]:
         before, out = load.asked, tmp_path / "out"
@@ -555,7 +555,7 @@ def test_what_loaded_is_remembered_of_the_very_same_objects(tmp_path: Path) -> N
         asked.append(list(names))
         return {}
 
-    python, store = TargetPython(None, load, "here"), Store(tmp_path / "cache")
+    python, store = TargetPython(None, load, "here"), BuildCache(tmp_path / "cache")
     for digest in ("a", "a", "b"):
         stripped = stripping.StripResult({"x.so": 5}, {}, {"x.so": digest})
         found = load_failures(tmp_path, tmp_path, stripped, python=python, memo=store, progress=QUIET)

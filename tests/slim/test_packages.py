@@ -13,10 +13,9 @@ from benchmarks.slimming.table import DOCUMENT, FIGURES, document
 from benchmarks.slimming.zipped import weight
 from lambdapack.model import Target, Tree
 from lambdapack.slim import SlimOptions
-from lambdapack.slim.globs import matcher
 from lambdapack.slim.packages import PACKAGE_RULES
 from lambdapack.slim.rules import RULES, Rule
-from lambdapack.slim.select import select
+from lambdapack.slim.select import matcher, select
 
 SAMPLES = {
     "torch-tests": ("torch/bin/test_api", "torch/bin/torch_shm_manager"),

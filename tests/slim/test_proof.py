@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lambdapack.errors import CheckError
-from lambdapack.install import LocalBuilder
+from lambdapack.install import LocalWorkshop
 from lambdapack.model import Lock, Trace, Tree
 from lambdapack.model.target import Target
 from lambdapack.pipeline.options import BuildOptions
@@ -20,8 +20,8 @@ from lambdapack.python import interpreter
 from lambdapack.python.bytecode import compile_tree
 from lambdapack.slim import SlimOptions, SlimResult, slim
 from lambdapack.slim.importing import Outcome, difference, import_modules
+from lambdapack.slim.proof import Search
 from lambdapack.slim.restoring import Group, Probe, necessary, suspects
-from lambdapack.slim.search import Search
 from lambdapack.trace import Program, TraceOptions
 from tests.support.installed import OWN, make_tree, own
 
@@ -51,7 +51,7 @@ def slim_it(
     work.mkdir()
     build = BuildOptions((), (), tree.target, work / "out", trace=TraceOptions(code=code))
     lock = Lock(tree.target, (2, 17), (), ())
-    program = Program(build.trace, lock, LocalBuilder(own()), work, QUIET)
+    program = Program(build.trace, lock, LocalWorkshop(own(), work), work, QUIET)
     trace = Trace(tuple(hot), frozenset(), "traced", code)
     return slim(tree, trace, options or SlimOptions(), program=program, work=work, progress=QUIET)
 
@@ -277,7 +277,7 @@ def test_the_same_code_is_traced_before_and_after(tmp_path: Path) -> None:
     (tmp_path / "work").mkdir()
     tree = compiled_tree(tmp_path / "in", {"a": {"a/__init__.py": ""}})
     lock = Lock(tree.target, (2, 17), (), ("a",))
-    program = Program(TraceOptions(), lock, LocalBuilder(own()), tmp_path / "work", QUIET)
+    program = Program(TraceOptions(), lock, LocalWorkshop(own(), tmp_path), tmp_path / "work", QUIET)
     assert program.trace(tree).code == "import a"
     assert program.trace(replace(tree, distributions=())).code == "import a"
 

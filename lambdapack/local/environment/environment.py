@@ -26,8 +26,6 @@ from lambdapack.local.functions import Function
 from lambdapack.local.invocation import Invocation, Report, find_stats, init_report
 from lambdapack.local.s3.sigv4 import Credentials
 
-__all__ = ["Environment", "Settings"]
-
 _BOOST_CPUS = 2.0
 """What init gets at least, whatever the memory: undocumented, but measured by many."""
 
@@ -153,7 +151,7 @@ class Environment:
         report = Report(
             request_id,
             # A timeout is reported as what was set, as Lambda does.
-            self.function.timeout * 1000.0 if failure and failure.status == "timeout" else duration,
+            self.function.settings.timeout * 1000.0 if failure and failure.status == "timeout" else duration,
             init.milliseconds if init and init.ok else None,
             init.milliseconds if init and not init.ok else 0.0,
             self.settings.memory_mb,
@@ -220,13 +218,13 @@ class Environment:
 
     def _run(self, request_id: str, payload: bytes) -> tuple[bytes | None, _Failure | None, str]:
         """The invoke phase: ``(body, failure, further log lines)``."""
-        deadline = time.monotonic() + self.function.timeout
+        deadline = time.monotonic() + self.function.settings.timeout
         extra = ""
         self._wake()
         if not self._alive:
-            init = self._run_init(self.function.timeout)
+            init = self._run_init(self.function.settings.timeout)
             if not init.ok:
-                extra = self._log.take() + _init_line(init, "invoke", self.function.timeout)
+                extra = self._log.take() + _init_line(init, "invoke", self.function.settings.timeout)
                 return self._failed_init(init, request_id, extra)
         self._api.offer(
             Event(
@@ -344,7 +342,7 @@ class Environment:
         return status == -9 and kills > seen
 
     def _timeout_failure(self, request_id: str) -> _Failure:
-        text = f"Task timed out after {self.function.timeout:.2f} seconds"
+        text = f"Task timed out after {self.function.settings.timeout:.2f} seconds"
         stamp = datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         return _Failure(
             "Sandbox.Timedout",

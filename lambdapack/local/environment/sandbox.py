@@ -21,8 +21,6 @@ from lambdapack.local.environment import cgroups
 from lambdapack.local.environment.runtime import Runtime
 from lambdapack.local.environment.runtime_api import Happening
 
-__all__ = ["ISOLATIONS", "Isolation", "Limits", "Paths", "Sandbox", "describe"]
-
 
 @dataclass(frozen=True)
 class Isolation:
@@ -45,7 +43,8 @@ ISOLATIONS = (
     Isolation("none", "folder"),
 )
 """From the most to the least like Lambda."""
-_KEEPER = Path(__file__).with_name("_keeper.py")
+_KEEPER = "import sys; sys.path.insert(0, sys.argv[1]); from keeper.main import main; del sys.path[0]; main()"
+"""What ``python -c`` runs, with the folder of the package ``keeper`` as its argument."""
 _WAIT = 30.0
 """Seconds to wait for an answer of the keeper; it takes milliseconds."""
 
@@ -221,7 +220,7 @@ class Sandbox:
 
     def _launch(self, log: int) -> subprocess.Popen[bytes]:
         process = subprocess.Popen(
-            [sys.executable, "-I", "-S", str(_KEEPER)],
+            [sys.executable, "-I", "-S", "-c", _KEEPER, str(Path(__file__).parent)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             pass_fds=[log],

@@ -9,8 +9,6 @@ from lambdapack.local.environment.sandbox import Paths
 from lambdapack.local.functions import Function
 from lambdapack.local.s3.sigv4 import Credentials
 
-__all__ = ["variables"]
-
 
 def variables(
     function: Function,
@@ -56,5 +54,5 @@ def variables(
         lambdas |= {"TMPDIR": paths.tmp, "LAMBDAPACK_ROOT": f"{paths.tmp}/lambdapack"}
     # As in Lambda, PATH, LANG, TZ and the like may be set by the function; keys and names may not.
     free = {"PATH", "LANG", "TZ", "LD_LIBRARY_PATH", "PYTHONPATH", "LAMBDAPACK_ROOT", "AWS_ENDPOINT_URL_S3"}
-    own = {name: value for name, value in function.environment.items() if name in free or name not in lambdas}
-    return {**lambdas, **own}
+    own = function.settings.environment.items()
+    return lambdas | {name: value for name, value in own if name in free or name not in lambdas}

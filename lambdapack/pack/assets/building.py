@@ -18,8 +18,6 @@ from lambdapack.pack.assets.collect import Content, collect, digest, settled
 from lambdapack.pack.assets.model import Asset, BuiltAsset
 from lambdapack.progress import QUIET, Progress
 
-__all__ = ["build", "check"]
-
 
 def check(assets: Sequence[Asset]) -> None:
     """Look whether ``assets`` can be built, before anything slow is done.

@@ -12,8 +12,6 @@ from lambdapack.files import is_ignored, sha256_of
 from lambdapack.pack.assets.model import Asset
 from lambdapack.pack.check import path_problem
 
-__all__ = ["Content", "File", "Stamp", "collect", "digest", "settled"]
-
 # A file that was changed within this time before it was hashed may change again and look the same.
 _TICK_NS = 2_000_000_000
 

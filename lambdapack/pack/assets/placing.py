@@ -9,8 +9,6 @@ from lambdapack.errors import ConfigurationError
 from lambdapack.model import FunctionAsset, Location
 from lambdapack.pack.assets import record
 
-__all__ = ["placed"]
-
 
 def placed(
     directory: Path, locate: Callable[[str], Location | None], wanted: Collection[str] | None = None

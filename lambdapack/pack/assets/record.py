@@ -16,8 +16,6 @@ from lambdapack.files import write_bytes
 from lambdapack.pack.assets.collect import Stamp
 from lambdapack.pack.assets.model import BuiltAsset
 
-__all__ = ["FILE_NAME", "FOLDER", "document", "read", "read_stamps", "write", "write_stamps"]
-
 FILE_NAME = "assets.json"
 FOLDER = "assets"
 """Of the assets' packs, in the build's folder."""

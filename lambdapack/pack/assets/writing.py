@@ -19,8 +19,6 @@ from lambdapack.pack.stream import Member, Stream
 from lambdapack.progress import QUIET, Progress
 from runtime_shim import _index
 
-__all__ = ["TOOL", "write"]
-
 TOOL = "lambdapack asset 1"
 """In the index, and so in the id: a new version of lambdapack does not upload the same model again."""
 _FRAME = 8 * MIB

@@ -1,0 +1,20 @@
+"""The keeper of one execution environment: a process that holds its namespaces and its processes.
+
+Nothing of lambdapack imports this package: ``python -I -S`` runs it with the standard library alone, as the
+top-level package ``keeper``, at every cold start of the local cloud. So it does without pathlib and other
+slow
+imports. It takes JSON lines on stdin and answers each with one on stdout. The first is the configuration:
+
+    level     "root": mount and PID namespace; "user": the same inside a user namespace; "none"
+    mounts    [source, destination below /var] pairs, mounted read-only
+    tmp       {"kind": "ext4", "image": PATH} | {"kind": "tmpfs", "bytes": N} | {"kind": "folder"}
+    limits    {"nofile": N, "fsize": N or null}
+    cgroups   the cgroup.procs files that a process joins before it becomes the runtime
+    watch     kill all processes when they hold more bytes than this, or null
+    log       descriptor that becomes stdout and stderr of the runtime
+
+then come the commands ``start`` (argv, env, cwd), ``stop``, ``continue``, ``kill``, ``peak``. When the
+runtime dies, the keeper says so without being asked, as ``exit``. The end of stdin ends everything: the
+process that started the keeper may be killed at any moment. The kernel then takes down the PID namespace with
+all that runs in it, and the mount namespace with its mounts and their loop device.
+"""

@@ -1,0 +1,117 @@
+"""The environment's mount and PID namespaces, and the file systems that Lambda has in them."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import subprocess
+import time
+from typing import Any
+
+from . import kernel
+from .dev_shm import PATH, DevShm
+
+
+def enter(level: str, cgroups: list[str]) -> DevShm:
+    """Return as PID 1 of a new PID namespace, in a new mount namespace.
+
+    The process outside stays alive. It serves /dev/shm, and removes the control groups once the processes in
+    them are gone.
+    """
+    ids = os.getuid(), os.getgid()
+    flags = kernel.CLONE_NEWNS | kernel.CLONE_NEWPID | (kernel.CLONE_NEWUSER if level == "user" else 0)
+    kernel.call("unshare", ctypes.c_int(flags))
+    if level == "user":
+        kernel.write("/proc/self/setgroups", "deny")
+        kernel.write("/proc/self/uid_map", f"{ids[0]} {ids[0]} 1")
+        kernel.write("/proc/self/gid_map", f"{ids[1]} {ids[1]} 1")
+    shm = DevShm()
+    child = os.fork()
+    if child:
+        shm.serve()
+        os.waitpid(child, 0)
+        for path in cgroups:
+            _remove_group(os.path.dirname(path))
+        os._exit(0)
+    kernel.LIBC.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    return shm
+
+
+def _remove_group(folder: str) -> None:
+    for _ in range(100):
+        try:
+            os.rmdir(folder)
+        except FileNotFoundError:
+            return
+        except OSError:
+            # The kernel lets go of a group a little after its last process.
+            time.sleep(0.02)
+
+
+def mount_all(mounts: list[list[str]], tmp: dict[str, Any], shm: DevShm) -> None:
+    """Mount /proc, the function and its runtime below /var, /tmp and /dev/shm.
+
+    Args:
+        mounts: [source, destination below /var] pairs.
+        tmp: As in the configuration.
+        shm: The file system for /dev/shm.
+
+    Raises:
+        OSError: A mount failed.
+    """
+    kernel.mount("none", "/", None, kernel.MS_REC | kernel.MS_PRIVATE)
+    kernel.mount("proc", "/proc", "proc", kernel.MS_NOSUID | kernel.MS_NODEV)
+    _rebuild_var({destination: source for source, destination in mounts})
+    _mount_tmp(tmp)
+    # Last, since the sources of mounts and the image of /tmp may lie below it.
+    if os.path.isdir(PATH) and not shm.mount():
+        # sem_open() must fail at least, if with another error than in Lambda.
+        kernel.mount("tmpfs", PATH, "tmpfs", kernel.MS_RDONLY, "size=4k")
+
+
+def _mount_tmp(tmp: dict[str, Any]) -> None:
+    if tmp["kind"] == "ext4":
+        # mount(8) sets the loop device up so that it goes away with its mount.
+        done = subprocess.run(
+            ["mount", "-n", "-t", "ext4", "-o", "loop,nosuid,nodev,noinit_itable", tmp["image"], "/tmp"],
+            stdin=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise OSError(0, done.stderr.strip(), "mount")
+        os.rmdir("/tmp/lost+found")
+    else:
+        kernel.mount(
+            "tmpfs", "/tmp", "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, f"size={tmp['bytes']},mode=1777"
+        )
+    os.chmod("/tmp", 0o1777)
+
+
+def _rebuild_var(sources: dict[str, str]) -> None:
+    """Show ``sources`` (path below /var -> source folder) read-only, without touching the real /var."""
+    stage = "/tmp"
+    real_var = os.open("/var", os.O_PATH | os.O_DIRECTORY)
+    folders = {path: os.open(source, os.O_PATH | os.O_DIRECTORY) for path, source in sources.items()}
+    kernel.mount("tmpfs", stage, "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, "size=1m,mode=755")
+    for name in os.listdir(f"/proc/self/fd/{real_var}"):
+        _mirror(f"/proc/self/fd/{real_var}/{name}", f"{stage}/{name}", f"/var/{name}" in sources)
+    for path, descriptor in folders.items():
+        point = stage + path[len("/var") :]
+        os.makedirs(point, exist_ok=True)
+        kernel.bind(f"/proc/self/fd/{descriptor}", point, read_only=True)
+        os.close(descriptor)
+    kernel.mount(stage, "/var", None, kernel.MS_BIND | kernel.MS_REC)
+    os.close(real_var)
+    kernel.detach(stage)
+
+
+def _mirror(source: str, copy: str, replaced: bool) -> None:
+    """Show a folder or link of the real /var, unless it is ``replaced``."""
+    if os.path.islink(source):
+        os.symlink(os.readlink(source), copy)
+    elif os.path.isdir(source) and not replaced:
+        os.mkdir(copy)
+        kernel.bind(source, copy, read_only=False)
