@@ -36,11 +36,17 @@ def test_a_pack_does_not_differ_from_itself(tmp_path: Path) -> None:
 
 def test_each_file_that_differs_is_named_with_its_distribution(tmp_path: Path) -> None:
     """New, gone, other content, other mode; what no RECORD owns goes by its top-level name."""
-    files = {**FILES, "demo/cold.py": b"# colder\n", "loose/c.txt": b"3"}
+    files = {
+        **FILES,
+        "demo/cold.py": b"# colder\n",
+        "demo/__init__.py": b"ANSWER = 43\n",
+        "loose/c.txt": b"3",
+    }
     del files["loose/a.txt"]
     other = made(tmp_path / "b", files, executable=["loose/b.txt"])
     *lines, frames = pack.differences(made(tmp_path / "a"), other)
     assert lines == [
+        "demo 1.0: demo/__init__.py has another content (12 bytes, and now 12)",
         "demo 1.0: demo/cold.py has another content (7 bytes, and now 9)",
         "loose: loose/a.txt is not there now",
         "loose: loose/b.txt is executable now",
@@ -64,6 +70,17 @@ def test_another_class_another_lock_and_another_order_are_said(tmp_path: Path) -
         f"the order: file 0 was {TOUCHED[0]}, and is now {TOUCHED[1]}",
     ]
     assert lines[3].startswith(f"frames: 0 is the first that differs, with {TOUCHED[0]} in it; ")
+
+
+def test_a_file_that_many_frames_hold_is_read_piece_by_piece(tmp_path: Path) -> None:
+    """A frame's share each time, nothing of the neighbours."""
+    data = b"".join(number.to_bytes(4, "big") for number in range(7 << 20))
+    files = {"a/first": b"before", "a/large": data, "a/second": b"after"}
+    with pack.open_pack(packing.pack(tmp_path, files).path) as (file, _, index):
+        reader = pack.FileReader(file, index)
+        read = {path: [bytes(piece) for piece in reader.pieces(n)] for n, path in enumerate(index.paths)}
+    assert len(read["a/large"]) == 3
+    assert {path: b"".join(pieces) for path, pieces in read.items()} == files
 
 
 def test_bytecode_and_licences_belong_to_their_distribution(tmp_path: Path) -> None:

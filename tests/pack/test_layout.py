@@ -17,8 +17,9 @@ from lambdapack import pack
 from lambdapack.elf import Elf, read
 from lambdapack.errors import ConfigurationError
 from lambdapack.model import Distribution, SystemLibrary, Tree
-from lambdapack.pack import linking
+from lambdapack.pack import classes, linking
 from lambdapack.pack.layout import Band, Layout, arrange
+from lambdapack.pack.write import _rank
 from tests.support import packing
 from tests.support.elf_files import shared_object
 
@@ -74,10 +75,27 @@ def test_classes(tmp_path: Path) -> None:
 def test_a_pack_asks_for_the_newest_glibc_that_any_object_asks_for(tmp_path: Path) -> None:
     """Here that of the decompressor that lambdapack itself depends on."""
     real = Path(backend_c.__file__)
-    files = {"a/x.so": real.read_bytes(), "a/y.so": shared_object(soname="y.so")}
+    files = {"a/y.so": shared_object(soname="y.so"), "a/x.so": real.read_bytes()}
     layout = arrange(packing.tree(tmp_path, files), packing.trace())
     assert layout.glibc == ".".join(map(str, read(real).glibc or ()))
     assert layout.glibc.startswith("2.")
+
+
+def test_versions_of_several_objects_compare_as_numbers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """2.17 is newer than 2.4, whatever the order of the files."""
+    versions: dict[str, tuple[int, int] | None] = {
+        "a.so": (2, 4),
+        "b.so": (2, 17),
+        "c.so": None,
+        "d.so": (2, 5),
+    }
+    monkeypatch.setattr(
+        classes.elf, "read", lambda path: replace(elf(soname=path.name), glibc=versions[path.name])
+    )
+    tree = packing.tree(tmp_path, dict.fromkeys(versions, shared_object()))
+    assert arrange(tree, packing.trace()).glibc == "2.17"
 
 
 def test_bands_follow_each_other(tmp_path: Path) -> None:
@@ -93,6 +111,28 @@ def test_bands_follow_each_other(tmp_path: Path) -> None:
         ("demo/__init__.py", Band.LAZY_SOURCE),
         ("demo/cold.py", Band.LAZY_SOURCE),
     ]
+
+
+def test_a_top_level_folder_is_not_torn_apart(tmp_path: Path) -> None:
+    """Within a band files go by top-level name first: "a-b/x" sorts before "a/x", but "a" before "a-b"."""
+    layout = arrange(packing.tree(tmp_path, dict.fromkeys(("a/x", "a-b/x", "a/z"), b"")), packing.trace())
+    assert order(layout, Band.REST) == ["a/x", "a/z", "a-b/x"]
+
+
+@pytest.mark.parametrize(
+    ("mode", "executable"), [(0o644, False), (0o744, True), (0o654, True), (0o645, True)]
+)
+def test_a_file_that_anybody_may_run_is_executable(tmp_path: Path, mode: int, executable: bool) -> None:
+    """Whoever may: in Lambda there is one user."""
+    tree = packing.tree(tmp_path, {"a/x": b""})
+    (tmp_path / "a/x").chmod(mode)
+    assert [entry.executable for entry in arrange(tree, packing.trace()).entries] == [executable]
+
+
+def test_a_frame_rather_begins_where_another_package_ends() -> None:
+    """So it changes with one package alone; within a package the path's hash decides."""
+    assert _rank("a/x", "b/y") < _rank("a/x", "a/w")
+    assert _rank("a/x", "a/w")[1] == _rank("a/x", "b/y")[1] != _rank("a/y", "b/y")[1]
 
 
 def test_hot_order_is_the_order_of_first_use(tmp_path: Path) -> None:
@@ -231,6 +271,16 @@ def test_linker_looks_in_the_search_path_first() -> None:
         }
     )
     assert found["p/x.so"] == ("p.libs/libz.so.1",)
+
+
+def test_every_entry_of_a_search_path_is_tried_in_order() -> None:
+    """The first that has the library wins; an object that asks for its own name needs nothing for it."""
+    objects = {
+        "p/x.so": elf("x.so", "l.so", runpath=("$ORIGIN/none", "$ORIGIN/../b", "$ORIGIN/../a")),
+        "a/l.so": elf(),
+        "b/l.so": elf(),
+    }
+    assert linking.resolve(objects)["p/x.so"] == ("b/l.so",)
 
 
 def test_linker_falls_back_to_the_only_one_of_that_name() -> None:

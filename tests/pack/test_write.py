@@ -201,13 +201,14 @@ def test_levels_that_do_not_exist_are_refused(tmp_path: Path, level: int) -> Non
     assert not (tmp_path / "pack").exists()
 
 
-def test_a_file_that_changes_while_it_is_packed_is_noticed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("content", [b"shorter now", b"longer" * 200_000])
+def test_a_file_that_changes_while_it_is_packed_is_noticed(tmp_path: Path, content: bytes) -> None:
     """A pack of half-written files would be sound by its digests: so it is not made at all."""
     tree = packing.tree(tmp_path / "tree", big_tree(tmp_path))
 
     class Spoiling:
         def step(self, name: str, **more: object):
-            (tree.root / "demo/f39.txt").write_bytes(b"shorter now")
+            (tree.root / "demo/f39.txt").write_bytes(content)
             return self
 
         def __enter__(self):

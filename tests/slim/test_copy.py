@@ -20,11 +20,11 @@ from lambdapack.memo import NOTHING, Memo
 from lambdapack.model import SlimReport, Trace, Tree
 from lambdapack.model.target import Target
 from lambdapack.pipeline.cache import BuildCache
-from lambdapack.progress import Progress
+from lambdapack.progress import QUIET, Progress
 from lambdapack.python.bytecode import compile_tree
 from lambdapack.slim import stripping
 from lambdapack.slim.copy import slim_copy
-from lambdapack.slim.loading import TargetPython, check_loads
+from lambdapack.slim.loading import TargetPython, check_loads, load_failures
 from lambdapack.slim.options import SlimOptions, rule_names
 from lambdapack.slim.packages import PACKAGE_RULES
 from lambdapack.slim.reading import mention_notes
@@ -362,6 +362,18 @@ def test_the_last_file_of_a_named_namespace_package_stays(tmp_path: Path) -> Non
     }
 
 
+def test_inner_namespace_packages_keep_the_outer_ones(tmp_path: Path) -> None:
+    """Where both are named, what stays for the inner one is enough for the outer one."""
+    files = {
+        "num/__init__.py": "A, B = 'num.inc', 'num.inc.sub'",
+        "num/inc/sub/a.h": "12345",
+        "num/inc/sub/b.h": "12345",
+        "num/inc/other/tiny.h": "1",
+    }
+    kept, _ = slim_it(make_tree(tmp_path / "tree", {"num": files}), tmp_path / "out")
+    assert {path for path in kept if path.endswith(".h")} == {"num/inc/sub/a.h", "num/inc/sub/b.h"}
+
+
 def test_bytecode_is_ours_and_of_this_version_alone(tmp_path: Path) -> None:
     """pip's bytecode is compiled anew, other versions' and orphans go, ours is shared."""
     tree = make_tree(tmp_path / "tree", {"pkg": {"pkg/__init__.py": "", "pkg/a.py": "x = 1\n"}})
@@ -533,6 +545,39 @@ def test_what_loaded_is_not_loaded_again(tmp_path: Path, monkeypatch: pytest.Mon
     assert first == second
     assert first[0] == 1
     assert first[1][broken] == whole
+
+
+def test_what_loaded_is_remembered_of_the_very_same_objects(tmp_path: Path) -> None:
+    """Originals that are others, of which stripping took as much, are loaded."""
+    asked = []
+
+    def load(root: Path, part: Path, names: Sequence[str], *rest: object) -> Mapping[str, str]:
+        asked.append(list(names))
+        return {}
+
+    python, store = TargetPython(None, load, "here"), BuildCache(tmp_path / "cache")
+    for digest in ("a", "a", "b"):
+        stripped = stripping.StripResult({"x.so": 5}, {}, {"x.so": digest})
+        found = load_failures(tmp_path, tmp_path, stripped, python=python, memo=store, progress=QUIET)
+        assert found == {}
+    assert asked == [["x.so"], ["x.so"]]
+
+
+def test_rules_that_are_restored_do_not_apply_to_that_distribution(tmp_path: Path) -> None:
+    """Stripping and bytecode of other versions are rules too."""
+    tree = debug_tree(tmp_path / "tree")
+    cache = tree.root / "libs/__pycache__"
+    cache.mkdir()
+    (tree.root / "libs/x.py").touch()
+    (cache / "x.cpython-27.pyc").write_bytes(b"1234\1\0\0\0")
+    groups = {("strip", "libs"), ("caches", "libs")}
+    for restore in (set(), groups):
+        made = slim_copy(
+            tree, tmp_path / f"out{len(restore)}", trace=touched(), python=TargetPython(),
+            options=SlimOptions(), restore=restore,
+        )  # fmt: skip
+        assert groups & set(made.changes) == groups - restore
+        assert (made.tree.root / "libs/__pycache__/x.cpython-27.pyc").exists() is bool(restore)
 
 
 def test_what_did_not_load_before_is_not_held_against_stripping(tmp_path: Path) -> None:
