@@ -89,7 +89,7 @@ def measure(row: Row, folder: Path, known: Mapping[str, Any] | None, progress: P
             return dict(known)
         with tempfile.TemporaryDirectory(dir=folder, prefix="work-") as name:
             work = Path(name)
-            program = trace.Program(_options(row, work), locked, shop, work, progress)
+            program = trace.Program(_options(row, work).trace, locked, shop, work, progress)
             traced = program.trace(tree)
             slimmed = slim(tree, traced, SlimOptions(), program=program, work=work, progress=progress)
             memo = open_cache(folder / "cache", progress)
@@ -180,8 +180,7 @@ def _locked(row: Row, target: Target, shop: LocalWorkshop, folder: Path, progres
         wanted,
         target,
         shop.interpreter,
-        glibc=row.glibc,
-        exclude=row.exclude,
+        options=lock.LockOptions(row.glibc, frozenset(row.exclude)),
         cache_dir=folder / "cache",
         place=shop.place,
         progress=progress,
