@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import io
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import zstandard
 
 from lambdapack import elf
-from lambdapack.deploy.checks import check_glibc, packed_index
+from lambdapack.deploy.checks import check_glibc, check_spec, packed_index
 from lambdapack.errors import CheckError, ConfigurationError
-from lambdapack.model import FunctionSpec
+from lambdapack.model import FunctionAsset, FunctionSpec
 from lambdapack.model.target import Target
 from runtime_shim._index import Index
 
@@ -29,6 +30,32 @@ def make_index(glibc: str, paths: list[str], classes: str) -> Index:
 
 def spec(python: str = "3.11") -> FunctionSpec:
     return FunctionSpec("demo", "app.handler", Target(python), Path("function.zip"), None, None)
+
+
+@pytest.mark.parametrize(
+    ("python", "taken"), [("3.8", False), ("3.9", False), ("3.10", True), ("3.14", True)]
+)
+def test_pythons_that_aws_no_longer_creates_are_refused(tmp_path: Path, python: str, taken: bool) -> None:
+    """The local cloud still runs them; AWS does not take a new function with one."""
+    function = replace(spec(python), zip_path=tmp_path / "function.zip")
+    (tmp_path / "function.zip").touch()
+    if taken:
+        check_spec(function)
+    else:
+        with pytest.raises(ConfigurationError, match=f"AWS no longer creates functions with python{python}"):
+            check_spec(function)
+
+
+def test_what_has_no_place_in_s3_is_refused(tmp_path: Path) -> None:
+    """A pack and each asset that a function would have to look for, all in one message."""
+    asset = FunctionAsset("model", "a" * 64, tmp_path, tmp_path, None)
+    function = replace(spec(), pack_id="b" * 64, assets=(asset,))
+    with pytest.raises(ConfigurationError) as caught:
+        check_spec(function)
+    assert caught.value.message == (
+        f"deploying demo: there is no zip at function.zip; pack {'b' * 64} has no place in S3 (lambdapack "
+        "push gives it one); the asset model has no place in S3 (lambdapack push gives it one)"
+    )
 
 
 def extension() -> bytes:

@@ -225,11 +225,13 @@ def test_a_payload_that_lambda_refuses_is_refused(shared: LocalCloud, payload: b
 
 def test_bad_settings_are_refused_together(cloud: LocalCloud, tmp_path: Path) -> None:
     """Every setting that Lambda would refuse is named in one error; nothing is deployed."""
-    spec = make_spec(tmp_path, memory_mb=64, tmp_mb=20_000, timeout=901, environment={"AWS_REGION": "x"})
-    with pytest.raises(ConfigurationError) as caught:
-        cloud.deploy(spec, None)
-    for word in ("64", "20000", "901", "AWS_REGION"):
-        assert word in caught.value.message
+    variables = {"AWS_REGION": "x", "_X_AMZN_TRACE_ID": "x", "AWS_EXECUTION_ENV": "x", "A-B": "x"}
+    spec = make_spec(tmp_path, memory_mb=64, tmp_mb=20_000, timeout=901, environment=variables)
+    for dry_run in (True, False):
+        with pytest.raises(ConfigurationError) as caught:
+            cloud.deploy(spec, None, dry_run=dry_run)
+        for word in ("64", "20000", "901", *variables):
+            assert word in caught.value.message
     with pytest.raises(ConfigurationError, match="no function 'function'"):
         call(cloud)
 
