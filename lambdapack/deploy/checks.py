@@ -33,7 +33,7 @@ def _refused_by_aws(spec: FunctionSpec) -> Iterator[str]:
         yield f"AWS no longer creates functions with {spec.target.runtime}"
     if not spec.zip_path.is_file():
         yield f"there is no zip at {spec.zip_path}"
-    if spec.pack_id is not None and (spec.location is None or not spec.location.bucket):
+    if spec.pack_id is not None and spec.location is None:
         yield f"pack {spec.pack_id} has no place in S3 (lambdapack push gives it one)"
     for asset in spec.assets:
         if asset.location is None:

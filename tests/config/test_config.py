@@ -99,7 +99,7 @@ def test_the_nearest_file_is_found(tmp_path: Path) -> None:
     (tmp_path / "lambdapack.toml").write_text("")
     deep = tmp_path / "a" / "b"
     deep.mkdir(parents=True)
-    (deep / "pyproject.toml").write_text("[project]\nname = 'x'\n")
+    (deep / "pyproject.toml").write_text("[project]\nname = 'x'\ndependencies = ['lambdapack']\n")
     assert config.discover(deep) == tmp_path / "lambdapack.toml"
     (tmp_path / "a" / "pyproject.toml").write_text("[tool.lambdapack.pack]\nlevel = 3\n")
     assert config.discover(deep) == tmp_path / "a" / "pyproject.toml"

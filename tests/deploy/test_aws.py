@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from lambdapack.deploy import aws
 from lambdapack.deploy.aws import naming, planner
@@ -23,6 +24,7 @@ from lambdapack.model import FunctionAsset, FunctionSettings, FunctionSpec, Loca
 from lambdapack.model.target import Target
 from runtime_shim._index import Index, encode
 from tests.support.aws_world import BUCKET, REGION
+from tests.support.told import Told
 
 _LOGS_ONLY = {
     "Version": "2012-10-17",
@@ -329,10 +331,44 @@ def test_zip_over_the_direct_limit_goes_through_the_packs_bucket(
 
 def test_pack_that_was_not_pushed_stops_the_deployment(cloud: aws.Clients, tmp_path: Path) -> None:
     """A function whose pack is missing would fail at its first cold start."""
-    with pytest.raises(ConfigurationError, match="is not at s3://") as caught:
-        aws.deploy(make_spec(tmp_path), clients=cloud)
-    assert "lambdapack push" in (caught.value.hint or "")
+    for dry_run in (True, False):
+        with pytest.raises(ConfigurationError, match="is not at s3://") as caught:
+            aws.deploy(make_spec(tmp_path), clients=cloud, dry_run=dry_run)
+        assert "lambdapack push" in (caught.value.hint or "")
     assert aws.status("demo", clients=cloud).function is None
+
+
+class _Hidden(aws.Clients):
+    """Clients that may not read the bucket, as a person who deploys often may not."""
+
+    def __init__(self, real: aws.Clients) -> None:
+        self._real = real
+
+    def __getitem__(self, service: str) -> Any:
+        return self if service == "s3" else self._real[service]
+
+    def head_object(self, **_: Any) -> Any:
+        raise ClientError({"Error": {"Code": "403", "Message": "Forbidden"}}, "HeadObject")
+
+    @property
+    def region(self) -> str:
+        return self._real.region
+
+
+def test_what_cannot_be_checked_or_is_far_away_is_a_warning(cloud: aws.Clients, tmp_path: Path) -> None:
+    """The function reads the pack with a role of its own, from wherever it is."""
+    told, spec = Told(), make_spec(tmp_path, cloud)
+    aws.deploy(spec, clients=_Hidden(cloud), dry_run=True, progress=told)
+    assert told.warnings == [
+        f"cannot check that the pack is at s3://{BUCKET}/{spec.location.key}: no permission to read it"
+    ]
+    told = Told()
+    far = replace(spec, location=replace(spec.location, region="us-west-2"))
+    aws.deploy(far, clients=cloud, dry_run=True, progress=told)
+    assert told.warnings == [
+        f"the pack is in us-west-2 and the function in {REGION}: each cold start pays for the distance, "
+        "in time and in transfer"
+    ]
 
 
 def test_pack_for_a_newer_c_library_is_refused(tmp_path: Path) -> None:

@@ -9,9 +9,9 @@ import os
 import subprocess
 import sys
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import zstandard
@@ -20,12 +20,12 @@ from lambdapack import elf
 from lambdapack.deploy.bundle import Bundle, make_zip
 from lambdapack.deploy.function import Dependencies, FunctionOptions
 from lambdapack.errors import CheckError, ConfigurationError
-from lambdapack.model import FunctionSettings, Location
+from lambdapack.model import FunctionAsset, FunctionSettings, Location
 from lambdapack.model.target import Target
 from lambdapack.progress import QUIET, Progress
 from lambdapack.python import interpreter
 from lambdapack.python.interpreter import Interpreter
-from runtime_shim._index import Index, encode
+from runtime_shim._index import DATA, METADATA, SOURCE, Index, encode
 from tests.support.told import Told
 
 HERE = Target("{}.{}".format(*sys.version_info[:2]))
@@ -50,13 +50,18 @@ def write(folder: Path, files: dict[str, str]) -> Path:
     return folder
 
 
-def write_index(folder: Path, target: Target = HERE) -> tuple[Path, str]:
+def write_index(
+    folder: Path,
+    target: Target = HERE,
+    paths: Sequence[str] = ("numpy/__init__.py", "six.py", "x.dist-info/METADATA"),
+) -> tuple[Path, str]:
+    letters = {".py": SOURCE, ".txt": DATA}
     data = encode(
         Index(
             target=str(target), lock="0" * 64, tool="test", glibc="", hot=1, eager=1, frame_stored=[10],
             frame_size=[3072], frame_sha256=["0" * 64],
-            paths=["numpy/__init__.py", "six.py", "x.dist-info/METADATA"],
-            classes="ssm", sizes=[3, 3, 3], offsets=[512, 1024, 1536], executable=[], needs={}, native={},
+            paths=list(paths), classes="".join(letters.get(Path(path).suffix, METADATA) for path in paths),
+            sizes=[3, 3, 3], offsets=[512, 1024, 1536], executable=[], needs={}, native={},
         )
     )  # fmt: skip
     pack_id = hashlib.sha256(data).hexdigest()
@@ -75,18 +80,19 @@ def bundle(
     *,
     pack: tuple[Path, str] | None = None,
     location: Location | None = None,
+    reads: tuple[FunctionAsset, ...] = (),
     environment: Mapping[str, str] | None = None,
     output: Path | None = None,
     interpreter: Interpreter | None = None,
     progress: Progress = QUIET,
     **function: Any,
 ) -> Bundle:
-    """A zip of ``source``; ``pack`` is an index file and the id that it should have."""
+    """A zip of ``source``; ``pack`` is an index file and the id that it should have, ``reads`` its assets."""
     values = {"handler": "app.handler", "target": HERE, **function}
     settings = FunctionSettings(environment=environment or {})
     return make_zip(
         FunctionOptions("demo", source=source, settings=settings, **values),
-        None if pack is None else Dependencies(pack[1], pack[0], location),
+        None if pack is None else Dependencies(pack[1], pack[0], location, reads),
         interpreter=interpreter,
         output=output or source.parent / "function.zip",
         cache_dir=cache,
@@ -394,6 +400,61 @@ def test_location_of_another_pack_is_refused(source: Path, cache: Path, tmp_path
     index, pack_id = write_index(tmp_path)
     with pytest.raises(ConfigurationError, match="is not where pack"):
         bundle(source, cache, pack=(index, pack_id), location=where("f" * 64))
+
+
+def make_asset(folder: Path, name: str, fetch: Literal["start", "use"], file: str = "") -> FunctionAsset:
+    """An asset whose index is a text; the zip takes it as it is."""
+    index = folder / f"{name}.index.json"
+    index.write_text(f"index of {name}")
+    pack_id = hashlib.sha256(index.read_bytes()).hexdigest()
+    return FunctionAsset(name, pack_id, folder / "pack", index, where(pack_id), file, fetch)
+
+
+def test_assets_come_with_their_index_and_address(source: Path, cache: Path, tmp_path: Path) -> None:
+    """The pack's address names the assets to begin with, in order; each asset has a folder of its own."""
+    index, pack_id = write_index(tmp_path)
+    late = make_asset(tmp_path, "late", "use", "late.bin")
+    words = make_asset(tmp_path, "words", "start")
+    model = make_asset(tmp_path, "model", "start", "m.bin")
+    write(source, {"models/m.bin": "weights", "models/readme.txt": "x"})
+    made = bundle(
+        source, cache, pack=(index, pack_id), location=where(pack_id), reads=(late, words, model),
+        assets={"model": source / "models/m.bin"},
+    )  # fmt: skip
+    with zipfile.ZipFile(made.path) as archive:
+        texts = {name: archive.read(name) for name in archive.namelist()}
+    own = json.dumps(
+        {"id": pack_id, "bucket": "bucket", "key": where(pack_id).key, "region": "eu-west-1",
+         "assets": ["words", "model"]},
+        sort_keys=True, separators=(",", ":"),
+    )  # fmt: skip
+    assert texts["runtime_shim/location.json"].decode() == own
+    for asset in (late, words, model):
+        folder = f"runtime_shim/assets/{asset.name}"
+        assert texts[f"{folder}/index.json"] == asset.index.read_bytes()
+        address = json.loads(texts[f"{folder}/location.json"])
+        assert (address["id"], address["key"]) == (asset.pack_id, where(asset.pack_id).key)
+        assert address["file"] == asset.file
+    assert "models/readme.txt" in texts
+    assert "models/m.bin" not in texts, "an asset is packed apart"
+
+
+def test_an_assets_index_that_is_not_its_packs_is_refused(source: Path, cache: Path, tmp_path: Path) -> None:
+    """As for the pack itself: the id vouches for the index."""
+    index, pack_id = write_index(tmp_path)
+    model = make_asset(tmp_path, "model", "start")
+    model.index.write_text("another")
+    with pytest.raises(CheckError, match=f"is not the index of pack {model.pack_id}"):
+        bundle(source, cache, pack=(index, pack_id), reads=(model,))
+
+
+def test_data_in_the_pack_is_no_module(source: Path, cache: Path, tmp_path: Path) -> None:
+    """A module of the handler's folder may be called as a folder of data in the pack is."""
+    write(source, {"x.py": "", "docs.py": ""})
+    index, pack_id = write_index(tmp_path, paths=["docs/a.txt", "numpy/__init__.py", "x.dist-info/METADATA"])
+    told = Told()
+    bundle(source, cache, pack=(index, pack_id), progress=told)
+    assert not [warning for warning in told.warnings if "docs is both" in warning]
 
 
 def test_more_than_lambda_takes_is_refused(

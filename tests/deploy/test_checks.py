@@ -13,7 +13,7 @@ import zstandard
 from lambdapack import elf
 from lambdapack.deploy.checks import check_glibc, check_spec, packed_index
 from lambdapack.errors import CheckError, ConfigurationError
-from lambdapack.model import FunctionAsset, FunctionSpec
+from lambdapack.model import FunctionAsset, FunctionSpec, Location
 from lambdapack.model.target import Target
 from runtime_shim._index import Index
 
@@ -58,6 +58,20 @@ def test_what_has_no_place_in_s3_is_refused(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(("count", "taken"), [(20, True), (21, False)])
+def test_as_many_assets_are_taken_as_a_policy_holds(tmp_path: Path, count: int, taken: bool) -> None:
+    """Twenty; one more is refused with what helps."""
+    (tmp_path / "function.zip").touch()
+    location = Location("bucket", "key", "eu-west-1")
+    assets = tuple(FunctionAsset(f"a{n}", "a" * 64, tmp_path, tmp_path, location) for n in range(count))
+    function = replace(spec(), zip_path=tmp_path / "function.zip", assets=assets)
+    if taken:
+        check_spec(function)
+    else:
+        with pytest.raises(ConfigurationError, match="21 assets, more than 20: join some into folders"):
+            check_spec(function)
+
+
 def extension() -> bytes:
     """A real shared object."""
     folder = Path(zstandard.__file__).parent
@@ -88,12 +102,12 @@ def test_files_that_ask_for_too_much_are_named(tmp_path: Path, monkeypatch: pyte
     assert needs is not None
     monkeypatch.setattr(Target, "glibc", (needs[0], needs[1] - 1))
     pack = tmp_path / "pack.tar.zst"
-    pack.write_bytes(make_pack({"a/native.so": data, "a/data.bin": data}))
+    pack.write_bytes(make_pack({"b/native.so": data, "a/data.bin": data, "a/native.so": data}))
     version = ".".join(map(str, needs))
-    index = make_index(version, ["a/native.so", "a/data.bin"], "xd")
+    index = make_index(version, ["b/native.so", "a/data.bin", "a/native.so"], "xdx")
     with pytest.raises(CheckError) as caught:
         check_glibc(spec(), index, pack)
-    assert f"(a/native.so {version})" in caught.value.message
+    assert f"(a/native.so {version}, b/native.so {version})" in caught.value.message
     pack.write_bytes(pack.read_bytes()[:100])
     with pytest.raises(CheckError, match=f"asks for glibc {version},"):
         check_glibc(spec(), index, pack)

@@ -149,3 +149,51 @@ def test_calls_pass_answers_on() -> None:
     )
     execute((CALL, second), _One(client))
     assert client.calls[1] == {"Role": {"x": "arn"}}
+
+
+class _Logs:
+    """A CloudWatch Logs that has the group already, and an IAM and Lambda whose waiters remember."""
+
+    def __init__(self) -> None:
+        self.waited: list[tuple[str, Mapping[str, Any]]] = []
+
+    def create_log_group(self, **_: Any) -> Mapping[str, Any]:
+        raise refusal("ResourceAlreadyExistsException")
+
+    def publish_version(self, **_: Any) -> Mapping[str, Any]:
+        return {"Version": "7"}
+
+    def create_role(self, **_: Any) -> Mapping[str, Any]:
+        return {}
+
+    def get_waiter(self, name: str) -> Any:
+        logs = self
+
+        class Waiter:
+            def wait(self, *, WaiterConfig: Mapping[str, int], **subject: Any) -> None:  # noqa: N803
+                logs.waited.append((name, subject))
+
+        return Waiter()
+
+
+def test_what_an_interrupted_run_has_made_is_no_error() -> None:
+    """The group is there; other errors of the same call are told."""
+    call = aws.ApiCall("logs", "create_log_group", {"logGroupName": "/aws/lambda/demo"}, "")
+    assert execute((call,), _One(_Logs())) == {"create_log_group": {}}
+    other = aws.ApiCall("lambda", "create_function", {"FunctionName": "demo"}, "")
+    with pytest.raises(LambdapackError):
+        execute((other,), _One(_Lambda(refusal("ResourceAlreadyExistsException"))))
+
+
+def test_the_very_version_is_waited_for() -> None:
+    """A function's waiter needs the version that was published, a role's the role."""
+    client = _Logs()
+    publish = aws.ApiCall(
+        "lambda", "publish_version", {"FunctionName": "demo"}, "", "published_version_active"
+    )
+    role = aws.ApiCall("iam", "create_role", {"RoleName": "its-role"}, "", "role_exists")
+    execute((publish, role), _One(client))
+    assert client.waited == [
+        ("published_version_active", {"FunctionName": "demo", "Qualifier": "7"}),
+        ("role_exists", {"RoleName": "its-role"}),
+    ]

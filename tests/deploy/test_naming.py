@@ -30,6 +30,20 @@ def test_a_versions_description_tells_its_pack(pack_id: str, bucket: str, prefix
     assert naming.pack_of(text) == (pack_id, location)
 
 
+def test_a_description_has_256_characters() -> None:
+    """As long a prefix as fits is taken; one character more is refused, by its number."""
+    pack_id = "0" * 64
+
+    def describe(length: int) -> str:
+        key = f"{'p' * length}/packs/00/{pack_id}.tar.zst"
+        return naming.describe(pack_id, Location("bucket", key, "eu-west-1"))
+
+    room = 256 - len(describe(0))
+    assert len(describe(room)) == 256
+    with pytest.raises(ConfigurationError, match="is 1 characters too long"):
+        describe(room + 1)
+
+
 @pytest.mark.parametrize("text", ["", "no pack", "made by hand", "pack 12 at s3://b/p in eu-west-1"])
 def test_other_descriptions_name_no_pack(text: str) -> None:
     """A version that somebody else published has no pack of ours."""
