@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import fcntl
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -23,8 +22,8 @@ from benchmarks.rig import Rig, Setting
 from benchmarks.show import show, show_limits, show_overheads
 from benchmarks.ways import FLOOR, OURS, WAYS, Way, prepare, with_shim_of
 from benchmarks.workloads import WORKLOADS, Workload
-from lambdapack.cli.session import default_cache
 from lambdapack.errors import ConfigurationError, LambdapackError
+from lambdapack.memo import default_cache_dir
 from lambdapack.model.target import Target
 from lambdapack.report.live import LineProgress
 
@@ -120,7 +119,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--bandwidth", type=float, default=600.0, metavar="MBIT", help="of the link  [600]")
     parser.add_argument("--python", default="3.11", help="of the functions  [3.11]")
     parser.add_argument("--reuse", action="store_true", help="take packs of earlier runs as they are")
-    parser.add_argument("--cache", type=Path, default=default_cache(os.environ))
+    parser.add_argument("--cache", type=Path, default=default_cache_dir())
     parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results")
     return parser
 

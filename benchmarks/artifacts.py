@@ -19,14 +19,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks.workloads import Workload
-from lambdapack import lock, pack
+from lambdapack import lock, pack, pipeline
 from lambdapack.errors import ToolError
-from lambdapack.install import LocalBuilder
+from lambdapack.install import unpack_wheels
 from lambdapack.local.environment import runtime as local_runtime
 from lambdapack.model import Lock
 from lambdapack.model.target import Target
 from lambdapack.pack.extract import extract
-from lambdapack.pipeline import stages as pipeline
 from lambdapack.pipeline.options import BuildOptions
 from lambdapack.progress import Progress
 from lambdapack.python import bytecode, interpreter, pip
@@ -177,7 +176,7 @@ class Kit:
         if not resolved.digest.startswith(digest):
             resolved = _same_lock(resolved, document["lock"]["text"])
         shutil.rmtree(folder, ignore_errors=True)
-        LocalBuilder().install(resolved, folder, progress=self.progress)
+        unpack_wheels(resolved, folder, progress=self.progress)
         return folder
 
     def _pip(self, folder: Path, *requirements: str) -> None:

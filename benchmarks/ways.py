@@ -15,6 +15,7 @@ from pathlib import Path
 from benchmarks.artifacts import Kit, Material
 from benchmarks.workloads import Workload
 from lambdapack.deploy.bundle import make_zip
+from lambdapack.deploy.function import Dependencies, FunctionOptions
 from lambdapack.deploy.handler import SHIM
 from lambdapack.errors import ConfigurationError
 from lambdapack.model import Location
@@ -106,12 +107,8 @@ def _lambdapack(site: _Site) -> Way:
     for name in ("bare", "shim"):
         shutil.copy(_FUNCTIONS / f"entry_{name}.py", source)
     bundle = make_zip(
-        source,
-        handler="lambda_function.handler",
-        pack=built.index_path,
-        pack_id=built.id,
-        location=location,
-        target=site.kit.target,
+        FunctionOptions("bench", "lambda_function.handler", source, site.kit.target),
+        Dependencies(built.id, built.index_path, location),
         interpreter=site.kit.interpreter,
         output=site.task.with_name("function.zip"),
         cache_dir=site.kit.cache,

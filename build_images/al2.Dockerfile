@@ -10,7 +10,7 @@ ARG PYTHON=3.11
 ARG ARCH=x86_64
 USER 0
 ENV PATH=/var/lang/bin:/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin
-# Fails here, by name, instead of in the middle of somebody's build.
+# Fails here, and names what is missing, instead of in the middle of a build of packages.
 RUN "python${PYTHON}" -I -c 'import os, sys, sysconfig; \
       header = os.path.join(sysconfig.get_paths()["include"], "Python.h"); \
       os.path.exists(header) or sys.exit("no Python headers: " + header)' \

@@ -85,8 +85,8 @@ def invoke() -> None:
     print(f"\n{SENTENCE}")
     for entity in cold["payload"]["entities"]:
         row(entity["text"], entity["label"])
-    found = {(entity["text"], entity["label"]) for entity in cold["payload"]["entities"]}
-    check(found == ENTITIES, "the entities are the people, the place and the date")
+    entities = {(entity["text"], entity["label"]) for entity in cold["payload"]["entities"]}
+    check(entities == ENTITIES, "the entities are the people, the place and the date")
     check(warm["payload"] == cold["payload"], "the warm answer is the same")
     stats = cold["stats"]
     print("\nwhere the cold start's time went:")

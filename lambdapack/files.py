@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import hashlib
 import os
 import secrets
 import shutil
@@ -18,8 +19,9 @@ from typing import BinaryIO
 from lambdapack.errors import ToolError
 
 __all__ = [
-    "NewFolder", "Part", "disk_errors", "is_ignored", "locked_folder", "new_folder", "part_file",
-    "scratch_folder", "sweep", "sweep_folders", "sweep_scratch", "work_folder", "write_bytes",
+    "NewFolder", "Part", "disk_errors", "is_ignored", "link", "locked_folder", "new_folder", "part_file",
+    "scratch_folder", "sha256_of", "sweep", "sweep_folders", "sweep_scratch", "walk", "work_folder",
+    "write_bytes",
 ]  # fmt: skip
 
 _PREFIX = ".lambdapack-"
@@ -27,6 +29,7 @@ _SUFFIX = ".part"
 # Nothing that a person would call a folder of theirs: what is called so may be removed.
 _SCRATCH = ".lambdapack-scratch-"
 _NEW = ".lambdapack-new-"
+_PIECE = 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,7 @@ class Part:
     path: Path
 
     def publish(self, path: Path) -> None:
-        """Flush it to the disk and give it its name, replacing what had it."""
+        """Flush the file to the disk and call it ``path``, in the place of what was called so."""
         self.file.flush()
         # mkstemp's 0600 would make a shared build folder unreadable.
         os.fchmod(self.file.fileno(), 0o644)
@@ -54,8 +57,8 @@ class Part:
 def part_file(folder: Path) -> Iterator[Part]:
     """A hidden file in ``folder`` (made when missing), gone when the block ends unless it was published.
 
-    A killed process leaves its own; the next ``part_file`` in that folder removes it, since nobody holds its
-    lock.
+    A killed process leaves its part; the next ``part_file`` in that folder removes it: its lock is
+    free.
 
     Raises:
         ToolError: The folder cannot be written to, or the disk is full.
@@ -91,8 +94,8 @@ def sweep(folder: Path) -> None:
 def locked_folder(parent: Path, prefix: str, mode: int = 0o700) -> Iterator[Path]:
     """A new folder in ``parent``, gone when the block ends.
 
-    It is locked meanwhile, so that ``sweep_folders`` can tell it from those of killed processes. A number
-    of a process could not: in a container the same small numbers come again and again.
+    The folder is locked meanwhile, so that ``sweep_folders`` can tell it from the folders of killed
+    processes. A process's number could not tell: in a container the same small numbers come again and again.
 
     Args:
         parent: Where; it is there already.
@@ -123,7 +126,7 @@ def locked_folder(parent: Path, prefix: str, mode: int = 0o700) -> Iterator[Path
 
 @contextlib.contextmanager
 def work_folder(parent: Path, prefix: str, mode: int = 0o700) -> Iterator[Path]:
-    """``locked_folder``, after those that killed processes left beside it are gone."""
+    """``locked_folder``, after the folders of that prefix that killed processes left were removed."""
     sweep_folders(parent, prefix)
     with locked_folder(parent, prefix, mode) as path:
         yield path
@@ -146,8 +149,8 @@ class NewFolder:
 def new_folder(destination: Path, mode: int = 0o755) -> Iterator[NewFolder]:
     """A folder that appears as ``destination`` when the block ends, whole, or not at all.
 
-    It replaces an empty folder. Where another process made ``destination`` meanwhile, that one stays: what
-    is made so is made from the same inputs. The next ``new_folder`` beside it removes what a killed process
+    An empty folder is replaced. A ``destination`` that another process made meanwhile stays: both are made
+    from the same inputs. The next ``new_folder`` beside it removes what a killed process
     left.
 
     Args:
@@ -254,7 +257,7 @@ def is_ignored(name: str, is_folder: bool, patterns: Sequence[str]) -> bool:
 
     Args:
         name: Path relative to the folder, POSIX style.
-        is_folder: Whether it is one: ``folder/`` matches nothing else.
+        is_folder: Whether ``name`` is a folder: the pattern ``folder/`` matches folders alone.
         patterns: A name, ``folder/``, ``a/path`` from the root, ``!`` to take one back.
     """
     ignored = False
@@ -267,3 +270,34 @@ def is_ignored(name: str, is_folder: bool, patterns: Sequence[str]) -> bool:
         if fnmatchcase(name if anchored else name.rpartition("/")[2], bare):
             ignored = not pattern.startswith("!")
     return ignored
+
+
+def walk(root: Path) -> Iterator[str]:
+    """The paths of all files below ``root``, relative to it, POSIX style, in no order."""
+    for folder, _, names in os.walk(root):
+        relative = os.path.relpath(folder, root)
+        for name in names:
+            yield name if relative == "." else f"{relative}/{name}"
+
+
+def link(source: str | Path, place: str | Path) -> None:
+    """Give a file a second name; copy it where that cannot be, as on another disk.
+
+    Raises:
+        OSError: ``place`` is there already, or ``source`` is not.
+    """
+    try:
+        os.link(source, place, follow_symlinks=False)
+    except (FileExistsError, FileNotFoundError):
+        # A copy would write into a file that may have other names.
+        raise
+    except OSError:
+        shutil.copy2(source, place, follow_symlinks=False)
+
+
+def sha256_of(file: BinaryIO) -> str:
+    """SHA-256, hex, of ``file`` from where it stands to its end."""
+    digest = hashlib.sha256()
+    while piece := file.read(_PIECE):
+        digest.update(piece)
+    return digest.hexdigest()

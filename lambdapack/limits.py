@@ -34,6 +34,12 @@ PROCESSES: Final = 1_024
 ENVIRONMENT_VARIABLES: Final = 4 * 1024
 """All environment variables of a function together."""
 
+LOG_RETENTION_DAYS: Final = (
+    1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653,
+)  # fmt: skip
+"""The days that a log group may keep
+(https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html)."""
+
 ASSETS: Final = 20
 """Of one function. Each is named in the role's inline policy, of 10,240 characters
 (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html)."""

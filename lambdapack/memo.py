@@ -1,4 +1,4 @@
-"""What is kept between builds: where it is, and what the stages see of it.
+"""What is kept between builds: where it is, and what the stages see of the cache.
 
 A stage asks a ``Memo`` before it does something costly. The command line passes the build cache; tests
 and library users pass none, and everything is done anew.
@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
 from enum import Enum
 from functools import cache
 from pathlib import Path
@@ -16,11 +19,22 @@ from typing import Any, Protocol
 import lambdapack
 from runtime_shim import _index
 
-__all__ = ["AFTER_A_PACK", "NOTHING", "CacheFolder", "Memo", "Nothing", "key_of", "tool_digest"]
+__all__ = [
+    "AFTER_A_PACK", "NOTHING", "CacheFolder", "Memo", "Nothing", "default_cache_dir", "facts_of", "key_of",
+    "tool_digest",
+]  # fmt: skip
+
+
+def default_cache_dir(environment: Mapping[str, str] = os.environ) -> Path:
+    """``$LAMBDAPACK_CACHE``, else ``$XDG_CACHE_HOME/lambdapack``, else ``~/.cache/lambdapack``."""
+    if chosen := environment.get("LAMBDAPACK_CACHE"):
+        return Path(chosen)
+    base = environment.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "lambdapack"
 
 
 class CacheFolder(Enum):
-    """Every folder of the cache, each with an example of what is in it."""
+    """Every folder of the cache, each with an example of its content."""
 
     BUILDS = "builds"
     """The build cache, by kind and key: ``builds/frames/3f/3fa1…``."""
@@ -51,13 +65,13 @@ class CacheFolder(Enum):
 
 
 class Memo(Protocol):
-    """Values by kind and key; threads may share it. What it loses is made again."""
+    """Values by kind and key; threads may share a memo. What it loses is made again."""
 
     def get(self, kind: str, key: str) -> bytes | None:
         """The value, or ``None`` where there is none that is sound."""
 
     def put(self, kind: str, key: str, value: bytes) -> None:
-        """Remember a value; a failure to do so is nobody's error."""
+        """Remember a value; a value that cannot be kept is made again."""
 
 
 class Nothing:
@@ -68,11 +82,30 @@ class Nothing:
         return None
 
     def put(self, kind: str, key: str, value: bytes) -> None:
-        """Forget it."""
+        """Forget the value."""
 
 
 NOTHING = Nothing()
 """For callers that want everything made anew."""
+
+
+def facts_of(value: Any, without: frozenset[str] = frozenset()) -> Any:
+    """A value as ``key_of`` takes it: of a dataclass every field, so that no key forgets one.
+
+    Args:
+        value: A value made of dataclasses, collections and plain values; of anything else, ``repr`` counts.
+        without: Names of fields that do not count, wherever they are.
+    """
+    if is_dataclass(value):
+        names = (field.name for field in fields(value) if field.name not in without)
+        return {name: facts_of(getattr(value, name), without) for name in names}
+    if isinstance(value, Mapping):
+        return [[facts_of(key, without), facts_of(item, without)] for key, item in value.items()]
+    if isinstance(value, (list, tuple)):
+        return [facts_of(item, without) for item in value]
+    if isinstance(value, (set, frozenset)):
+        return sorted(map(repr, value))
+    return value if value is None or isinstance(value, (str, int, float)) else repr(value)
 
 
 def key_of(*parts: Any) -> str:
@@ -97,4 +130,4 @@ def tool_digest() -> str:
 
 
 AFTER_A_PACK = frozenset(("cli", "config", "deploy", "local", "plan", "report", "store"))
-"""Packages that no pack depends on: nothing that makes one imports them."""
+"""Packages that no pack depends on: what makes a pack imports none of them."""

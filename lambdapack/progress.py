@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
-__all__ = ["QUIET", "Advance", "Message", "Progress", "Quiet", "Remembering", "ago", "say"]
+__all__ = ["QUIET", "Advance", "Message", "Progress", "ProgressRecorder", "Quiet", "ago", "say"]
 
 Message = tuple[str, str]
 """``note`` or ``warning``, and what is said."""
@@ -60,7 +60,7 @@ class Quiet:
         """Say nothing."""
 
 
-class Remembering:
+class ProgressRecorder:
     """Passes everything on to another ``Progress``.
 
     Attributes:
@@ -76,12 +76,12 @@ class Remembering:
         return self._progress.step(name, total=total, unit=unit)
 
     def note(self, message: str) -> None:
-        """Say and remember it."""
+        """Pass a note on, and remember the note."""
         self.said.append(("note", message))
         self._progress.note(message)
 
     def warn(self, message: str) -> None:
-        """Say and remember it."""
+        """Pass a warning on, and remember the warning."""
         self.said.append(("warning", message))
         self._progress.warn(message)
 

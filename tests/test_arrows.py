@@ -31,7 +31,7 @@ LAYERS = (
     {"__main__"},
 )
 """What a package may import: all that stands in a row above its own."""
-SHIM_USERS = {"memo", "pack", "install", "slim", "plan", "deploy", "local", "pipeline", "report"}
+SHIM_USERS = {"memo", "pack", "install", "trace", "plan", "deploy", "local", "pipeline", "report"}
 ROW = {name: row for row, names in enumerate(LAYERS) for name in names}
 
 
@@ -88,7 +88,8 @@ def is_public(module: str, name: str, root: Path) -> bool:
 
 def faults(root: Path) -> Iterator[str]:
     """Every import of the package at ``root`` that goes against an arrow, or past a face."""
-    for path in sorted(root.rglob("*.py")):
+    # The table of contents names every room, and imports none before it is asked to.
+    for path in sorted(set(root.rglob("*.py")) - {root / "__init__.py"}):
         own = module_of(path, root).split(".")[1]
         for module, name in imports(path):
             top, *rest = module.split(".")
@@ -99,7 +100,9 @@ def faults(root: Path) -> Iterator[str]:
             target = rest[0] if rest else (name if file_of(f"{module}.{name}", root) else "__init__")
             if target == own:
                 continue
-            if ROW[target] >= ROW[own]:
+            if target == "__init__" and name not in ("", "__version__"):
+                yield f"{path.relative_to(root)} imports {name} from the table of contents"
+            elif ROW[target] >= ROW[own]:
                 yield f"{path.relative_to(root)} imports {module} {name}, which stands below it"
             elif rest and not is_public(module, name, root):
                 yield f"{path.relative_to(root)} imports {module} {name}, which is not public"
@@ -130,6 +133,18 @@ def test_what_makes_a_pack_imports_nothing_that_comes_after_it() -> None:
             assert top != "lambdapack" or rest.partition(".")[0] not in AFTER_A_PACK, f"{path}: {module}"
 
 
+def test_the_rooms_of_the_lock_stage_go_one_way() -> None:
+    """Reading knows nothing of fetching, and fetching nothing of resolving."""
+    rooms = ("requirements", "sources", "resolver")
+    for row, room in enumerate(rooms):
+        paths = list((ROOT / "lock" / room).rglob("*.py"))
+        assert paths
+        for path in paths:
+            for module, name in imports(path):
+                target = f"{module}.{name}".removeprefix("lambdapack.lock.").partition(".")[0]
+                assert target not in rooms[row + 1 :], f"{path}: {module}"
+
+
 @pytest.mark.parametrize(
     ("file", "line", "said"),
     [
@@ -139,6 +154,7 @@ def test_what_makes_a_pack_imports_nothing_that_comes_after_it() -> None:
         ("cli/new.py", "from lambdapack.pack.frames import Frame", "is not public"),
         ("cli/new.py", "from lambdapack.pack import tar", "is not public"),
         ("elf/new.py", "import runtime_shim", "imports runtime_shim"),
+        ("slim/new.py", "from lambdapack import build", "from the table of contents"),
     ],
 )
 def test_a_wrong_import_is_found(tmp_path: Path, file: str, line: str, said: str) -> None:

@@ -17,17 +17,16 @@ import lambdapack
 from benchmarks.slimming.rows import Row
 from benchmarks.slimming.zipped import weight
 from lambdapack import lock, pack, trace
-from lambdapack.install import LocalBuilder, read_tree
+from lambdapack.install import LocalBuilder, LocalWorkshop, read_tree
 from lambdapack.model import Lock, Pin, Tree
 from lambdapack.model.target import Target
 from lambdapack.pack.extract import extract
-from lambdapack.pipeline.cache.store import open_store
+from lambdapack.pipeline.cache.build_cache import open_cache
 from lambdapack.pipeline.options import BuildOptions
 from lambdapack.progress import Progress
 from lambdapack.python import pip, wheel_tags
 from lambdapack.python.interpreter import Interpreter
-from lambdapack.slim import proof as slimming
-from lambdapack.slim.cut import SlimOptions
+from lambdapack.slim import SlimOptions, slim
 
 __all__ = ["Figures", "measure", "weigh"]
 
@@ -91,10 +90,10 @@ def measure(row: Row, folder: Path, known: Mapping[str, Any] | None, progress: P
             return dict(known)
         with tempfile.TemporaryDirectory(dir=folder, prefix="work-") as name:
             work = Path(name)
-            runner = slimming.Runner(_options(row, work), locked, shop, work, progress)
-            traced = runner.trace(tree)
-            slimmed = slimming.slim(tree, traced, SlimOptions(), runner=runner, work=work, progress=progress)
-            memo = open_store(folder / "cache", progress)
+            program = trace.Program(_options(row, work), locked, shop, work, progress)
+            traced = program.trace(tree)
+            slimmed = slim(tree, traced, SlimOptions(), program=program, work=work, progress=progress)
+            memo = open_cache(folder / "cache", progress)
             made = pack.write(
                 slimmed.tree, traced, locked.digest, work / "pack", memo=memo, progress=progress
             )
@@ -145,7 +144,7 @@ def weigh(row: Row, folder: Path, progress: Progress) -> dict[str, int]:
 
 
 def _installed(
-    row: Row, target: Target, shop: LocalBuilder, folder: Path, progress: Progress
+    row: Row, target: Target, shop: LocalWorkshop, folder: Path, progress: Progress
 ) -> tuple[Tree, Lock, dict[str, int]]:
     """The row's tree, installed once and kept with its lock and its weights."""
     kept = folder / "trees" / row.name
@@ -153,7 +152,7 @@ def _installed(
     if not facts.is_file():
         shutil.rmtree(kept, ignore_errors=True)
         locked = _locked(row, target, shop, folder, progress)
-        tree = shop.install(locked, kept / "tree", progress=progress)
+        tree = shop.unpack(locked, kept / "tree", progress=progress)
         shop.compile_tree(tree.root, progress=progress)
         places = [tree.root, *([_excluded(row, kept / "excluded", locked)] if row.exclude else [])]
         with progress.step("weigh"):
@@ -188,7 +187,7 @@ def _excluded(row: Row, place: Path, locked: Lock) -> Path:
     return place
 
 
-def _locked(row: Row, target: Target, shop: LocalBuilder, folder: Path, progress: Progress) -> Lock:
+def _locked(row: Row, target: Target, shop: LocalWorkshop, folder: Path, progress: Progress) -> Lock:
     wanted = lock.read_requirements(row.requirements or (row.name,), ())
     return lock.resolve(
         wanted,

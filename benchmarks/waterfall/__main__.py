@@ -8,7 +8,6 @@ Starts the function a few times in the benchmark's rig and tells of the start wh
 from __future__ import annotations
 
 import json
-import os
 import sys
 import tempfile
 from pathlib import Path
@@ -25,8 +24,8 @@ from benchmarks.waterfall.record import Recording, instrumented, record
 from benchmarks.waterfall.show import show
 from benchmarks.ways import OURS, prepare
 from benchmarks.workloads import WORKLOADS, Workload
-from lambdapack.cli.session import default_cache
 from lambdapack.errors import LambdapackError
+from lambdapack.memo import default_cache_dir
 from lambdapack.model.target import Target
 from lambdapack.report.live import LineProgress
 
@@ -41,7 +40,7 @@ _NAMES = [one.name for one in WORKLOADS]
 @click.option("--python", default="3.11", show_default=True, help="Of the function.")
 @click.option("--runs", default=5, show_default=True, type=click.IntRange(1))
 @click.option("--reuse", is_flag=True, help="Take a pack of an earlier run as it is.")
-@click.option("--cache", type=click.Path(path_type=Path), default=lambda: default_cache(os.environ))
+@click.option("--cache", type=click.Path(path_type=Path), default=default_cache_dir)
 @click.option("--output", type=click.Path(path_type=Path), help="The picture, .svg or .png.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 def main(

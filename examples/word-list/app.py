@@ -10,5 +10,5 @@ WORDS = Path(runtime_shim.path("words")).read_text(encoding="utf-8").split()
 
 
 def handler(event, context):
-    found = process.extractOne(event["word"], WORDS)
-    return {"word": found[0], "score": round(found[1], 1), "of": len(WORDS)}
+    word, score, _ = process.extractOne(event["word"], WORDS)
+    return {"word": word, "score": round(score, 1), "of": len(WORDS)}

@@ -16,7 +16,7 @@ from lambdapack.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from lambdapack.pack.assets import Asset
-    from lambdapack.pipeline import BuildOptions
+    from lambdapack.pipeline import BuildOptions, BuildResult
     from lambdapack.slim import SlimOptions
     from lambdapack.trace import TraceOptions
 
@@ -72,42 +72,40 @@ def command(requirements: tuple[str, ...], jobs: int | None, **given: Any) -> No
     """
     session = Session.open(given["config"], as_json=given["as_json"], quiet=given["quiet"])
     from lambdapack import pipeline
-    from lambdapack.pack import assets
-    from lambdapack.pipeline import build_json, sbom
-    from lambdapack.pipeline import cache as buildcache
 
     options = build_options(session, requirements, given)
     _check_handlers(session, options, named=bool(requirements or given["files"]))
-    wanted = _assets(session)
-    assets.check(wanted)
-    reuse = pipeline.Reuse(cache=given["cache"], lock=not given["refresh"], limit=session.cache_limit)
-    built = pipeline.build(
-        options, cache_dir=session.cache, reuse=reuse, jobs=jobs, progress=session.progress
+    result = pipeline.build(
+        options,
+        assets=_assets(session),
+        cache_dir=session.cache,
+        reuse=pipeline.Reuse(cache=given["cache"], lock=not given["refresh"], limit=session.cache_limit),
+        jobs=jobs,
+        progress=session.progress,
     )
-    beside = assets.build(wanted, built.directory, jobs=jobs, progress=session.progress)
-    memo = buildcache.open_store(session.cache, session.progress, enabled=reuse.cache)
-    bill = sbom.write(built.report, beside, built.directory, memo)
     if session.as_json:
-        click.echo(
-            json.dumps(
-                {
-                    **build_json.to_json(built.report),
-                    "directory": str(built.directory),
-                    "reused": built.reused,
-                    "assets": assets.document(beside)["assets"],
-                    "reused_from": built.source,
-                    "lock_age": built.lock_age,
-                    "sbom": bill.name,
-                },
-                indent=2,
-            )
-        )
+        click.echo(json.dumps(_document(result), indent=2))
     elif session.quiet:
-        click.echo(built.report.pack.id)
+        click.echo(result.report.pack.id)
     else:
         from lambdapack.report.tables import build_table
 
-        session.show(build_table(built.report, built.directory, beside))
+        session.show(build_table(result.report, result.directory, result.assets))
+
+
+def _document(result: BuildResult) -> dict[str, Any]:
+    from lambdapack.pack import assets
+    from lambdapack.pipeline import build_json
+
+    return {
+        **build_json.to_json(result.report),
+        "directory": str(result.directory),
+        "reused": result.reused,
+        "assets": assets.document(result.assets)["assets"],
+        "reused_from": result.source,
+        "lock_age": result.lock_age,
+        "sbom": result.bill and result.bill.name,
+    }
 
 
 def _check_handlers(session: Session, options: BuildOptions, *, named: bool) -> None:
@@ -119,12 +117,12 @@ def _check_handlers(session: Session, options: BuildOptions, *, named: bool) -> 
     source = session.root / function.source
     wrapped = function.handler == SHIM_HANDLER
     wanted = {options.trace.handler} if options.trace.handler else set()
-    # What the command line names is a pack of its own, not the function's.
+    # Requirements on the command line make a pack that the function need not fit.
     if session.file is not None and not named:
         own = function.environment.get(WRAPPED_VARIABLE, "") if wrapped else function.handler
         stem = source.joinpath(*own.replace("/", ".").split(".")[:-1])
         there = stem.with_name(f"{stem.name}.py").is_file() or (stem / "__init__.py").is_file()
-        # Without its file: nobody may have thought of a function yet, or it is a package's.
+        # A project without the handler's file may have no function yet, or take a handler out of a package.
         if there or ("handler" in function.model_fields_set and not wrapped):
             wanted.add(own)
     for handler in sorted(wanted):
@@ -149,7 +147,7 @@ def _assets(session: Session) -> list[Asset]:
 
 def build_options(session: Session, requirements: tuple[str, ...], given: dict[str, Any]) -> BuildOptions:
     """The command line over the configuration over the defaults."""
-    from lambdapack.install import Limits
+    from lambdapack.install import BuildLimits
     from lambdapack.model import Target
     from lambdapack.pipeline import BuildOptions
 
@@ -166,7 +164,7 @@ def build_options(session: Session, requirements: tuple[str, ...], given: dict[s
         output=given["output"] or session.build_directory,
         builder=given["builder"] or config.builder,
         image=given["image"] or config.image,
-        limits=Limits(config.image_timeout, config.image_memory),
+        limits=BuildLimits(config.image_timeout, config.image_memory),
         packages=tuple(given["packages"] or config.system_packages),
         glibc=glibc_version(given["glibc"] or config.glibc),
         extras=tuple(given["extras"] or config.extras),
@@ -180,19 +178,23 @@ def build_options(session: Session, requirements: tuple[str, ...], given: dict[s
 
 
 def _discovered(session: Session) -> list[Path]:
-    """The project's own file, where neither command line nor configuration names any."""
+    """The project's own requirements file, where neither command line nor configuration names any."""
     from lambdapack.lock import discover
 
-    found, others = discover(session.root)
-    if found is None:
+    file, others = discover(session.root)
+    if file is None:
         return []
     rather = f" rather than {', '.join(others)}" if others else ""
-    session.progress.note(f"requirements: {found.name} in {session.root}{rather}, as none were named")
-    return [found]
+    session.progress.note(f"requirements: {file.name} in {session.root}{rather}, as none were named")
+    return [file]
 
 
 def default_python() -> str:
-    """The running Python, where Lambda has it."""
+    """The version of the running Python.
+
+    Raises:
+        ConfigurationError: Lambda has no such version.
+    """
     running = ".".join(map(str, sys.version_info[:2]))
     if running not in limits.PYTHONS:
         raise ConfigurationError(
@@ -219,7 +221,7 @@ def _trace_options(session: Session, code: str | None) -> TraceOptions:
     from lambdapack.trace import TraceOptions
 
     config = session.config.trace
-    # Whatever is traced: what a package imports may hang on them (KERAS_BACKEND).
+    # Also where no handler is traced: which modules a package imports may depend on them (KERAS_BACKEND).
     environment = session.config.function.environment
     if code is not None or config.handler is None:
         return TraceOptions(

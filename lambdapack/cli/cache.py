@@ -35,23 +35,24 @@ def show(**given: Any) -> None:
     from lambdapack.pipeline import cache as buildcache
     from lambdapack.report.units import megabytes
 
-    found = buildcache.survey(session.cache)
+    folders = buildcache.survey(session.cache)
+    size = sum(folder.bytes for folder in folders)
     if session.as_json:
         session.emit(
             "cache",
             {
                 "path": str(session.cache),
-                "size": found.bytes,
+                "size": size,
                 "limit": session.cache_limit,
-                "parts": {part.name: part.bytes for part in found.parts},
-                "details": [asdict(part) for part in found.parts],
+                "parts": {folder.name: folder.bytes for folder in folders},
+                "details": [asdict(folder) for folder in folders],
             },
         )
         return
-    click.echo(f"{session.cache}: {megabytes(found.bytes)}")
+    click.echo(f"{session.cache}: {megabytes(size)}")
     from lambdapack.report.tables import cache_table
 
-    session.show(cache_table(found))
+    session.show(cache_table(folders))
     session.say(f"a build prunes builds/ to {megabytes(session.cache_limit)}")
 
 
@@ -61,9 +62,9 @@ def show(**given: Any) -> None:
 @click.option("--all", "everything", is_flag=True, help="Everything.")
 @common
 def prune(older_than: str | None, max_size: str | None, everything: bool, **given: Any) -> None:
-    """Take away what was not used for the longest time; what is needed again is made again.
+    """Remove what was not used for the longest time; a build that needs it makes it again.
 
-    Without options, until the build cache is no larger than a build leaves it. A build that runs
+    Without options it prunes the build cache to the size that a build leaves it at. A build that runs
     meanwhile is not disturbed.
     """
     session = Session.open(given["config"], as_json=given["as_json"], quiet=given["quiet"])
@@ -99,8 +100,8 @@ def _measured(text: str | None, units: dict[str, int], option: str, example: str
     """``30d`` or ``2GB`` in seconds or bytes."""
     if text is None:
         return None
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Za-z]+)", text)
-    unit = found[2] if found and found[2] in units else found[2].upper() if found else ""
-    if not found or unit not in units:
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Za-z]+)", text)
+    unit = match[2] if match and match[2] in units else match[2].upper() if match else ""
+    if not match or unit not in units:
         raise ConfigurationError(f"{option} {text!r} is not like {example}", hint=f"mend {option}")
-    return round(float(found[1]) * units[unit])
+    return round(float(match[1]) * units[unit])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,9 +9,7 @@ import click
 
 from lambdapack.cli.deployment import (
     allow_lacking_option,
-    clients,
     cloud_option,
-    function_assets,
     function_options,
     location_for,
     missing_libraries,
@@ -23,7 +20,8 @@ from lambdapack.cli.session import Session, common
 
 if TYPE_CHECKING:
     from lambdapack.deploy import FunctionOptions, Release
-    from lambdapack.deploy.aws import ApiCall
+    from lambdapack.deploy.aws import Deployment
+    from lambdapack.model import FunctionSpec
     from lambdapack.pack import Pack
 
 
@@ -68,114 +66,79 @@ def command(
     made = pack.load(pack_directory or session.build_directory)
     function = function_options(session, made.index.target, given)
     where = location_for(session, location, cloud)
-    _look_for_libraries(session, function, made, given["allow_lacking"], cloud)
+    missing = missing_libraries(session, made, given["allow_lacking"])
     if cloud == "aws":
-        _to_aws(session, function, made, where, region=region, dry_run=dry_run)
+        rollout = deploy.deploy(
+            function, made, where, missing=missing, region=region or session.config.store.region,
+            dry_run=dry_run, output=session.zip_path(function.name), cache_dir=session.cache,
+            progress=session.progress,
+        )  # fmt: skip
+        _show(session, rollout.release, rollout.deployment, dry_run=dry_run, where=where)
         return
-    bucket_region = region_of(session, region)
-    assets = function_assets(session, made, lambda pack_id: deploy.locate(where, pack_id, bucket_region))
-    ready = deploy.prepare(
-        function, made, deploy.locate(where, made.id, bucket_region), assets=assets,
-        output=session.zip_path(function.name), cache_dir=session.cache, progress=session.progress,
-    )  # fmt: skip
-    if not dry_run:
-        _to_local(session, ready)
-    _show(session, ready, cloud="local", dry_run=dry_run)
+    warn_of_libraries(session, missing)
+    release = _to_local(session, function, made, where, region=region_of(session, region), dry_run=dry_run)
+    _show(session, release, None, dry_run=dry_run, where=where)
 
 
-def _look_for_libraries(
-    session: Session, function: FunctionOptions, made: Pack, allowed: Sequence[str], cloud: str
-) -> None:
-    """Refuse for AWS what would fail there; the embedded cloud has what this machine has."""
-    from lambdapack.install import syslibs
-
-    missing = missing_libraries(session, made, allowed)
-    if cloud == "local":
-        warn_of_libraries(session, missing)
-        return
-    syslibs.refuse(missing, f"deploying {function.name}")
-    if missing:
-        wanted = syslibs.in_short({one.name: one.users for one in missing})
-        session.progress.warn(f"neither the pack nor Lambda has {wanted}: `lambdapack plan` says more")
-
-
-def _to_local(session: Session, ready: Release) -> None:
+def _to_local(
+    session: Session, function: FunctionOptions, made: Pack, where: str, *, region: str, dry_run: bool
+) -> Release:
+    """Deploy to the embedded cloud."""
+    from lambdapack import deploy, store
     from lambdapack.local import LocalCloud
 
-    with LocalCloud(session.state, progress=session.progress, cache_dir=session.cache) as cloud:
-        cloud.deploy(ready.spec, ready.pack.path)
-
-
-def _to_aws(
-    session: Session, function: FunctionOptions, made: Pack, where: str, *, region: str | None, dry_run: bool
-) -> None:
-    from lambdapack import deploy, store
-    from lambdapack.deploy import aws
-
-    kept = store.open_store(where, region=region or session.config.store.region)
-    assets = function_assets(session, made, kept.location)
-    ready = deploy.prepare(
-        function, made, kept.location(made.id), assets=assets, output=session.zip_path(function.name),
-        cache_dir=session.cache, progress=session.progress,
+    release = deploy.package(
+        function, made, lambda pack_id: store.locate(where, pack_id, region),
+        output=session.zip_path(function.name), cache_dir=session.cache, progress=session.progress,
     )  # fmt: skip
-    called = clients(session, region)
-    packs = {"the pack": (made.id, made.path)}
-    packs.update((f"the asset {one.name}", (one.pack_id, one.pack)) for one in assets)
-    if dry_run and (absent := [what for what, (pack_id, _) in packs.items() if not kept.exists(pack_id)]):
-        observed = aws.observe(ready.spec.name, called, progress=session.progress)
-        calls: Sequence[ApiCall] = aws.plan(ready.spec, observed, aws.Options())
-        session.say(f"would upload {', '.join(absent)} to {where}")
-        _show(session, ready, cloud="aws", dry_run=True, calls=calls)
-        return
-    if not dry_run:
-        for pack_id, path in packs.values():
-            kept.push(path, pack_id, progress=session.progress)
-    done = aws.deploy(ready.spec, dry_run=dry_run, pack=made.path, clients=called, progress=session.progress)
-    _show(session, ready, cloud="aws", dry_run=dry_run, arn=done.arn, calls=done.calls, version=done.version)
+    with LocalCloud(session.state, progress=session.progress, cache_dir=session.cache) as cloud:
+        cloud.deploy(release.spec, made.path, dry_run=dry_run)
+    return release
 
 
 def _show(
-    session: Session,
-    ready: Release,
-    *,
-    cloud: str,
-    dry_run: bool,
-    arn: str | None = None,
-    calls: Sequence[ApiCall] = (),
-    version: str | None = None,
+    session: Session, release: Release, deployment: Deployment | None, *, dry_run: bool, where: str
 ) -> None:
-    spec = ready.spec
+    """Show what was deployed; ``deployment`` is what AWS was told, ``None`` for the embedded cloud."""
+    arn = deployment.arn if deployment else None
     if session.as_json:
-        session.emit(
-            "deploy",
-            {
-                "cloud": cloud,
-                "dry_run": dry_run,
-                "name": spec.name,
-                "arn": arn,
-                "function_version": version,
-                "pack": spec.pack_id,
-                "assets": {one.name: one.pack_id for one in spec.assets},
-                "zip": {"path": str(spec.zip_path), "size": ready.bundle.size},
-                "calls": [
-                    {"service": call.service, "operation": call.operation, "why": call.why} for call in calls
-                ],
-            },
-        )
+        session.emit("deploy", _document(release, deployment, dry_run))
         return
-    for call in calls:
+    if deployment and dry_run and deployment.uploads:
+        session.say(f"would upload {', '.join(deployment.uploads)} to {where}")
+    for call in deployment.calls if deployment else ():
         session.say(f"  {call.service} {call.operation}: {call.why}")
     if session.quiet:
-        click.echo(arn or spec.name)
+        click.echo(arn or release.spec.name)
         return
-    from lambdapack.report.units import megabytes
-
-    done = "would deploy" if dry_run else "deployed"
-    session.say(
-        f"{done} {spec.name} to {'AWS' if cloud == 'aws' else 'the local cloud'}: "
-        f"{megabytes(ready.bundle.size)} zip, pack {(spec.pack_id or '')[:12]}, "
-        f"{''.join(f'asset {one.name} {one.pack_id[:12]}, ' for one in spec.assets)}"
-        f"{spec.memory_mb} MB memory, {spec.tmp_mb} MB /tmp"
-    )
+    session.say(_summary(release.spec, release.bundle.size, to_aws=bool(deployment), dry_run=dry_run))
     if arn:
         session.say(arn)
+
+
+def _document(release: Release, deployment: Deployment | None, dry_run: bool) -> dict[str, Any]:
+    spec = release.spec
+    calls = deployment.calls if deployment else ()
+    return {
+        "cloud": "aws" if deployment else "local",
+        "dry_run": dry_run,
+        "name": spec.name,
+        "arn": deployment.arn if deployment else None,
+        "function_version": deployment.version if deployment else None,
+        "pack": spec.pack_id,
+        "assets": {asset.name: asset.pack_id for asset in spec.assets},
+        "zip": {"path": str(spec.zip_path), "size": release.bundle.size},
+        "calls": [{"service": call.service, "operation": call.operation, "why": call.why} for call in calls],
+    }
+
+
+def _summary(spec: FunctionSpec, size: int, *, to_aws: bool, dry_run: bool) -> str:
+    """One line about the function; ``size`` is the zip's, in bytes."""
+    from lambdapack.report.units import megabytes
+
+    did, where = "would deploy" if dry_run else "deployed", "AWS" if to_aws else "the local cloud"
+    assets = "".join(f"asset {asset.name} {asset.pack_id[:12]}, " for asset in spec.assets)
+    return (
+        f"{did} {spec.name} to {where}: {megabytes(size)} zip, pack {(spec.pack_id or '')[:12]}, {assets}"
+        f"{spec.settings.memory_mb} MB memory, {spec.settings.tmp_mb} MB /tmp"
+    )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,16 +16,12 @@ from lambdapack.errors import ConfigurationError
 if TYPE_CHECKING:
     from lambdapack.deploy import FunctionOptions
     from lambdapack.deploy.aws import Clients
-    from lambdapack.install.syslibs import Missing
-    from lambdapack.model import FunctionAsset, Location
+    from lambdapack.install.syslibs import LibraryRisk
     from lambdapack.pack import Pack
 
-__all__ = [
-    "allow_lacking_option", "clients", "cloud_option", "function_assets", "function_options", "location_for",
-    "missing_libraries", "region_of", "warn_of_libraries",
-]  # fmt: skip
-
 _DEFAULT_REGION = "us-east-1"
+# Options that stand above a setting of the configuration -> the setting.
+_SETTING_OPTIONS = {"memory": "memory_mb", "tmp": "tmp_mb", "timeout": "timeout", "role": "role"}
 
 
 def function_options(session: Session, target: str, given: dict[str, Any]) -> FunctionOptions:
@@ -33,64 +30,31 @@ def function_options(session: Session, target: str, given: dict[str, Any]) -> Fu
     from lambdapack.model import Target
 
     config = session.config.function
-
-    def chosen(key: str, default: Any) -> Any:
-        return default if given.get(key) is None else given[key]
-
+    chosen = {option: value for option, value in given.items() if value is not None}
+    settings = {setting: chosen[key] for key, setting in _SETTING_OPTIONS.items() if key in chosen}
     return FunctionOptions(
-        name=chosen("name", session.name),
-        handler=chosen("handler", config.handler),
-        source=Path(chosen("source", session.root / config.source)),
+        name=chosen.get("name", session.name),
+        handler=chosen.get("handler", config.handler),
+        source=Path(chosen.get("source", session.root / config.source)),
         target=Target.parse(target),
-        memory_mb=chosen("memory", config.memory),
-        tmp_mb=chosen("tmp", config.tmp),
-        timeout=chosen("timeout", config.timeout),
-        environment=config.environment,
-        role=chosen("role", config.role),
+        settings=replace(config.settings, **settings),
         ignore=tuple(config.ignore),
-        leave_out=tuple(session.assets.values()),
+        assets=None if session.file is None else session.assets,
     )
 
 
-def function_assets(
-    session: Session, made: Pack, locate: Callable[[str], Location | None]
-) -> tuple[FunctionAsset, ...]:
-    """The assets that were built beside the pack ``made``, each where ``locate`` says for its id."""
-    from lambdapack.pack import assets
+def missing_libraries(session: Session, made: Pack, allowed: Sequence[str]) -> tuple[LibraryRisk, ...]:
+    """The shared libraries that the pack ``made`` asks for and neither it nor Lambda has."""
+    from lambdapack.pipeline import missing_libraries
 
-    wanted = session.assets if session.file is not None else None
-    return assets.placed(made.path.parent, locate, wanted)
+    return missing_libraries(made, (*session.config.function.allow_lacking, *allowed))
 
 
-def missing_libraries(session: Session, made: Pack, allowed: Sequence[str]) -> tuple[Missing, ...]:
-    """The shared libraries that the pack ``made`` asks for and nobody has, as its build.json knows them."""
-    from lambdapack.install import syslibs
-    from lambdapack.model import Target
-    from lambdapack.pipeline import build_json
-
-    try:
-        report = build_json.read(made.path.parent)
-    except ConfigurationError:  # a pack that came without its report
-        return ()
-    if report.pack.id != made.id:
-        return ()
-    index, traced = made.index, report.trace.get("how") == "traced"
-    needs = {index.paths[file]: [index.paths[one] for one in needed] for file, needed in index.needs.items()}
-    return syslibs.weigh(
-        report.lacking,
-        syslibs.provided(Target.parse(report.target)),
-        index.paths,
-        syslibs.Used(report.trace["files"] if traced else None, needs, report.imports.skipped),
-        allowed=(*session.config.function.allow_lacking, *allowed),
-        image=report.builder["name"] == "docker",
-    )
-
-
-def warn_of_libraries(session: Session, missing: Sequence[Missing]) -> None:
-    """Say in one line what AWS would not get, where it is not what is being asked."""
+def warn_of_libraries(session: Session, missing: Sequence[LibraryRisk]) -> None:
+    """Say in one line which libraries AWS would miss, in a command that does not deploy to AWS."""
     from lambdapack.install import syslibs
 
-    fatal = {one.name: one.users for one in missing if one.fatal}
+    fatal = {library.name: library.users for library in missing if library.fatal}
     if fatal:
         session.progress.warn(
             f"in AWS the function would fail for want of {syslibs.in_short(fatal)}: `lambdapack plan` says "
@@ -100,8 +64,8 @@ def warn_of_libraries(session: Session, missing: Sequence[Missing]) -> None:
 
 def region_of(session: Session, given: str | None) -> str:
     """The region: the option, the configuration, the environment's, else ``us-east-1``."""
-    found = given or session.config.store.region
-    return found or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or _DEFAULT_REGION
+    chosen = given or session.config.store.region
+    return chosen or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or _DEFAULT_REGION
 
 
 def location_for(session: Session, given: str | None, cloud: str) -> str:

@@ -1,7 +1,6 @@
-"""The command group: each command's module is imported when it is run, and not before.
+"""The command group: each command's module is imported when the command is run.
 
-``lambdapack --help`` therefore needs click and nothing else; the line about each command is in the table
-below.
+``lambdapack --help`` therefore imports click alone; the line about each command is in the table below.
 """
 
 from __future__ import annotations
@@ -17,8 +16,6 @@ import click
 
 import lambdapack
 from lambdapack.errors import LambdapackError
-
-__all__ = ["COMMANDS", "cli", "run"]
 
 COMMANDS = {
     "init": "Write a small working project.",
@@ -90,7 +87,7 @@ def cli() -> None:
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run one command line; returns the exit status and lets no traceback through."""
+    """Run one command line; returns the exit status. No exception leaves this function."""
     if "_LAMBDAPACK_COMPLETE" in os.environ:
         cli.main(list(arguments), prog_name="lambdapack")
     try:
@@ -98,7 +95,7 @@ def run(arguments: Sequence[str]) -> int:
             cli.invoke(context)
         sys.stdout.flush()
     except BrokenPipeError:
-        # The reader has gone, e.g. head; at exit Python would try to flush again and say so.
+        # The reader of stdout has gone, e.g. head; at exit Python would flush again and complain.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (Exception, KeyboardInterrupt) as error:
         return _report(error)

@@ -36,12 +36,12 @@ def build(python: str | None, arch: str | None, base: str | None, tag: str | Non
     """Build the image for one target: its base, checked for Python, headers and a compiler."""
     session = Session.open(given["config"], as_json=given["as_json"], quiet=given["quiet"])
     from lambdapack.cli.build import default_python
-    from lambdapack.install.docker import engine, images
+    from lambdapack.install.docker import engine, image_builds
 
     config = session.config.build
     target = Target(python or config.python or default_python(), arch or config.arch)
     with engine.connect() as client:
-        made = images.build(client, target, on=base, tag=tag, progress=session.progress)
+        made = image_builds.build(client, target, on=base, tag=tag, progress=session.progress)
     if session.as_json:
         session.emit("images", {"images": [{"target": str(target), "name": made.name, "id": made.id}]})
         return
@@ -67,18 +67,18 @@ def libraries(image: str, python: str | None, arch: str | None, **given: Any) ->
 
     config = session.config.build
     target = Target(python or config.python or default_python(), arch or config.arch)
-    found, used = DockerBuilder(image).libraries(target, progress=session.progress)
-    has = syslibs.provided(target)
-    wanting = sorted(has.certain - found.keys())
+    libraries, used = DockerBuilder(image).libraries(target, progress=session.progress)
+    has = syslibs.runtime_libraries(target)
+    wanting = sorted(has.certain - libraries.keys())
     if session.as_json:
         rows = {
             name: {"path": path, "package": package, "purl": url}
-            for name, (path, package, url) in sorted(found.items())
+            for name, (path, package, url) in sorted(libraries.items())
         }
         document = {"image": used.name, "id": used.id, "digest": used.digest, "libraries": rows}
         session.emit("libraries", {**document, "wanting": wanting})
     else:
-        for name, (path, package, _) in sorted(found.items()):
+        for name, (path, package, _) in sorted(libraries.items()):
             click.echo(f"{name:<32} {path}  {package}".rstrip())
     if wanting:
         raise CheckError(
@@ -96,15 +96,15 @@ def show(**given: Any) -> None:
     from lambdapack.report.units import megabytes
 
     with engine.connect() as client:
-        found = list(images.listed(client))
+        listed = list(images.listed(client))
     if session.as_json:
         rows = [
             {"target": str(t), "name": name, "base": base, "id": image.id if image else None,
              "bytes": image.size if image else None}
-            for t, name, base, image in found
+            for t, name, base, image in listed
         ]  # fmt: skip
         session.emit("images", {"images": rows})
         return
-    for target, name, base, image in found:
+    for target, name, base, image in listed:
         state = f"{name}, {image.id[7:19]}, {megabytes(image.size)}" if image else f"not built; {base}"
         click.echo(f"{target!s:<18} {state}")

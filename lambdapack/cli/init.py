@@ -11,6 +11,7 @@ import click
 from lambdapack.cli.session import Session, common
 from lambdapack.errors import ConfigurationError
 from lambdapack.files import write_bytes
+from lambdapack.model import FUNCTION_NAME
 
 _APP = '''\
 """Statistics of a list of numbers, with NumPy."""
@@ -77,7 +78,7 @@ def command(directory: Path, name: str | None, **given: Any) -> None:
       lambdapack build && lambdapack deploy && lambdapack invoke
     """
     name = name or re.sub(r"[^A-Za-z0-9-_]+", "-", directory.resolve().name).strip("-") or "app"
-    if not re.fullmatch(r"[A-Za-z0-9-_]{1,64}", name):
+    if not FUNCTION_NAME.fullmatch(name):
         raise ConfigurationError(
             f"{name!r} is not a function name: 1 to 64 letters, digits, hyphens and underscores",
             hint="choose another with --name",
@@ -99,7 +100,7 @@ def command(directory: Path, name: str | None, **given: Any) -> None:
 
 
 def _write(directory: Path, files: dict[str, str]) -> None:
-    # What is there with the very same text is of an init that was killed.
+    # A file with the very same text is a killed init's, or would come out the same.
     there = [name for name, text in files.items() if not _is_free(directory / name, text)]
     if there:
         raise ConfigurationError(
@@ -115,6 +116,7 @@ def _write(directory: Path, files: dict[str, str]) -> None:
 
 
 def _is_free(path: Path, text: str) -> bool:
+    """Whether ``path`` may be written: it does not exist, or has this text already."""
     try:
         return path.read_bytes() == text.encode()
     except FileNotFoundError:

@@ -26,7 +26,7 @@ def command(pack_path: Path | None, files: bool, **given: Any) -> None:
     from lambdapack import pack
     from lambdapack.pack import assets
     from lambdapack.pipeline import sbom
-    from lambdapack.report import listing as contents
+    from lambdapack.report import listing
 
     path = session.pack_file(pack_path)
     pack_id, index = pack.read_index(path)
@@ -37,7 +37,7 @@ def command(pack_path: Path | None, files: bool, **given: Any) -> None:
         session.emit(
             "inspect",
             {
-                **contents.document(pack_id, path, index),
+                **listing.document(pack_id, path, index),
                 "assets": assets.document(beside)["assets"],
                 "sbom": str(bill) if bill.exists() else None,
             },
@@ -45,7 +45,7 @@ def command(pack_path: Path | None, files: bool, **given: Any) -> None:
     elif session.quiet:
         click.echo(pack_id)
     else:
-        session.show(contents.summary(pack_id, path, index, beside, bill if bill.exists() else None))
+        session.show(listing.summary(pack_id, path, index, beside, bill if bill.exists() else None))
         if files:
-            for line in contents.listing(index):
+            for line in listing.listing(index):
                 click.echo(line)

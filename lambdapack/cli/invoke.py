@@ -54,17 +54,16 @@ def command(
         return
     from lambdapack.local import LocalCloud
 
-    done = []
+    invocations = []
     with LocalCloud(session.state, progress=session.progress, cache_dir=session.cache) as local:
-        for _ in range(count):
-            one = local.invoke(name, data, **_options(session, given))
-            done.append(one)
-            _show(session, one, last=len(done) == count)
+        for number in range(1, count + 1):
+            invocation = local.invoke(name, data, **_options(session, given))
+            invocations.append(invocation)
+            _show(session, invocation, last=number == count)
     if session.as_json:
-        session.emit(
-            "invoke", {"name": name, "cloud": "local", "invocations": [_document(one) for one in done]}
-        )
-    _fail(name, [one.error for one in done])
+        rows = [{**done.as_dict(), "payload": _parsed(done.payload)} for done in invocations]
+        session.emit("invoke", {"name": name, "cloud": "local", "invocations": rows})
+    _fail(name, [invocation.error for invocation in invocations])
 
 
 def _options(session: Session, given: dict[str, Any]) -> dict[str, Any]:
@@ -87,43 +86,38 @@ def _aws(
     from lambdapack.deploy import aws
 
     called = clients(session, region)
-    done = []
+    answers = []
     for _ in range(count):
-        one = aws.invoke(name, payload, clients=called)
-        done.append(one)
+        answer = aws.invoke(name, payload, clients=called)
+        answers.append(answer)
         if not session.as_json:
             if not session.quiet:
-                click.echo(one.log.rstrip(), err=True)
-            click.echo(one.payload.decode())
+                click.echo(answer.log.rstrip(), err=True)
+            click.echo(answer.payload.decode())
     if session.as_json:
-        session.emit(
-            "invoke",
-            {"name": name, "cloud": "aws", "invocations": [
-                {"payload": _parsed(one.payload), "error": one.error, "log": one.log,
-                 "function_version": one.version} for one in done
-            ]},
-        )  # fmt: skip
-    _fail(name, [one.error for one in done])
+        rows = [
+            {"payload": _parsed(answer.payload), "error": answer.error, "log": answer.log,
+             "function_version": answer.version} for answer in answers
+        ]  # fmt: skip
+        session.emit("invoke", {"name": name, "cloud": "aws", "invocations": rows})
+    _fail(name, [answer.error for answer in answers])
 
 
-def _show(session: Session, one: Invocation, *, last: bool) -> None:
+def _show(session: Session, invocation: Invocation, *, last: bool) -> None:
     if session.as_json:
         return
     if not session.quiet:
         from lambdapack.report.invocation import log_lines, timing
 
-        for line in log_lines(one):
+        for line in log_lines(invocation):
             click.echo(line, err=True)
-        click.echo(timing(one), err=True)
+        click.echo(timing(invocation), err=True)
     if last or not session.quiet:
-        click.echo(one.payload.decode(errors="replace"))
-
-
-def _document(one: Invocation) -> dict[str, Any]:
-    return {**one.as_dict(), "payload": _parsed(one.payload)}
+        click.echo(invocation.payload.decode(errors="replace"))
 
 
 def _parsed(payload: bytes) -> Any:
+    """The answer as JSON has it, or as text where it is no JSON."""
     try:
         return json.loads(payload)
     except ValueError:
@@ -131,6 +125,7 @@ def _parsed(payload: bytes) -> Any:
 
 
 def _fail(name: str, errors: list[bool]) -> None:
+    """Give exit status 1 where an invocation failed."""
     if any(errors):
         failed = f"{sum(errors)} of {len(errors)} times" if len(errors) > 1 else "with the answer above"
         raise CheckError(f"{name} failed, {failed}")

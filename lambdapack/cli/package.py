@@ -9,7 +9,6 @@ import click
 
 from lambdapack.cli.deployment import (
     allow_lacking_option,
-    function_assets,
     function_options,
     missing_libraries,
     region_of,
@@ -18,7 +17,7 @@ from lambdapack.cli.deployment import (
 from lambdapack.cli.session import Session, common
 
 if TYPE_CHECKING:
-    from lambdapack.model import Location
+    from lambdapack.deploy import Release
 
 
 @click.command("package", short_help="Write a function's zip.")
@@ -49,39 +48,37 @@ def command(
           --location s3://bucket/prefix --output function.zip
     """
     session = Session.open(given["config"], as_json=given["as_json"], quiet=given["quiet"])
-    from lambdapack import deploy, pack
+    from lambdapack import deploy, pack, store
 
     made = pack.load(pack_directory or session.build_directory)
     function = function_options(session, made.index.target, {**given, "source": source})
-    location = location or session.config.store.location
-    region = region_of(session, given["region"])
-
-    def locate(pack_id: str) -> Location | None:
-        return deploy.locate(location, pack_id, region) if location else None
-
-    where = locate(made.id)
-    assets = function_assets(session, made, locate)
-    if where is None:
+    location, region = location or session.config.store.location, region_of(session, given["region"])
+    if location is None:
         session.progress.warn("no --location: the zip holds no address of its pack and must be given one")
     warn_of_libraries(session, missing_libraries(session, made, allow_lacking))
-    done = deploy.package(
-        function, made, where, assets=assets, output=output, cache_dir=session.cache,
-        progress=session.progress,
+    release = deploy.package(
+        function, made, lambda pack_id: store.locate(location, pack_id, region) if location else None,
+        output=output, cache_dir=session.cache, progress=session.progress,
     )  # fmt: skip
+    _show(session, release)
+
+
+def _show(session: Session, release: Release) -> None:
+    bundle = release.bundle
     if session.as_json:
         session.emit(
             "package",
             {
-                "zip": str(done.path),
-                "size": done.size,
-                "unzipped": done.unzipped,
-                "pack": made.id,
-                "assets": {asset.name: asset.pack_id for asset in assets},
+                "zip": str(bundle.path),
+                "size": bundle.size,
+                "unzipped": bundle.unzipped,
+                "pack": release.pack.id,
+                "assets": {asset.name: asset.pack_id for asset in release.spec.assets},
             },
         )
     elif session.quiet:
-        click.echo(str(done.path))
+        click.echo(str(bundle.path))
     else:
         from lambdapack.report.units import megabytes
 
-        session.say(f"{done.path}: {megabytes(done.size)}, {megabytes(done.unzipped)} unzipped")
+        session.say(f"{bundle.path}: {megabytes(bundle.size)}, {megabytes(bundle.unzipped)} unzipped")

@@ -10,7 +10,6 @@ import click
 
 from lambdapack.cli.deployment import (
     allow_lacking_option,
-    function_assets,
     function_options,
     location_for,
     missing_libraries,
@@ -21,7 +20,6 @@ from lambdapack.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from lambdapack.deploy import FunctionOptions
-    from lambdapack.model import Location
     from lambdapack.pack import Pack
     from lambdapack.plan import AssetFacts, Budget, Facts
 
@@ -70,53 +68,51 @@ def _facts(session: Session, made: Pack, function: FunctionOptions, allowed: tup
     zipped = unzipped = None
     if session.file is not None:
         zipped, unzipped = _zip(session, made, function)
+    settings = function.settings
     return Facts(
         index=made.index,
         pack_bytes=made.path.stat().st_size,
         distributions=report.distributions if report and report.pack.id == made.id else (),
         zip_bytes=zipped,
         unzipped_bytes=unzipped,
-        tmp_mb=function.tmp_mb,
-        memory_mb=function.memory_mb,
-        mode="disk" if function.environment.get("LAMBDAPACK_MODE") == "disk" else "stream",
-        assets=_assets(session, made),
+        tmp_mb=settings.tmp_mb,
+        memory_mb=settings.memory_mb,
+        mode="disk" if settings.environment.get("LAMBDAPACK_MODE") == "disk" else "stream",
+        assets=_assets(made, function),
         missing=tuple(
-            LibraryFacts(one.name, len(one.users), one.fatal, one.message, one.hint)
-            for one in missing_libraries(session, made, allowed)
+            LibraryFacts(library.name, len(library.users), library.fatal, library.message, library.hint)
+            for library in missing_libraries(session, made, allowed)
         ),
     )
 
 
-def _assets(session: Session, made: Pack) -> tuple[AssetFacts, ...]:
+def _assets(made: Pack, function: FunctionOptions) -> tuple[AssetFacts, ...]:
     from lambdapack import pack
+    from lambdapack.pack import assets
     from lambdapack.plan import AssetFacts
 
-    found = []
-    for one in function_assets(session, made, lambda _: None):
-        index = pack.read_index(one.pack)[1]
-        found.append(
+    facts = []
+    for asset in assets.placed(made.path.parent, lambda _: None, function.assets):
+        index = pack.read_index(asset.pack)[1]
+        facts.append(
             AssetFacts(
-                one.name, one.fetch, sum(index.frame_stored), index.frame_start[-1], sum(index.sizes),
+                asset.name, asset.fetch, sum(index.frame_stored), index.frame_start[-1], sum(index.sizes),
                 len(index.sizes),
             )
         )  # fmt: skip
-    return tuple(found)
+    return tuple(facts)
 
 
 def _zip(session: Session, made: Pack, function: FunctionOptions) -> tuple[int, int]:
     """Sizes of the function's zip, packed and unpacked: what a deployment would send."""
-    from lambdapack import deploy
+    from lambdapack import deploy, store
 
     location, region = location_for(session, None, "local"), region_of(session, None)
-
-    def locate(pack_id: str) -> Location:
-        return deploy.locate(location, pack_id, region)
-
-    done = deploy.package(
-        function, made, locate(made.id), assets=function_assets(session, made, locate),
+    bundle = deploy.package(
+        function, made, lambda pack_id: store.locate(location, pack_id, region),
         output=session.zip_path(function.name), cache_dir=session.cache, progress=session.progress,
-    )  # fmt: skip
-    return done.size, done.unzipped
+    ).bundle  # fmt: skip
+    return bundle.size, bundle.unzipped
 
 
 def _budget(session: Session) -> Budget:

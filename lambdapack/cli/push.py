@@ -40,34 +40,36 @@ def command(directory: Path | None, location: str | None, region: str | None, **
     made = pack.load(directory or session.build_directory)
     kept = store.open_store(location, region=region or session.config.store.region)
     with_assets = [] if directory and directory.is_file() else assets.placed(made.path.parent, lambda _: None)
-    packs = [("", made.id, made.path), *((one.name, one.pack_id, one.pack) for one in with_assets)]
-    done = [
-        _Sent(name, pack_id, kept.push(path, pack_id, progress=session.progress), path.stat().st_size)
+    packs = [("", made.id, made.path), *((asset.name, asset.pack_id, asset.pack) for asset in with_assets)]
+    outcomes = [
+        _Outcome(name, pack_id, kept.push(path, pack_id, progress=session.progress), path.stat().st_size)
         for name, pack_id, path in packs
     ]
     if session.as_json:
-        first, *others = [one._asdict() for one in done]
+        first, *others = [outcome._asdict() for outcome in outcomes]
         del first["name"]
         session.emit("push", {**first, "location": location, "assets": others})
     elif session.quiet:
         click.echo(made.id)
     else:
-        for one in done:
-            session.say(f"{_title(one)} in {location}: {_what(one)}")
+        for outcome in outcomes:
+            session.say(f"{_title(outcome)} in {location}: {_what(outcome)}")
 
 
-class _Sent(NamedTuple):
+class _Outcome(NamedTuple):
+    """What the push of a pack came to; ``name`` is the asset's, ``size`` is in bytes."""
+
     name: str
     id: str
     sent: bool
     size: int
 
 
-def _title(one: _Sent) -> str:
-    return f"asset {one.name} {one.id}" if one.name else one.id
+def _title(outcome: _Outcome) -> str:
+    return f"asset {outcome.name} {outcome.id}" if outcome.name else outcome.id
 
 
-def _what(one: _Sent) -> str:
+def _what(outcome: _Outcome) -> str:
     from lambdapack.report.units import megabytes
 
-    return f"sent {megabytes(one.size)}" if one.sent else "there already, nothing sent"
+    return f"sent {megabytes(outcome.size)}" if outcome.sent else "there already, nothing sent"

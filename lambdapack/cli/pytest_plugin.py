@@ -1,7 +1,7 @@
-"""Lets ``runtime_shim.path`` find assets in unit tests: pytest loads this by itself.
+"""Lets ``runtime_shim.path`` find assets in unit tests: pytest loads this module by itself.
 
-Below a configuration with ``[assets]``, ``LAMBDAPACK_ASSETS`` is set to their sources for the run. It is
-left alone where it is set already.
+Below a configuration with ``[assets]``, ``LAMBDAPACK_ASSETS`` is set to their sources for the run; a value
+that the variable has already stays.
 """
 
 from __future__ import annotations
@@ -10,14 +10,12 @@ import os
 from pathlib import Path
 from typing import Protocol
 
-__all__ = ["pytest_configure", "pytest_unconfigure"]
-
 _VARIABLE = "LAMBDAPACK_ASSETS"
 _set: list[str] = []
 
 
 class _Config(Protocol):
-    """What is asked of pytest's configuration."""
+    """The part of pytest's configuration that is used here."""
 
     @property
     def rootpath(self) -> Path:
@@ -25,13 +23,13 @@ class _Config(Protocol):
 
 
 def pytest_configure(config: _Config) -> None:
-    """Say where the assets are."""
+    """Set the variable to where the assets are."""
     if _VARIABLE in os.environ:
         return
     file = _file(config.rootpath)
     if file is None:
         return
-    # Most runs have no such file, and pay for none of this.
+    # Most runs have no such file, and must not pay for these imports.
     import pytest
 
     from lambdapack import config as configuration
@@ -43,7 +41,7 @@ def pytest_configure(config: _Config) -> None:
         raise pytest.UsageError(error.message) from None
     if assets:
         os.environ[_VARIABLE] = os.pathsep.join(
-            f"{name}={file.parent / one.path}" for name, one in assets.items()
+            f"{name}={file.parent / asset.path}" for name, asset in assets.items()
         )
         _set.append(_VARIABLE)
 
@@ -55,7 +53,7 @@ def pytest_unconfigure() -> None:
 
 
 def _file(root: Path) -> Path | None:
-    """The nearest configuration that may name assets, without what it costs to read it."""
+    """The nearest configuration file that may name assets; nothing heavy is imported to find out."""
     for folder in (root, *root.parents):
         for name in ("lambdapack.toml", "pyproject.toml"):
             path = folder / name

@@ -17,8 +17,6 @@ from lambdapack.config import Config, discover, load
 from lambdapack.errors import ConfigurationError
 from lambdapack.progress import QUIET, Progress
 
-__all__ = ["Session", "common", "default_cache", "glibc_version", "read_payload"]
-
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
@@ -28,10 +26,10 @@ class Session:
 
     Attributes:
         config: The configuration; its defaults where there is no file.
-        file: Its file.
+        file: The configuration's file; ``None`` where there is none.
         root: The folder that the configuration's paths are relative to.
-        as_json: A machine reads stdout.
-        quiet: Only the result is wanted.
+        as_json: Print one JSON document, for a machine.
+        quiet: Print the result alone.
     """
 
     config: Config
@@ -74,7 +72,9 @@ class Session:
     @property
     def cache(self) -> Path:
         """Folder of the cache."""
-        return default_cache(os.environ)
+        from lambdapack.memo import default_cache_dir
+
+        return default_cache_dir()
 
     @property
     def cache_limit(self) -> int:
@@ -97,8 +97,8 @@ class Session:
 
     @property
     def assets(self) -> dict[str, Path]:
-        """Name -> file or folder of the assets in the configuration."""
-        return {name: self.root / one.path for name, one in self.config.assets.items()}
+        """Name -> file or folder of each asset in the configuration."""
+        return {name: self.root / asset.path for name, asset in self.config.assets.items()}
 
     def zip_path(self, name: str) -> Path:
         """Where the zip of the function ``name`` goes."""
@@ -150,14 +150,6 @@ def common(function: _Function) -> _Function:
     ):
         function = option(function)
     return function
-
-
-def default_cache(environment: Mapping[str, str]) -> Path:
-    """``$LAMBDAPACK_CACHE``, else ``$XDG_CACHE_HOME/lambdapack``, else ``~/.cache/lambdapack``."""
-    if chosen := environment.get("LAMBDAPACK_CACHE"):
-        return Path(chosen)
-    base = environment.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "lambdapack"
 
 
 def glibc_version(text: str | None) -> tuple[int, int] | None:

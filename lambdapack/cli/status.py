@@ -10,7 +10,7 @@ from lambdapack.cli.deployment import clients, cloud_option
 from lambdapack.cli.session import Session, common
 
 if TYPE_CHECKING:
-    from lambdapack.deploy.aws import Observed, VersionState
+    from lambdapack.deploy.aws import AwsState, VersionState
 
 
 @click.command("status", short_help="Show what is deployed.")
@@ -36,58 +36,58 @@ def _local(session: Session, name: str | None) -> None:
     from lambdapack.local import LocalCloud
 
     with LocalCloud(session.state, progress=session.progress, cache_dir=session.cache) as cloud:
-        found = cloud.status()
-    functions = [one for one in found["functions"] if name in (None, one["name"])]
+        status = cloud.status()
+    functions = [function for function in status["functions"] if name in (None, function["name"])]
     if session.as_json:
-        session.emit("status", {"cloud": "local", **found, "functions": functions})
+        session.emit("status", {"cloud": "local", **status, "functions": functions})
         return
-    for one in functions:
+    for function in functions:
         if session.quiet:
-            click.echo(one["name"])
+            click.echo(function["name"])
             continue
-        assets = "".join(f"asset {name} {asset['id'][:12]}, " for name, asset in one["assets"].items())
+        assets = "".join(f"asset {name} {asset['id'][:12]}, " for name, asset in function["assets"].items())
         session.say(
-            f"{one['name']}: {one['handler']} on {one['target']}, {one['memory_mb']} MB memory, "
-            f"{one['tmp_mb']} MB /tmp, pack {(one['pack_id'] or 'none')[:12]}, "
-            f"{assets}"
-            f"{len(one['environments'])} warm"
+            f"{function['name']}: {function['handler']} on {function['target']}, "
+            f"{function['memory_mb']} MB memory, {function['tmp_mb']} MB /tmp, "
+            f"pack {(function['pack_id'] or 'none')[:12]}, {assets}{len(function['environments'])} warm"
         )
     if not functions:
         session.say(f"nothing{f' called {name}' if name else ''} is deployed in {session.state}")
-    if found["server"]:
-        session.say(f"lambdapack local runs at {found['server']}")
+    if status["server"]:
+        session.say(f"lambdapack local runs at {status['server']}")
 
 
 def _aws(session: Session, name: str, region: str | None) -> None:
     from lambdapack.deploy import aws
 
-    found = aws.status(name, clients=clients(session, region), progress=session.progress)
+    observed = aws.status(name, clients=clients(session, region), progress=session.progress)
     if session.as_json:
-        session.emit("status", {"cloud": "aws", "name": name, **_document(found)})
-    elif found.function is None:
-        session.say(f"{name} is not deployed in {found.account.region}")
+        session.emit("status", {"cloud": "aws", "name": name, **_document(observed)})
+    elif observed.function is None:
+        session.say(f"{name} is not deployed in {observed.account.region}")
     else:
-        session.say(f"{name} in {found.account.region}: {found.arn}")
-        for version in found.versions:
-            live = "  <- live" if version.number == found.alias else ""
+        session.say(f"{name} in {observed.account.region}: {observed.arn}")
+        for version in observed.versions:
+            live = "  <- live" if version.number == observed.alias else ""
             assets = "".join(f", asset {name} {id_[:12]}" for name, id_ in _assets(version).items())
             session.say(f"  version {version.number}: pack {(version.pack_id or 'none')[:12]}{assets}{live}")
 
 
-def _document(found: Observed) -> dict[str, Any]:
+def _document(observed: AwsState) -> dict[str, Any]:
     return {
-        "region": found.account.region,
-        "deployed": found.function is not None,
-        "arn": found.arn,
-        "live": found.alias,
+        "region": observed.account.region,
+        "deployed": observed.function is not None,
+        "arn": observed.arn,
+        "live": observed.alias,
         "versions": [
-            {"number": one.number, "pack": one.pack_id, "assets": _assets(one)} for one in found.versions
+            {"number": version.number, "pack": version.pack_id, "assets": _assets(version)}
+            for version in observed.versions
         ],
     }
 
 
 def _assets(version: VersionState) -> dict[str, str]:
-    """Name -> id."""
+    """Name -> id of the version's assets."""
     return {
         name: location.key.rpartition("/")[2].removesuffix(".tar.zst")
         for name, location in version.assets.items()

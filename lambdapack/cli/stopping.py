@@ -1,4 +1,4 @@
-"""Have SIGTERM and SIGHUP end a command as Ctrl-C does: with what it started, and nothing half done."""
+"""Have SIGTERM and SIGHUP end a command as Ctrl-C does: it ends what it started, and cleans up."""
 
 from __future__ import annotations
 
@@ -9,15 +9,13 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import ParamSpec, TypeVar
 
-__all__ = ["stoppable"]
-
 _Arguments = ParamSpec("_Arguments")
 _Result = TypeVar("_Result")
 _SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 
 
 def stoppable(command: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:
-    """A command that these signals interrupt; without it they would end this process alone."""
+    """A command that these signals interrupt; by default they would end this process alone."""
 
     @functools.wraps(command)
     def run(*arguments: _Arguments.args, **named: _Arguments.kwargs) -> _Result:
@@ -29,7 +27,7 @@ def stoppable(command: Callable[_Arguments, _Result]) -> Callable[_Arguments, _R
 
 @contextmanager
 def _as_interrupts() -> Iterator[None]:
-    # What is ignored stays so: that is what nohup asks for.
+    # A signal that is ignored stays ignored: nohup asks for that.
     before = {number: signal.getsignal(number) for number in _SIGNALS}
     taken = [number for number, handler in before.items() if handler is signal.SIG_DFL]
     for number in taken:
@@ -42,6 +40,6 @@ def _as_interrupts() -> Iterator[None]:
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    # Once: the next would interrupt what cleans up.
+    # Only the first: the next would interrupt the cleaning up.
     signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt

@@ -37,24 +37,12 @@ def command(pack_path: Path | None, rebuild: bool, jobs: int | None, **given: An
     path = session.pack_file(pack_path)
     packs = {"": path}
     if pack_path is None or not pack_path.name.endswith(".tar.zst"):
-        packs.update((one.name, path.parent / one.pack) for one in assets.read(path.parent))
-    found = {name: pack.verify(one) for name, one in packs.items()}
-    differing = _rebuilt(session, path, jobs) if rebuild and not any(found.values()) else None
+        packs.update((asset.name, path.parent / asset.pack) for asset in assets.read(path.parent))
+    problems = {name: pack.verify(file) for name, file in packs.items()}
+    differing = _rebuilt(session, path, jobs) if rebuild and not any(problems.values()) else None
     if session.as_json:
-        first, *others = [
-            {"asset": name, "pack": str(packs[name]), "sound": not problems, "problems": problems}
-            for name, problems in found.items()
-        ]
-        del first["asset"]
-        said = {} if differing is None else {"differences": differing}
-        session.emit("verify", {**first, **said, "assets": others})
-    for name, problems in found.items():
-        if problems:
-            listed = "\n".join(f"  {problem}" for problem in problems)
-            raise CheckError(
-                f"{packs[name]} is not sound:\n{listed}", hint="build it again: lambdapack build"
-            )
-        session.say(f"{packs[name]}: sound")
+        session.emit("verify", _document(packs, problems, differing))
+    _tell(session, packs, problems)
     if differing:
         from lambdapack.pipeline import failure
 
@@ -63,14 +51,35 @@ def command(pack_path: Path | None, rebuild: bool, jobs: int | None, **given: An
         session.say(f"{path}: built again from scratch, every byte is the same")
 
 
+def _document(
+    packs: dict[str, Path], problems: dict[str, list[str]], differing: list[str] | None
+) -> dict[str, Any]:
+    """The verdict on each pack; files and problems are by asset, those of the pack itself under ``""``."""
+    pack, *others = [
+        {"asset": name, "pack": str(file), "sound": not problems[name], "problems": problems[name]}
+        for name, file in packs.items()
+    ]
+    del pack["asset"]
+    rebuilt = {} if differing is None else {"differences": differing}
+    return {**pack, **rebuilt, "assets": others}
+
+
+def _tell(session: Session, packs: dict[str, Path], problems: dict[str, list[str]]) -> None:
+    for name, file in packs.items():
+        if problems[name]:
+            listed = "\n".join(f"  {problem}" for problem in problems[name])
+            raise CheckError(f"{file} is not sound:\n{listed}", hint="build it again: lambdapack build")
+        session.say(f"{file}: sound")
+
+
 def _rebuilt(session: Session, path: Path, jobs: int | None) -> list[str]:
     from lambdapack import pipeline
-    from lambdapack.install import Limits
+    from lambdapack.install import BuildLimits
 
     config = session.config
-    here = pipeline.Here(
+    local = pipeline.LocalInputs(
         session.root / config.function.source,
         session.assets,
-        Limits(config.build.image_timeout, config.build.image_memory),
+        BuildLimits(config.build.image_timeout, config.build.image_memory),
     )
-    return pipeline.rebuild(path, here, jobs=jobs, progress=session.progress)
+    return pipeline.rebuild(path, local, jobs=jobs, progress=session.progress)

@@ -10,8 +10,6 @@ from pydantic import BeforeValidator, StringConstraints
 
 from lambdapack.config.fields import Section, Text, expected, field, toml
 
-__all__ = ["AssetTable", "Assets", "describe", "explain"]
-
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
 _NAME_EXPECTED = "a name of 1 to 64 letters, digits, hyphens and underscores"
 
@@ -34,9 +32,9 @@ class AssetTable(Section):
     )
 
 
-def _spread(found: object) -> object:
+def _spread(value: object) -> object:
     """``"path"`` is short for ``{ path = "path" }``."""
-    return {"path": found} if isinstance(found, str) else found
+    return {"path": value} if isinstance(value, str) else value
 
 
 Assets = dict[
@@ -44,15 +42,15 @@ Assets = dict[
 ]
 
 
-def explain(kind: str, names: Sequence[str], found: object) -> str:
-    """A mistake in the table, by the asset's name and key, without the table's own name."""
+def explain(kind: str, names: Sequence[str], value: object) -> str:
+    """A mistake in the table, told by the asset's name and key; the caller names the table."""
     if not names:
-        return f"expected a table of names and paths, not {found!r}"
+        return f"expected a table of names and paths, not {value!r}"
     name = names[0]
     if len(names) > 1 and names[1] == "[key]":
         return f"{name}: expected {_NAME_EXPECTED}"
     if len(names) == 1:
-        return f"{name}: expected a path, or a table with a path, not {found!r}"
+        return f"{name}: expected a path, or a table with a path, not {value!r}"
     key = names[1]
     if kind == "extra_forbidden":
         near = difflib.get_close_matches(key, AssetTable.model_fields, n=1, cutoff=0.5)
@@ -61,7 +59,7 @@ def explain(kind: str, names: Sequence[str], found: object) -> str:
         )
     if kind == "missing":
         return f"{name}: expected a {key} in the table"
-    return f"{name}.{key}: expected {expected(AssetTable.model_fields[key])}, not {found!r}"
+    return f"{name}.{key}: expected {expected(AssetTable.model_fields[key])}, not {value!r}"
 
 
 def describe() -> Iterator[str]:
@@ -71,7 +69,7 @@ def describe() -> Iterator[str]:
     yield 'table: `name = { path = "models/x", fetch = "use" }`. A name is what `runtime_shim.path` takes:'
     yield from ("1 to 64 letters, digits, hyphens and underscores.", "")
     yield from ("| key | meaning | expects | default |", "| --- | --- | --- | --- |")
-    for key, one in AssetTable.model_fields.items():
-        default: Any = None if one.is_required() else one.get_default(call_default_factory=True)
+    for key, info in AssetTable.model_fields.items():
+        default: Any = None if info.is_required() else info.get_default(call_default_factory=True)
         shown = "" if default is None else f"`{toml(default)}`"
-        yield f"| `{key}` | {one.description} | {expected(one)} | {shown} |"
+        yield f"| `{key}` | {info.description} | {expected(info)} | {shown} |"

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from pydantic.fields import FieldInfo
-
-__all__ = ["Section", "Text", "expected", "field", "one_of", "toml"]
 
 _Value = TypeVar("_Value")
 
@@ -20,7 +19,7 @@ class Section(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _hyphens(cls, table: Any) -> Any:
-        """Take ``system-packages`` for ``system_packages``, as other tools' tables are written."""
+        """Take ``system-packages`` for ``system_packages``, as other tools spell their keys."""
         if not isinstance(table, dict):
             return table
         plain = {key: str(key).replace("-", "_") for key in table}
@@ -31,7 +30,7 @@ class Section(BaseModel):
 
 
 def field(default: _Value, description: str, expected: str, **constraints: Any) -> Any:
-    """A field whose ``expected`` is the sentence that mistakes and the documentation use."""
+    """A field; messages about mistakes and the documentation say that it holds ``expected``."""
     extra: dict[str, Any] = {"expected": expected}
     if isinstance(default, (list, dict)):
         kind = type(default)
@@ -50,10 +49,10 @@ def expected(field: FieldInfo) -> str:
     return str(extra["expected"]) if isinstance(extra, dict) else ""
 
 
-def one_of(*allowed: str) -> AfterValidator:
-    """Refuses everything else."""
+def one_of(allowed: Collection[_Value]) -> AfterValidator:
+    """Refuses every value but those allowed."""
 
-    def check(value: str) -> str:
+    def check(value: _Value) -> _Value:
         if value not in allowed:
             raise ValueError(value)
         return value
@@ -68,11 +67,11 @@ def _not_empty(value: str) -> str:
 
 
 Text = Annotated[str, AfterValidator(_not_empty)]
-"""A text that says something."""
+"""A text that is not blank."""
 
 
 def toml(value: object) -> str:
-    """A default as it stands in a file."""
+    """A default value, written as TOML."""
     if isinstance(value, bool):
         return str(value).lower()
     return f'"{value}"' if isinstance(value, str) else f"{value}"

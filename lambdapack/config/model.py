@@ -17,235 +17,239 @@ from pydantic import BaseModel, Field, StrictBool, ValidationError
 from pydantic.fields import FieldInfo
 
 from lambdapack import limits
-from lambdapack.config import assets as configassets
+from lambdapack.config import assets as assets_table
 from lambdapack.config.assets import Assets
-from lambdapack.config.fields import Section as _Section
-from lambdapack.config.fields import Text as _Text
-from lambdapack.config.fields import expected as _expected
-from lambdapack.config.fields import field as _field
-from lambdapack.config.fields import one_of as _one_of
-from lambdapack.config.fields import toml as _toml
+from lambdapack.config.fields import Section, Text, expected, field, one_of, toml
 from lambdapack.errors import ConfigurationError
+from lambdapack.model import FUNCTION_NAME, FunctionSettings, number_rule
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
 
-__all__ = ["FILE_NAME", "Config", "discover", "document", "load", "parse"]
-
 FILE_NAME = "lambdapack.toml"
 _HANDLER = r"^[A-Za-z_][\w./]*\.[A-Za-z_]\w*$"
-_NAME = r"^[A-Za-z0-9-_]{1,64}$"
+_SETTINGS = FunctionSettings()
 _PYTHONS = limits.PYTHONS_ARCHIVED + limits.PYTHONS
 _MEGABYTES = "megabytes (1,000,000 bytes), a number above 0"
 
 
-class Build(_Section):
+class Build(Section):
     """What is built, and for which runtime."""
 
-    requirements: list[_Text] = _field(
+    requirements: list[Text] = field(
         [], "What the function needs, as pip writes it.", 'a list of requirements, e.g. ["spacy>=3.8"]'
     )
-    files: list[_Text] = _field(
+    files: list[Text] = field(
         [],
         "Files to read requirements from, relative to this file.",
         "a list of paths: requirements.txt, pyproject.toml, uv.lock, poetry.lock, Pipfile.lock, pylock.toml",
     )
-    extras: list[_Text] = _field(
+    extras: list[Text] = field(
         [], "Extras of the project to take, of those files that have such.", 'a list of names, e.g. ["web"]'
     )
-    groups: list[_Text] = _field(
+    groups: list[Text] = field(
         [],
         "Dependency groups to take besides the main one, of those files that have such.",
         'a list of names, e.g. ["inference"]',
     )
-    python: Annotated[str, _one_of(*_PYTHONS)] | None = _field(
+    python: Annotated[str, one_of(_PYTHONS)] | None = field(
         None,
         "The runtime's Python. Left out: the Python that runs lambdapack, where Lambda has it.",
         "one of " + ", ".join(f'"{python}"' for python in _PYTHONS),
     )
-    arch: Literal["x86_64", "arm64"] = _field("x86_64", "The processor.", '"x86_64" or "arm64"')
-    builder: Literal["auto", "docker", "local"] = _field(
+    arch: Literal["x86_64", "arm64"] = field("x86_64", "The processor.", '"x86_64" or "arm64"')
+    builder: Literal["auto", "docker", "local"] = field(
         "auto",
         "Where requirements are resolved and sdists built: in the target's image, or on this machine, wheels "
         "only. auto: on this machine where it has that Python and no image is named.",
         '"auto", "docker" or "local"',
     )
-    glibc: str | None = _field(
+    glibc: str | None = field(
         None,
         "Newest C library that wheels may ask for. Left out: the one of Lambda's own image for that Python.",
         'a version like "2.28"',
         pattern=r"^2\.\d{1,2}$",
     )
-    image: _Text | None = _field(
+    image: Text | None = field(
         None, "Image for the docker builder, instead of the one for the target.", "an image name"
     )
-    system_packages: list[_Text] = _field(
+    system_packages: list[Text] = field(
         [],
         "System packages to install in the image before building, as its package manager names them.",
         'a list of names, e.g. ["libpq-devel"]',
     )
-    image_timeout: float = _field(
+    image_timeout: float = field(
         3600.0, "Seconds that a build in a container may take.", "a number above 0", gt=0, strict=False
     )
-    image_memory: int | None = _field(
+    image_memory: int | None = field(
         None,
         "Memory in MB that a build in a container may use. Left out: what the engine has.",
         "an integer from 64",
         ge=64,
     )
-    exclude: list[_Text] = _field(
+    exclude: list[Text] = field(
         [],
         "Distributions to leave out of the pack, with what only they need.",
         'a list of names, e.g. ["pip", "setuptools"]',
     )
-    runtime_provided: StrictBool = _field(
+    runtime_provided: StrictBool = field(
         False,
         "Leave out what Lambda's runtime has (boto3, botocore and what they need), where it is as needed.",
         "true or false",
         alias="runtime-provided",
     )
-    output: _Text = _field(
+    output: Text = field(
         ".lambdapack/build", "Folder for the pack and build.json, relative to this file.", "a path"
     )
 
 
-class Slim(_Section):
+class Slim(Section):
     """What is taken out of the installed tree. Nothing that the trace touched is ever dropped."""
 
-    keep: list[_Text] = _field([], "Files never to drop.", 'a list of globs, e.g. ["nltk/test/**"]')
-    drop: list[_Text] = _field([], "Further files to drop.", 'a list of globs, e.g. ["**/locale/**"]')
-    disable: list[_Text] = _field(
+    keep: list[Text] = field([], "Files never to drop.", 'a list of globs, e.g. ["nltk/test/**"]')
+    drop: list[Text] = field([], "Further files to drop.", 'a list of globs, e.g. ["**/locale/**"]')
+    disable: list[Text] = field(
         [],
         "Rules to switch off, by name (docs/slimming.md lists them).",
         'a list of rule names, e.g. ["tests"]',
     )
-    strip: StrictBool = _field(
+    strip: StrictBool = field(
         True, "Strip symbols from shared objects, verified one by one.", "true or false"
     )
-    sources: StrictBool = _field(
+    sources: StrictBool = field(
         True, "Keep the .py files, in the part of the pack that is fetched on demand.", "true or false"
     )
 
 
-class Trace(_Section):
+class Trace(Section):
     """What is run to learn which files come first. Left out: the requested packages are imported."""
 
-    code: _Text | None = _field(None, "Python code to run.", "Python code; not together with handler")
-    handler: str | None = _field(
+    code: Text | None = field(None, "Python code to run.", "Python code; not together with handler")
+    handler: str | None = field(
         None,
         "Handler to call once with `event`, found in [function] source.",
         '"module.function"; not together with code',
         pattern=_HANDLER,
     )
-    event: _Text | None = _field(
+    event: Text | None = field(
         None, "JSON file with the sample event for `handler`, relative to this file.", "a path; needs handler"
     )
-    timeout: float = _field(300.0, "Seconds that it may take.", "a number above 0", gt=0, strict=False)
+    timeout: float = field(300.0, "Seconds that it may take.", "a number above 0", gt=0, strict=False)
 
 
-class Pack(_Section):
+class Pack(Section):
     """How the pack is compressed."""
 
-    level: int = _field(19, "zstd level.", "an integer from 1 to 22", ge=1, le=22)
+    level: int = field(19, "zstd level.", "an integer from 1 to 22", ge=1, le=22)
 
 
-class Function(_Section):
+def _setting(name: str, description: str) -> Any:
+    """A field for the number ``name`` of ``FunctionSettings``, with its default and what AWS takes."""
+    return field(getattr(_SETTINGS, name), description, number_rule(name).expected)
+
+
+class Function(Section):
     """The function itself."""
 
-    name: str | None = _field(
+    name: str | None = field(
         None,
         "Its name. Left out: the name of the folder that this file is in.",
         "1 to 64 letters, digits, hyphens and underscores",
-        pattern=_NAME,
+        pattern=f"^{FUNCTION_NAME.pattern}$",
     )
-    handler: str = _field("app.handler", "Its handler.", '"module.function"', pattern=_HANDLER)
-    source: _Text = _field(".", "Folder with its code, relative to this file.", "a path")
-    ignore: list[_Text] = _field(
+    handler: str = field("app.handler", "Its handler.", '"module.function"', pattern=_HANDLER)
+    source: Text = field(".", "Folder with its code, relative to this file.", "a path")
+    ignore: list[Text] = field(
         [],
         "Files of `source` to leave out of the function's zip.",
         'a list of patterns, e.g. ["tests/", "*.ipynb"]',
     )
-    memory: int = _field(
-        1769,
-        "Memory in MB; 1769 buys one vCPU.",
-        f"an integer from {limits.MEMORY_MIN_MB} to {limits.MEMORY_MAX_MB}",
-        ge=limits.MEMORY_MIN_MB,
-        le=limits.MEMORY_MAX_MB,
+    memory: Annotated[int, one_of(number_rule("memory_mb").allowed)] = _setting(
+        "memory_mb", "Memory in MB; 1769 buys one vCPU."
     )
-    tmp: int = _field(
-        limits.TMP_DEFAULT_MB,
-        "Ephemeral storage (/tmp) in MB.",
-        f"an integer from {limits.TMP_MIN_MB} to {limits.TMP_MAX_MB}",
-        ge=limits.TMP_MIN_MB,
-        le=limits.TMP_MAX_MB,
+    tmp: Annotated[int, one_of(number_rule("tmp_mb").allowed)] = _setting(
+        "tmp_mb", "Ephemeral storage (/tmp) in MB."
     )
-    timeout: int = _field(
-        30,
-        "Seconds that an invocation may take.",
-        f"an integer from 1 to {limits.TIMEOUT_MAX}",
-        ge=1,
-        le=limits.TIMEOUT_MAX,
+    timeout: Annotated[int, one_of(number_rule("timeout").allowed)] = _setting(
+        "timeout", "Seconds that an invocation may take."
     )
-    environment: dict[str, str] = _field(
+    environment: dict[str, str] = field(
         {},
         "Environment variables. A build runs code with them and records them in build.json: no secrets here.",
         "a table of texts",
     )
-    role: str | None = _field(
+    role: str | None = field(
         None,
         "ARN of an existing role. Left out: one is made that may read this pack and write logs.",
         '"arn:aws:iam::ACCOUNT:role/NAME"',
         pattern=r"^arn:aws[a-z-]*:iam::\d{12}:role/.+$",
     )
-    allow_lacking: list[_Text] = _field(
+    log_retention: Annotated[int, one_of(number_rule("log_retention").allowed)] | None = _setting(
+        "log_retention",
+        "Days that CloudWatch Logs keeps its log. Left out: the log group is left as it is; a new one keeps "
+        "everything.",
+    )
+    allow_lacking: list[Text] = field(
         [],
         "Shared libraries that it can do without or has from a layer: `plan` and `deploy` only warn of them.",
         'a list of names, e.g. ["libgomp.so.1"]',
     )
 
+    @property
+    def settings(self) -> FunctionSettings:
+        """How Lambda runs the function, in the form that every cloud takes."""
+        return FunctionSettings(
+            memory_mb=self.memory,
+            tmp_mb=self.tmp,
+            timeout=self.timeout,
+            environment=self.environment,
+            role=self.role,
+            log_retention=self.log_retention,
+        )
 
-class Store(_Section):
+
+class Store(Section):
     """Where packs are kept."""
 
-    location: str | None = _field(
+    location: str | None = field(
         None,
         "Bucket and prefix. Needed for `--cloud aws`.",
         '"s3://BUCKET/PREFIX"',
         pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/.*)?$",
     )
-    region: _Text | None = _field(
+    region: Text | None = field(
         None, "The bucket's and the function's region. Left out: as the AWS SDK finds it.", "a region's name"
     )
 
 
-class Budget(_Section):
+class Budget(Section):
     """What `lambdapack plan` fails on, with exit status 1."""
 
-    pack: float | None = _field(None, "Largest pack.", _MEGABYTES, gt=0, strict=False)
-    hot: float | None = _field(
+    pack: float | None = field(None, "Largest pack.", _MEGABYTES, gt=0, strict=False)
+    hot: float | None = field(
         None, "Most compressed bytes fetched at a cold start.", _MEGABYTES, gt=0, strict=False
     )
-    slimmed: float | None = _field(None, "Largest slimmed tree.", _MEGABYTES, gt=0, strict=False)
-    tmp: float | None = _field(
+    slimmed: float | None = field(None, "Largest slimmed tree.", _MEGABYTES, gt=0, strict=False)
+    tmp: float | None = field(
         None, "Most of /tmp, in MB as Lambda counts them.", "a number above 0", gt=0, strict=False
     )
-    zip: float | None = _field(None, "Largest function zip.", _MEGABYTES, gt=0, strict=False)
-    assets: float | None = _field(None, "Largest sum of the assets' packs.", _MEGABYTES, gt=0, strict=False)
+    zip: float | None = field(None, "Largest function zip.", _MEGABYTES, gt=0, strict=False)
+    assets: float | None = field(None, "Largest sum of the assets' packs.", _MEGABYTES, gt=0, strict=False)
 
 
-class Local(_Section):
+class Local(Section):
     """The embedded cloud's link to its S3."""
 
-    bandwidth: float = _field(600.0, "Mbit/s.", "a number above 0", gt=0, strict=False)
-    latency: float = _field(
+    bandwidth: float = field(600.0, "Mbit/s.", "a number above 0", gt=0, strict=False)
+    latency: float = field(
         0.0, "Milliseconds before the first byte of an answer.", "a number from 0", ge=0, strict=False
     )
 
 
-class Config(_Section):
-    """The whole file. ``root`` is the folder that its paths are relative to."""
+class Config(Section):
+    """The whole file."""
 
     build: Build = Field(default_factory=Build)
     slim: Slim = Field(default_factory=Slim)
@@ -296,8 +300,7 @@ def parse(table: Mapping[str, Any], where: str, *, prefix: tuple[str, ...] = ())
     try:
         config = Config.model_validate(table)
     except ValidationError as error:
-        for one in error.errors():
-            mistakes.append(_explain(one["type"], one["loc"], one["input"], prefix))
+        mistakes = [_explain(fault["type"], fault["loc"], fault["input"], prefix) for fault in error.errors()]
     mistakes += _contradictions(table, prefix)
     if mistakes:
         count = "a mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
@@ -317,31 +320,32 @@ def _read(path: Path) -> str:
         raise ConfigurationError(f"{path} is not UTF-8 text") from None
 
 
-def _explain(kind: str, location: tuple[int | str, ...], found: object, prefix: tuple[str, ...]) -> str:
+def _explain(kind: str, location: tuple[int | str, ...], value: object, prefix: tuple[str, ...]) -> str:
+    """A mistake by table and key, with the value that is there and what was expected."""
     names = [part for part in location if isinstance(part, str)]
     if names[:1] == ["assets"]:
-        return f"{_name(location[:1], prefix)} {configassets.explain(kind, names[1:], found)}"
+        return f"{_name(location[:1], prefix)} {assets_table.explain(kind, names[1:], value)}"
     section = Config.model_fields.get(names[0]) if names else None
     if kind == "extra_forbidden":
         known = list(Config.model_fields if len(location) == 1 else _fields_of(section))
         what = "unknown table" if len(location) == 1 else "unknown key"
         return f"{_name(location, prefix)}: {what}; {_nearest(str(location[-1]), known)}"
     if len(names) < 2 or section is None:
-        return f"{_name(location[:1], prefix)}: expected a table, not {found!r}"
-    field = _fields_of(section)[names[1]]
-    return f"{_name(location[:2], prefix)}: expected {_expected(field)}, not {found!r}"
+        return f"{_name(location[:1], prefix)}: expected a table, not {value!r}"
+    wrong = _fields_of(section)[names[1]]
+    return f"{_name(location[:2], prefix)}: expected {expected(wrong)}, not {value!r}"
 
 
 def _contradictions(table: Mapping[str, Any], prefix: tuple[str, ...]) -> list[str]:
     trace = table.get("trace")
     if not isinstance(trace, Mapping):
         return []
-    found = []
+    mistakes = []
     if "code" in trace and "handler" in trace:
-        found.append(f"{_name(('trace', 'code'), prefix)}: expected either code or handler, not both")
+        mistakes.append(f"{_name(('trace', 'code'), prefix)}: expected either code or handler, not both")
     if "event" in trace and "handler" not in trace:
-        found.append(f"{_name(('trace', 'event'), prefix)}: expected a handler to call with it")
-    return found
+        mistakes.append(f"{_name(('trace', 'event'), prefix)}: expected a handler to call with it")
+    return mistakes
 
 
 def _name(location: tuple[int | str, ...], prefix: tuple[str, ...]) -> str:
@@ -358,7 +362,7 @@ def _fields_of(section: FieldInfo | None) -> dict[str, FieldInfo]:
     model = section.annotation if section else None
     if not (isinstance(model, type) and issubclass(model, BaseModel)):
         return {}
-    return {field.alias or name: field for name, field in model.model_fields.items()}
+    return {info.alias or name: info for name, info in model.model_fields.items()}
 
 
 def document() -> str:
@@ -377,12 +381,12 @@ def _document() -> Iterator[str]:
     yield "This page is made from the models in `lambdapack/config` by `python -m lambdapack.config`."
     for name, section in Config.model_fields.items():
         if name == "assets":
-            yield from configassets.describe()
+            yield from assets_table.describe()
             continue
         model = section.annotation
         yield from ("", f"## `[{name}]`", "", (model.__doc__ or "") if model else "", "")
         yield from ("| key | meaning | expects | default |", "| --- | --- | --- | --- |")
-        for key, field in _fields_of(section).items():
-            default = field.get_default(call_default_factory=True)
-            shown = "" if default is None else f"`{_toml(default)}`"
-            yield f"| `{key}` | {field.description} | {_expected(field)} | {shown} |"
+        for key, info in _fields_of(section).items():
+            default = info.get_default(call_default_factory=True)
+            shown = "" if default is None else f"`{toml(default)}`"
+            yield f"| `{key}` | {info.description} | {expected(info)} | {shown} |"

@@ -1,20 +1,17 @@
-"""The deploy stage: the function's zip (``bundle``) and the clouds that take it (``aws``)."""
+"""The deploy stage: a function's code and its pack go in; a zip, or a function in AWS, comes out."""
 
-from lambdapack.deploy.handler import SHIM_HANDLER, WRAPPED_VARIABLE, Modules, check, targets
-from lambdapack.deploy.release import LOCAL_LOCATION, FunctionOptions, Release, locate, package, prepare
-from lambdapack.deploy.sources import collect
+from lambdapack.deploy.function import FunctionOptions
+from lambdapack.deploy.handler import (
+    SHIM_HANDLER,
+    WRAPPED_VARIABLE,
+    Modules,
+    check_handler,
+    imported_names,
+)
+from lambdapack.deploy.release import LOCAL_LOCATION, Release, Rollout, deploy, package
+from lambdapack.deploy.sources import collect_sources
 
 __all__ = [
-    "LOCAL_LOCATION",
-    "SHIM_HANDLER",
-    "WRAPPED_VARIABLE",
-    "FunctionOptions",
-    "Modules",
-    "Release",
-    "check",
-    "collect",
-    "locate",
-    "package",
-    "prepare",
-    "targets",
-]
+    "LOCAL_LOCATION", "SHIM_HANDLER", "WRAPPED_VARIABLE", "FunctionOptions", "Modules", "Release", "Rollout",
+    "check_handler", "collect_sources", "deploy", "imported_names", "package",
+]  # fmt: skip

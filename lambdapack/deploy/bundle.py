@@ -16,8 +16,10 @@ from pathlib import Path
 import runtime_shim
 from lambdapack import limits
 from lambdapack.deploy import decoder
-from lambdapack.deploy import handler as handlers
-from lambdapack.deploy.sources import SourceFile, collect
+from lambdapack.deploy.entry import check_entry
+from lambdapack.deploy.function import Dependencies, FunctionOptions
+from lambdapack.deploy.handler import SHIM
+from lambdapack.deploy.sources import SourceFile, collect_sources
 from lambdapack.elf import strip
 from lambdapack.errors import CheckError, ConfigurationError
 from lambdapack.files import part_file, scratch_folder
@@ -25,19 +27,7 @@ from lambdapack.model import FunctionAsset, Location, Target
 from lambdapack.progress import QUIET, Progress
 from lambdapack.python import bytecode
 from lambdapack.python.interpreter import Interpreter
-from runtime_shim._index import (
-    ASSETS_FOLDER,
-    CODE,
-    EXTENSION,
-    INDEX_NAME,
-    LOCATION_NAME,
-    SOURCE,
-    Index,
-    IndexFormatError,
-    decode,
-)
-
-__all__ = ["Bundle", "make_zip"]
+from runtime_shim._index import ASSETS_FOLDER, INDEX_NAME, LOCATION_NAME, Index, IndexFormatError, decode
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _UNIX = 3
@@ -48,9 +38,9 @@ class Bundle:
     """A function's zip.
 
     Attributes:
-        path: Where it is.
+        path: The file.
         size: Its size in bytes.
-        unzipped: What Lambda counts against its limit: the sizes of its files, in bytes.
+        unzipped: What Lambda counts against its limit: the sizes of the files in the zip, in bytes.
     """
 
     path: Path
@@ -66,39 +56,22 @@ class _Entry:
 
 
 def make_zip(
-    source: Path,
+    function: FunctionOptions,
+    dependencies: Dependencies | None,
     *,
-    handler: str,
-    pack: Path | None = None,
-    pack_id: str | None = None,
-    location: Location | None = None,
-    assets: Sequence[FunctionAsset] = (),
-    target: Target,
-    interpreter: Interpreter | None = None,
+    interpreter: Interpreter | None,
     output: Path,
     cache_dir: Path,
-    ignore: Sequence[str] = (),
-    leave_out: Sequence[Path] = (),
-    environment: Mapping[str, str] | None = None,
     progress: Progress = QUIET,
 ) -> Bundle:
     """Write the function's zip to ``output``.
 
     Args:
-        source: The folder that holds the handler's code.
-        handler: ``module.function``, or ``runtime_shim.handler``.
-        pack: The pack's index file (``<id>.index.json``); ``None`` for a function without a pack.
-        pack_id: Its id, checked against the file.
-        location: Where the pack is in S3.
-        assets: The function's assets; those to be fetched at the start in that order.
-        target: The function's Python and architecture.
+        function: The function; none of its code is run.
+        dependencies: Its packs; ``None`` for a function without any.
         interpreter: The target's Python, to compile bytecode with; ``None`` leaves the bytecode out.
         output: The zip; replaced at once when it is complete.
         cache_dir: Where the decoder is kept between runs.
-        ignore: Further patterns of files to leave out (``sources.collect``).
-        leave_out: Files and folders to leave out: the assets' own.
-        environment: The function's variables, where they are known: says which handler
-            ``runtime_shim.handler`` wraps.
         progress: Where to report to.
 
     Raises:
@@ -107,30 +80,19 @@ def make_zip(
         CheckError: The index does not have the id, or the zip is larger than Lambda takes.
         ToolError: The decoder could not be fetched.
     """
-    index = None if pack is None else _read_index(pack, pack_id, target)
-    files = collect(source, ignore, leave_out=[output, *leave_out])
-    _check_shadowing(files)
-    _check_handler(handler, files, index, target, environment=environment, progress=progress)
-    entries = _compiled(files, interpreter, target, progress)
-    if index is not None and pack is not None:
-        begun = [asset.name for asset in assets if asset.fetch == "start"]
-        entries += _pack_entries(pack, location, begun, target, cache_dir=cache_dir, progress=progress)
-        for asset in assets:
-            entries += _asset_entries(asset)
-    unzipped = sum(len(entry.data) for entry in entries)
-    _check_unzipped(unzipped, entries)
-    with progress.step("zip the function", total=len(entries), unit="files") as advance:
-        size = _write(entries, output)
-        advance(len(entries))
-    if size > limits.ZIP_DIRECT_UPLOAD:
-        progress.warn(
-            f"{output.name} is {_mib(size)}, over the {_mib(limits.ZIP_DIRECT_UPLOAD)} of a direct upload: "
-            "a deployment goes through S3"
-        )
-    return Bundle(output, size, unzipped)
+    target = function.target
+    index = None if dependencies is None else _read_index(dependencies, target)
+    assets = (function.assets or {}).values()
+    files = collect_sources(function.source, function.ignore, leave_out=[output, *assets])
+    check_entry(function, files, index, progress)
+    entries = _code_entries(files, interpreter, target, progress)
+    if dependencies is not None:
+        entries += _pack_entries(dependencies, decoder.extension(target, cache_dir, progress=progress))
+    return _bundle(entries, output, progress)
 
 
-def _read_index(path: Path, pack_id: str | None, target: Target) -> Index:
+def _read_index(dependencies: Dependencies, target: Target) -> Index:
+    path = dependencies.index
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -138,8 +100,7 @@ def _read_index(path: Path, pack_id: str | None, target: Target) -> Index:
             f"packaging: cannot read the pack's index {path}: {error.strerror}",
             hint="lambdapack build writes it beside the pack",
         ) from error
-    found = hashlib.sha256(data).hexdigest()
-    _check_id(path, found, pack_id)
+    _check_id(path, data, dependencies.pack_id)
     try:
         index = decode(data)
     except IndexFormatError as error:
@@ -154,88 +115,25 @@ def _read_index(path: Path, pack_id: str | None, target: Target) -> Index:
     return index
 
 
-def _check_id(path: Path, found: str, wanted: str | None) -> None:
-    if wanted is not None and found != wanted:
+def _check_id(path: Path, data: bytes, pack_id: str) -> None:
+    digest = hashlib.sha256(data).hexdigest()
+    if digest != pack_id:
         raise CheckError(
-            f"packaging: {path} is not the index of pack {wanted}: its digest is {found}",
+            f"packaging: {path} is not the index of pack {pack_id}: its digest is {digest}",
             hint="build the pack again: lambdapack build",
         )
 
 
-def _check_shadowing(files: Iterable[SourceFile]) -> None:
-    for file in files:
-        top = file.name.split("/")[0]
-        if top == handlers.SHIM or ("/" not in file.name and top.split(".")[0] == handlers.SHIM):
-            raise ConfigurationError(
-                f"packaging: {file.path} would hide the shim, which lambdapack adds as {handlers.SHIM}/",
-                hint="rename it, or name it under ignore if it is an old copy",
-            )
-
-
-def _check_handler(
-    handler: str,
-    files: Sequence[SourceFile],
-    index: Index | None,
-    target: Target,
-    *,
-    environment: Mapping[str, str] | None,
-    progress: Progress,
-) -> None:
-    wrapped = handler == handlers.SHIM_HANDLER
-    if wrapped:
-        if environment is None:
-            return
-        handler = _wrapped(environment)
-    packed = _top_level(index) if index is not None else frozenset()
-    if wrapped and handler.replace("/", ".").split(".")[0] in packed:
-        return
-    modules = handlers.Modules.of({file.name: file.path for file in files}, target.version)
-    module = handlers.check(handler, modules)
-    for name in sorted(packed & {name.split(".")[0] for name in modules.files}):
-        progress.warn(f"{name} is both in the handler's folder and in the pack: the handler's folder wins")
-    early = None if wrapped or index is None else handlers.first_of_pack(module, modules, packed)
-    if early is not None:
-        what = "never imports runtime_shim" if early == "*" else f"imports {early} before runtime_shim"
-        progress.warn(
-            f"the handler's module {module} {what}, so the pack will not be there: make "
-            f"'import runtime_shim' its first line, or set the handler to {handlers.SHIM_HANDLER} and "
-            f"{handlers.WRAPPED_VARIABLE}={handler}"
-        )
-
-
-def _wrapped(environment: Mapping[str, str]) -> str:
-    if handlers.WRAPPED_VARIABLE not in environment:
-        raise ConfigurationError(
-            f"the handler {handlers.SHIM_HANDLER} does not know which handler to call: "
-            f"{handlers.WRAPPED_VARIABLE} is not set",
-            hint=f"set {handlers.WRAPPED_VARIABLE}=app.handler in the function's environment",
-        )
-    return environment[handlers.WRAPPED_VARIABLE]
-
-
-def _top_level(index: Index) -> frozenset[str]:
-    """The names that the pack adds to ``import``."""
-    names = set()
-    for path, letter in zip(index.paths, index.classes, strict=True):
-        first, slash, _ = path.partition("/")
-        if letter in (CODE, SOURCE, EXTENSION):
-            names.add(path.rpartition("/")[2].split(".")[0] if first == "__pycache__" or not slash else first)
-    return frozenset(names)
-
-
-def _compiled(
+def _code_entries(
     files: Sequence[SourceFile], interpreter: Interpreter | None, target: Target, progress: Progress
 ) -> list[_Entry]:
     """The handler's files and the shim's, with bytecode."""
     shim = Path(runtime_shim.__file__).parent
-    wanted = [
-        *files,
-        *(
-            SourceFile(f"{handlers.SHIM}/{path.relative_to(shim).as_posix()}", path, False)
-            for path in sorted(shim.rglob("*.py"))
-        ),
+    entries = [_Entry(file.name, _read(file.path), file.executable) for file in files]
+    entries += [
+        _Entry(f"{SHIM}/{path.relative_to(shim).as_posix()}", _read(path))
+        for path in sorted(shim.rglob("*.py"))
     ]
-    entries = [_Entry(file.name, _read(file.path), file.executable) for file in wanted]
     if interpreter is None:
         progress.note(f"no Python {target.python} here: the function's own code ships without bytecode")
         return entries
@@ -247,8 +145,7 @@ def _compiled(
                 path.write_bytes(entry.data)
         bytecode.compile_tree(root, interpreter, progress=progress)
         compiled = sorted(root.rglob("*.pyc"))
-        entries += [_Entry(path.relative_to(root).as_posix(), path.read_bytes()) for path in compiled]
-    return entries
+        return entries + [_Entry(path.relative_to(root).as_posix(), path.read_bytes()) for path in compiled]
 
 
 def _read(path: Path) -> bytes:
@@ -258,26 +155,18 @@ def _read(path: Path) -> bytes:
         raise ConfigurationError(f"packaging: cannot read {path}: {error.strerror}") from error
 
 
-def _pack_entries(
-    pack: Path,
-    location: Location | None,
-    begun: Sequence[str],
-    target: Target,
-    *,
-    cache_dir: Path,
-    progress: Progress,
-) -> list[_Entry]:
-    data = pack.read_bytes()
-    pack_id = hashlib.sha256(data).hexdigest()
-    extension = decoder.extension(target, cache_dir, progress=progress).read_bytes()
-    entries = [
-        _Entry(f"{handlers.SHIM}/{INDEX_NAME}", data),
-        _Entry(f"{handlers.SHIM}/{decoder.NAME}", strip(extension) or extension, executable=True),
-    ]
-    if location is not None:
+def _pack_entries(dependencies: Dependencies, extension: Path) -> Iterator[_Entry]:
+    """The pack's index and address, the decoder ``extension``, and the assets' indexes and addresses."""
+    code = extension.read_bytes()
+    yield _Entry(f"{SHIM}/{INDEX_NAME}", dependencies.index.read_bytes())
+    yield _Entry(f"{SHIM}/{decoder.NAME}", strip(code) or code, executable=True)
+    if dependencies.location is not None:
+        # What the shim begins to fetch in the background of a cold start.
+        begun = [asset.name for asset in dependencies.assets if asset.fetch == "start"]
         more = {"assets": begun} if begun else {}
-        entries.append(_location(handlers.SHIM, pack_id, location, more))
-    return entries
+        yield _location(SHIM, dependencies.pack_id, dependencies.location, more)
+    for asset in dependencies.assets:
+        yield from _asset_entries(asset)
 
 
 def _location(folder: str, pack_id: str, location: Location, more: Mapping[str, object]) -> _Entry:
@@ -293,9 +182,9 @@ def _location(folder: str, pack_id: str, location: Location, more: Mapping[str, 
 
 
 def _asset_entries(asset: FunctionAsset) -> Iterator[_Entry]:
-    folder = f"{handlers.SHIM}/{ASSETS_FOLDER}/{asset.name}"
+    folder = f"{SHIM}/{ASSETS_FOLDER}/{asset.name}"
     data = _read(asset.index)
-    _check_id(asset.index, hashlib.sha256(data).hexdigest(), asset.pack_id)
+    _check_id(asset.index, data, asset.pack_id)
     yield _Entry(f"{folder}/{INDEX_NAME}", data)
     if asset.location is not None:
         yield _location(folder, asset.pack_id, asset.location, {"file": asset.file})
@@ -309,6 +198,20 @@ def _check_unzipped(unzipped: int, entries: Iterable[_Entry]) -> None:
             f"the largest is {largest.name} with {_mib(len(largest.data))}",
             hint="name what the handler does not need under ignore, and move dependencies into the pack",
         )
+
+
+def _bundle(entries: Sequence[_Entry], output: Path, progress: Progress) -> Bundle:
+    unzipped = sum(len(entry.data) for entry in entries)
+    _check_unzipped(unzipped, entries)
+    with progress.step("zip the function", total=len(entries), unit="files") as advance:
+        size = _write(entries, output)
+        advance(len(entries))
+    if size > limits.ZIP_DIRECT_UPLOAD:
+        progress.warn(
+            f"{output.name} is {_mib(size)}, over the {_mib(limits.ZIP_DIRECT_UPLOAD)} of a direct upload: "
+            "a deployment goes through S3"
+        )
+    return Bundle(output, size, unzipped)
 
 
 def _write(entries: Iterable[_Entry], output: Path) -> int:

@@ -16,13 +16,11 @@ from lambdapack.model import Target
 from lambdapack.progress import QUIET, Progress
 from lambdapack.python import pip, wheel_tags
 
-__all__ = ["NAME", "extension", "version"]
-
 NAME = "backend_c.so"
 """The decoder's name beside the shim."""
 
 # 0.23 is the last with wheels for Python 3.8. The hashes of every file of a release are in
-# decoder-VERSION.txt, so that a mirror cannot hand a function anything else.
+# decoder-VERSION.txt, so that a mirror cannot slip other code into a function.
 _VERSION = "0.25.0"
 _VERSION_38 = "0.23.0"
 
@@ -33,11 +31,11 @@ def version(target: Target) -> str:
 
 
 def extension(target: Target, cache_dir: Path, *, progress: Progress = QUIET) -> Path:
-    """The decoder's shared object for ``target``, as its wheel has it; fetched once.
+    """The decoder's shared object for ``target``, out of its wheel; fetched once.
 
     Args:
-        target: What it must load on.
-        cache_dir: Where it is kept: ``decoder/zstandard-VERSION-TARGET/backend_c.so``.
+        target: Python and architecture that load the decoder.
+        cache_dir: Where the decoder is kept: ``decoder/zstandard-VERSION-TARGET/backend_c.so``.
         progress: Where to report to.
 
     Raises:
@@ -69,7 +67,7 @@ def _download(target: Target, scratch: Path) -> Path:
             "-r", Path(__file__).with_name(f"decoder-{release}.txt"),
         ],
         doing=f"fetching zstandard {release} for {target}, the shim's decoder,",
-        # What pip leaves there when it is killed goes with the folder.
+        # A pip that is killed leaves files there; they go with the folder.
         variables={"TMPDIR": str(scratch)},
     )  # fmt: skip
     return next(scratch.glob("*.whl"))
@@ -84,9 +82,9 @@ def _member(wheel: Path, target: Target) -> bytes:
 
 
 def _check(path: Path, target: Target) -> None:
-    found = elf.read(path)
-    if found.machine != target.machine or (found.glibc or (0, 0)) > target.glibc:
+    headers = elf.read(path)
+    if headers.machine != target.machine or (headers.glibc or (0, 0)) > target.glibc:
         raise ToolError(
-            f"the zstandard wheel that pip fetched does not load on {target}: it is for {found.machine} "
-            f"and glibc {'.'.join(map(str, found.glibc or ()))}"
+            f"the zstandard wheel that pip fetched does not load on {target}: it is for {headers.machine} "
+            f"and glibc {'.'.join(map(str, headers.glibc or ()))}"
         )

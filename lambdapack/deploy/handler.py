@@ -1,4 +1,4 @@
-"""Checks on the handler, on its syntax tree alone: nothing of the user's is run."""
+"""Checks on the handler's modules by their syntax trees alone: none of the user's code is run."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lambdapack.errors import ConfigurationError
-
-__all__ = ["SHIM", "SHIM_HANDLER", "WRAPPED_VARIABLE", "Modules", "check", "first_of_pack", "targets"]
 
 SHIM = "runtime_shim"
 SHIM_HANDLER = "runtime_shim.handler"
@@ -48,7 +46,7 @@ class Modules:
         """The syntax tree of ``module``.
 
         Raises:
-            ConfigurationError: It is not Python.
+            ConfigurationError: The file is not Python.
         """
         path = self.files[module]
         try:
@@ -60,11 +58,11 @@ class Modules:
             ) from error
 
 
-def check(handler: str, modules: Modules) -> str:
-    """That ``handler`` is there; returns the dotted name of its module.
+def check_handler(handler: str, modules: Modules) -> str:
+    """That the folder has the handler ``module.function``; returns the dotted name of its module.
 
     Raises:
-        ConfigurationError: No such module or function; lists those that there are.
+        ConfigurationError: No such module or function; the hint lists the functions that there are.
     """
     module, dot, function = handler.replace("/", ".").rpartition(".")
     if not dot or not all(part.isidentifier() for part in (*module.split("."), function)):
@@ -87,24 +85,28 @@ def check(handler: str, modules: Modules) -> str:
 
 
 def _offer(modules: Modules, candidates: Collection[str]) -> str:
-    found = []
+    """The handlers that the modules ``candidates`` have, for a hint."""
+    handlers = []
     for module in candidates:
         try:
             body = modules.parse(module).body
         except ConfigurationError:
             continue
-        found += [
+        handlers += [
             f"{module}.{node.name}"
             for node in body
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and not node.name.startswith("_")
         ]
-    if not found:
+    if not handlers:
         return "it has no function at its top level: def handler(event, context): …"
-    return "there are: " + ", ".join(found[:12]) + (" …" if len(found) > 12 else "")
+    return "there are: " + ", ".join(handlers[:12]) + (" …" if len(handlers) > 12 else "")
 
 
 def _names(body: list[ast.stmt]) -> tuple[set[str], bool]:
-    """Names that a module's statements bind, and whether it may bind others that nobody can list."""
+    """Names that a module's statements bind, and whether they may bind others that no list can name.
+
+    ``from x import *`` binds such names, and ``__getattr__`` answers to any.
+    """
     names: set[str] = set()
     open_ended = False
     for node in _statements(body):
@@ -140,7 +142,7 @@ def first_of_pack(module: str, modules: Modules, packed: Collection[str]) -> str
     Follows the imports into the other modules of the handler's folder.
 
     Returns:
-        The name; ``"*"`` if nothing imports the shim at all; ``None`` if all is well.
+        The name; ``"*"`` if nothing imports the shim at all; ``None`` if the shim comes first.
     """
     for name in _imports(module, modules, set()):
         if name == SHIM:
@@ -165,15 +167,18 @@ def _imports(module: str, modules: Modules, seen: set[str]) -> Iterator[str]:
             continue
         is_package = modules.files[name].name == "__init__.py"
         for node in _statements(body):
-            for wanted in targets(node, name, is_package):
-                if wanted.split(".")[0] in {known.split(".")[0] for known in modules.files}:
-                    yield from _imports(wanted, modules, seen)
+            for imported in imported_names(node, name, is_package):
+                if imported.split(".")[0] in {known.split(".")[0] for known in modules.files}:
+                    yield from _imports(imported, modules, seen)
                 else:
-                    yield wanted.split(".")[0]
+                    yield imported.split(".")[0]
 
 
-def targets(node: ast.stmt, module: str, is_package: bool) -> list[str]:
-    """Dotted names that the statement ``node`` of ``module`` imports, and those that it may."""
+def imported_names(node: ast.stmt, module: str, is_package: bool) -> list[str]:
+    """Dotted names that the statement ``node`` of ``module`` imports, or may import.
+
+    Whether ``x`` in ``from package import x`` is a module, only the package's files can tell.
+    """
     if isinstance(node, ast.Import):
         return [alias.name for alias in node.names]
     if not isinstance(node, ast.ImportFrom):

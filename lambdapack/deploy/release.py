@@ -1,141 +1,144 @@
-"""From a build to a deployment: the function's zip, its pack in a store, and what the cloud is told.
+"""From a build to a function: its zip, its packs in a store, and what the cloud is told.
 
-Like ``pipeline``, a place where the values of stages meet.
+``package`` makes what any cloud takes; ``deploy`` takes that to AWS. The local cloud takes it by itself
+(``lambdapack.local.LocalCloud.deploy``).
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from lambdapack import pack, store
+from lambdapack import store
+from lambdapack.deploy import aws
+from lambdapack.deploy.aws.naming import variables
 from lambdapack.deploy.bundle import Bundle, make_zip
-from lambdapack.deploy.recorded import variables
+from lambdapack.deploy.function import Dependencies, FunctionOptions
 from lambdapack.errors import ConfigurationError
-from lambdapack.model import FunctionAsset, FunctionSpec, Location, Target
+from lambdapack.install import syslibs
+from lambdapack.model import FunctionSpec, Location, Target
+from lambdapack.pack import Pack, assets
 from lambdapack.progress import QUIET, Progress
 from lambdapack.python import interpreter
 from lambdapack.python.interpreter import Interpreter
-
-__all__ = ["LOCAL_LOCATION", "FunctionOptions", "Release", "locate", "package", "prepare"]
 
 LOCAL_LOCATION = "s3://lambdapack-local/lambdapack"
 """Where the embedded cloud keeps packs of projects that name no bucket."""
 
 
 @dataclass(frozen=True)
-class FunctionOptions:
-    """A function as its user describes it.
+class Release:
+    """A function that is ready to be deployed.
 
     Attributes:
-        name: Its name.
-        handler: ``module.function``.
-        source: Folder with its code.
-        target: Python and architecture.
-        memory_mb, tmp_mb, timeout: Lambda's settings; ``timeout`` in seconds.
-        environment: Environment variables.
-        role: ARN of an existing role, or ``None``.
-        ignore: Files of ``source`` to leave out.
-        leave_out: Files and folders to leave out: assets go into packs of their own.
+        spec: What a cloud is told.
+        bundle: The function's zip.
+        pack: Its pack.
     """
-
-    name: str
-    handler: str
-    source: Path
-    target: Target
-    memory_mb: int = 1769
-    tmp_mb: int = 512
-    timeout: int = 30
-    environment: Mapping[str, str] = field(default_factory=dict)
-    role: str | None = None
-    ignore: tuple[str, ...] = ()
-    leave_out: tuple[Path, ...] = ()
-
-
-@dataclass(frozen=True)
-class Release:
-    """A function that is ready to be deployed."""
 
     spec: FunctionSpec
     bundle: Bundle
-    pack: pack.Pack
+    pack: Pack
 
 
-def locate(location: str, pack_id: str, region: str) -> Location:
-    """Where a pack is, or will be, under ``s3://BUCKET/PREFIX``."""
-    match = re.fullmatch(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/(.*))?", location)
-    if match is None:
-        raise ConfigurationError(
-            f"{location!r} is not a location like s3://BUCKET/PREFIX (a bucket's name has 3 to 63 lower-case "
-            "letters, digits, dots and hyphens)"
-        )
-    bucket, prefix = match.groups()
-    return Location(bucket, store.key(prefix or "", pack_id), region)
+@dataclass(frozen=True)
+class Rollout:
+    """A release, and what its deployment to AWS did or, in a dry run, would do."""
+
+    release: Release
+    deployment: aws.Deployment
 
 
 def package(
     function: FunctionOptions,
-    made: pack.Pack | None,
-    location: Location | None,
+    pack: Pack,
+    locate: Callable[[str], Location | None],
     *,
-    assets: tuple[FunctionAsset, ...] = (),
-    output: Path,
-    cache_dir: Path,
-    progress: Progress = QUIET,
-) -> Bundle:
-    """Write the function's zip to ``output``."""
-    return make_zip(
-        function.source,
-        handler=function.handler,
-        pack=made.index_path if made else None,
-        pack_id=made.id if made else None,
-        location=location,
-        assets=assets,
-        target=function.target,
-        interpreter=_interpreter(function.target),
-        output=output,
-        cache_dir=cache_dir,
-        ignore=function.ignore,
-        leave_out=function.leave_out,
-        environment=function.environment,
-        progress=progress,
-    )
-
-
-def prepare(
-    function: FunctionOptions,
-    made: pack.Pack,
-    where: Location,
-    *,
-    assets: tuple[FunctionAsset, ...] = (),
     output: Path,
     cache_dir: Path,
     progress: Progress = QUIET,
 ) -> Release:
-    """The zip, written to ``output``, and the specification of ``function`` with its pack at ``where``."""
-    zipped = package(
-        function, made, where, assets=assets, output=output, cache_dir=cache_dir, progress=progress
+    """Write the zip of ``function``, and say how it is to be deployed. Nothing is sent anywhere.
+
+    Args:
+        function: The function; none of its code is run.
+        pack: Its pack; assets that were built into the same folder belong to it.
+        locate: Where the pack of an id is, or will be; ``None`` leaves that address out of the zip.
+        output: The zip, replaced at once when it is complete.
+        cache_dir: Where the shim's decoder is kept between runs.
+        progress: Where to report to.
+
+    Raises:
+        ConfigurationError: The handler does not exist, the pack is for another target, or the assets that
+            were built are not those of the configuration.
+        CheckError: The pack's index is damaged, or the zip is larger than Lambda takes.
+        ToolError: The decoder could not be fetched.
+    """
+    placed, where = assets.placed(pack.path.parent, locate, function.assets), locate(pack.id)
+    bundle = make_zip(
+        function,
+        Dependencies(pack.id, pack.index_path, where, placed),
+        interpreter=_interpreter(function.target),
+        output=output,
+        cache_dir=cache_dir,
+        progress=progress,
     )
+    environment = {**function.settings.environment, **variables(placed)}
+    settings = replace(function.settings, environment=environment)
     spec = FunctionSpec(
-        name=function.name,
-        handler=function.handler,
-        target=function.target,
-        zip_path=zipped.path,
-        pack_id=made.id,
-        location=where,
-        memory_mb=function.memory_mb,
-        tmp_mb=function.tmp_mb,
-        timeout=function.timeout,
-        environment={**function.environment, **variables(assets)},
-        role=function.role,
-        assets=assets,
+        function.name, function.handler, function.target, bundle.path, pack.id, where, settings, placed
     )
-    return Release(spec, zipped, made)
+    return Release(spec, bundle, pack)
+
+
+def deploy(
+    function: FunctionOptions,
+    pack: Pack,
+    location: str,
+    *,
+    missing: Sequence[syslibs.LibraryRisk],
+    region: str | None = None,
+    dry_run: bool = False,
+    output: Path,
+    cache_dir: Path,
+    progress: Progress = QUIET,
+) -> Rollout:
+    """Package ``function``, push its packs and deploy it to AWS; what is there already stays as it is.
+
+    Args:
+        function, output, cache_dir, progress: As for ``package``.
+        pack: Its pack, as ``lambdapack.pack.load`` reads a build's folder.
+        location: Where packs are kept, ``s3://BUCKET/PREFIX``.
+        missing: The shared libraries that neither the pack nor Lambda has: what
+            ``lambdapack.pipeline.missing_libraries(pack)`` gives.
+        region: AWS region of function and bucket; by default as the environment says.
+        dry_run: Write the zip and pass every check of a deployment, but send and change nothing.
+
+    Raises:
+        ConfigurationError: The handler does not exist, Lambda refuses a setting, or the location is none.
+        CheckError: The function would fail in Lambda: it lacks a library, or its zip is too large.
+        ToolError: AWS refused or was not reached. Deploy again: the next plan begins where this one ended.
+    """
+    _refuse_missing(missing, function.name, progress)
+    clients, kept = aws.Clients(region), store.open_store(location, region=region)
+    release = package(function, pack, kept.location, output=output, cache_dir=cache_dir, progress=progress)
+    deployment = aws.deploy(
+        release.spec, dry_run=dry_run, pack=pack.path, store=kept, clients=clients, progress=progress
+    )
+    return Rollout(release, deployment)
+
+
+def _refuse_missing(missing: Sequence[syslibs.LibraryRisk], name: str, progress: Progress) -> None:
+    """Refuse a function that would fail for want of a library; warn of those that it can do without."""
+    syslibs.refuse(missing, f"deploying {name}")
+    if missing:
+        libraries = syslibs.in_short({library.name: library.users for library in missing})
+        progress.warn(f"neither the pack nor Lambda has {libraries}: `lambdapack plan` says more")
 
 
 def _interpreter(target: Target) -> Interpreter | None:
+    """The target's Python; ``None`` where this machine has none of that version."""
     try:
         return interpreter.find(target.python)
     except ConfigurationError:

@@ -10,8 +10,6 @@ from pathlib import Path
 from lambdapack.errors import ConfigurationError
 from lambdapack.files import is_ignored
 
-__all__ = ["DEFAULT_IGNORE", "SourceFile", "collect"]
-
 DEFAULT_IGNORE = (
     ".git/", ".hg/", ".svn/", ".venv/", "venv/", "node_modules/", "__pycache__/", "*.egg-info/",
     ".lambdapack/", ".lambdapack-*", "dist/", ".pytest_cache/", ".mypy_cache/", ".ruff_cache/",
@@ -38,7 +36,7 @@ class SourceFile:
     executable: bool
 
 
-def collect(
+def collect_sources(
     source: Path, ignore: Sequence[str] = (), *, leave_out: Sequence[Path] = ()
 ) -> tuple[SourceFile, ...]:
     """The files below ``source`` that go into the zip, by name.
@@ -59,12 +57,12 @@ def collect(
         )
     patterns = (*DEFAULT_IGNORE, *ignore)
     outside = {path.resolve() for path in leave_out}
-    found = [
+    files = [
         file
         for file in _walk(source, "", patterns, ())
         if outside.isdisjoint((path := file.path.resolve(), *path.parents))
     ]
-    return tuple(sorted(found))
+    return tuple(sorted(files))
 
 
 def _walk(

@@ -1,4 +1,4 @@
-"""Shared objects: what one is for, what it needs, and (``elf.strip``) how to make it smaller."""
+"""A file -> what its ELF headers say, or the same shared object with fewer bytes."""
 
 from lambdapack.elf.gpu import without_gpu_code
 from lambdapack.elf.shared_object import Elf, ElfError, is_elf, read

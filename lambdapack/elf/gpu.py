@@ -1,4 +1,4 @@
-"""Fill the GPU code in a shared object with zeros: Lambda has no GPU that could run it."""
+"""Fill the GPU code in a shared object with zeros: Lambda has no GPUs."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ from collections.abc import Iterator
 
 from lambdapack.elf import headers
 from lambdapack.elf.headers import HeaderError, Section
-
-__all__ = ["SECTIONS", "without_gpu_code"]
 
 SECTIONS = (b".nv_fatbin", b"__nv_relfatbin", b".hip_fatbin")
 """Where CUDA's and HIP's compilers put the code for the device: images that the CPU's own code hands to a
@@ -23,17 +21,17 @@ def without_gpu_code(data: bytes) -> bytes | None:
         data: A whole ELF file.
 
     Returns:
-        A file of the same length, or ``None`` where there is no device code, or where the headers are not
-        those of a shared object as ``elf.headers`` knows them.
+        A file of the same length, or ``None`` where there is no device code, or where the headers are
+        no shared object's, as ``elf.headers`` knows them.
     """
     try:
-        found = [section for section in _device_code(data) if section.stored]
+        images = [section for section in _device_code(data) if section.stored]
     except HeaderError:
         return None
-    if not found:
+    if not images:
         return None
     result = bytearray(data)
-    for section in found:
+    for section in images:
         result[section.offset : section.end] = bytes(section.stored)
     return bytes(result)
 

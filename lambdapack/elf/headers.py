@@ -9,8 +9,6 @@ from __future__ import annotations
 import struct
 from typing import Final, NamedTuple
 
-__all__ = ["Header", "HeaderError", "Section", "Segment", "read_header", "read_sections", "read_segments"]
-
 PT_LOAD: Final = 1
 PT_PHDR: Final = 6
 SHT_NULL: Final = 0
@@ -59,7 +57,7 @@ class Header(NamedTuple):
     shstrndx: int
 
     def pack(self) -> bytes:
-        """Its bytes."""
+        """The header's bytes."""
         return _HEADER.pack(*self)
 
     @property
@@ -86,12 +84,12 @@ class Segment(NamedTuple):
     align: int
 
     def pack(self) -> bytes:
-        """Its bytes."""
+        """The header's bytes."""
         return _SEGMENT.pack(*self)
 
     @property
     def end(self) -> int:
-        """Where its bytes end in the file."""
+        """Where the content ends in the file."""
         return self.offset + self.filesz
 
 
@@ -110,22 +108,22 @@ class Section(NamedTuple):
     entsize: int
 
     def pack(self) -> bytes:
-        """Its bytes."""
+        """The header's bytes."""
         return _SECTION.pack(*self)
 
     @property
     def stored(self) -> int:
-        """How many bytes it takes in the file."""
+        """How many bytes the content takes in the file."""
         return 0 if self.type in (SHT_NOBITS, SHT_NULL) else self.size
 
     @property
     def end(self) -> int:
-        """Where its bytes end in the file."""
+        """Where the content ends in the file."""
         return self.offset + self.stored
 
     @property
     def mapped(self) -> bool:
-        """Whether it is part of the running program."""
+        """Whether the section is part of the running program."""
         return bool(self.flags & SHF_ALLOC)
 
 

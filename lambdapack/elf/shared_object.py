@@ -1,4 +1,4 @@
-"""Shared objects: what one is for, what it needs, and (``elf.strip``) how to make it smaller."""
+"""What the headers of a shared object say: its machine, its names, and what it needs."""
 
 from __future__ import annotations
 
@@ -17,8 +17,6 @@ from elftools.construct.core import ConstructError
 from elftools.elf.dynamic import Dynamic, DynamicSegment
 from elftools.elf.elffile import ELFFile
 from elftools.elf.gnuversions import GNUVerNeedSection
-
-__all__ = ["Elf", "ElfError", "is_elf", "read"]
 
 _MAGIC = b"\x7fELF"
 _NO_FILE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO)
@@ -40,12 +38,12 @@ class Elf:
     Attributes:
         machine: ``x86_64``, ``aarch64`` (the kernel's names), else the ELF name, e.g. ``EM_386``.
         kind: ``dyn``, ``exec`` or ``rel``, else the ELF name.
-        soname: The name that other files need it by, if it has one.
-        needed: The libraries that it asks the dynamic linker for, in order.
+        soname: The name that other files need the object by, if it has one.
+        needed: The libraries that the object asks the dynamic linker for, in order.
         runpath: Its own search path, split at the colons: DT_RUNPATH, or DT_RPATH where there is none.
-        glibc: The highest ``GLIBC_x.y`` symbol version that it asks for, ``None`` if it asks for none.
-        program: Whether it is run and not mapped by others: ``exec``, or with an interpreter of its own (a
-            position-independent program is ``dyn`` too).
+        glibc: The highest ``GLIBC_x.y`` symbol version that the object asks for, if it asks for any.
+        program: Whether the file is run and not mapped by others: ``exec``, or with an interpreter of its
+            own (a position-independent program is ``dyn`` too).
     """
 
     machine: str
@@ -77,8 +75,8 @@ def read(path: Path) -> Elf:
     """Read the headers of an ELF file; sections that hold code or data are not touched.
 
     Raises:
-        ElfError: It is not an ELF file, or it is truncated or damaged.
-        OSError: It cannot be opened.
+        ElfError: The file is no ELF file, or is truncated or damaged.
+        OSError: The file cannot be opened.
     """
     with path.open("rb") as file:
         try:
@@ -131,12 +129,12 @@ def _tags(dynamic: Dynamic) -> dict[str, list[str]]:
         "DT_RUNPATH": "runpath",
         "DT_RPATH": "rpath",
     }
-    found: dict[str, list[str]] = {}
+    strings: dict[str, list[str]] = {}
     for tag in islice(dynamic.iter_tags(), _ENTRIES_MAX):
         name = tag.entry.d_tag
         if name in attributes:
-            found.setdefault(name, []).append(str(getattr(tag, attributes[name])))
-    return found
+            strings.setdefault(name, []).append(str(getattr(tag, attributes[name])))
+    return strings
 
 
 def _search_path(tags: dict[str, list[str]]) -> tuple[str, ...]:

@@ -15,34 +15,15 @@ from dataclasses import dataclass
 from lambdapack.elf import headers
 from lambdapack.elf.headers import Header, HeaderError, Section, Segment
 
-__all__ = ["strip"]
-
-_NAMES = frozenset(
-    (
-        b".comment",
-        b".symtab",
-        b".strtab",
-        b".symtab_shndx",
-        b".gnu_debuglink",
-        b".gnu_debugaltlink",
-        b".gnu_debugdata",
-        b".gnu.build.attributes",
-        b".annobin.notes",
-        b".GCC.command.line",
-        b".gdb_index",
-        b".llvm_addrsig",
-    )
-)
+_NAMES = frozenset((
+    b".comment", b".symtab", b".strtab", b".symtab_shndx", b".gnu_debuglink", b".gnu_debugaltlink",
+    b".gnu_debugdata", b".gnu.build.attributes", b".annobin.notes", b".GCC.command.line", b".gdb_index",
+    b".llvm_addrsig",
+))  # fmt: skip
 _PREFIXES = (
-    b".debug",
-    b".zdebug",
-    b".stab",
-    b".gnu.debuglto_",
-    b".gnu.lto_",
-    b".gnu.build.attributes.",
-    b".rela.debug",
-    b".rel.debug",
-)
+    b".debug", b".zdebug", b".stab", b".gnu.debuglto_", b".gnu.lto_", b".gnu.build.attributes.",
+    b".rela.debug", b".rel.debug",
+)  # fmt: skip
 _TYPES = (headers.SHT_SYMTAB, headers.SHT_SYMTAB_SHNDX)
 _PAGE = 4096
 _CHUNK = 1 << 24
@@ -51,7 +32,7 @@ _TABLE_ALIGN = 8
 
 
 class _OddError(ValueError):
-    """Something about the file that this module does not know how to keep."""
+    """The file has something that this module does not know how to keep."""
 
 
 def strip(data: bytes) -> bytes | None:
@@ -90,9 +71,9 @@ class _Block:
     """A range of the file that moves as one.
 
     Attributes:
-        start, end: Where it is.
-        align: It may move by multiples of this.
-        moved_to: Where it will be.
+        start, end: Where the range is now.
+        align: The range may move by multiples of this.
+        moved_to: Where the range will begin.
     """
 
     start: int
@@ -123,17 +104,17 @@ def _name(table: bytes, start: int) -> bytes:
 
 def _removable(file: _File) -> set[int]:
     """Numbers of the sections that go."""
-    found = set()
+    removable = set()
     for number, section in enumerate(file.sections):
         if section.mapped or section.type == headers.SHT_NULL or number == file.header.shstrndx:
             continue
         name = file.names[number]
         if section.type in _TYPES or name in _NAMES or name.startswith(_PREFIXES):
-            found.add(number)
+            removable.add(number)
     for number, section in enumerate(file.sections):
-        if number not in found and (_links(section) & found):
+        if number not in removable and (_links(section) & removable):
             raise _OddError("a section that stays refers to one that goes")
-    return found
+    return removable
 
 
 def _has_info_link(section: Section) -> bool:
@@ -227,7 +208,7 @@ def _merged(blocks: list[_Block]) -> list[_Block]:
 
 
 def _include_trap_padding(file: _File, blocks: list[_Block]) -> None:
-    """Linkers fill the rest of a page of code with trap instructions, which is mapped too: keep it."""
+    """Keep the trap instructions that linkers fill the rest of a page of code with: they are mapped too."""
     starts = [section.offset for section in file.sections if section.stored]
     starts += [file.header.shoff, len(file.data), *(block.start for block in blocks)]
     for block in blocks:
@@ -323,7 +304,7 @@ def _renumbered(section: Section, name: int, blocks: Sequence[_Block], numbers: 
 
 
 def _moved(blocks: Sequence[_Block], offset: int) -> int:
-    """Where a position of the original is now; one that holds no bytes goes with what is before it."""
+    """Where a position of the original is now; a position without bytes goes with the block before."""
     before = [block for block in blocks if block.start <= offset]
     block = before[-1] if before else blocks[0]
     return block.moved_to + min(offset, block.end) - block.start
@@ -339,7 +320,7 @@ def _string_table(names: Sequence[bytes]) -> tuple[bytes, list[int]]:
 
 
 def _verify(before: _File, after: _File) -> None:
-    """Check the result as if somebody else had made it."""
+    """Check the result without trust in what was computed while it was made."""
     if len(before.segments) != len(after.segments):
         raise _OddError("the result has other segments")
     if _lasting(before.header) != _lasting(after.header):
@@ -384,12 +365,13 @@ def _same_bytes(before: _File, after: _File, old: Segment, new: Segment) -> bool
 def _rewritten(header: Header, segment: Segment) -> list[tuple[int, int]]:
     """Where in the file a segment may hold other bytes than before.
 
-    Those that map the headers as such: the file's in what is loaded from the beginning, the program headers
-    whole in what is loaded or is there for them. To any other segment these bytes are a program's own.
+    These are the headers that it maps as headers: the file's own in a segment that is loaded from the
+    beginning, the program headers in one that is loaded or is there for them and holds them whole. To any
+    other segment the same bytes are data of the program.
     """
     loaded = segment.type == headers.PT_LOAD
-    found = [(0, header.ehsize)] if loaded and not segment.offset and segment.end >= header.ehsize else []
+    ranges = [(0, header.ehsize)] if loaded and not segment.offset and segment.end >= header.ehsize else []
     whole = segment.offset <= header.phoff and header.segments_end <= segment.end
     if whole and (loaded or segment.type == headers.PT_PHDR):
-        found.append((header.phoff, header.segments_end))
-    return found
+        ranges.append((header.phoff, header.segments_end))
+    return ranges

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import posixpath
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping
-from pathlib import Path
+from collections.abc import Collection, Mapping
 
 from packaging.tags import parse_tag
 
-from lambdapack import elf
 from lambdapack.elf import Elf
 from lambdapack.errors import ToolError
-from lambdapack.install import syslibs
 from lambdapack.install.records import wheel_tags_of
+from lambdapack.install.syslibs import runtime_libraries
+from lambdapack.install.syslibs.find import names_in, names_of, read_objects
 from lambdapack.model import Target, Tree
 from lambdapack.progress import Progress
 from lambdapack.python.module_names import module_name
-
-__all__ = ["check_binaries", "is_portable", "portable_files"]
 
 _NAMES_SHOWN = 3
 # ELF files without a processor that could run them as a program: plain data, code for a GPU, for the kernel.
@@ -33,37 +29,33 @@ def check_binaries(
 
     These are extension modules, by the suffixes that the target's Python imports, and shared libraries that
     objects for the target ask for by name and that the tree has for another machine alone. Programs and
-    other libraries for another machine are only warned of: a function that uses them fails, most never do.
-    Nothing is said of ELF files that no loader takes: object files, code for GPUs, data in ELF form.
+    other libraries for another machine are only warned of, and ELF files that no loader takes (object files,
+    code for GPUs, data in ELF form) are passed over.
 
     Args:
         tree: The tree as it will be packed, so that nothing is refused for a file that slimming drops.
-        portable: Files of wheels for any machine; a binary in one is data (a debugger's helper, say) and
-            never refused.
+        portable: Files of wheels for any machine: a binary among them is data (a debugger's helper, say)
+            and never refused.
         glibc: The newest C library that the pack may ask for.
         progress: Gets the warnings.
-        said: What a program that failed on the tree said; given, only files that it names are looked at.
+        said: The output of a program that failed on the tree; then only files that it names count.
 
     Raises:
-        ToolError: There is such a binary; names it.
+        ToolError: There is such a binary; names the file.
     """
-    objects, unsound = _read(tree)
-    if said:
-        objects = {path: headers for path, headers in objects.items() if path in said}
-        unsound = {path: problem for path, problem in unsound.items() if path in said}
+    objects, damaged = _read(tree, said)
     loaded = _loaded(objects, tree.target)
     others: dict[tuple[str, bool], list[str]] = defaultdict(list)
     for path, headers in objects.items():
         if headers.machine == tree.target.machine:
             if headers.glibc is not None and headers.glibc > glibc and not said:
-                progress.warn(
-                    f"{path} asks for glibc {_dotted(headers.glibc)}, and the lock allows {_dotted(glibc)}"
-                )
+                asked, allowed = "{}.{}".format(*headers.glibc), "{}.{}".format(*glibc)
+                progress.warn(f"{path} asks for glibc {asked}, and the lock allows {allowed}")
         elif path in loaded and path not in portable:
             _refuse(path, f"is for {headers.machine}", tree.target)
         elif headers.program or headers.kind == "dyn":
             others[headers.machine, headers.program].append(path)
-    for path, problem in unsound.items():
+    for path, problem in damaged.items():
         if _is_extension(path, tree.target) and path not in portable:
             _refuse(path, f"is not a sound ELF file ({problem})", tree.target)
     if not said:
@@ -72,66 +64,57 @@ def check_binaries(
 
 def portable_files(tree: Tree) -> frozenset[str]:
     """The files of those of a tree's distributions that were installed from a wheel for any machine."""
-    infos = {info.name for info in tree.root.glob("*.dist-info") if is_portable(wheel_tags_of(info))}
+    infos = {
+        info.name
+        for info in tree.root.glob("*.dist-info")
+        if all(tag.platform == "any" for name in wheel_tags_of(info) for tag in parse_tag(name))
+    }
     return frozenset(
         path
-        for one in tree.distributions
-        if any(path.partition("/")[0] in infos for path in one.files)
-        for path in one.files
+        for distribution in tree.distributions
+        if any(path.partition("/")[0] in infos for path in distribution.files)
+        for path in distribution.files
     )
 
 
-def is_portable(tags: Collection[str]) -> bool:
-    """Whether a wheel of these tags is for any machine."""
-    return all(tag.platform == "any" for name in tags for tag in parse_tag(name))
+def _read(tree: Tree, said: str) -> tuple[dict[str, Elf], dict[str, str]]:
+    """Path -> headers of a tree's own ELF files, in order, and path -> problem of the damaged ones."""
+    objects, damaged = read_objects(tree.root)
+    bundled = {library.path for library in tree.libraries}
+    own = [
+        path
+        for path in sorted((*objects, *damaged))
+        if path not in bundled and not (tree.root / path).is_symlink() and (not said or path in said)
+    ]
+    return (
+        {
+            path: objects[path]
+            for path in own
+            if path in objects and _matters(path, objects[path], tree.target)
+        },
+        {path: damaged[path] for path in own if path in damaged},
+    )
 
 
-def _read(tree: Tree) -> tuple[dict[str, Elf], dict[str, str]]:
-    """The headers of a tree's own ELF files, by path, in order; and what is wrong with unsound ones."""
-    objects, unsound = {}, {}
-    brought = {library.path for library in tree.libraries}
-    for path in sorted(_files(tree.root)):
-        if path in brought or not elf.is_elf(tree.root / path):
-            continue
-        try:
-            headers = elf.read(tree.root / path)
-        except elf.ElfError as error:
-            unsound[path] = str(error)
-            continue
-        if headers.machine not in _NO_PROCESSOR or _is_extension(path, tree.target):
-            objects[path] = headers
-    return objects, unsound
-
-
-def _files(root: Path) -> Iterator[str]:
-    for folder, _, names in os.walk(root):
-        relative = os.path.relpath(folder, root)
-        for name in names:
-            path = Path(folder, name)
-            if not name.endswith((".py", ".pyc", ".pyi")) and not path.is_symlink():
-                yield name if relative == "." else f"{relative}/{name}"
+def _matters(path: str, headers: Elf, target: Target) -> bool:
+    """Whether a processor could run the file, or Python would try to import the file."""
+    return headers.machine not in _NO_PROCESSOR or _is_extension(path, target)
 
 
 def _loaded(objects: Mapping[str, Elf], target: Target) -> set[str]:
-    """Paths that an import opens, and those that the dynamic linker would look into for what objects need."""
-    found = {
+    """Paths that an import opens, and those that the dynamic linker would look into for needed libraries."""
+    loaded = {
         path
         for path, headers in objects.items()
         if headers.kind == "dyn" and not headers.program and _is_extension(path, target)
     }
     own = {path: headers for path, headers in objects.items() if headers.machine == target.machine}
-    there = {name for path, headers in own.items() for name in _names(path, headers)}
-    wanted = {posixpath.basename(name) for headers in own.values() for name in headers.needed} - there
-    wanted -= syslibs.provided(target).certain
+    needed = {posixpath.basename(name) for headers in own.values() for name in headers.needed}
+    needed -= names_of(own) | runtime_libraries(target).certain
     for path, headers in objects.items():
-        if headers.kind == "dyn" and not wanted.isdisjoint(_names(path, headers)):
-            found.add(path)
-    return found
-
-
-def _names(path: str, headers: Elf) -> tuple[str, ...]:
-    """The names that others can ask for a library by."""
-    return (posixpath.basename(path), *([headers.soname] if headers.soname else []))
+        if headers.kind == "dyn" and not needed.isdisjoint(names_in(path, headers)):
+            loaded.add(path)
+    return loaded
 
 
 def _is_extension(path: str, target: Target) -> bool:
@@ -159,7 +142,3 @@ def _warn(others: Mapping[tuple[str, bool], list[str]], progress: Progress) -> N
             noun = "programs" if program else "shared libraries"
         verb = "is a" if len(paths) == 1 else "are"
         progress.warn(f"{shown}{rest} {verb} {noun} for {machine}, which the pack's target cannot run")
-
-
-def _dotted(version: tuple[int, int]) -> str:
-    return ".".join(map(str, version))

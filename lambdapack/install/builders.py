@@ -1,4 +1,4 @@
-"""A lock -> a tree: an installed site-packages for one target, on any machine."""
+"""What a builder can do, and which builder a build gets."""
 
 from __future__ import annotations
 
@@ -8,26 +8,22 @@ from pathlib import Path
 from typing import Protocol
 
 from lambdapack.errors import ConfigurationError
-from lambdapack.install.docker import DockerBuilder, Limits, engine
+from lambdapack.install.docker import BuildLimits, DockerBuilder, engine
 from lambdapack.install.local import LocalBuilder
 from lambdapack.lock import Place
-from lambdapack.model import Lacking, Lock, Target, Tree
+from lambdapack.model import NO_OPTIONS, Lock, MissingLibrary, PipOptions, Target, Tree
 from lambdapack.progress import QUIET, Progress
 from lambdapack.python import interpreter
 from lambdapack.python.interpreter import Interpreter
 from lambdapack.python.worker import Elsewhere
 
-__all__ = ["Builder", "Workshop", "choose"]
-
 _NAMES = ("auto", "docker", "local")
-
-
 Loader = Callable[[Path, Path, Sequence[str], Path, Progress], Mapping[str, str]]
 """Tree of originals, tree of stripped ones, paths, the worker's file, progress -> path and why it fails."""
 
 
 class Workshop(Protocol):
-    """A builder at work for one target."""
+    """What a builder opens for one target: the target's Python, and what installs for that Python."""
 
     @property
     def interpreter(self) -> Interpreter:
@@ -45,9 +41,6 @@ class Workshop(Protocol):
     def runs_here(self) -> bool:
         """Whether ``interpreter`` is a Python of this machine."""
 
-    def compile_tree(self, root: Path, *, jobs: int | None = None, progress: Progress = QUIET) -> None:
-        """Compile every module under ``root`` to bytecode."""
-
     @property
     def load_elsewhere(self) -> Loader | None:
         """Loads stripped libraries where ``interpreter`` is; ``None`` for this machine."""
@@ -56,36 +49,56 @@ class Workshop(Protocol):
     def ask_elsewhere(self) -> Elsewhere | None:
         """Runs workers where ``interpreter`` is; ``None`` for this machine."""
 
-    def wheel(self, source: Path, destination: Path, *, label: str, progress: Progress = QUIET) -> Path:
-        """Build a wheel of a folder or an sdist; see ``lockdriver.Wheelwright``."""
+    def compile_tree(self, root: Path, *, jobs: int | None = None, progress: Progress = QUIET) -> None:
+        """Compile every module under ``root`` to bytecode, with at most ``jobs`` processes."""
 
-    def install(self, lock: Lock, destination: Path, *, progress: Progress = QUIET) -> Tree:
-        """Install ``lock`` into the new folder ``destination``, whole or not at all: unpack and complete."""
+    def wheel(self, source: Path, destination: Path, *, label: str, progress: Progress = QUIET) -> Path:
+        """Build a wheel of a folder or an sdist; see ``lock.Wheelwright``."""
 
     def unpack(self, lock: Lock, destination: Path, *, progress: Progress = QUIET) -> Tree:
-        """Put the files of each distribution of ``lock``, or a part of one, into the new ``destination``."""
+        """Put the files of the distributions of ``lock`` into the new folder ``destination``.
 
-    def complete(self, tree: Tree, lock: Lock, *, progress: Progress = QUIET) -> Tree:
-        """Add what depends on the whole: shared libraries that the tree needs and Lambda lacks."""
+        Raises:
+            ConfigurationError: ``destination`` is not empty.
+            ToolError: pip failed, an sdist cannot be built, or a wheel is not for the target.
+        """
 
-    def bring(self, tree: Tree, opened: Sequence[Lacking], lock: Lock, *, progress: Progress = QUIET) -> Tree:
-        """Add the shared libraries that a program opened by name, as far as that can be done."""
+    def bundle(
+        self,
+        tree: Tree,
+        lock: Lock,
+        *,
+        opened: Sequence[MissingLibrary] | None = None,
+        progress: Progress = QUIET,
+    ) -> Tree:
+        """Add the shared libraries that the tree of ``lock`` needs and Lambda lacks; note the missing ones.
+
+        These are what the tree's files link to; with ``opened``, what a program opened by name instead.
+        """
 
 
 class Builder(Protocol):
-    """Installs locks."""
+    """Opens workshops."""
 
     name: str
 
     def identify(
         self, target: Target, *, progress: Progress = QUIET
     ) -> tuple[Mapping[str, str], Interpreter | None]:
-        """The workshop's identity, and its interpreter where that is known, without opening it."""
+        """The identity of the workshop that ``open`` gives, and its interpreter where that is known yet."""
 
     def open(
-        self, target: Target, *, sources: Sequence[str] = (), cache_dir: Path, progress: Progress = QUIET
+        self,
+        target: Target,
+        *,
+        sources: PipOptions = NO_OPTIONS,
+        cache_dir: Path,
+        progress: Progress = QUIET,
     ) -> AbstractContextManager[Workshop]:
-        """Get ready to build for ``target``; ``sources`` are pip's options of the requirements."""
+        """Get ready to build for ``target``; ``sources`` are pip's options of the requirements.
+
+        Tools and built wheels are kept in ``cache_dir``.
+        """
 
 
 def choose(
@@ -93,7 +106,7 @@ def choose(
     target: Target,
     *,
     image: str | None = None,
-    limits: Limits | None = None,
+    limits: BuildLimits | None = None,
     packages: Sequence[str] = (),
 ) -> tuple[Builder, str]:
     """The builder called ``name`` (``auto``, ``local``, ``docker``) and the reason, for people.
@@ -108,7 +121,6 @@ def choose(
         raise ConfigurationError(
             f"there is no builder {name!r} (there are: {', '.join(_NAMES)})", hint="use --builder auto"
         )
-    docker = DockerBuilder(image, limits, packages)
     if name == "local" and packages:
         raise ConfigurationError(
             f"the local builder cannot install system packages ({', '.join(packages)})",
@@ -116,12 +128,18 @@ def choose(
         )
     if name == "local":
         return LocalBuilder(), f"asked for: wheels for {target}, no Docker"
+    docker = DockerBuilder(image, limits, packages)
     if name == "docker":
         return docker, "asked for"
     if image is not None:
         return docker, f"the image {image} was named"
     if packages:
         return docker, "system packages were named"
+    return _available(target, docker)
+
+
+def _available(target: Target, docker: DockerBuilder) -> tuple[Builder, str]:
+    """The local builder where this machine has the target's Python, else ``docker``."""
     try:
         interpreter.find(target.python)
     except ConfigurationError as error:

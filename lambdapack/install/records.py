@@ -1,4 +1,4 @@
-"""Read an installed tree from its ``*.dist-info`` folders, as the installer recorded it."""
+"""Read the distributions of an installed tree from its ``*.dist-info`` folders, which pip wrote."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ from packaging.utils import canonicalize_name
 from lambdapack.errors import ToolError
 from lambdapack.model import Distribution, Target, Tree
 
-__all__ = ["read_tree", "wheel_tags_of"]
-
 _IMPORTABLE = (".py", ".so", ".pyc")
-# pip installs with --target into lib/python of a temporary home and moves what is beside it to the root.
+# pip installs with --target into lib/python of a temporary home, and moves what lies beside that folder
+# (bin, share) to the root: RECORD still says ../../bin/program.
 _BESIDE = "../../"
 
 
@@ -25,8 +24,8 @@ def read_tree(root: Path, target: Target) -> Tree:
     Raises:
         ToolError: A dist-info folder cannot be read.
     """
-    found = [_distribution(root, info) for info in sorted(root.glob("*.dist-info"))]
-    return Tree(root, target, tuple(sorted(found, key=lambda one: one.name)))
+    distributions = [_distribution(root, info) for info in sorted(root.glob("*.dist-info"))]
+    return Tree(root, target, tuple(sorted(distributions, key=lambda distribution: distribution.name)))
 
 
 def wheel_tags_of(info: Path) -> tuple[str, ...]:
@@ -59,7 +58,7 @@ def _distribution(root: Path, info: Path) -> Distribution:
 
 
 def _recorded(lines: Iterable[str]) -> Iterator[str]:
-    """Paths of a RECORD, relative to the tree's root; those that point out of it are left out."""
+    """Paths of a RECORD, relative to the tree's root, without those that lead out of the tree."""
     for row in csv.reader(lines):
         if not row or not row[0]:
             continue
@@ -69,7 +68,7 @@ def _recorded(lines: Iterable[str]) -> Iterator[str]:
 
 
 def _top_level(info: Path, paths: Iterable[str]) -> tuple[str, ...]:
-    """Importable names: those that top_level.txt declares and that are there, else all that are there."""
+    """Importable names: those of top_level.txt for which there are files, else all that files give."""
     there: dict[str, None] = {}
     for path in paths:
         first, slash, rest = path.partition("/")

@@ -13,8 +13,6 @@ from lambdapack import errors
 from lambdapack.local.invocation import Invocation
 from lambdapack.local.s3.objects import Entry
 
-__all__ = ["ADDRESS_FILE", "Client", "find"]
-
 ADDRESS_FILE = "server.json"
 
 

@@ -7,6 +7,7 @@ import json
 import os
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -24,8 +25,6 @@ from lambdapack.local.pool import Pool
 from lambdapack.local.s3.objects import Entry
 from lambdapack.model import FunctionSpec
 from lambdapack.progress import QUIET, Progress
-
-__all__ = ["DEFAULT_STATE", "LocalCloud"]
 
 DEFAULT_STATE = Path(".lambdapack/local")
 _IDLE_SECONDS = 600.0
@@ -79,16 +78,20 @@ class LocalCloud:
         """Which of Lambda's limits hold, ``None`` before the first environment was made."""
         return self._pool.limits
 
-    def deploy(self, spec: FunctionSpec, pack: Path | None) -> None:
+    def deploy(self, spec: FunctionSpec, pack: Path | None, *, dry_run: bool = False) -> None:
         """Create or replace a function; its zip, pack and assets are copied into the state folder.
+
+        A dry run checks the settings and changes nothing.
 
         Raises:
             ConfigurationError: A setting that Lambda would refuse, a missing or broken file, or a
                 target that this machine cannot run.
             CheckError: Larger than Lambda takes.
         """
-        install(spec.target, self._cache_dir, progress=self._progress)
-        self._functions.put(spec, pack)
+        check_settings(spec.name, spec.settings)
+        if not dry_run:
+            install(spec.target, self._cache_dir, progress=self._progress)
+            self._functions.put(spec, pack)
 
     def invoke(
         self,
@@ -123,8 +126,8 @@ class LocalCloud:
             sizes = {"memory_mb": memory_mb, "tmp_mb": tmp_mb}
             return server.invoke(name, payload, cold=cold, **sizes, **link.as_dict())
         function = self._functions.get(name)
-        settings = Settings(memory_mb or function.memory_mb, tmp_mb or function.tmp_mb)
-        check_settings(settings.memory_mb, settings.tmp_mb, function.timeout, {})
+        settings = Settings(memory_mb or function.settings.memory_mb, tmp_mb or function.settings.tmp_mb)
+        check_settings(name, replace(function.settings, memory_mb=settings.memory_mb, tmp_mb=settings.tmp_mb))
         return self._invoke(function, settings, payload, link, cold=cold)
 
     def _invoke(

@@ -17,8 +17,6 @@ from lambdapack.local.link import Fault, LinkSettings
 from lambdapack.local.s3.objects import Entry
 from lambdapack.local.s3.sigv4 import Credentials
 
-__all__ = ["Endpoint", "new_credentials"]
-
 
 def new_credentials(expires: float | None = None) -> Credentials:
     """Temporary credentials like those that Lambda gives an execution environment."""
@@ -34,7 +32,7 @@ _COMMAND = (sys.executable, "-m", "lambdapack.local.s3", "--control")
 
 
 class Endpoint:
-    """Starts the endpoint's process and talks to it. Safe to use from several threads.
+    """Starts the endpoint's process and talks to the process. Safe to use from several threads.
 
     Args:
         root: Folder of ``<bucket>/<key>``.

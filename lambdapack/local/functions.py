@@ -6,7 +6,6 @@ import contextlib
 import fcntl
 import hashlib
 import json
-import re
 import shutil
 import stat
 import zipfile
@@ -18,36 +17,21 @@ from typing import Any
 from lambdapack import limits
 from lambdapack.errors import CheckError, ConfigurationError
 from lambdapack.files import locked_folder, part_file, sweep_folders, write_bytes
-from lambdapack.model import FunctionAsset, FunctionSpec, Location, Target
-
-__all__ = ["Function", "Functions", "check_settings"]
+from lambdapack.model import (
+    FunctionAsset,
+    FunctionSettings,
+    FunctionSpec,
+    Location,
+    Target,
+    refused_by_lambda,
+)
 
 _REMOVED = ".removed"
 _UNPACKING = ".unpacking-"
 _PIECE = 1024 * 1024
-_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
 _FORMAT = 1
-# https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
-_RESERVED = frozenset(
-    (
-        "AWS_ACCESS_KEY",
-        "AWS_ACCESS_KEY_ID",
-        "AWS_DEFAULT_REGION",
-        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
-        "AWS_LAMBDA_FUNCTION_NAME",
-        "AWS_LAMBDA_FUNCTION_VERSION",
-        "AWS_LAMBDA_INITIALIZATION_TYPE",
-        "AWS_LAMBDA_LOG_GROUP_NAME",
-        "AWS_LAMBDA_LOG_STREAM_NAME",
-        "AWS_LAMBDA_RUNTIME_API",
-        "AWS_REGION",
-        "AWS_SECRET_ACCESS_KEY",
-        "AWS_SESSION_TOKEN",
-        "LAMBDA_RUNTIME_DIR",
-        "LAMBDA_TASK_ROOT",
-        "_HANDLER",
-    )
-)
+# The settings that the local cloud makes so. Roles belong to AWS.
+_SETTINGS = ("memory_mb", "tmp_mb", "timeout", "environment")
 
 
 @dataclass(frozen=True)
@@ -55,10 +39,10 @@ class Function:
     """A deployed function.
 
     Attributes:
-        name, handler, target, memory_mb, tmp_mb, timeout, environment: As in ``FunctionSpec``.
-        code: SHA-256 of the zip, and the name of the folder that it was unpacked to.
+        name, handler, target, settings: As in ``FunctionSpec``.
+        code: SHA-256 of the zip, and the name of the folder that the zip was unpacked to.
         pack_id, location: The pack, or ``None``.
-        assets: Name -> id and location of its assets.
+        assets: Name -> id and location of each asset.
     """
 
     name: str
@@ -67,30 +51,27 @@ class Function:
     code: str
     pack_id: str | None
     location: Location | None
-    memory_mb: int
-    tmp_mb: int
-    timeout: int
-    environment: Mapping[str, str]
+    settings: FunctionSettings
     assets: Mapping[str, tuple[str, Location]] = field(default_factory=dict)
 
     @property
     def locations(self) -> list[Location]:
-        """All that it may read: its pack and its assets."""
+        """The packs that the function may read: its own and its assets'."""
         own = [self.location] if self.location else []
         return [*own, *(location for _, location in self.assets.values())]
 
     @property
     def region(self) -> str:
-        """Where it pretends to run: in the bucket's region."""
+        """The region that the function is told it runs in: the bucket's."""
         return self.location.region if self.location else "us-east-1"
 
     @property
     def arn(self) -> str:
-        """With account 123456789012, as in AWS's own examples."""
+        """The function's ARN, with account 123456789012 as in AWS's own examples."""
         return f"arn:aws:lambda:{self.region}:123456789012:function:{self.name}"
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """The function as a JSON document."""
         location = self.location
         return {
             "format": _FORMAT,
@@ -104,20 +85,20 @@ class Function:
                 name: {"id": pack_id, "location": asdict(place)}
                 for name, (pack_id, place) in self.assets.items()
             },
-            "memory_mb": self.memory_mb,
-            "tmp_mb": self.tmp_mb,
-            "timeout": self.timeout,
-            "environment": dict(self.environment),
+            **{name: getattr(self.settings, name) for name in _SETTINGS},
+            "environment": dict(self.settings.environment),
         }
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> Function:
-        """From JSON."""
-        values = {key: value for key, value in document.items() if key != "format"}
+        """The function of such a document."""
+        values = {key: value for key, value in document.items() if key not in ("format", *_SETTINGS)}
+        values["settings"] = FunctionSettings(**{name: document[name] for name in _SETTINGS})
         values["target"] = Target.parse(values["target"])
         values["location"] = Location(**values["location"]) if values["location"] else None
         values["assets"] = {
-            name: (one["id"], Location(**one["location"])) for name, one in values.get("assets", {}).items()
+            name: (asset["id"], Location(**asset["location"]))
+            for name, asset in values.get("assets", {}).items()
         }
         return cls(**values)
 
@@ -130,17 +111,13 @@ class Functions:
         self.objects = state / "s3"
 
     def put(self, spec: FunctionSpec, pack: Path | None) -> Function:
-        """Store a function and its pack; replaces an earlier one at once or not at all.
+        """Store a function and its pack; an earlier function of that name is replaced at once or not at all.
 
         Raises:
-            ConfigurationError: A setting that Lambda would refuse, or a zip that is none.
-            CheckError: Larger than Lambda's limit.
+            ConfigurationError: A setting that Lambda would refuse, or the file is not a zip.
+            CheckError: The zip is larger than Lambda takes.
         """
-        if not _NAME.match(spec.name):
-            raise ConfigurationError(
-                f"{spec.name!r} is not a function name: 1 to 64 letters, digits, hyphens and underscores"
-            )
-        check_settings(spec.memory_mb, spec.tmp_mb, spec.timeout, spec.environment)
+        check_settings(spec.name, spec.settings)
         with self._locked():
             return self._put(spec, pack)
 
@@ -158,13 +135,10 @@ class Functions:
             code,
             spec.pack_id,
             spec.location,
-            spec.memory_mb,
-            spec.tmp_mb,
-            spec.timeout,
-            dict(spec.environment),
+            spec.settings,
             assets,
         )
-        _write(self._path(spec.name), json.dumps(function.as_dict(), indent=2).encode() + b"\n")
+        write_bytes(self._path(spec.name), json.dumps(function.as_dict(), indent=2).encode() + b"\n")
         return function
 
     def _put_asset(self, name: str, asset: FunctionAsset) -> Location:
@@ -172,7 +146,7 @@ class Functions:
         if location is None:
             raise ConfigurationError(f"deploying {name}: there is no location for the asset {asset.name}")
         stored = self.objects / location.bucket / location.key
-        # Named by its content, so what is there is what would be copied.
+        # A pack is named by its content, so a file of that name is the one that would be copied.
         if not stored.is_file() or stored.stat().st_size != asset.pack.stat().st_size:
             _copy(asset.pack, stored)
         return location
@@ -181,19 +155,19 @@ class Functions:
         """A function by name.
 
         Raises:
-            ConfigurationError: There is none.
+            ConfigurationError: There is no such function.
         """
-        found = {function.name: function for function in self.all()}
-        if name not in found:
+        functions = {function.name: function for function in self.all()}
+        if name not in functions:
             raise ConfigurationError(
                 f"there is no function {name!r} in the local cloud {self.state} "
-                f"(there are: {', '.join(sorted(found)) or 'none'})",
+                f"(there are: {', '.join(sorted(functions)) or 'none'})",
                 hint="deploy it first: lambdapack deploy --cloud local",
             )
-        return found[name]
+        return functions[name]
 
     def all(self) -> list[Function]:
-        """By name."""
+        """The functions, sorted by name."""
         functions = []
         for path in sorted((self.state / "functions").glob("*.json")):
             try:
@@ -208,10 +182,10 @@ class Functions:
         return functions
 
     def remove(self, name: str) -> None:
-        """Forget a function, and its pack and assets where no other one uses them.
+        """Forget a function, and its pack and assets where no other function uses them.
 
         Raises:
-            ConfigurationError: There is none.
+            ConfigurationError: There is no such function.
         """
         with self._locked():
             self._finish_removals()
@@ -225,7 +199,7 @@ class Functions:
             with contextlib.suppress(ValueError, KeyError, TypeError):
                 function = Function.from_dict(json.loads(path.read_bytes()))
                 used = [location for other in self.all() for location in other.locations]
-                for location in (one for one in function.locations if one not in used):
+                for location in set(function.locations).difference(used):
                     (self.objects / location.bucket / location.key).unlink(missing_ok=True)
             path.unlink(missing_ok=True)
 
@@ -237,7 +211,7 @@ class Functions:
         return self.state / "functions" / f"{name}.json"
 
     def _unpack(self, path: Path) -> str:
-        # Also where there is nothing to unpack: it may be what was killed after it had unpacked that.
+        # Swept although the zip may be unpacked already: by a process that was killed right after.
         sweep_folders(self.state / "code", _UNPACKING)
         try:
             digest = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -251,7 +225,7 @@ class Functions:
         return digest
 
     def forget_unused(self) -> None:
-        """Remove unpacked code that no function refers to. No environment may be alive."""
+        """Remove unpacked code that no function refers to; only while no environment is alive."""
         with self._locked():
             used = {function.code for function in self.all()}
             for folder in (self.state / "code").iterdir() if (self.state / "code").is_dir() else ():
@@ -266,28 +240,13 @@ class Functions:
             yield
 
 
-def check_settings(memory_mb: int, tmp_mb: int, timeout: int, environment: Mapping[str, str]) -> None:
-    """What Lambda would refuse.
+def check_settings(name: str, settings: FunctionSettings) -> None:
+    """That Lambda would take a function's name and settings.
 
     Raises:
-        ConfigurationError: Every setting that is out of bounds.
+        ConfigurationError: Everything that Lambda would refuse.
     """
-    problems = [
-        f"{what} {value} is not between {low} and {high}"
-        for what, value, low, high in (
-            ("memory (MB)", memory_mb, limits.MEMORY_MIN_MB, limits.MEMORY_MAX_MB),
-            ("/tmp (MB)", tmp_mb, limits.TMP_MIN_MB, limits.TMP_MAX_MB),
-            ("timeout (s)", timeout, 1, limits.TIMEOUT_MAX),
-        )
-        if not low <= value <= high
-    ]
-    size = sum(len(key.encode()) + len(value.encode()) for key, value in environment.items())
-    if size > limits.ENVIRONMENT_VARIABLES:
-        problems.append(f"environment variables take {size} bytes, more than {limits.ENVIRONMENT_VARIABLES}")
-    reserved = sorted(set(environment) & _RESERVED)
-    if reserved:
-        problems.append(f"environment variables {', '.join(reserved)} are Lambda's own")
-    if problems:
+    if problems := refused_by_lambda(name, settings):
         raise ConfigurationError("Lambda refuses these settings: " + "; ".join(problems))
 
 
@@ -305,12 +264,12 @@ def _extract(path: Path, destination: Path) -> None:
             unpacked = work / "code"
             unpacked.mkdir()
             for entry in entries:
-                _extract_one(archive, entry, unpacked)
+                _extract_entry(archive, entry, unpacked)
             unpacked.chmod(0o755)
             unpacked.rename(destination)
 
 
-def _extract_one(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, root: Path) -> None:
+def _extract_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, root: Path) -> None:
     path = root / entry.filename
     if ".." in entry.filename.split("/") or entry.filename.startswith("/"):
         raise ConfigurationError(f"deploying: the zip holds a path that leaves it: {entry.filename!r}")
@@ -335,7 +294,3 @@ def _copy(source: Path, destination: Path) -> None:
     with file, part_file(destination.parent) as part:
         shutil.copyfileobj(file, part.file, _PIECE)
         part.publish(destination)
-
-
-def _write(path: Path, data: bytes) -> None:
-    write_bytes(path, data)

@@ -10,8 +10,6 @@ from typing import Any
 
 from lambdapack import limits
 
-__all__ = ["Invocation", "Report", "find_stats", "init_report"]
-
 
 @dataclass(frozen=True)
 class Invocation:

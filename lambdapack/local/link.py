@@ -10,8 +10,6 @@ from typing import Any, Literal, get_args
 
 from lambdapack.errors import ConfigurationError
 
-__all__ = ["Fault", "Link", "LinkSettings", "TokenBucket", "read_faults"]
-
 Kind = Literal["status", "reset", "stall", "truncate", "corrupt", "close"]
 
 
@@ -164,7 +162,7 @@ class Link:
             self._count = 0
 
     def next_fault(self) -> Fault | None:
-        """Count a request, and return the fault that strikes it."""
+        """Count a request, and return the fault that strikes this request."""
         with self._lock:
             self._count += 1
             return next((fault for fault in self.faults if fault.strikes(self._count)), None)

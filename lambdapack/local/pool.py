@@ -17,8 +17,6 @@ from lambdapack.local.functions import Function, Functions
 from lambdapack.local.link import LinkSettings
 from lambdapack.progress import Progress
 
-__all__ = ["Pool"]
-
 
 class Pool:
     """Environments, and the S3 endpoint that they share. Safe to use from several threads.
@@ -67,7 +65,7 @@ class Pool:
         return environment
 
     def release(self, environment: Environment, *, keep: bool) -> None:
-        """The environment is no longer busy: keep it warm, unless the pool was closed, or end it."""
+        """After an invocation, keep the environment warm, or end the environment; after ``close`` always end."""
         with self._lock:
             keep = keep and environment in self._busy
             if environment in self._busy:

@@ -23,8 +23,6 @@ from lambdapack.local.cloud import LocalCloud
 from lambdapack.local.link import read_faults
 from lambdapack.progress import QUIET, Progress
 
-__all__ = ["serve"]
-
 _EXPIRE_EVERY = 5.0
 _LINE_LIMIT = 16 * 1024 * 1024
 

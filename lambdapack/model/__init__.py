@@ -1,26 +1,47 @@
 """The values that flow between stages. Frozen, without behaviour that needs a disk or a network."""
 
-from lambdapack.model.function import FunctionAsset, FunctionSpec, Location
+from lambdapack.model.bytecode import bytecode_of, is_cached, source_of
+from lambdapack.model.function import (
+    FUNCTION_NAME,
+    FunctionAsset,
+    FunctionSettings,
+    FunctionSpec,
+    Location,
+    number_rule,
+    refused_by_lambda,
+)
 from lambdapack.model.lock import LeftOut, Lock, Pin
-from lambdapack.model.slim import Dropped, ImportCheck, SlimReport
+from lambdapack.model.owners import Owners
+from lambdapack.model.pip_options import NO_OPTIONS, PipOptions
+from lambdapack.model.slim import ImportCheck, RuleSaving, SlimReport
 from lambdapack.model.target import AL2023_GLIBC, Target
-from lambdapack.model.tree import Distribution, Lacking, SystemLibrary, Trace, Tree
+from lambdapack.model.tree import Distribution, MissingLibrary, SystemLibrary, Trace, Tree
 
 __all__ = [
     "AL2023_GLIBC",
+    "FUNCTION_NAME",
+    "NO_OPTIONS",
     "Distribution",
-    "Dropped",
     "FunctionAsset",
+    "FunctionSettings",
     "FunctionSpec",
     "ImportCheck",
-    "Lacking",
     "LeftOut",
     "Location",
     "Lock",
+    "MissingLibrary",
+    "Owners",
     "Pin",
+    "PipOptions",
+    "RuleSaving",
     "SlimReport",
     "SystemLibrary",
     "Target",
     "Trace",
     "Tree",
-]
+    "bytecode_of",
+    "is_cached",
+    "number_rule",
+    "refused_by_lambda",
+    "source_of",
+]  # fmt: skip

@@ -1,15 +1,28 @@
-"""A function as it should be, and where its packs are."""
+"""A function as it should be: its settings, what Lambda refuses of them, and where its packs are."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+from lambdapack import limits
 from lambdapack.model.target import Target
 
-__all__ = ["FunctionAsset", "FunctionSpec", "Location"]
+FUNCTION_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+"""A function's whole name."""
+_VARIABLE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]+")
+# "Defined runtime environment variables" in
+# https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
+_RESERVED_VARIABLES = frozenset((
+    "AWS_ACCESS_KEY", "AWS_ACCESS_KEY_ID", "AWS_DEFAULT_REGION", "AWS_EXECUTION_ENV",
+    "AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "AWS_LAMBDA_FUNCTION_NAME", "AWS_LAMBDA_FUNCTION_VERSION",
+    "AWS_LAMBDA_INITIALIZATION_TYPE", "AWS_LAMBDA_LOG_GROUP_NAME", "AWS_LAMBDA_LOG_STREAM_NAME",
+    "AWS_LAMBDA_RUNTIME_API", "AWS_REGION", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN",
+    "LAMBDA_RUNTIME_DIR", "LAMBDA_TASK_ROOT", "_HANDLER", "_X_AMZN_TRACE_ID",
+))  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -28,16 +41,123 @@ class Location:
 
 
 @dataclass(frozen=True)
+class NumberRule:
+    """Which numbers a setting may have.
+
+    Attributes:
+        what: The setting, for messages.
+        unit: The setting's unit, for messages.
+        allowed: The numbers, in order.
+        service: What refuses the others.
+    """
+
+    what: str
+    unit: str
+    allowed: Sequence[int]
+    service: str = "Lambda"
+
+    @property
+    def words(self) -> str:
+        """The numbers in words: ``128 to 10240``, or ``1, 3, 5 or 7``."""
+        *others, last = self.allowed
+        if isinstance(self.allowed, range):
+            return f"{self.allowed[0]} to {last}"
+        return f"{', '.join(map(str, others))} or {last}"
+
+    @property
+    def expected(self) -> str:
+        """The same, for a person who writes the number into a file."""
+        return f"an integer from {self.words}" if isinstance(self.allowed, range) else self.words
+
+
+def _number(default: int | None, rule: NumberRule) -> Any:
+    """A setting that is a number."""
+    return field(default=default, metadata={"rule": rule})
+
+
+@dataclass(frozen=True)
+class FunctionSettings:
+    """What the owner of a function may choose about how Lambda runs the function.
+
+    Each setting is declared here, with its default and what AWS takes for it, and nowhere else:
+    ``lambdapack.config`` reads settings from a file, each cloud brings them about.
+
+    Attributes:
+        memory_mb: Memory in MB, which buys processor time as well: 1,769 MB are one vCPU.
+        tmp_mb: Ephemeral storage at /tmp, in MB.
+        timeout: Seconds that one invocation may take.
+        environment: Environment variables.
+        role: ARN of an existing role; ``None`` to have one made that may read the function's packs.
+        log_retention: Days that the function's log group keeps; ``None`` leaves the group as it is.
+    """
+
+    memory_mb: int = _number(
+        limits.MEMORY_PER_VCPU_MB,
+        NumberRule("memory", "MB", range(limits.MEMORY_MIN_MB, limits.MEMORY_MAX_MB + 1)),
+    )
+    tmp_mb: int = _number(
+        limits.TMP_DEFAULT_MB, NumberRule("tmp", "MB", range(limits.TMP_MIN_MB, limits.TMP_MAX_MB + 1))
+    )
+    timeout: int = _number(30, NumberRule("timeout", "s", range(1, limits.TIMEOUT_MAX + 1)))
+    environment: Mapping[str, str] = field(default_factory=dict)
+    role: str | None = None
+    log_retention: int | None = _number(
+        None, NumberRule("log_retention", "days", limits.LOG_RETENTION_DAYS, "CloudWatch Logs")
+    )
+
+
+_NUMBER_RULES: Mapping[str, NumberRule] = {
+    field.name: field.metadata["rule"] for field in fields(FunctionSettings) if field.metadata
+}
+
+
+def number_rule(setting: str) -> NumberRule:
+    """Which numbers the field ``setting`` of ``FunctionSettings`` may have."""
+    return _NUMBER_RULES[setting]
+
+
+def refused_by_lambda(name: str, settings: FunctionSettings) -> tuple[str, ...]:
+    """Everything about a function's name and settings that Lambda would refuse, in words; empty if nothing.
+
+    The same for every cloud: a function that runs in the local cloud must not be refused by AWS.
+    """
+    return (*_refused_name(name), *_refused_numbers(settings), *_refused_variables(settings.environment))
+
+
+def _refused_name(name: str) -> Iterator[str]:
+    if not FUNCTION_NAME.fullmatch(name):
+        yield f"the name {name!r} is not 1 to 64 letters, digits, '-' and '_'"
+
+
+def _refused_numbers(settings: FunctionSettings) -> Iterator[str]:
+    for setting, rule in _NUMBER_RULES.items():
+        value = getattr(settings, setting)
+        if value is not None and value not in rule.allowed:
+            yield f"{rule.what} is {value} {rule.unit}, {rule.service} takes {rule.words} {rule.unit}"
+
+
+def _refused_variables(environment: Mapping[str, str]) -> Iterator[str]:
+    for name in sorted(environment):
+        if name in _RESERVED_VARIABLES:
+            yield f"the environment variable {name} is Lambda's own"
+        elif not _VARIABLE_NAME.fullmatch(name):
+            yield f"{name!r} is not a name that Lambda takes for an environment variable"
+    size = sum(len(name.encode()) + len(value.encode()) for name, value in environment.items())
+    if size > limits.ENVIRONMENT_VARIABLES:
+        yield f"the environment is {size} bytes, Lambda takes {limits.ENVIRONMENT_VARIABLES}"
+
+
+@dataclass(frozen=True)
 class FunctionAsset:
     """An asset that a function has.
 
     Attributes:
         name: What ``runtime_shim.path`` takes.
-        pack_id: Its pack.
+        pack_id: Id of the asset's pack.
         pack, index: That pack's two files on this machine.
-        location: Where the pack is in S3, if that is known.
+        location: Where the pack is in S3; ``None`` where that is not known.
         file: The file's name; ``""`` for a folder.
-        fetch: ``start``: in the background of a cold start; ``use``: when it is first asked for.
+        fetch: ``start``: in the background of a cold start; ``use``: when the handler first asks for it.
     """
 
     name: str
@@ -58,11 +178,9 @@ class FunctionSpec:
         handler: ``module.function``.
         target: Python and architecture.
         zip_path: The function's zip on this machine.
-        pack_id: The pack that its index names, or ``None`` for a function without one.
-        location: Where that pack is.
-        memory_mb, tmp_mb, timeout: Lambda's settings; ``timeout`` in seconds.
-        environment: Environment variables.
-        role: ARN of an existing role, or ``None`` to have one made.
+        pack_id: The pack that the zip's index names, or ``None`` for a function without one.
+        location: Where that pack is; ``None`` where that is not known.
+        settings: How Lambda runs it.
         assets: Its assets, each with a location.
     """
 
@@ -72,9 +190,5 @@ class FunctionSpec:
     zip_path: Path
     pack_id: str | None
     location: Location | None
-    memory_mb: int = 1769
-    tmp_mb: int = 512
-    timeout: int = 30
-    environment: Mapping[str, str] = field(default_factory=dict)
-    role: str | None = None
+    settings: FunctionSettings = field(default_factory=FunctionSettings)
     assets: tuple[FunctionAsset, ...] = ()

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Literal
 
+from lambdapack.model.pip_options import NO_OPTIONS, PipOptions
 from lambdapack.model.target import Target
-
-__all__ = ["LeftOut", "Lock", "Pin"]
 
 
 @dataclass(frozen=True, order=True)
@@ -51,19 +50,19 @@ class Lock:
         glibc: The newest C library that its wheels may ask for.
         pins: By name.
         requested: Canonical names that the user asked for; the rest came as dependencies.
-        sources: pip's options on where the files are, e.g. ``("--find-links", "/wheels")``; not part of
-            ``text``: the hashes settle what is installed, and these may hold credentials.
+        sources: Where the files are. Not part of ``text``: the hashes decide what is installed, and these
+            options may hold credentials.
         built: Canonical names of which an sdist is locked, to be built in the target's image.
-        left_out: What was resolved and is not in it, by name; not part of ``text``.
-        addressed: Canonical names of what the metadata of others names by an address; what is there may
-            change, and nobody would notice.
+        left_out: Distributions that were resolved and are not packed, by name; not part of ``text``.
+        addressed: Canonical names of distributions that the metadata of others names by an address: such a
+            lock is not reused, since what is there may change.
     """
 
     target: Target
     glibc: tuple[int, int]
     pins: tuple[Pin, ...]
     requested: tuple[str, ...]
-    sources: tuple[str, ...] = field(default=(), repr=False)
+    sources: PipOptions = NO_OPTIONS
     built: tuple[str, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
     addressed: tuple[str, ...] = ()
@@ -84,7 +83,7 @@ class Lock:
 
     @property
     def document(self) -> dict[str, object]:
-        """What build.json says of it."""
-        left_out = [asdict(one) for one in self.left_out]
+        """The lock in build.json's form."""
+        left_out = [asdict(package) for package in self.left_out]
         names = {"requested": list(self.requested), "built": list(self.built)}
         return {"digest": self.digest, "text": self.text, **names, "left_out": left_out}

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-__all__ = ["Dropped", "ImportCheck", "SlimReport"]
-
 
 @dataclass(frozen=True)
-class Dropped:
+class RuleSaving:
     """Bytes that one rule took from one distribution."""
 
     rule: str
@@ -36,7 +34,7 @@ class SlimReport:
     slimmed_bytes: int
     installed_files: int
     slimmed_files: int
-    dropped: tuple[Dropped, ...]
+    dropped: tuple[RuleSaving, ...]
     reverted: Mapping[str, str]
     kept: tuple[str, ...]
     sizes: Mapping[str, tuple[int, int]]

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from lambdapack import limits
 from lambdapack.errors import ConfigurationError
 
-__all__ = ["AL2023_GLIBC", "Target"]
-
 _MACHINES = {"x86_64": "x86_64", "arm64": "aarch64"}
 # https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtimes.html: 3.12 and later run on Amazon
 # Linux 2023 (glibc 2.34), earlier ones on Amazon Linux 2 (glibc 2.26).

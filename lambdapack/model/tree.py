@@ -1,4 +1,4 @@
-"""What is installed, and what a program touches of it."""
+"""What is installed, and which of its files a program touches."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Literal
 
 from lambdapack.model.target import Target
-
-__all__ = ["Distribution", "Lacking", "SystemLibrary", "Trace", "Tree"]
 
 
 @dataclass(frozen=True)
@@ -30,17 +28,17 @@ class Distribution:
 
 @dataclass(frozen=True)
 class SystemLibrary:
-    """A shared library of the build image that the pack carries because Lambda lacks it.
+    """A shared library of the build image that the pack carries because Lambda has none of that name.
 
     Attributes:
         name: The name that it is asked for by, e.g. ``libgomp.so.1``.
         path: Where it is in the tree.
         origin: Where it was in the image.
-        package: The image's package that it belongs to, with its version; empty where nobody knows.
+        package: The image's package that it belongs to, with its version; empty where that is unknown.
         bytes: Its size.
         sha256: Of its bytes, hex, before slimming.
         needed_by: Paths of the tree that ask for it.
-        purl: The package as a package URL; empty where nobody knows.
+        purl: The package as a package URL; empty where that is unknown.
     """
 
     name: str
@@ -54,11 +52,13 @@ class SystemLibrary:
 
 
 @dataclass(frozen=True)
-class Lacking:
-    """A shared library that neither the tree nor Lambda has.
+class MissingLibrary:
+    """A shared library that files of a tree ask for, and that neither the tree nor Lambda has.
+
+    What it means for a deployment is a ``LibraryRisk`` of ``install.syslibs``.
 
     Attributes:
-        name: The name that it is asked for by.
+        name: Its soname: the name that it is asked for by, e.g. ``libGL.so.1``.
         needed_by: Paths of the tree that ask for it.
         reason: Why it was not bundled, where there is more to say than that the image has none.
     """
@@ -76,15 +76,15 @@ class Tree:
         root: The folder.
         target: What it is for.
         distributions: By name.
-        libraries: What it carries of the image it was built in.
-        lacking: What it needs and nobody has.
+        libraries: Shared libraries of the image it was built in, which it brings along.
+        missing: Shared libraries that it needs, and that neither it nor Lambda has.
     """
 
     root: Path
     target: Target
     distributions: tuple[Distribution, ...]
     libraries: tuple[SystemLibrary, ...] = ()
-    lacking: tuple[Lacking, ...] = ()
+    missing: tuple[MissingLibrary, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class Trace:
 
     Attributes:
         files: Paths relative to the tree's root, POSIX style.
-        native: Those that only native code opened, not Python and not the dynamic linker.
+        native: The files that only native code opened, not Python and not the dynamic linker.
         how: ``traced`` or, where the target's Python cannot run here, ``heuristic``.
         code: What was run.
         foreign: Name and path of each shared library of the machine that it opened by name.

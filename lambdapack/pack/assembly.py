@@ -1,31 +1,27 @@
-"""A pack from its stream and its cuts: frames compressed side by side, the index, the seek table."""
+"""A pack from its stream and its frames' extents: frames compressed side by side, index, seek table."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import zstandard
 
 from lambdapack.errors import ConfigurationError
-from lambdapack.files import part_file, write_bytes
+from lambdapack.files import Part, part_file, write_bytes
 from lambdapack.pack import tail
 from lambdapack.pack.stream import Stream
 from lambdapack.progress import Progress
 from runtime_shim import _index
 from runtime_shim._index import Index
 
-__all__ = ["Cut", "Pack", "Stored", "assemble", "check_level", "compress"]
-
-Cut = tuple[int, int]
+Extent = tuple[int, int]
 """Where a frame begins in the stream and where it ends, exclusive."""
-Stored = tuple[int, str]
-"""Size in bytes and SHA-256, hex, of a compressed frame."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +32,7 @@ class Pack:
         id: SHA-256 of the index, hex.
         path: ``<id>.tar.zst``.
         index_path: ``<id>.index.json``, the bytes whose digest is the id.
-        index: What it says.
+        index: The index, decoded.
     """
 
     id: str
@@ -45,11 +41,34 @@ class Pack:
     index: Index
 
 
+@dataclass(frozen=True)
+class Label:
+    """What an index says besides the places of frames and files; ``runtime_shim._index`` defines each.
+
+    Attributes:
+        target, lock, tool, glibc: What the pack is for, and what made it.
+        hot, eager: How many frames the trace touched, and how many a start waits for.
+        classes: A letter for each file.
+        needs: Number of a file -> numbers of the files that it maps.
+        native: Top-level name -> numbers of the native-data files that it waits for.
+    """
+
+    target: str
+    lock: str
+    tool: str
+    glibc: str
+    hot: int
+    eager: int
+    classes: str
+    needs: Mapping[int, Sequence[int]] = field(default_factory=dict)
+    native: Mapping[str, Sequence[int]] = field(default_factory=dict)
+
+
 def check_level(level: int) -> None:
     """Refuse a compression level that zstd does not have.
 
     Raises:
-        ConfigurationError: It is not one.
+        ConfigurationError: zstd does not have ``level``.
     """
     if not 1 <= level <= zstandard.MAX_COMPRESSION_LEVEL:
         raise ConfigurationError(
@@ -69,23 +88,23 @@ def compress(data: bytearray, level: int) -> bytes:
 
 def assemble(
     stream: Stream,
-    cuts: Sequence[Cut],
+    extents: Sequence[Extent],
+    label: Label,
     directory: Path,
     *,
-    compressed: Callable[[bytearray], bytes],
-    describe: Callable[[Sequence[Stored]], Index],
+    compressor: Callable[[bytearray], bytes],
     jobs: int | None,
     progress: Progress,
     doing: str = "compress",
 ) -> Pack:
-    """Write ``<id>.tar.zst`` and ``<id>.index.json`` into ``directory``.
+    """Write ``<id>.tar.zst`` and ``<id>.index.json`` into ``directory``, which is made when it is missing.
 
     Args:
         stream: What is packed.
-        cuts: The frames, in order, without gaps.
-        directory: Made when it is missing.
-        compressed: Makes a frame of its content; called in several threads.
-        describe: The index, for what the frames became.
+        extents: The frames, in order, without gaps.
+        label: What the index says besides.
+        directory: Where the two files go.
+        compressor: Makes a frame of its content; called in several threads.
         jobs: Frames compressed side by side, by default one a core; does not change the bytes.
         progress: Told the uncompressed bytes that are done.
         doing: The step's name, for people.
@@ -93,35 +112,66 @@ def assemble(
     Raises:
         ToolError: A file cannot be read, the folder cannot be written to, the disk is full.
     """
-    stored: list[Stored] = []
     with part_file(directory) as part:
+        sizes, digests = [], []
         with progress.step(doing, total=stream.end, unit="B") as advance:
-            frames = _in_order(lambda cut: compressed(stream.read(*cut)), cuts, jobs)
-            for (start, end), data in zip(cuts, frames, strict=True):
+            frames = _in_order(lambda extent: compressor(stream.read(*extent)), extents, jobs)
+            for (start, end), data in zip(extents, frames, strict=True):
                 part.file.write(data)
-                stored.append((len(data), hashlib.sha256(data).hexdigest()))
+                sizes.append(len(data))
+                digests.append(hashlib.sha256(data).hexdigest())
                 advance(end - start)
-        index = describe(stored)
-        encoded = _index.encode(index)
-        part.file.write(_tail(index, encoded))
-        pack_id = hashlib.sha256(encoded).hexdigest()
-        pack = Pack(pack_id, directory / f"{pack_id}.tar.zst", directory / f"{pack_id}.index.json", index)
-        write_bytes(pack.index_path, encoded)
-        # Last: whoever sees a pack finds its index beside it.
-        part.publish(pack.path)
+        return _publish(_index_of(stream, extents, label, sizes, digests), part, directory)
+
+
+def _publish(index: Index, part: Part, directory: Path) -> Pack:
+    """Write what follows the frames, then give the pack and its index their names."""
+    encoded = _index.encode(index)
+    part.file.write(_tail(index, encoded))
+    pack_id = hashlib.sha256(encoded).hexdigest()
+    pack = Pack(pack_id, directory / f"{pack_id}.tar.zst", directory / f"{pack_id}.index.json", index)
+    write_bytes(pack.index_path, encoded)
+    # Last: whoever sees a pack finds its index beside it.
+    part.publish(pack.path)
     return pack
 
 
-def _in_order(work: Callable[[Cut], bytes], cuts: Sequence[Cut], jobs: int | None) -> Iterator[bytes]:
+def _index_of(
+    stream: Stream, extents: Sequence[Extent], label: Label, sizes: list[int], digests: list[str]
+) -> Index:
+    members = stream.members
+    return Index(
+        target=label.target,
+        lock=label.lock,
+        tool=label.tool,
+        glibc=label.glibc,
+        hot=label.hot,
+        eager=label.eager,
+        frame_stored=sizes,
+        frame_size=[end - start for start, end in extents],
+        frame_sha256=digests,
+        paths=[member.name for member in members],
+        classes=label.classes,
+        sizes=[member.size for member in members],
+        offsets=stream.offsets,
+        executable=[number for number, member in enumerate(members) if member.executable],
+        needs={number: list(needed) for number, needed in label.needs.items()},
+        native={name: list(numbers) for name, numbers in label.native.items()},
+    )
+
+
+def _in_order(
+    work: Callable[[Extent], bytes], extents: Sequence[Extent], jobs: int | None
+) -> Iterator[bytes]:
     """``map`` in ``jobs`` threads, in order, with at most twice as many results waiting."""
     jobs = jobs or len(os.sched_getaffinity(0))
     with ThreadPoolExecutor(jobs, thread_name_prefix="compress") as pool:
         waiting: deque[Future[bytes]] = deque()
         try:
-            for cut in cuts:
+            for extent in extents:
                 if len(waiting) >= 2 * jobs:
                     yield waiting.popleft().result()
-                waiting.append(pool.submit(work, cut))
+                waiting.append(pool.submit(work, extent))
             while waiting:
                 yield waiting.popleft().result()
         finally:

@@ -1,6 +1,6 @@
 """Strict parsing of an index that comes from anywhere: every field's type, range and relations.
 
-``problems`` collects all that is wrong with one; nothing here trusts a value before it was checked.
+``problems`` collects all that is wrong with an index; no value is trusted before it was checked.
 """
 
 from __future__ import annotations
@@ -16,8 +16,6 @@ from lambdapack.errors import ConfigurationError
 from lambdapack.model import Target
 from lambdapack.pack.tar import BLOCK, END, padding
 from runtime_shim import _index
-
-__all__ = ["FRAME_SIZE_MAX", "PROBLEMS_MAX", "path_problem", "problems"]
 
 FRAME_SIZE_MAX = _index.FRAME_SIZE_MAX
 """Uncompressed; our writer makes none above 12 MiB. Bounds what a hostile pack makes us allocate."""
@@ -65,15 +63,15 @@ def problems(data: bytes) -> list[str]:
         return ["the index is not a JSON object"]
     if document.get("format") != _index.FORMAT or type(document.get("format")) is not int:
         return [f"index format {_short(document.get('format'))} is not {_index.FORMAT}, the one known here"]
-    found = [*_shape(document)]
-    if found:
+    faults = [*_shape(document)]
+    if faults:
         # What the fields mean together can be judged only when each is of its type.
-        return found
+        return faults
     rules = (_scalars, _frames, _files, _relations)
-    found = [*itertools.islice((one for rule in rules for one in rule(document)), PROBLEMS_MAX)]
-    if not found and _index.encode(_index.decode(data)) != data:
-        found.append("the index is not in canonical form: sorted keys, no spaces, no duplicate keys")
-    return found
+    faults = [*itertools.islice((problem for rule in rules for problem in rule(document)), PROBLEMS_MAX)]
+    if not faults and _index.encode(_index.decode(data)) != data:
+        faults.append("the index is not in canonical form: sorted keys, no spaces, no duplicate keys")
+    return faults
 
 
 def path_problem(path: str) -> str | None:
@@ -265,7 +263,7 @@ def _native(native: Mapping[str, Sequence[int]], classes: str) -> Iterator[str]:
 
 
 def _eager(document: Mapping[str, Any]) -> Iterator[str]:
-    """Only code, source and metadata may be left behind: nothing can make the rest wait."""
+    """Only code, source and metadata may be left behind: no open of another file can be made to wait."""
     files = document["files"]
     end = sum(document["frames"]["size"][: max(0, document["eager"])])
     for number, (letter, size, offset) in enumerate(

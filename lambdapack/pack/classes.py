@@ -1,4 +1,4 @@
-"""What kind of file each file of a tree is: the class decides where a cold start puts it."""
+"""The class of each file of a tree, which decides where a cold start puts the file."""
 
 from __future__ import annotations
 
@@ -9,21 +9,19 @@ from pathlib import Path
 
 from lambdapack import elf
 from lambdapack.elf import Elf
-from lambdapack.model import Target
+from lambdapack.model import Target, bytecode_of
 from lambdapack.pack.linking import resolve
 from runtime_shim import _index
 
-__all__ = ["Classified", "bytecode_path", "classify"]
-
 
 @dataclass(frozen=True)
-class Classified:
+class Classification:
     """The classes of a tree's files and what its ELF headers say.
 
     Attributes:
-        kinds: Path -> letter of ``runtime_shim._index``.
-        direct: Path of a shared object -> paths that it asks the dynamic linker for itself.
-        glibc: The highest version that any of them asks for.
+        kinds: Path -> its class, a letter of ``runtime_shim._index``.
+        direct: Path of a shared object -> paths that the object itself asks the dynamic linker for.
+        glibc: The highest version that any object asks for.
     """
 
     kinds: Mapping[str, str]
@@ -31,14 +29,14 @@ class Classified:
     glibc: tuple[int, int] | None
 
 
-def classify(root: Path, target: Target, paths: Iterable[str], native: frozenset[str]) -> Classified:
+def classify(root: Path, target: Target, paths: Iterable[str], native: frozenset[str]) -> Classification:
     """Classify the files of a tree.
 
     Args:
         root: The tree.
         target: What it is for: an extension for another Python is not importable.
-        paths: Its files, relative to ``root``.
-        native: Those that only native code was seen to open.
+        paths: The tree's files, relative to ``root``.
+        native: The files that only native code was seen to open.
     """
     kinds: dict[str, str] = {}
     objects: dict[str, Elf] = {}
@@ -54,7 +52,7 @@ def classify(root: Path, target: Target, paths: Iterable[str], native: frozenset
             kind = _index.NATIVE_DATA
         kinds[path] = kind
     versions = [headers.glibc for headers in objects.values() if headers.glibc]
-    return Classified(kinds=kinds, direct=resolve(objects), glibc=max(versions, default=None))
+    return Classification(kinds=kinds, direct=resolve(objects), glibc=max(versions, default=None))
 
 
 def _kind_by_name(path: str, target: Target) -> str:
@@ -76,7 +74,7 @@ def _read_elf(path: Path) -> Elf | None:
     try:
         return elf.read(path)
     except elf.ElfError:
-        # What the linker cannot read it cannot map either: it is carried as the bytes that it is.
+        # What the linker cannot read it cannot map either: such a file is data.
         return None
 
 
@@ -103,11 +101,5 @@ def _initialises(path: Path, module: str) -> bool:
 def _may_be_native(path: str, kind: str, present: frozenset[str], target: Target) -> bool:
     """Whether a file that native code opened may become a file of its own without hiding a module."""
     if kind == _index.SOURCE:
-        return bytecode_path(path, target) in present
+        return bytecode_of(path, target) in present
     return kind in (_index.DATA, _index.LIBRARY)
-
-
-def bytecode_path(source: str, target: Target) -> str:
-    """Where Python looks for the bytecode of ``source`` (``a/b.py``)."""
-    folder, slash, name = source.rpartition("/")
-    return f"{folder}{slash}__pycache__/{name.removesuffix('.py')}.{target.cache_tag}.pyc"

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import io
+import posixpath
+import re
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from lambdapack.pack.extract import Contents
-from lambdapack.pack.read import FrameError, UnsoundError, open_pack
-from lambdapack.pack.summary import owners
+from lambdapack.files import sha256_of
+from lambdapack.model import Owners
+from lambdapack.pack.read import FileReader, FrameError, UnsoundError, open_pack
 from runtime_shim._index import Index
 
-__all__ = ["differences"]
-
-_PIECE = 1024 * 1024
 _FIELDS = ("target", "lock", "tool", "glibc")
 
 
@@ -29,55 +31,60 @@ class _File:
     sha256: str
 
 
-def differences(one: Path, other: Path) -> list[str]:
-    """In what the pack ``other`` differs from ``one``, a line each; nothing where every byte is the same.
+def differences(first: Path, second: Path) -> list[str]:
+    """In what the pack ``second`` differs from ``first``, a line each; none where every byte is the same.
 
     Raises:
         CheckError: One of them is not a sound pack.
         ConfigurationError, ToolError: There is none, or it cannot be read.
     """
-    if _digest(one) == _digest(other):
+    if _digest(first) == _digest(second):
         return []
-    index, files = _read(one)
-    its_index, its_files = _read(other)
-    found = [
+    index, files = _read(first)
+    its_index, its_files = _read(second)
+    lines = [
         f"{name}: {getattr(index, name)!r}, and now {getattr(its_index, name)!r}"
         for name in _FIELDS
         if getattr(index, name) != getattr(its_index, name)
     ]
-    found += _files(files, its_files)
-    found += _order(index, its_index)
-    found += _frames(index, its_index)
-    return found or ["the same index; but the bytes after the frames differ"]
+    lines += _files(files, its_files)
+    lines += _order(index, its_index)
+    lines += _frames(index, its_index)
+    return lines or ["the same index; but the bytes after the frames differ"]
 
 
 def _digest(path: Path) -> str:
-    digest = hashlib.sha256()
     with open_pack(path) as (file, _, _):
         file.seek(0)
-        while piece := file.read(_PIECE):
-            digest.update(piece)
-    return digest.hexdigest()
+        return sha256_of(file)
 
 
 def _read(path: Path) -> tuple[Index, Mapping[str, _File]]:
     with open_pack(path) as (file, _, index):
-        contents = Contents(file, index)
+        reader = FileReader(file, index)
         try:
-            owned = owners(contents, index)
+            owners = read_owners(reader)
             executable = frozenset(index.executable)
-            files = {}
-            for number, name in enumerate(index.paths):
-                digest = hashlib.sha256()
-                for piece in contents.pieces(number):
-                    digest.update(piece)
-                files[name] = _File(
-                    *(owned[number], index.classes[number], index.sizes[number]),
-                    *(number in executable, digest.hexdigest()),
+            files = {
+                name: _File(
+                    owner=owners.of(name) or name.split("/", 1)[0],
+                    kind=index.classes[number],
+                    size=index.sizes[number],
+                    executable=number in executable,
+                    sha256=_content_digest(reader, number),
                 )
+                for number, name in enumerate(index.paths)
+            }
         except FrameError as error:
             raise UnsoundError(path, [str(error)]) from None
     return index, files
+
+
+def _content_digest(reader: FileReader, number: int) -> str:
+    digest = hashlib.sha256()
+    for piece in reader.pieces(number):
+        digest.update(piece)
+    return digest.hexdigest()
 
 
 def _files(files: Mapping[str, _File], its: Mapping[str, _File]) -> Iterator[str]:
@@ -121,3 +128,43 @@ def _frames(index: Index, its: Index) -> Iterator[str]:
         f"frames: {first} is the first that differs, with {held} in it; "
         f"{same} of {len(mine)} are in both, and now there are {len(theirs)}"
     )
+
+
+_DIST_INFO = re.compile(r"(?P<name>[^/]+?)-(?P<version>[^/-]+)\.dist-info/")
+_RECORD_MAX = 8 * 1024 * 1024
+
+
+def read_owners(reader: FileReader) -> Owners:
+    """The owners, as ``name version``, of the files in an open pack.
+
+    Raises:
+        FrameError: The frame of a RECORD is not what the index says.
+    """
+    index = reader.index
+    recorded: dict[str, str] = {}
+    claims: dict[str, set[str]] = defaultdict(set)
+    # A RECORD may list anything: what is remembered of it is about files and folders that are there.
+    files, tops = frozenset(index.paths), frozenset(path.split("/", 1)[0] for path in index.paths)
+    for number, path in enumerate(index.paths):
+        match = _DIST_INFO.match(path)
+        if not match:
+            continue
+        owner = recorded[path] = f"{match['name']} {match['version']}"
+        if path.endswith("/RECORD") and index.sizes[number] <= _RECORD_MAX:
+            for listed in _record(b"".join(reader.pieces(number))):
+                top = listed.split("/", 1)[0]
+                if listed in files:
+                    recorded[listed] = owner
+                elif top in tops:
+                    claims[top].add(owner)
+    return Owners(recorded, {top: frozenset(names) for top, names in claims.items()})
+
+
+def _record(data: bytes) -> Iterator[str]:
+    """The paths that a RECORD lists, up to the first line that is damaged."""
+    try:
+        for row in csv.reader(io.StringIO(data.decode(), newline="")):
+            if row:
+                yield posixpath.normpath(row[0])
+    except (UnicodeDecodeError, csv.Error):
+        return

@@ -6,36 +6,12 @@ import contextlib
 import errno
 import os
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
 
 from lambdapack.errors import ConfigurationError
 from lambdapack.files import disk_errors
-from lambdapack.pack.read import FrameError, UnsoundError, frame, open_pack
+from lambdapack.pack.read import FileReader, FrameError, UnsoundError, open_pack
 from lambdapack.progress import QUIET, Advance, Progress
-from runtime_shim._index import Index
-
-__all__ = ["Contents", "extract"]
-
-
-class Contents:
-    """Contents of the files of an open pack; cheap when they are read in the pack's order."""
-
-    def __init__(self, file: BinaryIO, index: Index) -> None:
-        self._file = file
-        self._index = index
-        self._cached: tuple[int, bytes] = (-1, b"")
-
-    def pieces(self, number: int) -> Iterator[memoryview]:
-        """The content of file ``number``, a frame's share at a time; raises ``FrameError``."""
-        index = self._index
-        start, stop = index.offsets[number], index.offsets[number] + index.sizes[number]
-        for held in index.frames_of(number):
-            if self._cached[0] != held:
-                self._cached = (held, frame(self._file, index, held))
-            base = index.frame_start[held]
-            yield memoryview(self._cached[1])[max(0, start - base) : stop - base]
 
 
 def extract(path: Path, destination: Path, *, progress: Progress = QUIET) -> None:
@@ -48,12 +24,14 @@ def extract(path: Path, destination: Path, *, progress: Progress = QUIET) -> Non
     """
     with open_pack(path) as (file, _, index), disk_errors(destination):
         destination.parent.mkdir(parents=True, exist_ok=True)
+        # Not ``files.new_folder``: that keeps a folder which appeared meanwhile, and removes its own by
+        # ``shutil.rmtree``, which a path of 2,000 parts brings to an end.
         unpacked = Path(tempfile.mkdtemp(prefix=".lambdapack-", dir=destination.parent))
         root = os.open(unpacked, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             os.fchmod(root, 0o755)
             with progress.step("unpack", total=sum(index.sizes), unit="B") as advance:
-                _unpack(Contents(file, index), index, root, advance)
+                _unpack(FileReader(file, index), root, advance)
             unpacked.replace(destination)
         except FrameError as error:
             raise UnsoundError(path, [str(error)]) from None
@@ -70,12 +48,13 @@ def extract(path: Path, destination: Path, *, progress: Progress = QUIET) -> Non
             os.close(root)
 
 
-def _unpack(contents: Contents, index: Index, root: int, advance: Advance) -> None:
+def _unpack(reader: FileReader, root: int, advance: Advance) -> None:
     """Every file, below the open folder ``root``: how long a path may be does not depend on where that is."""
+    index = reader.index
     executable = frozenset(index.executable)
     for number, name in enumerate(index.paths):
         with open(_create(root, name), "wb") as out:
-            for piece in contents.pieces(number):
+            for piece in reader.pieces(number):
                 out.write(piece)
             os.fchmod(out.fileno(), 0o755 if number in executable else 0o644)
         advance(index.sizes[number])
@@ -91,7 +70,7 @@ def _create(root: int, name: str) -> int:
 
 
 def _make_folders(root: int, folder: str) -> None:
-    """``folder`` and those above it, a step at a time: a path may have 2,000 parts."""
+    """Make ``folder`` and the folders above it, a step at a time: a path may have 2,000 parts."""
     at = os.dup(root)
     try:
         for name in folder.split("/"):

@@ -4,7 +4,7 @@ Pure arithmetic over sizes. The constants are measured on spaCy and its English 
 which 120 MB hot): larger frames compress better, smaller ones arrive and can be used earlier.
 
 A cut depends on what is near it and not on how much came before, so that a distribution that changes its
-size does not move every later cut, and the frames that hold nothing of it keep their bytes: a build takes
+size does not move every later cut, and the frames without any of its files keep their bytes: a build takes
 them from its cache. Between large files, which have frames of their own, the next cut is the file with the
 lowest **rank** among those at which a frame of allowed size could end; ranks are those of hashes, so two
 builds that began a frame at different places soon cut at the same file again.
@@ -18,8 +18,6 @@ from itertools import groupby, pairwise
 
 from lambdapack.limits import MIB
 from lambdapack.pack.layout import Band
-
-__all__ = ["Frame", "Span", "cut"]
 
 
 @dataclass(frozen=True)
@@ -41,7 +39,7 @@ LARGE = 4 * MIB
 """A file above this has frames of its own."""
 PIECE_MAX = 12 * MIB
 """A large file must come whole before it is of any use, so its frames may be large: 12 MiB make OpenBLAS 3 %
-and torch 1 % smaller than 8 do. Not larger than this, because the shim holds one in memory for each
+and torch 1 % smaller than 8 do. Not larger than this, because the shim holds a frame in memory for each
 connection, and frames are decompressed side by side."""
 
 
@@ -79,7 +77,7 @@ def cut(spans: Sequence[Span], end: int) -> list[Frame]:
     Args:
         spans: The files, consecutive from 0, band after band.
         end: Length of the stream; what follows the last span (the end-of-archive blocks) joins the last
-            frame. Without any span it is a frame of its own, which nobody ever asks for.
+            frame. Without any span it is a frame of its own, which is never fetched.
     """
     if not spans:
         return [Frame(0, end, Band.LAZY_SOURCE)]

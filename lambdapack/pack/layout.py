@@ -10,30 +10,27 @@ from enum import IntEnum
 from pathlib import Path
 
 from lambdapack.errors import ConfigurationError
-from lambdapack.model import Target, Trace, Tree
+from lambdapack.model import Owners, Target, Trace, Tree, bytecode_of, source_of
 from lambdapack.pack.check import path_problem
-from lambdapack.pack.classes import bytecode_path, classify
+from lambdapack.pack.classes import classify
 from lambdapack.pack.linking import load_order
-from lambdapack.python.module_names import source_of
 from runtime_shim import _index
-
-__all__ = ["Band", "Entry", "Layout", "arrange"]
 
 
 class Band(IntEnum):
     """When a cold start needs a file. Bands follow each other in a pack and never share a frame."""
 
     HOT = 0
-    """The trace touched it."""
+    """The trace touched the file."""
     REST = 1
-    """Real files that nobody was seen to touch: nothing could make a late open of them wait."""
+    """Real files that the trace did not touch: no late open of one could be made to wait."""
     LAZY_METADATA = 2
     LAZY_CODE = 3
     LAZY_SOURCE = 4
 
     @property
     def eager(self) -> bool:
-        """Whether it must be in place before the first invocation."""
+        """Whether files of the band must be in place before the first invocation."""
         return self <= Band.REST
 
 
@@ -53,8 +50,8 @@ class Entry:
         path: Relative to the tree's root, POSIX style.
         size: Bytes.
         executable: Mode 0755 instead of 0644.
-        kind: Its class, a letter of ``runtime_shim._index``.
-        band: When it is needed.
+        kind: The file's class, a letter of ``runtime_shim._index``.
+        band: When the file is needed.
     """
 
     path: str
@@ -70,8 +67,8 @@ class Layout:
 
     Attributes:
         entries: In pack order, band after band.
-        needs: Number of a shared object -> numbers of those that loading it maps, ascending; of a module ->
-            of those that it opens by name, and what they map.
+        needs: Number of a shared object -> numbers of the objects that loading it maps, ascending. Number of
+            a module -> numbers of the libraries that it opens by name, and of what these map.
         native: Top-level name, or ``*``, -> numbers of the native-data files it waits for.
         glibc: ``2.17``, or ``""`` when no ELF file asks for a version.
     """
@@ -85,36 +82,36 @@ class Layout:
 def arrange(tree: Tree, trace: Trace) -> Layout:
     """Order the files of ``tree`` by first use, as the pack's format wants them.
 
-    One without distributions may be empty: a function may have assets alone.
+    A tree without distributions may be empty: a function may have assets alone.
 
     Raises:
         ConfigurationError: Distributions were installed and nothing is left of them; or the tree holds
             something that is neither a regular file nor a folder, or a name that a pack cannot carry.
     """
-    found = _walk(tree.root)
-    if not found and tree.distributions:
+    files = _walk(tree.root)
+    if not files and tree.distributions:
         raise ConfigurationError(f"{tree.root} holds no files: there is nothing to pack")
-    classified = classify(tree.root, tree.target, found, trace.native)
-    direct = {**classified.direct, **_opened(tree, classified.kinds)}
-    hot = _hot_order(tree, trace, classified.kinds, direct)
-    bands = {path: _band(classified.kinds[path], path in hot) for path in found}
+    classes = classify(tree.root, tree.target, files, trace.native)
+    direct = {**classes.direct, **_opened(tree, classes.kinds)}
+    hot = _hot_order(tree, trace, classes.kinds, direct)
+    bands = {path: _band(classes.kinds[path], path in hot) for path in files}
     hot_rank = {path: rank for rank, path in enumerate(hot)}
-    order = sorted(found, key=lambda path: (bands[path], hot_rank.get(path, 0), _top_level(path), path))
+    order = sorted(files, key=lambda path: (bands[path], hot_rank.get(path, 0), _top_level(path), path))
     numbers = {path: number for number, path in enumerate(order)}
     entries = tuple(
-        Entry(path, found[path].st_size, _is_executable(found[path]), classified.kinds[path], bands[path])
+        Entry(path, files[path].st_size, _is_executable(files[path]), classes.kinds[path], bands[path])
         for path in order
     )
     return Layout(
         entries=entries,
         needs=_needs(direct, numbers),
         native=_native(entries),
-        glibc=".".join(map(str, classified.glibc or ())),
+        glibc=".".join(map(str, classes.glibc or ())),
     )
 
 
 def _walk(root: Path) -> dict[str, os.stat_result]:
-    found: dict[str, os.stat_result] = {}
+    files: dict[str, os.stat_result] = {}
     for folder, subfolders, names in os.walk(root):
         for name in sorted(subfolders + names):
             path = Path(folder, name)
@@ -128,8 +125,8 @@ def _walk(root: Path) -> dict[str, os.stat_result]:
                     "a pack carries regular files only",
                     hint=_DROP,
                 )
-            found[_portable(relative)] = status
-    return dict(sorted(found.items()))
+            files[_portable(relative)] = status
+    return dict(sorted(files.items()))
 
 
 def _portable(path: str) -> str:
@@ -153,13 +150,13 @@ def _top_level(path: str) -> str:
 
 def _opened(tree: Tree, kinds: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
     """The file that an import of a module finds -> bundled libraries that the module opens by name."""
-    found: dict[str, list[str]] = {}
+    opened: dict[str, list[str]] = {}
     for library in tree.libraries:
         for source in dict.fromkeys(map(source_of, library.needed_by)):
             path = source if source in kinds else f"{source}c"
             if library.path in kinds and kinds.get(path) in (_index.CODE, _index.SOURCE):
-                found.setdefault(path, []).append(library.path)
-    return {path: tuple(libraries) for path, libraries in found.items()}
+                opened.setdefault(path, []).append(library.path)
+    return {path: tuple(libraries) for path, libraries in opened.items()}
 
 
 def _needs(direct: Mapping[str, tuple[str, ...]], numbers: Mapping[str, int]) -> dict[int, tuple[int, ...]]:
@@ -174,33 +171,30 @@ def _needs(direct: Mapping[str, tuple[str, ...]], numbers: Mapping[str, int]) ->
 def _hot_order(
     tree: Tree, trace: Trace, kinds: Mapping[str, str], direct: Mapping[str, tuple[str, ...]]
 ) -> dict[str, None]:
-    """The hot files in pack order: first use, but a file's prerequisites right before it.
+    """The hot files in pack order: first use, but right before a file its prerequisites.
 
-    Prerequisites are the native data of the same distribution (nothing can make a native open wait, so
-    it has to be there before the first code that might open it) and, for a shared object, what the
+    Prerequisites are the native data of the same distribution (no native open can be made to wait, so
+    they have to be there before the first code that might open them) and, for a shared object, what the
     dynamic linker maps with it; for a module, what it opens by name.
     """
-    owners = _owners(tree, kinds)
+    recorded = Owners.installed(tree.distributions).recorded
+
+    def owner(path: str) -> str:
+        # A slash: a top-level name is not to be taken for the distribution of that name.
+        return recorded.get(path, f"{_top_level(path)}/")
+
     touched = dict.fromkeys(_touched(trace.files, kinds, tree.target))
     native: dict[str, list[str]] = {}
     for path in touched:
         if kinds[path] == _index.NATIVE_DATA:
-            native.setdefault(owners[path], []).append(path)
+            native.setdefault(owner(path), []).append(path)
     ordered: dict[str, None] = {}
     for path in touched:
         asking = source_of(path) if source_of(path) in direct else path
-        for wanted in (*load_order(asking, direct), path):
-            ordered.update(dict.fromkeys(native.pop(owners[wanted], ())))
-            ordered[wanted] = None
+        for needed in (*load_order(asking, direct), path):
+            ordered.update(dict.fromkeys(native.pop(owner(needed), ())))
+            ordered[needed] = None
     return ordered
-
-
-def _owners(tree: Tree, paths: Iterable[str]) -> dict[str, str]:
-    """Distribution of each file; its top-level name where no RECORD lists it."""
-    owners = {path: _top_level(path) for path in paths}
-    for distribution in tree.distributions:
-        owners.update((path, f"{distribution.name}=={distribution.version}") for path in distribution.files)
-    return owners
 
 
 def _touched(traced: Iterable[str], kinds: Mapping[str, str], target: Target) -> Iterator[str]:
@@ -212,7 +206,7 @@ def _touched(traced: Iterable[str], kinds: Mapping[str, str], target: Target) ->
     """
     touched = dict.fromkeys(traced)
     sources = {
-        bytecode_path(path.removesuffix("c"), target): path
+        bytecode_of(path.removesuffix("c"), target): path
         for path in kinds
         # A tree without sources has its bytecode in their place.
         if path.endswith(".py") or (path.endswith(".pyc") and "__pycache__/" not in path)
@@ -221,7 +215,7 @@ def _touched(traced: Iterable[str], kinds: Mapping[str, str], target: Target) ->
         if kinds.get(path) == _index.NATIVE_DATA:
             yield path
             continue
-        compiled = bytecode_path(path, target) if path.endswith(".py") else path
+        compiled = bytecode_of(path, target) if path.endswith(".py") else path
         if compiled != path and compiled in touched and path in kinds:
             yield path
             continue

@@ -1,4 +1,4 @@
-"""Which shared objects of a pack the dynamic linker maps when it loads one of them."""
+"""Which shared objects of a pack the dynamic linker maps when it loads an object."""
 
 from __future__ import annotations
 
@@ -7,11 +7,9 @@ from collections.abc import Iterator, Mapping
 
 from lambdapack.elf import Elf
 
-__all__ = ["load_order", "resolve"]
-
 
 def resolve(objects: Mapping[str, Elf]) -> dict[str, tuple[str, ...]]:
-    """Path of each shared object -> paths of those in ``objects`` that it asks for itself, in its order.
+    """Path of each shared object -> paths of the ``objects`` that it asks for itself, in its order.
 
     A name is looked up in the object's own search path, ``$ORIGIN`` being its folder. Where that does not
     find it, the linker may still: through the search path of whatever loaded it, or because a library of
@@ -25,8 +23,8 @@ def resolve(objects: Mapping[str, Elf]) -> dict[str, tuple[str, ...]]:
             names.setdefault(elf.soname, set()).add(path)
     direct = {}
     for path, elf in objects.items():
-        found = (_find(name, path, elf, objects, names) for name in elf.needed)
-        direct[path] = tuple(dict.fromkeys(other for other in found if other and other != path))
+        others = (_find(name, path, elf, objects, names) for name in elf.needed)
+        direct[path] = tuple(dict.fromkeys(other for other in others if other and other != path))
     return direct
 
 
@@ -55,7 +53,7 @@ def _expand(entry: str, folder: str) -> str | None:
 
 
 def load_order(path: str, direct: Mapping[str, tuple[str, ...]]) -> list[str]:
-    """All that loading ``path`` maps, without ``path``, what is needed before what needs it."""
+    """All that loading ``path`` maps, without ``path``; an object comes after the objects that it needs."""
     ordered: dict[str, None] = {}
     entered = {path}
     # Not recursive: a chain of libraries may be longer than Python's stack.

@@ -1,4 +1,4 @@
-"""Read packs that come from anywhere: nothing in one is believed before it was checked."""
+"""Read packs that come from anywhere: no byte of a pack is believed before it was checked."""
 
 from __future__ import annotations
 
@@ -16,11 +16,9 @@ import zstandard
 from lambdapack.errors import CheckError, ConfigurationError, ToolError
 from lambdapack.files import write_bytes
 from lambdapack.pack import check, tail, tar
-from lambdapack.pack.write import Pack
+from lambdapack.pack.assembly import Pack
 from runtime_shim import _index
 from runtime_shim._index import Index
-
-__all__ = ["FrameError", "UnsoundError", "frame", "load", "open_pack", "read_index", "verify"]
 
 _SUFFIX = ".tar.zst"
 _REPORT = "build.json"
@@ -49,8 +47,8 @@ def read_index(path: Path) -> tuple[str, Index]:
     """Id and index of the pack at ``path``; reads the end of the file alone.
 
     Raises:
-        UnsoundError: It is not a sound pack; carries every problem that was found.
-        ToolError: It cannot be read.
+        UnsoundError: The file is not a sound pack; carries every problem that was found.
+        ToolError: The file cannot be read.
     """
     with open_pack(path) as (_, pack_id, index):
         return pack_id, index
@@ -72,13 +70,13 @@ def open_pack(path: Path) -> Iterator[tuple[BinaryIO, str, Index]]:
             raise UnsoundError(path, [str(error)]) from None
         except OSError as error:
             raise ToolError(f"cannot read {path}: {error.strerror}") from error
-        found = check.problems(encoded)
-        if not found:
+        problems = check.problems(encoded)
+        if not problems:
             index = _index.decode(encoded)
             if list(zip(index.frame_stored, index.frame_size, strict=True)) != seek:
-                found = ["the seek table and the index give different sizes"]
-        if found:
-            raise UnsoundError(path, found)
+                problems = ["the seek table and the index give different sizes"]
+        if problems:
+            raise UnsoundError(path, problems)
         yield file, hashlib.sha256(encoded).hexdigest(), index
 
 
@@ -89,7 +87,7 @@ def load(directory: Path) -> Pack:
 
     Raises:
         ConfigurationError: There is none, or more than one.
-        CheckError: It is not a sound pack, or not the one that its name or build.json says.
+        CheckError: It is not a sound pack, or not the pack that its name or build.json says.
     """
     path = directory if directory.is_file() else _find(directory)
     pack_id, index = read_index(path)
@@ -108,13 +106,13 @@ def _find(directory: Path) -> Path:
     named = _named(directory / _REPORT)
     if named is not None:
         return directory / f"{named}{_SUFFIX}"
-    found = sorted(path for path in directory.glob(f"*{_SUFFIX}") if not path.name.startswith("."))
-    if len(found) == 1:
-        return found[0]
-    if not found:
+    packs = sorted(path for path in directory.glob(f"*{_SUFFIX}") if not path.name.startswith("."))
+    if len(packs) == 1:
+        return packs[0]
+    if not packs:
         raise ConfigurationError(f"there is no pack in {directory}", hint="run: lambdapack build")
     raise ConfigurationError(
-        f"{directory} holds {len(found)} packs and no {_REPORT} that says which one is meant",
+        f"{directory} holds {len(packs)} packs and no {_REPORT} that says which one is meant",
         hint="name the .tar.zst file instead of the folder",
     )
 
@@ -129,7 +127,7 @@ def _named(report: Path) -> str | None:
     return pack_id if isinstance(pack_id, str) and _NAME.match(pack_id + _SUFFIX) else None
 
 
-def frame(file: BinaryIO, index: Index, number: int) -> bytes:
+def _frame(file: BinaryIO, index: Index, number: int) -> bytes:
     """Verified content of one frame.
 
     Raises:
@@ -153,6 +151,34 @@ def frame(file: BinaryIO, index: Index, number: int) -> bytes:
     return content
 
 
+class FileReader:
+    """Reads the files of an open pack; cheap when they are read in the pack's order.
+
+    Args:
+        file: The pack.
+        index: The pack's index.
+    """
+
+    def __init__(self, file: BinaryIO, index: Index) -> None:
+        self.index = index
+        self._file = file
+        self._cached: tuple[int, bytes] = (-1, b"")
+
+    def pieces(self, number: int) -> Iterator[memoryview]:
+        """The content of file ``number``, a frame's share at a time.
+
+        Raises:
+            FrameError: A frame is not what the index says.
+        """
+        index = self.index
+        start, stop = index.offsets[number], index.offsets[number] + index.sizes[number]
+        for held in index.frames_of(number):
+            if self._cached[0] != held:
+                self._cached = (held, _frame(self._file, index, held))
+            base = index.frame_start[held]
+            yield memoryview(self._cached[1])[max(0, start - base) : stop - base]
+
+
 def verify(path: Path) -> list[str]:
     """Every problem of the pack at ``path``: its name, index, frames and tar headers; empty when sound.
 
@@ -160,14 +186,14 @@ def verify(path: Path) -> list[str]:
         ConfigurationError: There is no such file.
         ToolError: It cannot be read.
     """
-    found: list[str] = []
+    problems: list[str] = []
     try:
         with open_pack(path) as (file, pack_id, index):
-            found += _names(path, pack_id, index)
-            found += islice(_contents(file, index), check.PROBLEMS_MAX)
+            problems += _names(path, pack_id, index)
+            problems += islice(_contents(file, index), check.PROBLEMS_MAX)
     except UnsoundError as error:
-        found += error.problems
-    return found
+        problems += error.problems
+    return problems
 
 
 def _contents(file: BinaryIO, index: Index) -> Iterator[str]:
@@ -175,7 +201,7 @@ def _contents(file: BinaryIO, index: Index) -> Iterator[str]:
     between = _Between(index)
     for number in range(len(index.frame_size)):
         try:
-            content = frame(file, index, number)
+            content = _frame(file, index, number)
         except FrameError as error:
             yield str(error)
         else:
@@ -193,8 +219,8 @@ def _names(path: Path, pack_id: str, index: Index) -> Iterator[str]:
 class _Between:
     """Compares what stands between the files' contents with what the format prescribes.
 
-    What it prescribes is made as the frames go by: the headers of all files can be larger than the index by
-    a factor of 50.
+    The prescribed bytes are made as the frames go by: the headers of all files can be larger than the index
+    by a factor of 50.
     """
 
     def __init__(self, index: Index) -> None:
@@ -204,7 +230,7 @@ class _Between:
         self._next = next(self._ranges)
 
     def _expected(self) -> Iterator[tuple[int, bytes | None, str]]:
-        """Offset, expected bytes and the problem if they are others; no bytes where it is one anyway."""
+        """Offset, expected bytes, and the problem if the pack has others; no bytes where it has it anyway."""
         end = 0
         for number, (path, size) in enumerate(zip(self._index.paths, self._index.sizes, strict=True)):
             header = tar.header(path, size, number in self._executable)
@@ -219,7 +245,7 @@ class _Between:
         yield end, tar.END, "the archive does not end in two blocks of zeros"
 
     def problems(self, number: int, content: bytes) -> Iterator[str]:
-        """Of the parts that begin in the next frame, ``number``; the format keeps each within one frame."""
+        """What is wrong with the parts that begin in the next frame, ``number``; each ends in it too."""
         start, stop = self._index.frame_start[number], self._index.frame_start[number + 1]
         while self._next[0] < stop:
             offset, expected, problem = self._next

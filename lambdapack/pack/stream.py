@@ -11,11 +11,9 @@ from typing import NamedTuple
 from lambdapack.errors import ToolError
 from lambdapack.pack import tar
 
-__all__ = ["Member", "Stream"]
-
 
 class Member(NamedTuple):
-    """One file: where it is, its name in the archive, its size in bytes, whether its owner may run it."""
+    """A file: where it lies, its name in the archive, its size in bytes, and whether it is executable."""
 
     path: Path
     name: str
@@ -27,6 +25,7 @@ class Stream:
     """What the archive of some files looks like.
 
     Attributes:
+        members: The files, in order.
         starts: Offset of each file's header.
         offsets: Offset of each file's content.
         files_end: Where the last file ends, with its padding.
@@ -34,15 +33,15 @@ class Stream:
     """
 
     def __init__(self, members: Iterable[Member]) -> None:
-        self._members = list(members)
-        self._headers = [tar.header(one.name, one.size, one.executable) for one in self._members]
+        self.members = list(members)
+        self._headers = [tar.header(member.name, member.size, member.executable) for member in self.members]
         self.starts: list[int] = []
         self.offsets: list[int] = []
         position = 0
-        for one, header in zip(self._members, self._headers, strict=True):
+        for member, header in zip(self.members, self._headers, strict=True):
             self.starts.append(position)
             self.offsets.append(position + len(header))
-            position += len(header) + one.size + tar.padding(one.size)
+            position += len(header) + member.size + tar.padding(member.size)
         self.files_end = position
         self.end = position + len(tar.END)
 
@@ -60,7 +59,7 @@ class Stream:
         return data
 
     def _place(self, data: bytearray, start: int, end: int, number: int) -> None:
-        member, offset = self._members[number], self.offsets[number]
+        member, offset = self.members[number], self.offsets[number]
         if self.starts[number] >= start:
             at = self.starts[number] - start
             data[at : at + len(self._headers[number])] = self._headers[number]

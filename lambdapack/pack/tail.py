@@ -1,4 +1,4 @@
-"""The two skippable frames at the end of a pack: the index, and the seek table after it.
+"""The two skippable frames at the end of a pack: the index, then the seek table.
 
 The seek table is that of https://github.com/facebook/zstd/blob/dev/contrib/seekable_format, so any reader
 of seekable zstd files can use it; ``docs/pack-format.md`` specifies both frames byte by byte.
@@ -11,24 +11,15 @@ import struct
 from collections.abc import Sequence
 from typing import BinaryIO
 
-__all__ = [
-    "INDEX_MAGIC",
-    "INDEX_MAX",
-    "TailError",
-    "encode_index_frame",
-    "encode_seek_table",
-    "read_tail",
-]
-
 INDEX_MAGIC = 0x184D2A50
 SEEK_TABLE_MAGIC = 0x184D2A5E
 SEEKABLE_MAGIC = 0x8F92EAB1
 HEADER = struct.Struct("<II")
-"""Of a skippable frame: magic number, bytes that follow."""
+"""The header of a skippable frame: magic number, bytes that follow."""
 ENTRY = struct.Struct("<II")
-"""Of a seek table: compressed and decompressed size of one frame."""
+"""An entry of a seek table: compressed and decompressed size of a frame."""
 FOOTER = struct.Struct("<IBI")
-"""Of a seek table: number of entries, descriptor, magic number."""
+"""The end of a seek table: number of entries, descriptor, magic number."""
 
 INDEX_MAX = 64 * 1024 * 1024
 """No index is larger: a million files take about 40 MB. Bounds what a hostile file can make us read."""

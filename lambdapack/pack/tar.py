@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import tarfile
 
-__all__ = ["BLOCK", "END", "header", "padding"]
-
 BLOCK = 512
 END = bytes(2 * BLOCK)
 """Marks the end of the archive."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import zstandard
@@ -11,14 +12,11 @@ import zstandard
 from lambdapack import __version__
 from lambdapack.memo import NOTHING, Memo, key_of
 from lambdapack.model import Trace, Tree
-from lambdapack.pack.assembly import Pack, Stored, assemble, check_level, compress
+from lambdapack.pack.assembly import Label, Pack, assemble, check_level, compress
 from lambdapack.pack.frames import Frame, Span, cut
 from lambdapack.pack.layout import Band, Layout, arrange
 from lambdapack.pack.stream import Member, Stream
 from lambdapack.progress import QUIET, Progress
-from runtime_shim._index import Index
-
-__all__ = ["LEVEL", "Pack", "write"]
 
 LEVEL = 19
 
@@ -34,13 +32,13 @@ def write(
     memo: Memo = NOTHING,
     progress: Progress = QUIET,
 ) -> Pack:
-    """Write ``<id>.tar.zst`` and ``<id>.index.json`` into ``directory``.
+    """Write ``<id>.tar.zst`` and ``<id>.index.json`` into ``directory``, which is made when it is missing.
 
     Args:
         tree: The slimmed tree, with its bytecode.
         trace: The order of first use.
         lock_digest: SHA-256 of the lock, hex; the index carries it.
-        directory: Made when it is missing.
+        directory: Where the two files go.
         level: zstd's, 1 to 22.
         jobs: Frames compressed side by side, by default one a core; does not change the bytes. Each
             takes about 100 MB of memory at level 19.
@@ -53,19 +51,12 @@ def write(
     """
     check_level(level)
     layout = arrange(tree, trace)
-    stream = Stream(
-        Member(tree.root / one.path, one.path, one.size, one.executable) for one in layout.entries
-    )
+    stream = Stream(Member(tree.root / e.path, e.path, e.size, e.executable) for e in layout.entries)
     frames = cut(_spans(layout, stream), stream.end)
-    return assemble(
-        stream,
-        [(frame.start, frame.end) for frame in frames],
-        directory,
-        compressed=lambda data: _compressed(data, level, memo),
-        describe=lambda stored: _describe(tree, lock_digest, layout, stream, frames=frames, stored=stored),
-        jobs=jobs,
-        progress=progress,
-    )
+    extents = [(frame.start, frame.end) for frame in frames]
+    label = _label(tree, lock_digest, layout, frames)
+    compressor = partial(_compress, level=level, memo=memo)
+    return assemble(stream, extents, label, directory, compressor=compressor, jobs=jobs, progress=progress)
 
 
 def _spans(layout: Layout, stream: Stream) -> list[Span]:
@@ -85,41 +76,25 @@ def _rank(path: str, before: str) -> tuple[int, bytes]:
     return int(same), hashlib.sha256(path.encode()).digest()[:8]
 
 
-def _compressed(data: bytearray, level: int, memo: Memo) -> bytes:
+def _compress(data: bytearray, *, level: int, memo: Memo) -> bytes:
     library = [zstandard.__version__, zstandard.backend, *zstandard.ZSTD_VERSION]
     key = key_of(hashlib.sha256(data).hexdigest(), level, library)
-    kept = memo.get("frames", key)
-    if kept is None:
-        kept = compress(data, level)
-        memo.put("frames", key, kept)
-    return kept
+    frame = memo.get("frames", key)
+    if frame is None:
+        frame = compress(data, level)
+        memo.put("frames", key, frame)
+    return frame
 
 
-def _describe(
-    tree: Tree,
-    lock_digest: str,
-    layout: Layout,
-    stream: Stream,
-    *,
-    frames: Sequence[Frame],
-    stored: Sequence[Stored],
-) -> Index:
-    entries = layout.entries
-    return Index(
+def _label(tree: Tree, lock_digest: str, layout: Layout, frames: Sequence[Frame]) -> Label:
+    return Label(
         target=str(tree.target),
         lock=lock_digest,
         tool=f"lambdapack {__version__}",
         glibc=layout.glibc,
         hot=sum(frame.band is Band.HOT for frame in frames),
         eager=sum(frame.band.eager for frame in frames),
-        frame_stored=[size for size, _ in stored],
-        frame_size=[frame.end - frame.start for frame in frames],
-        frame_sha256=[digest for _, digest in stored],
-        paths=[entry.path for entry in entries],
-        classes="".join(entry.kind for entry in entries),
-        sizes=[entry.size for entry in entries],
-        offsets=stream.offsets,
-        executable=[number for number, entry in enumerate(entries) if entry.executable],
-        needs={number: list(needed) for number, needed in layout.needs.items()},
-        native={name: list(numbers) for name, numbers in layout.native.items()},
+        classes="".join(entry.kind for entry in layout.entries),
+        needs=layout.needs,
+        native=layout.native,
     )

@@ -5,12 +5,14 @@ Requirements go in; a pack, its ``build.json``, the packs of assets and the bill
 
 from lambdapack.pipeline import build_json
 from lambdapack.pipeline.build_json import BuildReport
+from lambdapack.pipeline.building import build
 from lambdapack.pipeline.handler_source import check_source
-from lambdapack.pipeline.options import BuildOptions
-from lambdapack.pipeline.rebuild import Here, failure, rebuild
-from lambdapack.pipeline.stages import Built, Reuse, build
+from lambdapack.pipeline.libraries import missing_libraries
+from lambdapack.pipeline.options import BuildOptions, Reuse
+from lambdapack.pipeline.rebuilding import LocalInputs, failure, rebuild
+from lambdapack.pipeline.stages import BuildResult
 
 __all__ = [
-    "BuildOptions", "BuildReport", "Built", "Here", "Reuse", "build", "build_json", "check_source", "failure",
-    "rebuild",
+    "BuildOptions", "BuildReport", "BuildResult", "LocalInputs", "Reuse", "build", "build_json",
+    "check_source", "failure", "missing_libraries", "rebuild",
 ]  # fmt: skip

@@ -12,9 +12,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from lambdapack.errors import ConfigurationError
 from lambdapack.files import write_bytes
-from lambdapack.model import Dropped, ImportCheck, Lacking, SlimReport, SystemLibrary
+from lambdapack.model import ImportCheck, MissingLibrary, SlimReport, SystemLibrary
 from lambdapack.progress import Message
 
 __all__ = ["FILE_NAME", "VERSION", "BuildReport", "BuiltDistribution", "PackFacts", "read", "write"]
@@ -46,7 +48,7 @@ class PackFacts:
         unpacked_bytes: Size of the tar stream.
         files, frames: How many there are.
         hot_frames, hot_bytes: Frames that the trace touched, and their compressed size.
-        eager_frames, eager_bytes: Those that must be there before the first invocation.
+        eager_frames, eager_bytes: Frames that must be there before the first invocation, and their size.
         disk_bytes: What becomes real files in /tmp.
         arena_bytes: What goes to the one file that code is imported from.
         glibc: Newest C library that an ELF file asks for, ``""`` if none does.
@@ -74,7 +76,7 @@ class BuildReport:
 
     Attributes:
         tool: e.g. ``lambdapack 0.1.0``.
-        inputs: SHA-256 over everything that decides the bytes; a build with the same one is reused.
+        inputs: SHA-256 over everything that decides the bytes; a build with the same digest is reused.
         target: e.g. ``python3.11/x86_64``.
         glibc: Newest C library that the lock allowed, e.g. ``2.26``.
         builder: Its name, and why it was chosen.
@@ -89,7 +91,7 @@ class BuildReport:
         pack: The pack.
         seconds: Stage -> seconds.
         libraries: Shared libraries of the build image that the pack carries because Lambda lacks them.
-        lacking: Shared libraries that its files ask for and that nobody has.
+        lacking: Shared libraries that the pack's files ask for and that neither the pack nor Lambda has.
         reuse: What the build cache gave: ``distributions``, ``frames`` and so on -> how many came from it
             (``reused``) of how many (``all``).
         messages: What the user was told of what is in the pack; of the lock, the cached lock says it.
@@ -111,7 +113,7 @@ class BuildReport:
     pack: PackFacts
     seconds: Mapping[str, float]
     libraries: tuple[SystemLibrary, ...] = ()
-    lacking: tuple[Lacking, ...] = ()
+    lacking: tuple[MissingLibrary, ...] = ()
     reuse: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     messages: tuple[Message, ...] = ()
 
@@ -149,43 +151,9 @@ def read(directory: Path) -> BuildReport:
                 f"{path} has version {document['version']!r}; this lambdapack reads {VERSION}",
                 hint="build it again: lambdapack build",
             )
-        return _parse(document)
+        return TypeAdapter(BuildReport).validate_python(document)
     except (KeyError, TypeError, ValueError) as error:
         raise ConfigurationError(
             f"{path} is not a build report: {type(error).__name__}: {error}",
             hint="build it again: lambdapack build",
         ) from None
-
-
-def _parse(document: Mapping[str, Any]) -> BuildReport:
-    fields = {k: v for k, v in document.items() if k not in ("document", "version", "id")}
-    slim = fields["slim"]
-    return BuildReport(
-        **{
-            **fields,
-            "requirements": tuple(fields["requirements"]),
-            "restored": tuple(fields["restored"]),
-            "imports": ImportCheck(**fields["imports"]),
-            "distributions": tuple(
-                BuiltDistribution(**{**one, "top_level": tuple(one["top_level"])})
-                for one in fields["distributions"]
-            ),
-            "slim": SlimReport(
-                **{
-                    **slim,
-                    "dropped": tuple(Dropped(**one) for one in slim["dropped"]),
-                    "kept": tuple(slim["kept"]),
-                    "sizes": {name: (before, after) for name, (before, after) in slim["sizes"].items()},
-                }
-            ),
-            "pack": PackFacts(**fields["pack"]),
-            "libraries": tuple(
-                SystemLibrary(**{**one, "needed_by": tuple(one["needed_by"])})
-                for one in fields.get("libraries", ())
-            ),
-            "lacking": tuple(
-                Lacking(**{**one, "needed_by": tuple(one["needed_by"])}) for one in fields.get("lacking", ())
-            ),
-            "messages": tuple((str(kind), str(text)) for kind, text in fields.get("messages", ())),
-        }
-    )

@@ -2,39 +2,39 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from lambdapack import install as build_stage
-from lambdapack import lock as lock_stage
-from lambdapack.lock import Requirements
-from lambdapack.memo import key_of, tool_digest
-from lambdapack.model import Lock
-from lambdapack.pipeline.cache import Locks, Resolved
+from lambdapack.lock import Downloads, LockOptions, Requirements, reference_digests, resolve
+from lambdapack.memo import facts_of, key_of, tool_digest
+from lambdapack.model import Lock, PipOptions
+from lambdapack.pipeline.cache import LockRecord, Locks
 from lambdapack.pipeline.options import BuildOptions
-from lambdapack.progress import Message, Progress, Remembering, ago, say
+from lambdapack.progress import Progress, ProgressRecorder, ago, say
 from lambdapack.python.interpreter import Interpreter
-from lambdapack.python.surroundings import surroundings
+from lambdapack.python.pip_digest import pip_digest
 from lambdapack.python.wheel_recipe import recipe
 
-__all__ = ["Resolving"]
+# Where a line came from is for messages alone.
+_ORIGINS = frozenset(("origin", "origins", "constraint_origins"))
 
 
-class Resolving:
-    """One question to the package index: these requirements, options and surroundings.
+class LockRequest:
+    """One question to the package index, which the build cache may have the answer of.
 
     Args:
         options: The build's.
-        requirements: What was read of them.
+        requirements: What was read of their requirements.
         locks: Earlier answers.
         downloads: Fetches what requirements name by its address.
-        refresh: Whether earlier answers do not count.
+        refresh: Whether to ask the index even where an earlier answer is fresh.
     """
 
     def __init__(
@@ -42,94 +42,79 @@ class Resolving:
         options: BuildOptions,
         requirements: Requirements,
         locks: Locks,
-        downloads: lock_stage.Downloads,
+        downloads: Downloads,
         *,
         refresh: bool,
     ) -> None:
-        self._options = options
+        self._target = options.target
+        self._options = LockOptions(options.glibc, frozenset(options.exclude), options.runtime_provided)
         self._downloads = downloads
         self._requirements = requirements
         self._locks = locks
         self._refresh = refresh
 
-    def earlier(
+    def recall(
         self, python: Interpreter, identity: Mapping[str, str], progress: Progress
-    ) -> Resolved | None:
-        """The lock that was resolved before, with a word on how old it is."""
+    ) -> LockRecord | None:
+        """The lock that was resolved before, if it is fresh; tells the user how old it is."""
         key = None if self._refresh else self._key(python, identity)
         hashed, settled = _hashed(self._requirements), self._requirements.settled
-        found = self._locks.find(key, hashed=hashed, settled=settled) if key else None
-        if found is None or not all(Path(page).is_file() for page in found.lock.sources[1::2]):
+        record = self._locks.find(key, hashed=hashed, settled=settled) if key else None
+        if record is None or not _has_pages(record.lock):
             return None
-        say(found.said, progress)
-        progress.note(f"lock: reused, resolved {ago(found.seconds)} ago (--refresh resolves anew)")
-        sources = (*self._requirements.options, *found.lock.sources)
-        return dataclasses.replace(found, lock=dataclasses.replace(found.lock, sources=sources))
+        say(record.said, progress)
+        progress.note(f"lock: reused, resolved {ago(record.seconds)} ago (--refresh resolves anew)")
+        sources = self._requirements.options + record.lock.sources
+        return replace(record, lock=replace(record.lock, sources=sources))
 
-    def resolve(self, workshop: build_stage.Workshop, *, cache_dir: Path, progress: Progress) -> Lock:
-        """Ask the package index, and remember what it said."""
-        told = Remembering(progress)
+    def ask_index(self, workshop: build_stage.Workshop, *, cache_dir: Path, progress: Progress) -> Lock:
+        """Resolve, and keep the lock where the same question would be answered with it again."""
+        told = ProgressRecorder(progress)
         python, identity = workshop.interpreter, workshop.identity
         key = self._key(python, identity)
-        lock = lock_stage.resolve(
+        lock = resolve(
             self._requirements,
-            self._options.target,
+            self._target,
             python,
-            glibc=self._options.glibc,
-            exclude=self._options.exclude,
-            runtime_provided=self._options.runtime_provided,
+            options=self._options,
             cache_dir=cache_dir,
             place=workshop.place,
             wheelwright=workshop,
             downloads=self._downloads,
             progress=told,
         )
-        # A source that somebody saved meanwhile may be in the lock or not.
-        if key is not None and key == self._key(python, identity):
-            self._keep(key, lock, told.said)
+        # A local package that was saved meanwhile may be in the lock or not.
+        unchanged = key is not None and key == self._key(python, identity)
+        if key and unchanged and not lock.addressed:
+            # The user's options, which may hold credentials, come first; then pages of wheels in the cache.
+            pages = PipOptions(lock.sources.pairs[len(self._requirements.options.pairs) :])
+            self._locks.keep(key, lock, told.said, local=pages)
         return lock
 
-    def _keep(self, key: str, lock: Lock, said: Sequence[Message]) -> None:
-        own = self._requirements.options
-        pages = lock.sources[len(own) :]
-        # Behind the user's options come the pages of prepared wheels, which are in the cache.
-        known = lock.sources[: len(own)] == own and set(pages[::2]) <= {"--find-links"}
-        if known and not lock.addressed:
-            self._locks.keep(key, lock, said, local=pages)
-
     def _key(self, python: Interpreter, identity: Mapping[str, str]) -> str | None:
-        wanted = self._requirements
-        # Where a line came from is for messages alone.
-        direct = tuple(dataclasses.replace(one, origin="") for one in wanted.direct)
-        asked = [
-            (one.name, repr(getattr(dataclasses.replace(wanted, direct=direct), one.name)))
-            for one in dataclasses.fields(wanted)
-            if not one.name.endswith("origins")
-        ]
-        about = surroundings(
-            (*wanted.lines, *wanted.constraints, *wanted.options),
-            (Path(sys.prefix), python.path.parent.parent),
-        )
-        named = lock_stage.contents(wanted, self._options.target, python, self._downloads)
-        if about is None or named is None:
+        """The key of the lock; ``None`` where it cannot be known whether the lock would be the same."""
+        requirements = self._requirements
+        lines = (*requirements.lines, *requirements.constraints)
+        prefixes = (Path(sys.prefix), python.path.parent.parent)
+        settings = pip_digest(lines, requirements.options, prefixes)
+        references = reference_digests(requirements, self._target, python, self._downloads)
+        if settings is None or references is None:
             return None
-        how = recipe(wanted.options) if named else None
         return key_of(
-            *(tool_digest(), about, asked, named, how, _said(self._options)),
-            *(python.version, python.machine, dict(identity)),
+            tool_digest(),
+            facts_of(requirements, without=_ORIGINS),
+            facts_of(self._target),
+            facts_of(self._options),
+            settings,
+            references,
+            recipe(requirements.options) if references else None,
+            [python.version, python.machine, dict(identity)],
         )
 
 
-def _said(options: BuildOptions) -> list[tuple[str, str]]:
-    """The options that may change a lock: all but those that are known not to."""
-    return [
-        (one.name, repr(getattr(options, one.name)))
-        for one in dataclasses.fields(options)
-        if one.name not in _AFTER_THE_LOCK
-    ]
-
-
-_AFTER_THE_LOCK = frozenset(("requirements", "files", "output", "limits", "slim", "trace", "level"))
+def _has_pages(lock: Lock) -> bool:
+    """Whether the wheels that were named by address or path are still in the cache."""
+    return all(Path(page).is_file() for page in lock.sources.values({"find-links"}))
 
 
 def _hashed(requirements: Requirements) -> frozenset[str]:

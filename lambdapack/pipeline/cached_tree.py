@@ -1,43 +1,148 @@
-"""Install a lock with its bytecode, and take from the build cache what it has of it."""
+"""Install a lock with its bytecode; distributions that the build cache has are linked, not installed."""
 
 from __future__ import annotations
 
+import shutil
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
-from lambdapack import install as build_stage
-from lambdapack.memo import tool_digest
-from lambdapack.model import Lock, Tree
-from lambdapack.pipeline.cache import Store, Trees
+from lambdapack.files import walk
+from lambdapack.install import Workshop, read_tree
+from lambdapack.memo import key_of, tool_digest
+from lambdapack.model import Distribution, Lock, Tree
+from lambdapack.pipeline.cache import BuildCache, CachedDistribution, Trees
 from lambdapack.pipeline.options import version_of
 from lambdapack.progress import Progress
 from lambdapack.python.wheel_recipe import recipe
-
-__all__ = ["install"]
 
 
 def install(
     lock: Lock,
     destination: Path,
-    workshop: build_stage.Workshop,
-    store: Store,
+    workshop: Workshop,
+    store: BuildCache,
     *,
     jobs: int | None,
     progress: Progress,
 ) -> tuple[Tree, int]:
-    """Install a lock and compile it to bytecode; the tree, and how many distributions the cache had."""
+    """Install a lock into the new folder ``destination`` and compile it to bytecode.
 
-    def fresh(part: Lock, root: Path) -> Tree:
-        tree = workshop.unpack(part, root, progress=progress)
-        workshop.compile_tree(tree.root, jobs=jobs, progress=progress)
-        return tree
+    Distributions that bring a file of the same path are not taken from the cache: which file wins is for
+    pip to decide.
 
+    Returns:
+        The tree, and how many of its distributions the cache had.
+
+    Raises:
+        ToolError: An sdist cannot be built, or pip, the interpreter or the engine failed.
+    """
+    trees, keys = Trees(store), _keys(lock, workshop)
+    known = {name: entry for name, key in keys.items() if (entry := trees.get(key))}
+    for name in _sharing({name: entry.files for name, entry in known.items()}):
+        del known[name]
+    while True:
+        fresh = _install_fresh(_without(lock, known), destination, workshop, jobs=jobs, progress=progress)
+        installed = set(walk(destination))
+        unusable = _link(known, installed, trees, destination)
+        if not unusable:
+            break
+        for name in unusable:
+            del known[name]
+        shutil.rmtree(destination)
+    for name, paths in _owned(fresh, installed).items():
+        trees.put(keys[name], destination, paths)
+    tree = read_tree(destination, lock.target)
+    return workshop.bundle(tree, lock, progress=progress), len(known)
+
+
+def _keys(lock: Lock, workshop: Workshop) -> dict[str, str]:
+    """The key of each distribution's tree, by name: of all that decides the tree."""
+    built_by = recipe(lock.sources) if lock.built else None
     python = workshop.interpreter
-    made_by = [
-        *(tool_digest(), version_of("pip"), str(lock.target), lock.glibc),
-        *(python.version, python.machine, dict(workshop.identity)),
-    ]
-    how = recipe(lock.sources) if lock.built else None
-    trees = Trees(store, made_by, dict.fromkeys(lock.built, how))
-    reused = trees.install(lock, destination, fresh)
-    tree = build_stage.read_tree(destination, lock.target)
-    return workshop.complete(tree, lock, progress=progress), reused
+    return {
+        pin.name: key_of(
+            pin.name,
+            pin.version,
+            sorted(pin.hashes),
+            built_by if pin.name in lock.built else None,
+            str(lock.target),
+            lock.glibc,
+            python.version,
+            python.machine,
+            dict(workshop.identity),
+            version_of("pip"),
+            tool_digest(),
+        )
+        for pin in lock.pins
+    }
+
+
+def _install_fresh(
+    lock: Lock, destination: Path, workshop: Workshop, *, jobs: int | None, progress: Progress
+) -> tuple[Distribution, ...]:
+    """Install and compile what the cache does not have; an empty folder where it has everything."""
+    if not lock.pins:
+        destination.mkdir(parents=True)
+        return ()
+    tree = workshop.unpack(lock, destination, progress=progress)
+    workshop.compile_tree(destination, jobs=jobs, progress=progress)
+    return tree.distributions
+
+
+def _without(lock: Lock, known: Iterable[str]) -> Lock:
+    """``lock`` without the distributions ``known``."""
+    names = {pin.name for pin in lock.pins}.difference(known)
+    return replace(
+        lock,
+        pins=tuple(pin for pin in lock.pins if pin.name in names),
+        requested=tuple(name for name in lock.requested if name in names),
+        built=tuple(name for name in lock.built if name in names),
+    )
+
+
+def _link(
+    known: Mapping[str, CachedDistribution], installed: set[str], trees: Trees, destination: Path
+) -> set[str]:
+    """Link distributions of the cache into a tree; the names of those with which it has to be made again.
+
+    These bring a file that was installed too, or were damaged or removed meanwhile.
+    """
+    clashing = {name for name, entry in known.items() if not installed.isdisjoint(entry.files)}
+    return clashing or {name for name, entry in known.items() if not trees.link(entry, destination)}
+
+
+def _owned(fresh: Iterable[Distribution], installed: set[str]) -> dict[str, set[str]]:
+    """Name -> files, of each freshly installed distribution that shares none of them."""
+    owned = {
+        distribution.name: _with_bytecode(installed.intersection(distribution.files), installed)
+        for distribution in fresh
+    }
+    shared = _sharing(owned)
+    unclaimed = installed.difference(*owned.values())
+    if unclaimed:
+        # Files that no RECORD lists: without them a distribution may not be whole.
+        tops = {path.partition("/")[0] for path in unclaimed}
+        shared |= {
+            name for name, paths in owned.items() if not tops.isdisjoint(p.partition("/")[0] for p in paths)
+        }
+    return {name: paths for name, paths in owned.items() if name not in shared}
+
+
+def _with_bytecode(own: set[str], installed: set[str]) -> set[str]:
+    """The files of a distribution, and the bytecode that was compiled from them."""
+    modules = {path.removesuffix(".py") for path in own if path.endswith(".py")}
+    return own | {path for path in installed if _module_of(path) in modules}
+
+
+def _module_of(bytecode: str) -> str | None:
+    """``a/__pycache__/b.cpython-312.pyc`` -> ``a/b``; ``None`` for any other file."""
+    folder, slash, name = f"/{bytecode}".rpartition("/__pycache__/")
+    return f"{folder}/{name.rpartition('.cpython-')[0]}"[1:] if slash else None
+
+
+def _sharing(owned: Mapping[str, Iterable[str]]) -> set[str]:
+    """Names of the distributions that have a path in common with another."""
+    owners = Counter(path for paths in owned.values() for path in set(paths))
+    return {name for name, paths in owned.items() if any(owners[path] > 1 for path in paths)}

@@ -11,12 +11,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from lambdapack.deploy import Modules, check, collect, targets
+from lambdapack.deploy import Modules, check_handler, collect_sources, imported_names
 from lambdapack.errors import ConfigurationError
 from lambdapack.model import Target
 from lambdapack.python.interpreter import find
-
-__all__ = ["check_source"]
 
 _COMPILE = """
 import json, sys
@@ -32,7 +30,7 @@ for path in sys.argv[1:]:
 
 
 class _Fault(NamedTuple):
-    """Why a file is no Python; ``line`` is ``None`` where nobody knows."""
+    """Why a file is not Python; ``line`` is ``None`` where it is not known."""
 
     path: str
     line: int | None
@@ -42,7 +40,7 @@ class _Fault(NamedTuple):
 def check_source(handler: str, source: Path, ignore: Sequence[str], target: Target) -> None:
     """That the handler's module, and what it imports of its own folder, compile, and that it is there.
 
-    The target's Python compiles, where this machine has it; else what this one knows of its grammar counts.
+    The target's Python compiles them, where this machine has it; else this Python parses them by its grammar.
 
     Args:
         handler: ``module.function``.
@@ -53,7 +51,7 @@ def check_source(handler: str, source: Path, ignore: Sequence[str], target: Targ
     Raises:
         ConfigurationError: File, line and what is wrong.
     """
-    modules = Modules.of({file.name: file.path for file in collect(source, ignore)}, target.version)
+    modules = Modules.of({file.name: file.path for file in collect_sources(source, ignore)}, target.version)
     module = handler.replace("/", ".").rpartition(".")[0]
     paths = [str(modules.files[name]) for name in _imported(module, modules)]
     fault = _fault(paths, target)
@@ -64,9 +62,9 @@ def check_source(handler: str, source: Path, ignore: Sequence[str], target: Targ
             hint="mend it and build again: nothing has been built yet",
         )
     try:
-        check(handler, modules)
+        check_handler(handler, modules)
     except ConfigurationError as error:
-        # A grammar newer than this Python's: the target's own has compiled it, or nobody can tell.
+        # Newer grammar than this Python's: the target's own has compiled it, or it cannot be checked here.
         if not isinstance(error.__cause__, SyntaxError):
             raise
 
@@ -87,7 +85,7 @@ def _imported(module: str, modules: Modules) -> Iterator[str]:
             except ConfigurationError:
                 continue
             package = modules.files[name].name == "__init__.py"
-            waiting += [wanted for node in body for wanted in targets(node, name, package)]
+            waiting += [wanted for node in body for wanted in imported_names(node, name, package)]
 
 
 def _fault(paths: Sequence[str], target: Target) -> _Fault | None:

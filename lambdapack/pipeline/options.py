@@ -13,15 +13,14 @@ from typing import Any
 
 import zstandard
 
-from lambdapack.install import Limits
+from lambdapack.install import BuildLimits
 from lambdapack.memo import tool_digest
 from lambdapack.model import Lock, Target
+from lambdapack.pipeline.cache import LIMIT
 from lambdapack.python.interpreter import Interpreter
 from lambdapack.python.wheel_recipe import recipe
 from lambdapack.slim import SlimOptions
 from lambdapack.trace import TraceOptions
-
-__all__ = ["BuildOptions", "describe", "digest", "version_of"]
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,7 @@ class BuildOptions:
         limits: What the docker builder may use.
         packages: System packages to install in its image.
         glibc: Newest C library that wheels may ask for; ``None`` for the target's own.
-        extras, groups: Wanted of the files that have such.
+        extras, groups: Extras and dependency groups to take, of files that have such.
         exclude: Distributions to leave out.
         runtime_provided: Leave out what Lambda's runtime has.
         slim: What to drop.
@@ -52,7 +51,7 @@ class BuildOptions:
     output: Path
     builder: str = "auto"
     image: str | None = None
-    limits: Limits | None = None
+    limits: BuildLimits | None = None
     packages: tuple[str, ...] = ()
     glibc: tuple[int, int] | None = None
     extras: tuple[str, ...] = ()
@@ -64,8 +63,27 @@ class BuildOptions:
     level: int = 19
 
 
+@dataclass(frozen=True)
+class Reuse:
+    """What a build may take from earlier ones.
+
+    Attributes:
+        cache: Whether the build looks into the build cache, and keeps there what it makes.
+        lock: Whether a lock that was resolved some hours ago is taken for today's.
+        limit: Bytes that the build cache may hold afterwards.
+    """
+
+    cache: bool = True
+    lock: bool = True
+    limit: int = LIMIT
+
+
+REUSE = Reuse()
+"""Everything that earlier builds left."""
+
+
 def describe(options: BuildOptions) -> dict[str, Any]:
-    """What was asked of the stages, as build.json shows it. No path: a folder changes no byte."""
+    """What was asked of the stages, as it stands in build.json. No path: a folder changes no byte."""
     trace = asdict(options.trace)
     trace["source"] = _source_digest(options)
     del trace["assets"]
@@ -136,14 +154,14 @@ def digest(
 
 
 def _asset(path: Path) -> list[tuple[str, int, int]]:
-    """Names, sizes and times of the files of an asset, which the traced code may load: they may be large."""
+    """Names, sizes and times of an asset's files: the traced code may load them, and they may be large."""
     files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
-    found = [(file.relative_to(path).as_posix(), file.stat()) for file in files if file.exists()]
-    return [(name, status.st_size, status.st_mtime_ns) for name, status in found]
+    stats = [(file.relative_to(path).as_posix(), file.stat()) for file in files if file.exists()]
+    return [(name, status.st_size, status.st_mtime_ns) for name, status in stats]
 
 
 def version_of(name: str) -> str:
-    """Of an installed distribution; empty where it is not."""
+    """The version of an installed distribution; empty where it is not installed."""
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:

@@ -13,8 +13,6 @@ from lambdapack.files import sweep_folders, work_folder, write_bytes
 from lambdapack.pipeline import build_json as buildreport
 from lambdapack.pipeline.build_json import BuildReport
 
-__all__ = ["finish", "publish", "sound", "workspace"]
-
 
 def sound(folder: Path, inputs: str) -> BuildReport | None:
     """The build in ``folder``, if it is of these inputs and its pack is sound."""
@@ -32,7 +30,7 @@ def sound(folder: Path, inputs: str) -> BuildReport | None:
 
 @contextmanager
 def workspace(output: Path) -> Iterator[Path]:
-    """A folder inside ``output`` for this build alone; those of builds that were killed go first."""
+    """A folder inside ``output`` for this build alone; the folders of killed builds are removed first."""
     with ExitStack() as stack:
         try:
             output.mkdir(parents=True, exist_ok=True)
@@ -45,7 +43,7 @@ def workspace(output: Path) -> Iterator[Path]:
 
 _WORK = ".work-"
 _REPLACED = ".replaced"
-"""Names the files of the build that another one is taking the place of, until they are gone."""
+"""The file that names the pack's files of the replaced build, until they are removed."""
 
 
 def _unwritable(output: Path, error: OSError) -> ConfigurationError:
@@ -71,7 +69,7 @@ def publish(files: Sequence[Path], report: BuildReport, output: Path) -> None:
 
 
 def finish(output: Path) -> None:
-    """Finish what a killed build left: its work folder, and the files of the one that it replaced."""
+    """Finish what a killed build left: its work folder, and the files of the build that it replaced, go."""
     sweep_folders(output, _WORK)
     with suppress(FileNotFoundError, ValueError, LambdapackError):
         replaced, *names = json.loads((output / _REPLACED).read_bytes())

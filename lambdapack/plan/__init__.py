@@ -1,20 +1,23 @@
-"""The plan stage: does it fit, where are the bytes, and what is the cheapest fix. Pure arithmetic."""
+"""Sizes, limits and budgets -> a verdict: does it fit, where are the bytes, what is the cheapest fix.
+
+Pure arithmetic: no file, no clock, no network.
+"""
 
 from lambdapack.plan.arithmetic import assess
 from lambdapack.plan.document import VERSION, document, enforce
-from lambdapack.plan.model import AssetFacts, Budget, Check, Facts, LibraryFacts, Row, Sized, Verdict
+from lambdapack.plan.model import (
+    AssetFacts,
+    Budget,
+    Check,
+    Facts,
+    LibraryFacts,
+    Row,
+    SizedDistribution,
+    Verdict,
+)
 
 __all__ = [
-    "VERSION",
-    "AssetFacts",
-    "Budget",
-    "Check",
-    "Facts",
-    "LibraryFacts",
-    "Row",
-    "Sized",
-    "Verdict",
-    "assess",
-    "document",
-    "enforce",
-]
+    "VERSION", "AssetFacts", "Budget", "Check", "Facts", "LibraryFacts", "Row", "SizedDistribution",
+    "Verdict", "assess",
+    "document", "enforce",
+]  # fmt: skip

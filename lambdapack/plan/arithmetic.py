@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
 from math import ceil
 from typing import Literal
 
 from lambdapack import limits
 from lambdapack.plan.model import Budget, Check, Facts, Row, Verdict
-from lambdapack.plan.shares import owners, stored_by_file
+from lambdapack.plan.shares import owners_by_name, stored_by_file
 from runtime_shim._index import ARENA
 from runtime_shim._space import bytes_on_disk
-
-__all__ = ["amount", "assess"]
 
 _BLOCK = 4096
 """What a file of an asset rounds up to in /tmp, at most."""
@@ -25,50 +25,39 @@ _NO_BUDGET = Budget()
 
 def assess(facts: Facts, budget: Budget = _NO_BUDGET) -> Verdict:
     """Measure ``facts`` against Lambda's limits and the user's ``budget``."""
-    index = facts.index
-    rows = _rows(facts)
-    installed = sum(one.installed_bytes for one in facts.distributions) if facts.distributions else None
+    index, speed = facts.index, limits.LINK_BYTES_PER_SECOND
+    installed = sum(d.installed_bytes for d in facts.distributions) if facts.distributions else None
     stored, hot, eager = (sum(index.frame_stored[:end]) for end in (None, index.hot, index.eager))
     measured = Verdict(
         target=index.target,
-        rows=rows,
+        rows=_rows(facts),
         checks=(),
         installed=installed,
         slimmed=sum(index.sizes),
         stored=stored if facts.pack_bytes is None else facts.pack_bytes,
         hot=hot,
         eager=eager,
-        without_lambdapack=None if installed is None else installed + _own_code(facts),
+        without_lambdapack=None if installed is None else installed + (facts.unzipped_bytes or 0),
         tmp_stream=_tmp(facts, index.eager, arena=True),
         tmp_disk=_tmp(facts, len(index.frame_stored), arena=False),
         tmp_all=_tmp(facts, len(index.frame_stored), arena=True),
-        hot_seconds=hot / limits.LINK_BYTES_PER_SECOND,
-        eager_seconds=eager / limits.LINK_BYTES_PER_SECOND,
+        hot_seconds=hot / speed,
+        eager_seconds=eager / speed,
         tmp_mb=facts.tmp_mb,
         memory_mb=facts.memory_mb,
         mode=facts.mode,
         assets=facts.assets,
-        assets_seconds=sum(one.stored for one in facts.assets if one.fetch == "start")
-        / limits.LINK_BYTES_PER_SECOND,
+        assets_seconds=sum(asset.stored for asset in facts.assets if asset.fetch == "start") / speed,
     )
-    checks = (
-        *_limits(facts, measured),
-        *_libraries(facts),
-        *_budgets(facts, budget, measured),
-        *_advice(facts, measured),
-    )
-    return Verdict(**{**vars(measured), "checks": tuple(checks)})
-
-
-def _own_code(facts: Facts) -> int:
-    return facts.unzipped_bytes or 0
+    checks = (_limits, _libraries, partial(_budgets, budget=budget), _advice)
+    return replace(measured, checks=tuple(check for each in checks for check in each(facts, measured)))
 
 
 def _rows(facts: Facts) -> tuple[Row, ...]:
     index = facts.index
     stored, hot = stored_by_file(index)
-    sums: dict[str, list[int]] = {one.name: [0, 0, 0] for one in facts.distributions}
-    for file, owner in enumerate(owners(index.paths, facts.distributions, facts.owners)):
+    sums: dict[str, list[int]] = {each.name: [0, 0, 0] for each in facts.distributions}
+    for file, owner in enumerate(owners_by_name(index.paths, facts.distributions)):
         row = sums.setdefault(owner, [0, 0, 0])
         for column, value in enumerate((index.sizes[file], stored[file], hot[file])):
             row[column] += value
@@ -77,27 +66,15 @@ def _rows(facts: Facts) -> tuple[Row, ...]:
     rest = (framed if facts.pack_bytes is None else facts.pack_bytes) - sum(stored)
     if rest:
         sums["(index)"] = [0, rest, sum(index.frame_stored[: index.hot]) - sum(hot)]
-    by_name = {one.name: one for one in facts.distributions}
-    rows = []
-    for name, (slimmed, kept, touched) in sums.items():
-        one = by_name.get(name)
-        rows.append(
-            Row(
-                name,
-                one.version if one else "",
-                one.installed_bytes if one else None,
-                slimmed,
-                kept,
-                touched,
-            )
-        )
+    known = {each.name: (each.version, each.installed_bytes) for each in facts.distributions}
+    rows = (Row(name, *known.get(name, ("", None)), *columns) for name, columns in sums.items())
     return tuple(sorted(rows, key=lambda row: (-row.stored, row.name)))
 
 
 def _tmp(facts: Facts, frames: int, *, arena: bool) -> int:
     """/tmp that the first ``frames`` frames take; with ``arena``, code stays in one file."""
     need = bytes_on_disk(facts.index, ARENA if arena else frozenset(), range(frames))
-    need += sum(one.stream + one.files * _BLOCK for one in facts.assets)
+    need += sum(asset.stream + asset.files * _BLOCK for asset in facts.assets)
     return need + need // _FILE_SYSTEM
 
 
@@ -121,11 +98,12 @@ def _limits(facts: Facts, seen: Verdict) -> Iterator[Check]:
     )  # fmt: skip
 
 
-def _libraries(facts: Facts) -> Iterator[Check]:
+def _libraries(facts: Facts, _: Verdict) -> Iterator[Check]:
     """A missing library is a limit where the function needs it, else advice."""
-    for one in facts.missing:
-        kind: Literal["limit", "advice"] = "limit" if one.fatal else "advice"
-        yield Check(f"library.{one.name}", kind, one.users, 0, "files", False, one.note, one.fix)
+    for library in facts.missing:
+        kind: Literal["limit", "advice"] = "limit" if library.fatal else "advice"
+        name, users = f"library.{library.name}", library.users
+        yield Check(name, kind, users, 0, "files", False, library.note, library.fix)
 
 
 def _without(seen: Verdict) -> str:
@@ -140,14 +118,14 @@ def _tmp_check(name: str, kind: Literal["limit", "advice"], need: int, tmp_mb: i
     ok = need <= tmp_mb * limits.MIB
     fix = None
     if not ok:
-        wanted = ceil(need / limits.MIB / _STEP_MB) * _STEP_MB
-        fix = f"set tmp to {wanted} MB"
-        if wanted > limits.TMP_MAX_MB:
+        sufficient = ceil(need / limits.MIB / _STEP_MB) * _STEP_MB
+        fix = f"set tmp to {sufficient} MB"
+        if sufficient > limits.TMP_MAX_MB:
             fix = f"Lambda has at most {limits.TMP_MAX_MB} MB of /tmp: leave something out of the pack"
     return Check(name, kind, need, tmp_mb * limits.MIB, "bytes", ok, note, fix)
 
 
-def _budgets(facts: Facts, budget: Budget, seen: Verdict) -> Iterator[Check]:
+def _budgets(facts: Facts, seen: Verdict, budget: Budget) -> Iterator[Check]:
     in_mode = seen.tmp_stream if facts.mode == "stream" else seen.tmp_disk
     for name, measured, bound, unit in (
         ("pack", seen.stored, budget.pack_mb, limits.MB),
@@ -155,7 +133,7 @@ def _budgets(facts: Facts, budget: Budget, seen: Verdict) -> Iterator[Check]:
         ("slimmed", seen.slimmed, budget.slimmed_mb, limits.MB),
         ("tmp", in_mode, budget.tmp_mb, limits.MIB),
         ("zip", facts.zip_bytes, budget.zip_mb, limits.MB),
-        ("assets", sum(one.stored for one in seen.assets), budget.assets_mb, limits.MB),
+        ("assets", sum(asset.stored for asset in seen.assets), budget.assets_mb, limits.MB),
     ):
         if measured is None or bound is None:
             continue
@@ -163,15 +141,9 @@ def _budgets(facts: Facts, budget: Budget, seen: Verdict) -> Iterator[Check]:
         most = _largest_asset(seen) if name == "assets" else _largest(seen)
         fix = _OWN_CODE if name == "zip" else f"{most} is the most: leave it out, or raise it"
         yield Check(
-            f"budget.{name}",
-            "budget",
-            measured,
-            bound * unit,
-            "bytes",
-            ok,
-            f"[budget] {name}",
+            f"budget.{name}", "budget", measured, bound * unit, "bytes", ok, f"[budget] {name}",
             None if ok else fix,
-        )
+        )  # fmt: skip
 
 
 def _advice(facts: Facts, seen: Verdict) -> Iterator[Check]:
@@ -201,7 +173,7 @@ def _assets_advice(facts: Facts, seen: Verdict) -> Iterator[Check]:
         "if the handler waits for its assets while it is imported",
         None if ok else "call runtime_shim.path in the handler instead, or use provisioned concurrency",
     )  # fmt: skip
-    size, memory = sum(one.size for one in facts.assets), facts.memory_mb * limits.MIB
+    size, memory = sum(asset.size for asset in facts.assets), facts.memory_mb * limits.MIB
     ok = size <= memory
     yield Check(
         "memory.assets", "advice", size, memory, "bytes", ok, "if all assets were loaded into memory",
@@ -212,8 +184,8 @@ def _assets_advice(facts: Facts, seen: Verdict) -> Iterator[Check]:
 def _largest_asset(seen: Verdict) -> str:
     if not seen.assets:
         return "nothing"
-    one = max(seen.assets, key=lambda one: one.stored)
-    return f"the asset {one.name} ({amount(one.stored)})"
+    largest = max(seen.assets, key=lambda asset: asset.stored)
+    return f"the asset {largest.name} ({amount(largest.stored)})"
 
 
 def _largest(seen: Verdict) -> str:

@@ -1,4 +1,4 @@
-"""The plan stage: does it fit, where are the bytes, and what is the cheapest fix. Pure arithmetic."""
+"""A verdict as a document, and as an error where it is negative."""
 
 from __future__ import annotations
 
@@ -10,10 +10,8 @@ from lambdapack.errors import CheckError
 from lambdapack.plan.arithmetic import amount
 from lambdapack.plan.model import Check, Verdict
 
-__all__ = ["VERSION", "document", "enforce"]
-
 VERSION = 1
-"""Of the JSON document; rises when a key changes its meaning or goes."""
+"""The JSON document's version; rises when a key changes its meaning or goes."""
 
 
 def document(verdict: Verdict) -> dict[str, Any]:
@@ -22,7 +20,7 @@ def document(verdict: Verdict) -> dict[str, Any]:
 
 
 def enforce(verdict: Verdict) -> None:
-    """Let a verdict decide.
+    """Raise where a verdict is negative.
 
     Raises:
         CheckError: A limit or a budget is broken; every one is in the message, its fix in the hint.

@@ -1,17 +1,15 @@
-"""What a plan is made from and what it says. Sizes in bytes unless a name says otherwise."""
+"""What a plan is made from, and the verdict that it gives. Sizes in bytes unless a name says otherwise."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from runtime_shim._index import Index
 
-__all__ = ["AssetFacts", "Budget", "Check", "Facts", "LibraryFacts", "Row", "Sized", "Verdict"]
 
-
-class Sized(Protocol):
+class SizedDistribution(Protocol):
     """A distribution as the build reports it: name, version, what it imports as, and its sizes."""
 
     @property
@@ -20,7 +18,7 @@ class Sized(Protocol):
 
     @property
     def version(self) -> str:
-        """Its version."""
+        """The installed version."""
 
     @property
     def top_level(self) -> Sequence[str]:
@@ -28,24 +26,24 @@ class Sized(Protocol):
 
     @property
     def installed_bytes(self) -> int:
-        """As pip installed it."""
+        """Size as pip installed the distribution."""
 
     @property
     def slimmed_bytes(self) -> int:
-        """As it is in the pack."""
+        """Size of its files in the pack."""
 
 
 @dataclass(frozen=True)
 class AssetFacts:
-    """An asset.
+    """An asset, in bytes.
 
     Attributes:
-        name: Its name.
+        name: What the handler calls the asset.
         fetch: ``start``: in the background of a cold start; ``use``: when it is first asked for.
-        stored: Its pack's frames, in bytes: what comes over the link.
-        stream: Its tar stream, in bytes.
-        size: Its files, in bytes.
-        files: How many there are.
+        stored: The frames of the asset's pack: what comes over the link.
+        stream: The tar stream.
+        size: The files.
+        files: How many files there are.
     """
 
     name: str
@@ -61,10 +59,10 @@ class LibraryFacts:
     """A shared library that files of the pack ask for and neither it nor Lambda has.
 
     Attributes:
-        name: Its soname.
-        users: How many files ask for it.
+        name: The library's soname.
+        users: How many files ask for the library.
         fatal: Whether the function will fail for want of it, as far as is known.
-        note: Who needs it, and how that is known.
+        note: Who needs the library, and how that is known.
         fix: What helps.
     """
 
@@ -83,18 +81,16 @@ class Facts:
         index: The pack's index.
         pack_bytes: Size of the ``.tar.zst``, with its index; ``None`` if only the index is at hand.
         distributions: What the build says of each distribution; empty if there is no build report.
-        owners: Path in the pack -> distribution, where the build knows; else it is told from names.
         zip_bytes, unzipped_bytes: The function's own zip; ``None`` before it is packaged.
         tmp_mb, memory_mb: The function's settings.
         mode: How the shim will work: ``stream`` or ``disk``.
         assets: The function's assets.
-        missing: Shared libraries that the pack asks for and nobody has.
+        missing: Shared libraries that the pack asks for and that neither it nor Lambda has.
     """
 
     index: Index
     pack_bytes: int | None = None
-    distributions: tuple[Sized, ...] = ()
-    owners: Mapping[str, str] | None = None
+    distributions: tuple[SizedDistribution, ...] = ()
     zip_bytes: int | None = None
     unzipped_bytes: int | None = None
     tmp_mb: int = 512
@@ -118,12 +114,12 @@ class Budget:
 
 @dataclass(frozen=True)
 class Row:
-    """One distribution.
+    """One distribution, in bytes.
 
     Attributes:
-        name: Its name; in parentheses what belongs to none.
-        version: Its version, ``""`` if unknown.
-        installed: As pip installed it, ``None`` if unknown.
+        name: The canonical name; in parentheses what belongs to no distribution.
+        version: The version, ``""`` if unknown.
+        installed: As pip installed the distribution, ``None`` if unknown.
         slimmed: Its files in the pack, uncompressed.
         stored: Its share of the pack.
         hot: Its share of the frames that the trace touched.
@@ -146,9 +142,9 @@ class Check:
         kind: ``limit``: Lambda refuses or fails; ``budget``: the user set it; ``advice``: it only costs.
         measured, limit: Both in ``unit``; ``measured`` may be at most ``limit``.
         unit: ``bytes``, ``seconds`` or ``files``.
-        ok: Whether it is within.
+        ok: Whether ``measured`` is within ``limit``.
         note: What the figure is made of, for people.
-        fix: The cheapest change that mends it, ``None`` if it is within.
+        fix: The cheapest change that mends it, ``None`` where ``ok``.
     """
 
     name: str
@@ -163,12 +159,12 @@ class Check:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether it fits, and where the bytes are.
+    """Whether a function fits Lambda, and where its bytes are.
 
     Attributes:
         target: The pack's, e.g. ``python3.11/x86_64``.
         rows: By distribution, the largest share of the pack first; they add up to the totals.
-        checks: Limits first.
+        checks: Every measurement, limits first.
         installed: All distributions as installed, ``None`` if unknown.
         slimmed, stored, hot, eager: Of the pack: its files uncompressed, its size, and the compressed
             bytes touched by the trace and needed before the first invocation.
@@ -176,10 +172,10 @@ class Verdict:
         tmp_stream, tmp_disk, tmp_all: /tmp that ``stream`` mode needs before the first invocation, that
             ``disk`` mode needs, and that ``stream`` mode ends at once everything was asked for; assets
             included.
-        hot_seconds, eager_seconds: Those bytes over Lambda's link.
-        tmp_mb, memory_mb, mode: The settings that it was measured against.
+        hot_seconds, eager_seconds: How long ``hot`` and ``eager`` take over Lambda's link.
+        tmp_mb, memory_mb, mode: The settings that the checks were made against.
         assets: The function's assets.
-        assets_seconds: Those that are fetched at the start, over Lambda's link.
+        assets_seconds: How long the assets that are fetched at the start take over Lambda's link.
     """
 
     target: str
@@ -209,5 +205,5 @@ class Verdict:
 
     @property
     def ok(self) -> bool:
-        """Whether no limit and no budget is broken."""
+        """Whether every limit and every budget is kept."""
         return not self.failed

@@ -10,17 +10,15 @@ import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-from lambdapack.plan.model import Sized
+from lambdapack.plan.model import SizedDistribution
 from runtime_shim._index import Index
-
-__all__ = ["owners", "share", "stored_by_file"]
 
 _TAR_BLOCK = 512
 _DIST_INFO = re.compile(r"([^/]+?)-[^/-]+\.dist-info\Z")
 
 
 def share(total: int, weights: Sequence[int]) -> list[int]:
-    """``total`` in whole parts in proportion to ``weights``, by largest remainders; they add up to it.
+    """``total`` in whole parts in proportion to ``weights``, by largest remainders, that add up to ``total``.
 
     Args:
         total: Not negative.
@@ -53,9 +51,9 @@ def stored_by_file(index: Index) -> tuple[list[int], list[int]]:
 
 
 def _pieces(index: Index) -> Iterator[tuple[int, list[tuple[int, int]]]]:
-    """Each frame's number, with its files and how many bytes of the stream each has in it."""
+    """Each frame's number, with its files and how many bytes of the stream each has in the frame."""
     order = sorted(range(len(index.paths)), key=lambda file: index.offsets[file])
-    # A file's stretch goes from the end of the one before, so that its header is in it.
+    # A file's stretch begins where the file before it ends: so the stretch holds the file's header.
     ends = [_padded(index.offsets[file] + index.sizes[file]) for file in order]
     ends[-1] = index.frame_start[-1]
     at = 0
@@ -75,26 +73,24 @@ def _padded(offset: int) -> int:
     return -(-offset // _TAR_BLOCK) * _TAR_BLOCK
 
 
-def owners(
-    paths: Iterable[str], distributions: Sequence[Sized], known: Mapping[str, str] | None = None
-) -> list[str]:
-    """The distribution of each path: as ``known`` says, else by dist-info folder and import name.
+def owners_by_name(paths: Iterable[str], distributions: Sequence[SizedDistribution]) -> list[str]:
+    """The distribution of each path, told from its dist-info folder or import name: an index has no RECORDs.
 
     A folder that several distributions share, such as ``google``, is a row of its own.
     """
     by_name: dict[str, set[str]] = defaultdict(set)
-    for one in distributions:
-        for top in one.top_level:
-            by_name[top].add(one.name)
-    names = {one.name for one in distributions}
-    return [(known or {}).get(path) or _owner(path, by_name, names) for path in paths]
+    for distribution in distributions:
+        for top in distribution.top_level:
+            by_name[top].add(distribution.name)
+    names = {distribution.name for distribution in distributions}
+    return [_owner(path, by_name, names) for path in paths]
 
 
 def _owner(path: str, by_name: Mapping[str, set[str]], names: Collection[str]) -> str:
     first, slash, rest = path.partition("/")
-    found = _DIST_INFO.match(first)
-    if found:
-        return _canonical(found[1])
+    match = _DIST_INFO.match(first)
+    if match:
+        return _canonical(match[1])
     top = first
     if not slash or first == "__pycache__":
         top = (rest or first).split("/")[-1].split(".")[0]

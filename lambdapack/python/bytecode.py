@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from lambdapack.errors import ToolError
+from lambdapack.files import walk
 from lambdapack.progress import QUIET, Progress
 from lambdapack.python import worker
 from lambdapack.python.interpreter import Interpreter
@@ -18,7 +19,7 @@ from lambdapack.python.interpreter import Interpreter
 __all__ = ["ENVIRONMENT", "WORKER", "compile_tree"]
 
 WORKER = Path(__file__).with_name("bytecode_worker.py")
-# Everything that the bytes could depend on; the worker says how.
+# All of the environment that the bytes could depend on; see the worker.
 ENVIRONMENT = {"PYTHONHASHSEED": "0", "PYTHONUTF8": "1", "LC_ALL": "C.UTF-8", "TZ": "UTC"}
 _NOT_WRITTEN = b"! "
 
@@ -33,21 +34,21 @@ def compile_tree(
 ) -> None:
     """Compile every ``*.py`` under ``root`` to ``__pycache__/x.<cache tag>.pyc``, in place.
 
-    The bytecode is of PEP 552's unchecked-hash kind and says a path relative to ``root`` as its file. It
+    The bytecode is of PEP 552's unchecked-hash kind and names its source by a path relative to ``root``. It
     depends on the source and on the interpreter's version alone: not on the folder, the order, ``jobs``,
     the environment or what else is compiled. A file that does not compile is left without bytecode.
 
     Args:
         root: The tree; what pip compiled in it is replaced.
         interpreter: The target's Python version; the architecture does not matter.
-        only: These of its files, relative to ``root``; all of them unless told.
-        jobs: Processes at a time; the number of processors unless told.
+        only: Files to compile, relative to ``root``; ``None`` for all.
+        jobs: Processes at a time; ``None`` for as many as there are processors.
         progress: Advances by one a file.
 
     Raises:
         ToolError: The bytecode could not be written, or the interpreter failed.
     """
-    names = list(_sources(root) if only is None else only)
+    names = list(only if only is not None else (path for path in walk(root) if path.endswith(".py")))
     jobs = max(1, min(jobs or len(os.sched_getaffinity(0)), len(names)))
     # Every `jobs`-th of the files, largest first, so that no process is left with a long rest.
     names.sort(key=lambda name: (-(root / name).stat().st_size, name))
@@ -62,16 +63,9 @@ def compile_tree(
             advance()
 
 
-def _sources(root: Path) -> Iterator[str]:
-    for folder, _, files in os.walk(root):
-        for file in files:
-            if file.endswith(".py"):
-                yield os.path.relpath(Path(folder, file), root)
-
-
 @contextmanager
 def _workers(root: Path, interpreter: Interpreter, shares: Sequence[Sequence[str]]) -> Iterator[IO[bytes]]:
-    """Start a worker for each share; yield their answers, one line a file, as one stream."""
+    """Start a worker for each share of the files; their answers, a line for each file, as one stream."""
     environment = {**ENVIRONMENT, **worker.library_path()}
     command = worker.command(interpreter.path, WORKER, root.resolve())
     ours, theirs = os.pipe()

@@ -56,7 +56,7 @@ def bytecode(source: bytes, name: str) -> bytes:
     held: list[str] = []
     sets: list[frozenset[Any]] = []
     _walk(code, held, sets)
-    if sys.version_info < (3, 11) and any(_hashes_to_address(s) for s in sets):
+    if sys.version_info < (3, 11) and any(_hashes_to_address(frozen) for frozen in sets):
         body = _with_sets_in_order(code, sets)
     else:
         body = marshal.dumps(code)
@@ -86,11 +86,11 @@ def _hashes_to_address(item: Any) -> bool:
 
 
 def _with_sets_in_order(code: types.CodeType, sets: list[frozenset[Any]]) -> bytes:
-    """Marshal without references (format 2), so that a set's bytes are the same wherever it is."""
+    """Marshal without references (format 2), so that a set has the same bytes wherever in the code it is."""
     body = marshal.dumps(code, 2)
-    for found in sets:
-        parts = [marshal.dumps(item, 2) for item in found]
-        head = marshal.dumps(found, 2)[:5]  # type and count
+    for frozen in sets:
+        parts = [marshal.dumps(item, 2) for item in frozen]
+        head = marshal.dumps(frozen, 2)[:5]  # type and count
         body = body.replace(head + b"".join(parts), head + b"".join(sorted(parts)))
     return body
 
@@ -137,7 +137,7 @@ def _answer(root: str, name: str) -> bytes:
 
 
 def _forget(root: str, name: str) -> None:
-    """Remove what pip compiled: left there, it would be read for a source that nobody compiled."""
+    """Remove what pip compiled: Python would take it for the bytecode of a source that did not compile."""
     try:
         os.unlink(_cached(os.path.join(root, name)))
     except OSError:

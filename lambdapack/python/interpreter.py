@@ -31,12 +31,12 @@ print(json.dumps({
 
 @dataclass(frozen=True)
 class Interpreter:
-    """A CPython on this machine, never a virtual environment's.
+    """A CPython, never a virtual environment's.
 
     Attributes:
-        path: Its executable.
+        path: The executable.
         version: The full version, e.g. ``3.11.7``.
-        machine: The kernel's name for the processor it was built for, e.g. ``x86_64``.
+        machine: The kernel's name for the processor that this Python is built for, e.g. ``x86_64``.
     """
 
     path: Path
@@ -53,12 +53,11 @@ def find(python: str) -> Interpreter:
     """The interpreter of version ``python`` (``3.11``), the running one first.
 
     Raises:
-        ConfigurationError: There is none; names the ways out.
+        ConfigurationError: This machine has no such Python; names the ways out.
     """
-    for path in _candidates(python):
-        found = _probe(path)
-        if found is not None and found.python == python:
-            return found
+    interpreter = _first(python)
+    if interpreter is not None:
+        return interpreter
     have = ", ".join(sorted({i.python for i in installed()}, key=_by_number)) or "none"
     raise ConfigurationError(
         f"no Python {python} on this machine (found: {have}); the lock, the bytecode and the trace of a "
@@ -70,14 +69,16 @@ def find(python: str) -> Interpreter:
 
 def installed() -> list[Interpreter]:
     """One interpreter for each version that ``find`` would find."""
-    found = []
-    for minor in range(8, 20):
-        for path in _candidates(f"3.{minor}"):
-            probed = _probe(path)
-            if probed is not None and probed.python == f"3.{minor}":
-                found.append(probed)
-                break
-    return found
+    first = (_first(f"3.{minor}") for minor in range(8, 20))
+    return [interpreter for interpreter in first if interpreter is not None]
+
+
+def _first(python: str) -> Interpreter | None:
+    for path in _candidates(python):
+        probed = _probe(path)
+        if probed is not None and probed.python == python:
+            return probed
+    return None
 
 
 def _by_number(version: str) -> tuple[int, ...]:
@@ -98,7 +99,7 @@ def _candidates(python: str) -> Iterator[Path]:
             for name in reversed(names):
                 if name.removeprefix("cpython-").startswith(python + "."):
                     yield root / name / "bin" / f"python{python}"
-    # Last: on a pyenv machine this is a shim that fails for versions that are not switched on.
+    # Last, because on a pyenv machine this is a shim that fails for versions that are not switched on.
     on_path = shutil.which(f"python{python}")
     if on_path:
         yield Path(on_path)
@@ -107,7 +108,7 @@ def _candidates(python: str) -> Iterator[Path]:
 @cache
 def _probe(path: Path) -> Interpreter | None:
     try:
-        # "-I" keeps PYTHONPATH and the current folder out of it.
+        # "-I" keeps PYTHONPATH and the current folder out.
         done = subprocess.run(
             [str(path), "-I", "-c", _PROBE], capture_output=True, text=True, timeout=30, check=False
         )

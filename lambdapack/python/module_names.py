@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
-__all__ = ["imports", "module_name", "source_of"]
+__all__ = ["imports", "module_name"]
 
 _INIT = "__init__"
 _SUFFIXES = (".py", ".so")
@@ -28,20 +28,6 @@ def module_name(path: str) -> str | None:
     if not parts or not all(part.isidentifier() for part in parts):
         return None
     return ".".join(parts)
-
-
-def source_of(path: str) -> str:
-    """The source of a module's bytecode, wherever that lies; any other path is its own.
-
-    >>> source_of("a/__pycache__/b.cpython-311.pyc"), source_of("a/b.pyc"), source_of("a/b.so")
-    ('a/b.py', 'a/b.py', 'a/b.so')
-    """
-    if not path.endswith(".pyc"):
-        return path
-    folder, _, name = path.rpartition("/")
-    if folder.rpartition("/")[2] != "__pycache__":
-        return path[:-1]
-    return f"{folder.removesuffix('__pycache__')}{name.split('.')[0]}.py"
 
 
 def imports(module: ast.Module, package: str, *, functions: bool = False) -> Iterator[str]:

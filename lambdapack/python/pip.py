@@ -1,8 +1,7 @@
-"""Run pip, which does every download and installation, and say plainly what went wrong."""
+"""Run pip, which does every download and installation, and say in plain words what went wrong."""
 
 from __future__ import annotations
 
-import ast
 import importlib.util
 import os
 import re
@@ -15,9 +14,9 @@ from pathlib import Path
 from lambdapack.errors import ConfigurationError, LambdapackError, ToolError
 from lambdapack.python.worker.ending import end_group
 
-__all__ = ["FROM_ENVIRONMENT", "configured", "environment", "explain", "network_error", "run", "tail"]
+__all__ = ["environment", "explain", "network_error", "run", "tail"]
 
-# Settings of pip's that are about the user's own site-packages, and would send files elsewhere.
+# Settings that would change how pip prints, or send files elsewhere than to the folder that it is told.
 _FORCED = {
     "PIP_DISABLE_PIP_VERSION_CHECK": "1",
     "PIP_NO_INPUT": "1",
@@ -37,14 +36,12 @@ _NETWORK = re.compile(
     re.IGNORECASE,
 )
 _LINES_OF_DETAIL = 6
-FROM_ENVIRONMENT = ":env:"
-"""The section of what ``PIP_*`` variables say."""
 
 
 def environment(
     extra: Mapping[str, str] | None = None, inherited: Mapping[str, str] = os.environ
 ) -> dict[str, str]:
-    """This process's environment for a run of pip: its configuration kept, Python's own left out."""
+    """This process's variables for a run of pip: those of pip's configuration stay, Python's own do not."""
     kept = {
         name: value
         for name, value in inherited.items()
@@ -67,7 +64,7 @@ def run(
         arguments: The command and its options.
         doing: What is being done, for messages, e.g. ``"installing 45 wheels"``.
         variables: Environment variables to set besides.
-        inherited: Those that it has without.
+        inherited: The variables of this process.
         pip: The command of another Python's pip.
 
     Raises:
@@ -80,58 +77,33 @@ def run(
             hint=f"{sys.executable} -m ensurepip, or install lambdapack again: pip is a dependency of it",
         )
     command = [*map(str, pip or (sys.executable, "-m", "pip")), *map(str, arguments)]
-    # A file, not a pipe: nothing to read while pip runs, and nothing that fills up.
-    with tempfile.TemporaryFile("w+", errors="replace") as log:
-        status = _wait(
-            subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                env=environment(variables, inherited),
-                # With what it starts in turn (git, compilers): they are ended together.
-                start_new_session=True,
-            )
-        )
-        log.seek(0)
-        text = log.read()
+    status, text = _run(command, environment(variables, inherited))
     if status:
         raise explain(text, doing=doing, status=status)
     return text
 
 
-def configured(inherited: Mapping[str, str] = os.environ) -> list[tuple[str, str, str]]:
-    """pip's settings as section, key and value, those of the environment (``:env:``) first.
-
-    pip itself merges its files.
-
-    Args:
-        inherited: The variables that pip sees.
-
-    Raises:
-        ToolError: It cannot read them.
-    """
-    found, command = [], ["config", "list"]
-    for line in run(command, doing="reading pip's configuration", inherited=inherited).splitlines():
-        name, equals, value = line.partition("=")
-        section, _, key = name.rpartition(".")
-        if not equals or not section:
-            continue
+def _run(command: Sequence[str], variables: Mapping[str, str]) -> tuple[int, str]:
+    """The exit status of a command, and what it printed."""
+    # A file, not a pipe: nothing has to be read while pip runs, and nothing fills up.
+    with tempfile.TemporaryFile("w+", errors="replace") as log:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=variables,
+            # pip and the processes that it starts (git, compilers) are ended together.
+            start_new_session=True,
+        )
         try:
-            text = ast.literal_eval(value)
-        except (ValueError, SyntaxError):
-            continue
-        found.append((section, key.replace("_", "-"), str(text).strip()))
-    return sorted(found, key=lambda one: one[0] != FROM_ENVIRONMENT)
-
-
-def _wait(process: subprocess.Popen[bytes]) -> int:
-    try:
-        return process.wait()
-    except BaseException:
-        # It is waited for, so that nothing writes any more.
-        end_group(process)
-        raise
+            status = process.wait()
+        except BaseException:
+            # This waits for the whole group, so that nothing writes to folders that are removed now.
+            end_group(process)
+            raise
+        log.seek(0)
+        return status, log.read()
 
 
 def explain(text: str, *, doing: str, status: int) -> LambdapackError:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import shutil
 from pathlib import Path
 
-from lambdapack.files import disk_errors, scratch_folder
+from lambdapack.files import disk_errors, new_folder
 from lambdapack.memo import CacheFolder
 from lambdapack.progress import QUIET, Progress
 from lambdapack.python import pip
@@ -25,7 +24,7 @@ _NO_TOMLLIB = ("3.8", "3.9", "3.10")
 
 
 def requirements(python: str) -> tuple[str, ...]:
-    """What is installed for Python ``python``; pip-tools' own build tools are not, nothing is built."""
+    """What is installed for Python ``python``; without pip-tools' build tools, since no wheel is built."""
     tools = (*_TOOLS.get(python, _TOOLS_TODAY), "click<9", "packaging<27")
     return (*tools, "tomli<3") if python in _NO_TOMLLIB else tools
 
@@ -33,14 +32,13 @@ def requirements(python: str) -> tuple[str, ...]:
 def ensure(interpreter: Interpreter, cache_dir: Path, progress: Progress = QUIET) -> Path:
     """The folder with pip-tools for ``interpreter``, installed when it is not there yet.
 
-    Processes that ask at once wait for the one that installs; a folder that was killed half way never
-    gets its final name.
+    Processes that ask at the same time wait for the one that installs.
 
     Raises:
-        ToolError: pip could not install it.
+        ToolError: pip could not install them.
     """
-    wanted = requirements(interpreter.python)
-    key = hashlib.sha256("\n".join((interpreter.machine, *wanted)).encode()).hexdigest()[:12]
+    packages = requirements(interpreter.python)
+    key = hashlib.sha256("\n".join((interpreter.machine, *packages)).encode()).hexdigest()[:12]
     folder = CacheFolder.TOOLS.of(cache_dir)
     final = folder / f"python{interpreter.python}-{key}"
     if final.is_dir():
@@ -50,25 +48,21 @@ def ensure(interpreter: Interpreter, cache_dir: Path, progress: Progress = QUIET
         with (folder / f"{final.name}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not final.is_dir():
-                _install(wanted, interpreter.python, final, progress)
+                _install(packages, interpreter.python, final, progress)
     return final
 
 
-def _install(wanted: tuple[str, ...], python: str, final: Path, progress: Progress) -> None:
-    part = final.with_name(f"{final.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
+def _install(packages: tuple[str, ...], python: str, final: Path, progress: Progress) -> None:
     doing = f"installing pip-tools for Python {python}"
-    try:
-        with progress.step(doing), scratch_folder() as scratch:
-            pip.run(
-                [
-                    *("install", "--target", part, "--ignore-installed", "--no-deps"),
-                    *("--only-binary=:all:", "--python-version", python, *wanted),
-                ],
-                doing=doing,
-                # What pip leaves there when it is killed goes with the folder.
-                variables={"TMPDIR": str(scratch)},
-            )
-        part.rename(final)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+    with progress.step(doing), new_folder(final) as made:
+        scratch = made.work / "tmp"
+        scratch.mkdir()
+        pip.run(
+            [
+                *("install", "--target", made.path, "--ignore-installed", "--no-deps"),
+                *("--only-binary=:all:", "--python-version", python, *packages),
+            ],
+            doing=doing,
+            # What pip leaves there when it is killed goes with the folder.
+            variables={"TMPDIR": str(scratch)},
+        )

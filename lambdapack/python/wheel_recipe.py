@@ -5,16 +5,15 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from functools import cache
-from itertools import zip_longest
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from lambdapack.python import pip
+from lambdapack.model import PipOptions
+from lambdapack.python.pip_settings import INDEX_OPTIONS, PipSettings, Setting, without_user
 
 __all__ = ["build_environment", "recipe"]
 
-# Where the machine's things are, and how pip reaches its index: none of it is meant for what is built.
+# Where this machine has its files, and how pip reaches its index: nothing that a wheel should depend on.
 _PLACES = re.compile(
     r"PATH|HOME|USER|LOGNAME|SHELL|TMPDIR|TEMP|TMP|LD_LIBRARY_PATH|NETRC|SSL_CERT_(FILE|DIR)|"
     r"(REQUESTS|CURL)_CA_BUNDLE|(?i:(https?|no|all)_proxy)|XDG_\w+|PIP_\w+"
@@ -25,7 +24,7 @@ _SETTINGS = re.compile(
     r"(C|CPLUS)_INCLUDE_PATH|PKG_CONFIG_PATH|(SETUPTOOLS|DISTUTILS|HATCH|PDM_BUILD|PBR|SKBUILD|CMAKE|"
     r"POETRY_DYNAMIC_VERSIONING|CYTHON|NPY|MESON)_\w+"
 )
-# About how pip talks, to its index or its user, or about where an installation goes.
+# How pip talks to its index or its user, and where an installation goes.
 _NO_MATTER = frozenset(
     (
         *("cache-dir", "cert", "client-cert", "default-timeout", "disable-pip-version-check"),
@@ -35,12 +34,14 @@ _NO_MATTER = frozenset(
     )
 )
 _FILES = frozenset(("constraint", "build-constraint"))
-_INDEXES = frozenset(("--index-url", "--extra-index-url", "--no-index"))
-_USER = re.compile(r"(?<=://)[^/@\s]+@")
+_INDEXES = INDEX_OPTIONS | {"no-index"}
 
 
 def build_environment(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """The variables that a build on this machine sees: of the rest nobody could tell what it decides."""
+    """The variables that a build on this machine sees.
+
+    A build sees no other variable, since it is unknown what another one would change in the wheel.
+    """
     return {
         name: value
         for name, value in environment.items()
@@ -48,44 +49,33 @@ def build_environment(environment: Mapping[str, str] = os.environ) -> dict[str, 
     }
 
 
-def recipe(sources: Sequence[str], environment: Mapping[str, str] = os.environ) -> list[list[str]]:
-    """What pip and build backends are told, as JSON has it; no password is in it.
+def recipe(options: PipOptions, environment: Mapping[str, str] = os.environ) -> list[list[str]]:
+    """What pip and build backends are told, as JSON has it; passwords are left out.
 
     Args:
-        sources: pip's options of the requirements. Which files a folder or an index has is not looked at:
+        options: pip's options of the requirements. Which files a folder or an index has does not count:
             build dependencies are not locked.
         environment: This process's.
 
     Raises:
-        ToolError: pip cannot read its own configuration.
+        ToolError: pip's configuration is malformed.
     """
     variables = [[name, value] for name, value in environment.items() if _SETTINGS.fullmatch(name)]
-    about = {name: value for name, value in environment.items() if _PLACES.fullmatch(name)}
     settings = [
-        [section, key, said]
-        for section, key, value in _configured(tuple(sorted(about.items())))
-        if key not in _NO_MATTER
-        for said in _said(key, value)
+        [entry.section, entry.key, text]
+        for entry in PipSettings.read(environment).entries
+        if entry.key not in _NO_MATTER
+        for text in _texts(entry)
     ]
-    return [*sorted(variables), *sorted(settings), *_indexes(sources)]
+    indexes = [[option, without_user(value)] for option, value in options.pairs if option in _INDEXES]
+    return [*sorted(variables), *sorted(settings), *indexes]
 
 
-@cache
-def _configured(environment: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str, str], ...]:
-    """pip's settings in this environment, and so read once as long as nothing there points elsewhere."""
-    return tuple(pip.configured(dict(environment)))
-
-
-def _said(key: str, value: str) -> Iterator[str]:
-    if key not in _FILES:
-        yield _USER.sub("", value)
+def _texts(setting: Setting) -> Iterator[str]:
+    """The value of a setting; for each file that it names, the SHA-256 of its content instead."""
+    if setting.key not in _FILES:
+        yield without_user(setting.value)
         return
-    for word in value.split():
+    for word in setting.value.split():
         path = Path(word).expanduser()
-        yield hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else _USER.sub("", word)
-
-
-def _indexes(sources: Sequence[str]) -> Iterator[list[str]]:
-    for option, value in zip_longest(sources, sources[1:], fillvalue=""):
-        if option in _INDEXES:
-            yield [option, "" if option == "--no-index" else _USER.sub("", value)]
+        yield hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else without_user(word)

@@ -1,6 +1,6 @@
 """Results -> what a person reads: tables, live progress, verdicts, Lambda's own REPORT lines.
 
-Public modules, each imported by the command that shows such a thing: most commands need one of them.
+Each module is public and imported by the command that needs it: most commands need a single module.
 """
 
 __all__ = ["invocation", "listing", "live", "tables", "units", "verdict"]

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 __all__ = ["log_lines", "timing"]
 
 
-def log_lines(one: Invocation) -> Iterator[str]:
+def log_lines(invocation: Invocation) -> Iterator[str]:
     """The log without the shim's line for CloudWatch, which ``timing`` says in words."""
-    for line in one.log.splitlines():
+    for line in invocation.log.splitlines():
         if not _is_metric(line):
             yield line
 
@@ -30,17 +30,17 @@ def _is_metric(line: str) -> bool:
         return False
 
 
-def timing(one: Invocation) -> str:
+def timing(invocation: Invocation) -> str:
     """One line: cold or warm, init and its parts, the duration."""
-    if not one.cold:
-        return f"warm: {seconds(one.duration_ms)}, {one.max_memory_mb} MB used"
+    if not invocation.cold:
+        return f"warm: {seconds(invocation.duration_ms)}, {invocation.max_memory_mb} MB used"
     parts = []
-    if one.init_ms is not None:
-        parts.append(f"init {seconds(one.init_ms)}")
-    if one.stats:
-        parts.append(_stats(one.stats))
-    parts.append(f"then the handler {seconds(one.duration_ms)}")
-    return f"cold: {', '.join(parts)}, {one.max_memory_mb} MB used"
+    if invocation.init_ms is not None:
+        parts.append(f"init {seconds(invocation.init_ms)}")
+    if invocation.stats:
+        parts.append(_stats(invocation.stats))
+    parts.append(f"then the handler {seconds(invocation.duration_ms)}")
+    return f"cold: {', '.join(parts)}, {invocation.max_memory_mb} MB used"
 
 
 def _stats(stats: Mapping[str, Any]) -> str:

@@ -59,7 +59,7 @@ def summary(
     assets: Sequence[BuiltAsset] = (),
     bill: Path | None = None,
 ) -> RenderableType:
-    """Sizes by band, by class and by top-level folder; the assets and the bill of materials beside it."""
+    """Sizes by band, by class and by top-level folder; assets and bill of materials, where there are any."""
     head = Text()
     for name, value in (
         ("id", pack_id),
@@ -85,7 +85,7 @@ def listing(index: Index) -> Iterator[str]:
 
 
 def _bands(index: Index) -> RenderableType:
-    made = table("band", "frames", "compressed", "size")
+    rows = table("band", "frames", "compressed", "size")
     edges = (
         ("hot", 0, index.hot),
         ("before the first invocation", index.hot, index.eager),
@@ -93,31 +93,31 @@ def _bands(index: Index) -> RenderableType:
     )
     for name, begin, end in edges:
         stored, size = sum(index.frame_stored[begin:end]), sum(index.frame_size[begin:end])
-        made.add_row(name, f"{end - begin}", megabytes(stored), megabytes(size))
-    return made
+        rows.add_row(name, f"{end - begin}", megabytes(stored), megabytes(size))
+    return rows
 
 
 def _classes(index: Index) -> RenderableType:
-    made = table("class", "files", "size")
+    rows = table("class", "files", "size")
     count, size = Counter(index.classes), Counter[str]()
-    for letter, one in zip(index.classes, index.sizes, strict=True):
-        size[letter] += one
+    for letter, own in zip(index.classes, index.sizes, strict=True):
+        size[letter] += own
     for letter, total in size.most_common():
-        made.add_row(CLASS_NAMES[letter], f"{count[letter]:,}", megabytes(total))
-    return made
+        rows.add_row(CLASS_NAMES[letter], f"{count[letter]:,}", megabytes(total))
+    return rows
 
 
 def _folders(index: Index) -> RenderableType:
-    made = table("folder", "files", "size")
+    rows = table("folder", "files", "size")
     count, size = Counter[str](), Counter[str]()
-    for path, one in zip(index.paths, index.sizes, strict=True):
+    for path, own in zip(index.paths, index.sizes, strict=True):
         top = path.split("/", 1)[0]
         count[top] += 1
-        size[top] += one
+        size[top] += own
     for top, total in size.most_common(_SHOWN):
-        made.add_row(top, f"{count[top]:,}", megabytes(total))
+        rows.add_row(top, f"{count[top]:,}", megabytes(total))
     if len(size) > _SHOWN:
         rest = size.most_common()[_SHOWN:]
         files = sum(count[top] for top, _ in rest)
-        made.add_row(f"{len(rest)} more", f"{files:,}", megabytes(sum(total for _, total in rest)))
-    return made
+        rows.add_row(f"{len(rest)} more", f"{files:,}", megabytes(sum(total for _, total in rest)))
+    return rows

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from typing import TextIO
 
 from rich.console import Console
@@ -31,23 +31,18 @@ class LineProgress:
         self._stream = stream
 
     @contextmanager
-    def _step(self, name: str, total: int | None, unit: str) -> Iterator[Advance]:
+    def step(self, name: str, *, total: int | None = None, unit: str = "") -> Iterator[Advance]:
+        """Begin a step."""
         done = 0
-        remark = ""
 
         def advance(amount: int = 1, *, note: str | None = None) -> None:
-            nonlocal done, remark
+            nonlocal done
             done += amount
-            remark = note if note is not None else remark
 
         begun = time.perf_counter()
         yield advance
         counted = f", {_amount(done, None, unit)}" if done and unit else ""
         self._line(f"{name}: {time.perf_counter() - begun:.1f} s{counted}")
-
-    def step(self, name: str, *, total: int | None = None, unit: str = "") -> AbstractContextManager[Advance]:
-        """Begin a step."""
-        return self._step(name, total, unit)
 
     def note(self, message: str) -> None:
         """Print a line."""
@@ -69,7 +64,8 @@ class TerminalProgress:
         self._bars: Progress | None = None
 
     @contextmanager
-    def _step(self, name: str, total: int | None, unit: str) -> Iterator[Advance]:
+    def step(self, name: str, *, total: int | None = None, unit: str = "") -> Iterator[Advance]:
+        """Begin a step; steps may be nested."""
         outermost = self._bars is None
         if self._bars is None:
             self._bars = Progress(
@@ -104,10 +100,6 @@ class TerminalProgress:
             if outermost:
                 bars.stop()
                 self._bars = None
-
-    def step(self, name: str, *, total: int | None = None, unit: str = "") -> AbstractContextManager[Advance]:
-        """Begin a step."""
-        return self._step(name, total, unit)
 
     def note(self, message: str) -> None:
         """Print a line above the bars."""

@@ -12,7 +12,7 @@ from rich.text import Text
 from lambdapack.model import SlimReport
 from lambdapack.pack.assets import BuiltAsset
 from lambdapack.pipeline import BuildReport
-from lambdapack.pipeline.cache import Contents
+from lambdapack.pipeline.cache import FolderUsage
 from lambdapack.progress import ago
 from lambdapack.report.units import megabytes
 
@@ -23,23 +23,16 @@ _SHOWN = 12
 
 def table(*columns: str, title: str | None = None) -> Table:
     """A plain table: the first column is text, the others are numbers."""
-    made = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    empty = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
     for number, name in enumerate(columns):
-        made.add_column(name, justify="left" if number == 0 else "right", header_style="dim", no_wrap=True)
-    return made
+        empty.add_column(name, justify="left" if number == 0 else "right", header_style="dim", no_wrap=True)
+    return empty
 
 
 def build_table(report: BuildReport, directory: Path, assets: Sequence[BuiltAsset] = ()) -> RenderableType:
     """What a build did: sizes by distribution, what was dropped, the pack."""
-    parts: list[RenderableType] = [
-        "",
-        _distributions(report),
-        "",
-        _dropped(report.slim),
-        "",
-        _steps(report),
-        "",
-    ]
+    parts: list[RenderableType] = ["", _distributions(report), "", _dropped(report.slim), ""]
+    parts += [_steps(report), ""]
     for path, reason in sorted(report.slim.reverted.items()):
         parts.append(Text(f"kept unstripped: {path} ({reason})", style="dim"))
     parts += [Text(f"warning: {line}", style="yellow") for line in report.restored]
@@ -51,56 +44,58 @@ def build_table(report: BuildReport, directory: Path, assets: Sequence[BuiltAsse
 
 
 def _distributions(report: BuildReport) -> Table:
-    made = table("distribution", "version", "installed", "slimmed")
-    ordered = sorted(report.distributions, key=lambda one: -one.slimmed_bytes)
-    for one in ordered[:_SHOWN]:
-        name = Text(one.name, style="bold" if one.requested else "")
-        made.add_row(name, one.version, megabytes(one.installed_bytes), megabytes(one.slimmed_bytes))
+    rows = table("distribution", "version", "installed", "slimmed")
+    ordered = sorted(report.distributions, key=lambda each: -each.slimmed_bytes)
+    for each in ordered[:_SHOWN]:
+        name = Text(each.name, style="bold" if each.requested else "")
+        rows.add_row(name, each.version, megabytes(each.installed_bytes), megabytes(each.slimmed_bytes))
     rest = ordered[_SHOWN:]
     if rest:
-        before, after = (
-            sum(getattr(one, f"{when}_bytes") for one in rest) for when in ("installed", "slimmed")
-        )
-        made.add_row(f"{len(rest)} more", "", megabytes(before), megabytes(after))
-    return made
+        before, after = sum(r.installed_bytes for r in rest), sum(r.slimmed_bytes for r in rest)
+        rows.add_row(f"{len(rest)} more", "", megabytes(before), megabytes(after))
+    return rows
 
 
 def _dropped(report: SlimReport) -> Table:
-    made = table("slimming", "files", "saved")
+    rows = table("slimming", "files", "saved")
     rules: dict[str, tuple[int, int]] = {}
-    for one in report.dropped:
-        files, size = rules.get(one.rule, (0, 0))
-        rules[one.rule] = (files + one.files, size + one.bytes)
+    for dropped in report.dropped:
+        files, size = rules.get(dropped.rule, (0, 0))
+        rules[dropped.rule] = (files + dropped.files, size + dropped.bytes)
     for rule, (files, size) in sorted(rules.items(), key=lambda item: -item[1][1]):
-        made.add_row(rule, f"{files:,}", megabytes(size))
-    return made
+        rows.add_row(rule, f"{files:,}", megabytes(size))
+    return rows
 
 
 def assets_table(assets: Sequence[BuiltAsset]) -> Table:
-    """One line an asset."""
-    made = table("asset", "files", "size", "pack")
-    for one in assets:
-        made.add_row(one.name, f"{one.files:,}", megabytes(one.unpacked_bytes), megabytes(one.bytes))
-    return made
+    """A line an asset: files, size unpacked, size of the pack."""
+    rows = table("asset", "files", "size", "pack")
+    for asset in assets:
+        rows.add_row(asset.name, f"{asset.files:,}", megabytes(asset.unpacked_bytes), megabytes(asset.bytes))
+    return rows
 
 
 def _steps(report: BuildReport) -> Table:
     pack = report.pack
-    made = table("size", "bytes", "files")
-    made.add_row("installed", megabytes(report.slim.installed_bytes), f"{report.slim.installed_files:,}")
-    made.add_row("slimmed", megabytes(report.slim.slimmed_bytes), f"{report.slim.slimmed_files:,}")
-    made.add_row("pack", megabytes(pack.bytes), f"{pack.files:,}")
-    made.add_row("of it hot, fetched first", megabytes(pack.hot_bytes), f"{pack.hot_frames} frames")
-    made.add_row("before the first invocation", megabytes(pack.eager_bytes), f"{pack.eager_frames} frames")
-    made.add_row("/tmp needed", megabytes(pack.disk_bytes + pack.arena_bytes), "")
-    return made
+    rows = table("size", "bytes", "files")
+    rows.add_row("installed", megabytes(report.slim.installed_bytes), f"{report.slim.installed_files:,}")
+    rows.add_row("slimmed", megabytes(report.slim.slimmed_bytes), f"{report.slim.slimmed_files:,}")
+    rows.add_row("pack", megabytes(pack.bytes), f"{pack.files:,}")
+    rows.add_row("of it hot, fetched first", megabytes(pack.hot_bytes), f"{pack.hot_frames} frames")
+    rows.add_row("before the first invocation", megabytes(pack.eager_bytes), f"{pack.eager_frames} frames")
+    rows.add_row("/tmp needed", megabytes(pack.disk_bytes + pack.arena_bytes), "")
+    return rows
 
 
-def cache_table(contents: Contents) -> Table:
+def cache_table(folders: Sequence[FolderUsage]) -> Table:
     """What the cache holds."""
-    made = table("part", "entries", "bytes", "last used", "unused for up to")
-    for part in contents.parts:
-        made.add_row(
-            part.name, f"{part.entries:,}", megabytes(part.bytes), f"{ago(part.newest)} ago", ago(part.oldest)
+    rows = table("part", "entries", "bytes", "last used", "unused for up to")
+    for folder in folders:
+        rows.add_row(
+            folder.name,
+            f"{folder.entries:,}",
+            megabytes(folder.bytes),
+            f"{ago(folder.newest)} ago",
+            ago(folder.oldest),
         )
-    return made
+    return rows

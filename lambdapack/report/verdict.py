@@ -14,7 +14,6 @@ from lambdapack.report.units import megabytes
 __all__ = ["verdict_tables"]
 
 _SHOWN = 15
-_MIB = 1 << 20
 
 
 def verdict_tables(verdict: Verdict) -> RenderableType:
@@ -27,42 +26,42 @@ def verdict_tables(verdict: Verdict) -> RenderableType:
 
 
 def _assets(verdict: Verdict) -> Table:
-    made = table("asset", "files", "size", "over the link", "seconds")
-    for one in verdict.assets:
-        seconds = one.stored / limits.LINK_BYTES_PER_SECOND
-        name = one.name if one.fetch == "start" else f"{one.name} (when asked for)"
-        made.add_row(name, f"{one.files:,}", megabytes(one.size), megabytes(one.stored), f"{seconds:.1f}")
-    return made
+    rows = table("asset", "files", "size", "over the link", "seconds")
+    for asset in verdict.assets:
+        seconds = f"{asset.stored / limits.LINK_BYTES_PER_SECOND:.1f}"
+        name = asset.name if asset.fetch == "start" else f"{asset.name} (when asked for)"
+        rows.add_row(name, f"{asset.files:,}", megabytes(asset.size), megabytes(asset.stored), seconds)
+    return rows
 
 
 def _rows(verdict: Verdict) -> Table:
-    made = table("distribution", "installed", "slimmed", "in the pack", "hot")
+    rows = table("distribution", "installed", "slimmed", "in the pack", "hot")
     for row in verdict.rows[:_SHOWN]:
         installed = "" if row.installed is None else megabytes(row.installed)
         name = f"{row.name} {row.version}".strip()
-        made.add_row(name, installed, megabytes(row.slimmed), megabytes(row.stored), megabytes(row.hot))
+        rows.add_row(name, installed, megabytes(row.slimmed), megabytes(row.stored), megabytes(row.hot))
     rest = verdict.rows[_SHOWN:]
     if rest:
         sums = [
             sum(column)
             for column in zip(*((r.installed or 0, r.slimmed, r.stored, r.hot) for r in rest), strict=True)
         ]
-        made.add_row(f"{len(rest)} more", *(megabytes(size) for size in sums))
+        rows.add_row(f"{len(rest)} more", *(megabytes(size) for size in sums))
     total = (verdict.installed, verdict.slimmed, verdict.stored, verdict.hot)
-    made.add_row("total", *("" if size is None else megabytes(size) for size in total), style="bold")
-    return made
+    rows.add_row("total", *("" if size is None else megabytes(size) for size in total), style="bold")
+    return rows
 
 
 def _checks(verdict: Verdict) -> Table:
-    made = Table(box=None, pad_edge=False, header_style="dim")
+    rows = Table(box=None, pad_edge=False, header_style="dim")
     for name in ("", "check", "measured", "at most", "what"):
-        made.add_column(name, justify="right" if name in ("measured", "at most") else "left")
+        rows.add_column(name, justify="right" if name in ("measured", "at most") else "left")
     for check in verdict.checks:
         mark, style = ("ok", "green") if check.ok else _broken(check)
         note = check.note if check.fix is None else f"{check.note}: {check.fix}"
-        made.add_row(Text(mark, style=style), check.name, _amount(check, check.measured),
+        rows.add_row(Text(mark, style=style), check.name, _amount(check, check.measured),
                      _amount(check, check.limit), note)  # fmt: skip
-    return made
+    return rows
 
 
 def _broken(check: Check) -> tuple[str, str]:
@@ -75,4 +74,4 @@ def _amount(check: Check, value: float) -> str:
     if check.unit == "files":
         return f"{value:.0f} files" if value != 1 else "1 file"
     # /tmp is set in Lambda's own megabytes.
-    return f"{value / _MIB:,.0f} MiB" if "tmp" in check.name else megabytes(value)
+    return f"{value / limits.MIB:,.0f} MiB" if "tmp" in check.name else megabytes(value)

@@ -1,6 +1,6 @@
-"""An installed tree -> a smaller one that imports and runs as before, and the proof of it."""
+"""An installed tree -> a smaller one, with the proof that it still imports and runs as before."""
 
-from lambdapack.slim.cut import SlimOptions, check_options
-from lambdapack.slim.proof import Runner, slim
+from lambdapack.slim.options import SlimOptions, check_options
+from lambdapack.slim.proof import SlimResult, slim
 
-__all__ = ["Runner", "SlimOptions", "check_options", "slim"]
+__all__ = ["SlimOptions", "SlimResult", "check_options", "slim"]

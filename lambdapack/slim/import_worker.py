@@ -26,7 +26,7 @@ _POLL_SECONDS = 1.0
 
 
 def _outcome(name: str, root: str) -> dict[str, Any]:
-    """Import one module and say how that went; paths below ``root`` are made relative to it."""
+    """Import one module and say how that went; paths below ``root`` become relative ones."""
     try:
         module = importlib.import_module(name)
     except SystemExit as stop:
@@ -34,19 +34,19 @@ def _outcome(name: str, root: str) -> dict[str, Any]:
     except BaseException as error:
         return {"kind": "raised", "errors": _chain(error, root)}
     try:
-        names = sorted(one for one in dir(module) if isinstance(one, str) and not one.startswith("_"))
+        names = sorted(name for name in dir(module) if isinstance(name, str) and not name.startswith("_"))
     except BaseException:
         names = []
     return {"kind": "imported", "names": names}
 
 
 def _chain(error: BaseException | None, root: str) -> list[dict[str, Any]]:
-    """An exception and those that led to it, the last one first."""
-    found: list[dict[str, Any]] = []
-    while error is not None and len(found) < _CHAIN_MAX:
-        found.append(_error(error, root))
+    """An exception and the ones that led to it, the last one first."""
+    chain: list[dict[str, Any]] = []
+    while error is not None and len(chain) < _CHAIN_MAX:
+        chain.append(_error(error, root))
         error = error.__cause__ or error.__context__
-    return found
+    return chain
 
 
 def _error(error: BaseException, root: str) -> dict[str, Any]:
@@ -54,13 +54,13 @@ def _error(error: BaseException, root: str) -> dict[str, Any]:
         message = str(error)[:_MESSAGE_MAX]
     except BaseException:
         message = ""
-    wanted = [getattr(error, name, None) for name in ("name", "filename", "filename2")]
+    about = [getattr(error, name, None) for name in ("name", "filename", "filename2")]
     below = root + os.sep
     return {
         "type": type(error).__qualname__,
         # Two trees in two places have to say the same.
         "message": message.replace(below, "<tree>/").replace(root, "<tree>"),
-        "wanted": [os.fsdecode(one).replace(below, "") for one in wanted if isinstance(one, (str, bytes))],
+        "wanted": [os.fsdecode(name).replace(below, "") for name in about if isinstance(name, (str, bytes))],
     }
 
 
@@ -86,7 +86,7 @@ class _Child:
         self.deadline = time.monotonic() + self._request["timeout"]
 
     def hear(self, results: dict[str, Any]) -> bool:
-        """Take what it said; whether it still runs."""
+        """Take what the process said; whether it still runs."""
         data = os.read(self.pipe, 1 << 16)
         *lines, self._buffer = (self._buffer + data).split(b"\n")
         for line in lines:
@@ -96,7 +96,7 @@ class _Child:
         return bool(data)
 
     def end(self, results: dict[str, Any], late: bool) -> None:
-        """Reap it; the module that it was at did not finish."""
+        """Reap the process; the module that it was at did not finish."""
         try:
             os.killpg(self.pid, signal.SIGKILL)
         except OSError:

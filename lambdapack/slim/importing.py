@@ -16,8 +16,6 @@ from lambdapack.python import worker
 from lambdapack.python.interpreter import Interpreter
 from lambdapack.python.worker import Elsewhere
 
-__all__ = ["Outcome", "difference", "import_modules"]
-
 _WORKER = Path(__file__).with_name("import_worker.py")
 _NAMES_SHOWN = 5
 _FROM = re.compile(r"cannot import name '(\w+)' from (?:partially initialized module )?'([\w.]+)'")
@@ -32,7 +30,7 @@ class Outcome:
     Attributes:
         kind: ``imported``, ``raised``, ``exited``, ``crashed`` or ``late``.
         names: Public names of an imported module.
-        what: Why another one was not imported, e.g. ``ImportError: cannot import name 'x'``; the tree's
+        what: Why another module was not imported, e.g. ``ImportError: cannot import name 'x'``; the tree's
             own path reads ``<tree>`` there, and every address ``0x``.
         wanted: Modules and paths, these relative to the tree, that the errors were about.
     """
@@ -49,7 +47,6 @@ def import_modules(
     interpreter: Interpreter,
     *,
     timeout: float,
-    jobs: int | None = None,
     environment: Mapping[str, str] | None = None,
     elsewhere: Elsewhere | None = None,
     progress: Progress = QUIET,
@@ -60,8 +57,7 @@ def import_modules(
         root: The tree; nothing is written to it.
         modules: Lists of names; those of one list are imported in one process.
         interpreter: The target's Python.
-        timeout: Seconds that each of them may take.
-        jobs: Processes at a time, by default one a core; does not change the outcome.
+        timeout: Seconds that each module may take.
         environment: Variables that the modules see.
         elsewhere: Runs the worker where ``interpreter`` is, if that is not this machine.
         progress: Shows that something is being done.
@@ -70,24 +66,13 @@ def import_modules(
         ToolError: The interpreter gave no answer.
     """
     count = sum(map(len, modules))
-    with (
-        scratch_folder() as folder,
-        progress.step(f"import {count} modules"),
-    ):
+    with scratch_folder() as folder, progress.step(f"import {count} modules"):
         work = folder.resolve()
         (work / "cwd").mkdir()
-        request = {
-            "root": str(root.resolve()),
-            "search": [],
-            "cwd": str(work / "cwd"),
-            "modules": [list(names) for names in modules],
-            "timeout": timeout,
-            "jobs": jobs or len(os.sched_getaffinity(0)),
-        }
         answers = worker.ask(
             interpreter,
             _WORKER,
-            request,
+            _request(root, modules, timeout, work / "cwd"),
             work,
             seconds=timeout * count,
             doing="importing the tree's modules",
@@ -97,18 +82,29 @@ def import_modules(
     return {name: _outcome(answer) for name, answer in sorted(answers.items())}
 
 
+def _request(root: Path, modules: Sequence[Sequence[str]], timeout: float, cwd: Path) -> dict[str, Any]:
+    return {
+        "root": str(root.resolve()),
+        "search": [],
+        "cwd": str(cwd),
+        "modules": [list(names) for names in modules],
+        "timeout": timeout,
+        "jobs": len(os.sched_getaffinity(0)),
+    }
+
+
 def _named(message: str) -> Iterator[str]:
-    """Modules and files that an error names in its message only."""
+    """Modules and files that an error names in its message alone."""
     for name, module in _FROM.findall(message):
         yield f"{module}.{name}"
     yield from (match[1] or match[2] for match in _FILE.finditer(message))
 
 
 def difference(before: Outcome, after: Outcome) -> str | None:
-    """What became of an import, for people; ``None`` where nothing did, or nothing that counts.
+    """How an import differs after slimming, for people; ``None`` where nothing that counts does.
 
-    What took too long, crashed or ended the process before is not held against the tree after: it says
-    nothing about a file.
+    An import that took too long, crashed or ended the process before slimming is not held against the slimmed
+    tree: such an end says nothing about a file.
     """
     if before.kind in ("late", "crashed", "exited"):
         return None
@@ -127,7 +123,9 @@ def _outcome(answer: Mapping[str, Any]) -> Outcome:
         return Outcome(kind, frozenset(answer["names"]))
     if kind == "raised":
         lines = [f"{error['type']}: {_ADDRESS.sub('0x', error['message'])}" for error in answer["errors"]]
-        wanted = [one for error in answer["errors"] for one in (*error["wanted"], *_named(error["message"]))]
+        wanted = [
+            name for error in answer["errors"] for name in (*error["wanted"], *_named(error["message"]))
+        ]
         return Outcome(kind, what=lines[0], wanted=tuple(dict.fromkeys(wanted)))
     if kind == "crashed":
         return Outcome(kind, what=f"crashed with {signal.Signals(answer['signal']).name}")

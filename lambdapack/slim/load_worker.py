@@ -3,7 +3,7 @@
     python -S -s -B load_worker.py < pairs
 
 ``pairs`` are paths, each ended by a NUL: a stripped library, then its original, and so on. For each pair
-a line: ``.`` the stripped one loads, ``-`` neither does (one that needs others to be loaded before it),
+a line: ``.`` the stripped one loads, ``-`` neither does (an object that needs others to be loaded first),
 ``! reason`` only the original does. Every load is tried in a process of its own: a library may crash, and
 may leave behind what another one needs.
 """

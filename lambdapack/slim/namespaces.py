@@ -2,7 +2,7 @@
 
 ``importlib.resources.files("numpy._core.lib.pkgconfig")`` and an entry point of that name need the folder to
 exist, and a tree has folders only where it has files. So a rule must not take the last file of such a folder.
-Most folders that rules empty, of headers say, are of no use to anybody as modules: those go as before.
+Most folders that rules empty, of headers say, are of no use as modules: they go as before.
 """
 
 from __future__ import annotations
@@ -13,8 +13,6 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
-__all__ = ["last_files"]
-
 _ENTRY = re.compile(r"^[^=\n#]+=\s*([\w.]+)", re.MULTILINE)
 _CODE = (".py", ".pyc", ".so")
 
@@ -22,32 +20,33 @@ _CODE = (".py", ".pyc", ".so")
 def last_files(
     root: Path, paths: Sequence[str], taken: Mapping[str, str], rules: Collection[str]
 ) -> list[str]:
-    """What must stay of ``taken`` so that every namespace package that is named still imports.
+    """The files that must stay of ``taken`` so that every namespace package that is named still imports.
 
-    That is a folder that would be emptied and held no code, and whose dotted name is an entry point or, in
-    kept code, imported or a string. Of it stay the files in the folder itself, which whoever names it wants;
-    where it has but folders in it, the smallest file below it.
+    Such a package is a folder without code that would be emptied, and whose dotted name is an entry point or,
+    in kept code, imported or a string. The files in the folder itself stay, since code that names the folder
+    reads them; where the folder has but folders in it, the smallest file below it stays.
 
     Args:
         root: The tree.
-        paths: Its files, without bytecode.
+        paths: The tree's files, without bytecode.
         taken: Path -> the rule that takes it.
-        rules: The rules whose folders are looked at; what others empty (tests, the user's ``drop``) goes.
+        rules: The rules whose folders are looked at; a folder that another rule empties (tests, the user's
+            ``drop``) goes.
     """
     emptied = _emptied(paths, taken, rules)
     if not emptied:
         return []
     named = set(_named(root, paths, taken, emptied))
-    found: set[str] = set()
+    staying: set[str] = set()
     # Inner folders first: what stays in them keeps the outer ones importable.
     for name in sorted(named, key=lambda name: (-name.count("."), name)):
         folder, files = name.replace(".", "/"), emptied[name]
         own = [path for path in files if posixpath.dirname(path) == folder]
         if own:
-            found.update(own)
-        elif found.isdisjoint(files):
-            found.add(min(files, key=lambda path: ((root / path).stat().st_size, path)))
-    return sorted(found)
+            staying.update(own)
+        elif staying.isdisjoint(files):
+            staying.add(min(files, key=lambda path: ((root / path).stat().st_size, path)))
+    return sorted(staying)
 
 
 def _emptied(paths: Sequence[str], taken: Mapping[str, str], rules: Collection[str]) -> dict[str, list[str]]:
@@ -75,10 +74,10 @@ def _above(path: str) -> Iterator[str]:
 
 
 def _named(
-    root: Path, paths: Sequence[str], taken: Mapping[str, str], wanted: Collection[str]
+    root: Path, paths: Sequence[str], taken: Mapping[str, str], emptied: Collection[str]
 ) -> Iterator[str]:
-    """Those of the dotted names ``wanted`` that entry points have, or kept code as an import or a string."""
-    tops = {name.partition(".")[0] for name in wanted}
+    """Which of the dotted names ``emptied`` are entry points or, in kept code, imported or a string."""
+    tops = {name.partition(".")[0] for name in emptied}
     # By the outermost name: a search for plain text is many times faster than one for any of many texts.
     dotted = {top.encode(): re.compile(rf"\b{re.escape(top)}(?:\.\w+)+".encode()) for top in sorted(tops)}
     for path in paths:
@@ -86,17 +85,17 @@ def _named(
             continue
         if path.endswith(".dist-info/entry_points.txt"):
             text = (root / path).read_text("utf-8", errors="replace")
-            yield from (match[1] for match in _ENTRY.finditer(text) if match[1] in wanted)
+            yield from (match[1] for match in _ENTRY.finditer(text) if match[1] in emptied)
         elif path.endswith(".py"):
             data = (root / path).read_bytes()
             for top, names in dotted.items():
                 if top + b"." in data:
                     for match in names.finditer(data):
-                        if (name := match[0].decode("utf-8", "replace")) in wanted and _means_it(match):
+                        if (name := match[0].decode("utf-8", "replace")) in emptied and _is_reference(match):
                             yield name
 
 
-def _means_it(match: re.Match[bytes]) -> bool:
+def _is_reference(match: re.Match[bytes]) -> bool:
     """Whether a dotted name is a whole string or what an import statement imports."""
     before = match.string[: match.start()].rpartition(b"\n")[2]
     after = match.string[match.end() : match.end() + 1]

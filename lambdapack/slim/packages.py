@@ -3,7 +3,7 @@
 Each of them was looked for in the package's own Python code and in the dynamic sections of its libraries:
 nothing but its tests, its build or a compiler names what goes. docs/slimming.md says what each rule saves.
 What is merely seldom used stays: data sets and sample data that a public function returns, AWS services that
-nobody calls, languages that nobody speaks; ``[slim] drop`` is for those.
+few call, languages that few speak; ``[slim] drop`` is for those.
 """
 
 from __future__ import annotations
@@ -11,8 +11,6 @@ from __future__ import annotations
 from typing import Final
 
 from lambdapack.slim.rules import Rule
-
-__all__ = ["PACKAGE_RULES"]
 
 _TENSORFLOW = ("tensorflow", "tensorflow-cpu", "tensorflow-intel", "tensorflow-cpu-aws", "tf-nightly")
 

@@ -1,7 +1,7 @@
 """Files that a rule would take and that the package's own code reads, as far as the strings in it tell.
 
 A type checker opens its stubs, a generator of C code its templates, by a path that is made of a folder and a
-name: that name, or its suffix, is a string in its code. An import check sees nothing of it.
+name: that name, or its suffix, is a string in its code. An import check does not notice a missing one.
 """
 
 from __future__ import annotations
@@ -17,8 +17,6 @@ from pathlib import Path
 from lambdapack.python.module_names import module_name
 from lambdapack.slim.rules import Rule
 
-__all__ = ["Read", "files_read", "kept_as_data"]
-
 _NAMES_SHOWN = 3
 
 # What ends, in a pattern or a format, the part of a name that may be anything.
@@ -32,15 +30,15 @@ _BUILDS = re.compile(
 
 
 @dataclass(frozen=True)
-class Read:
-    """Files that stay for what code says.
+class Mention:
+    """A name in a package's code, for which files stay that a rule would have taken.
 
     Attributes:
-        distribution: Whose they are.
-        rule: The rule that would have taken them.
+        distribution: The distribution of the code and of the files.
+        rule: The rule that would have taken the files.
         name: What the code names: a file's name, or ``*`` and how it ends.
         code: The file that names it.
-        files: They.
+        files: The files that stay.
     """
 
     distribution: str
@@ -50,14 +48,14 @@ class Read:
     files: tuple[str, ...]
 
 
-def files_read(
+def find_mentions(
     root: Path,
     paths: Sequence[str],
     taken: Mapping[str, str],
     *,
     owners: Mapping[str, str],
     rules: Mapping[str, Rule],
-) -> list[Read]:
+) -> list[Mention]:
     """Find, among what rules took, the files that kept code of the same package names in a string.
 
     A whole name (``"parser.h"``) stands for the files of that name anywhere in the top-level package. A bare
@@ -67,24 +65,24 @@ def files_read(
 
     Args:
         root: The tree.
-        paths: Its files.
+        paths: The tree's files.
         taken: Path -> the rule that takes it.
         owners: Path -> distribution.
-        rules: By name; only those with ``read`` are looked at.
+        rules: The rules by name; only those with ``read`` are looked at.
     """
     packages: dict[tuple[str, str], list[str]] = defaultdict(list)
     for path, name in taken.items():
         if name in rules and rules[name].read and "/" in path:
             packages[owners[path], path.partition("/")[0]].append(path)
     lost = {package: _Lost(files, taken, rules) for package, files in packages.items()}
-    found = []
+    mentions = []
     for path in paths:
         package = lost.get((owners[path], path.partition("/")[0]))
         if package is None or path in taken or not path.endswith(".py") or module_name(path) is None:
             continue
         for rule, name, files in package.named(path, (root / path).read_bytes()):
-            found.append(Read(owners[path], rule, name, path, tuple(files)))
-    return found
+            mentions.append(Mention(owners[path], rule, name, path, tuple(files)))
+    return mentions
 
 
 class _Lost:
@@ -105,15 +103,15 @@ class _Lost:
             return []
         names = sorted(_names(data, self._suffixes))
         builds = bool(names) and _BUILDS.search(data) is not None
-        found = []
+        named = []
         for name in names:
             by_rule: dict[str, list[str]] = defaultdict(list)
             for path in self._matching(name):
                 if self._counts(path, name, code, builds=builds):
                     by_rule[self._taken[path]].append(path)
                     self._left[posixpath.basename(path)].remove(path)
-            found += [(rule, name, by_rule[rule]) for rule in sorted(by_rule)]
-        return found
+            named += [(rule, name, by_rule[rule]) for rule in sorted(by_rule)]
+        return named
 
     def _matching(self, name: str) -> list[str]:
         if not name.startswith("*"):
@@ -140,14 +138,14 @@ def _names(data: bytes, suffixes: tuple[str, ...]) -> set[str]:
             documentation.add(id(node.value))
         elif isinstance(node, ast.JoinedStr):
             parts.update(map(id, node.values[1:]))
-    found = set()
+    names = set()
     for node in ast.walk(module):
         if not isinstance(node, ast.Constant) or id(node) in documentation:
             continue
         text = node.value
         if isinstance(text, str) and text.endswith(suffixes) and not _NO_PATH.search(text):
-            found.add(_name(text, part=id(node) in parts))
-    return found
+            names.add(_name(text, part=id(node) in parts))
+    return names
 
 
 def _name(text: str, *, part: bool) -> str:
@@ -159,19 +157,19 @@ def _name(text: str, *, part: bool) -> str:
     return f"*{name}" if whole or name.startswith(".") else name
 
 
-def kept_as_data(read: Sequence[Read]) -> list[str]:
+def mention_notes(mentions: Sequence[Mention]) -> list[str]:
     """A sentence for each distribution: how many files stay, by which names, and which code says so."""
-    owners: dict[str, list[Read]] = defaultdict(list)
-    for one in read:
-        owners[one.distribution].append(one)
-    lines = []
-    for owner, found in sorted(owners.items()):
-        count = sum(len(one.files) for one in found)
-        rules = ", ".join(repr(rule) for rule in sorted({one.rule for one in found}))
-        shown = "; ".join(f"{one.code} names {one.name}" for one in found[:_NAMES_SHOWN])
-        more = f"; and {len(found) - _NAMES_SHOWN} more" if len(found) > _NAMES_SHOWN else ""
+    owners: dict[str, list[Mention]] = defaultdict(list)
+    for mention in mentions:
+        owners[mention.distribution].append(mention)
+    notes = []
+    for owner, own in sorted(owners.items()):
+        count = sum(len(mention.files) for mention in own)
+        rules = ", ".join(repr(rule) for rule in sorted({mention.rule for mention in own}))
+        shown = "; ".join(f"{mention.code} names {mention.name}" for mention in own[:_NAMES_SHOWN])
+        more = f"; and {len(own) - _NAMES_SHOWN} more" if len(own) > _NAMES_SHOWN else ""
         files = "1 file stays" if count == 1 else f"{count:,} files stay"
-        lines.append(
+        notes.append(
             f"{owner}: {files} that {rules} would drop, as its own code may read them ({shown}{more})"
         )
-    return lines
+    return notes

@@ -7,10 +7,8 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from lambdapack.files import link
 from lambdapack.python.module_names import module_name
-from lambdapack.slim.files import link
-
-__all__ = ["Changes", "Group", "Probe", "necessary", "suspects"]
 
 Group = tuple[str, str]
 """A rule and the distribution that it took something from: what is restored, is restored whole."""
@@ -18,7 +16,7 @@ Changes = Mapping[Group, Sequence[str]]
 """Group -> the files of the installed tree that it removed or altered."""
 
 
-def suspects(wanted: Collection[str], changes: Changes) -> set[Group]:
+def suspects(names: Collection[str], changes: Changes) -> set[Group]:
     """The groups that took what an error names.
 
     A name may be a path, a folder, a library's bare name, or a module; where a file has just that name,
@@ -29,7 +27,7 @@ def suspects(wanted: Collection[str], changes: Changes) -> set[Group]:
     for group, paths in changes.items():
         for path in paths:
             module = module_name(path)
-            for name in wanted:
+            for name in names:
                 if name in (path, module) or (".so" in name and path.endswith(f"/{name}")):
                     exact.add(group)
                 elif path.startswith(f"{name.rstrip('/')}/") or (module and module.startswith(f"{name}.")):
@@ -42,12 +40,12 @@ def necessary(
 ) -> frozenset[Group] | None:
     """Groups that must be restored for something to work again; ``None`` where all of them do not help.
 
-    Restoring more never breaks what works, so that each of them is found by bisection.
+    Restoring more never breaks what works: so each necessary group is found by bisection.
 
     Args:
         groups: All that may be restored, the likeliest first.
-        works: Whether it works with these restored.
-        known: Restored in any case.
+        works: Whether the thing works with these groups restored.
+        known: Groups that are restored in any case.
     """
     rest = [group for group in groups if group not in known]
     fixed = frozenset(known)
@@ -86,7 +84,7 @@ class Probe:
         shutil.copytree(slimmed, place, copy_function=link)
 
     def close(self) -> None:
-        """Remove it."""
+        """Remove the copy."""
         shutil.rmtree(self.root, ignore_errors=True)
 
     @contextmanager

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
-__all__ = ["EXEMPTIONS", "RULES", "Exemption", "Rule"]
-
 
 @dataclass(frozen=True)
 class Rule:
@@ -18,7 +16,7 @@ class Rule:
         folders: Names of folders: everything below one goes, unless code that stays imports from it.
         whole: Whether such a folder stays as a whole when something imports from it; else only the
             modules that are imported do.
-        globs: Patterns over the path (``slim.globs``).
+        globs: Patterns over the path (``slim.select.matcher``).
         magic: Only files that begin with these bytes.
         distributions: Only files of these, by canonical name; of any where empty.
         needed_by: Only where one of these is installed too and the user asked for none of

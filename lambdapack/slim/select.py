@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import ast
 import re
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
+from lambdapack.model import Target, Tree, bytecode_of, is_cached, source_of
 from lambdapack.python.module_names import imports, module_name
-from lambdapack.slim.globs import matcher
 from lambdapack.slim.namespaces import last_files
+from lambdapack.slim.options import SlimOptions
 from lambdapack.slim.packages import PACKAGE_RULES
-from lambdapack.slim.reading import Read, files_read
+from lambdapack.slim.reading import Mention, find_mentions
+from lambdapack.slim.restoring import Group
 from lambdapack.slim.rules import EXEMPTIONS, RULES, Rule
-
-__all__ = ["USER_RULE", "Selection", "cached_name", "select", "source_name"]
 
 USER_RULE = "drop"
 """Name, in the report, of what the user's own patterns took."""
-_CACHE = "__pycache__"
+_CACHES = "caches"
 _IMPORT = re.compile(rb"^[ \t]*(?:from|import)[ \t](?:\\\r?\n|\([^)]*\)|[^\n])*", re.MULTILINE)
 
 
@@ -30,39 +31,21 @@ class Selection:
     Attributes:
         dropped: Path -> the rule that takes it.
         spared: Paths that a rule would have taken but the trace touched.
-        read: Files that a rule would have taken but the package's own code names.
+        mentions: Files that a rule would have taken but the package's own code names.
     """
 
     dropped: Mapping[str, str]
     spared: tuple[str, ...]
-    read: tuple[Read, ...] = ()
-
-
-def cached_name(path: str, tag: str) -> str:
-    """Where the bytecode of ``a/b.py`` is: ``a/__pycache__/b.<tag>.pyc``."""
-    folder, slash, name = path.rpartition("/")
-    return f"{folder}{slash}{_CACHE}/{name.removesuffix('.py')}.{tag}.pyc"
-
-
-def source_name(path: str) -> str | None:
-    """The source of a file in ``__pycache__``; ``None`` for any other file."""
-    folder, _, name = path.rpartition("/")
-    if not name.endswith(".pyc") or (folder != _CACHE and not folder.endswith(f"/{_CACHE}")):
-        return None
-    return f"{folder.removesuffix(_CACHE)}{name.split('.')[0]}.py"
+    mentions: tuple[Mention, ...] = ()
 
 
 def select(
-    root: Path,
-    paths: Sequence[str],
-    *,
+    tree: Tree,
     owners: Mapping[str, str],
+    *,
     touched: Collection[str],
-    tag: str,
-    keep: Iterable[str] = (),
-    drop: Iterable[str] = (),
-    disable: Collection[str] = (),
-    restore: Collection[tuple[str, str]] = (),
+    options: SlimOptions,
+    restore: Collection[Group] = (),
     requested: Collection[str] = (),
 ) -> Selection:
     """Decide for every file.
@@ -73,46 +56,64 @@ def select(
     (``slim.namespaces``). Bytecode goes with its source.
 
     Args:
-        root: The tree.
-        paths: Its files, relative and POSIX style.
-        owners: Path -> distribution.
+        tree: The installed tree.
+        owners: Each of its files, in order, and the distribution that it belongs to.
         touched: The trace's files.
-        tag: The target's ``cache_tag``.
-        keep, drop: Patterns (``slim.globs``).
-        disable: Names of rules that do not apply.
+        options: The user's wishes.
         restore: Names of rules and the distributions in which they do not apply.
         requested: Distributions that the user asked for; the others are there for their sake.
     """
-    rules = [rule for rule in (*RULES, *_applying(owners, requested)) if rule.name not in disable]
-    user = matcher(drop)
-    kept, exempt = matcher(keep), _exempt(root, paths, owners)
-    hot = {source_name(path) or path for path in touched}
-    taken: dict[str, str] = {}
-    spared: list[str] = []
-    find = [(rule, _matches(rule)) for rule in rules]
-    sources = [path for path in paths if source_name(path) is None]
+    applying = (*RULES, *_package_rules(owners, requested))
+    rules = {rule.name: rule for rule in applying if rule.name not in options.disable}
+    sources = [path for path in owners if not is_cached(path)]
+    matched = {
+        path: name
+        for path, name in _matched(tree.root, sources, owners, rules.values(), options)
+        if (name, owners[path]) not in restore
+    }
+    hot = {*touched, *map(source_of, touched)}
+    spared = tuple(path for path in matched if path in hot)
+    taken = {path: name for path, name in matched.items() if path not in hot}
+    mentions = _give_back(tree.root, sources, taken, owners, rules)
+    taken.update([*_bytecode(owners, taken, tree.target, options.disable, restore)])
+    return Selection(taken, spared, tuple(mentions))
+
+
+def _give_back(
+    root: Path,
+    sources: Sequence[str],
+    taken: dict[str, str],
+    owners: Mapping[str, str],
+    rules: Mapping[str, Rule],
+) -> list[Mention]:
+    """Take out of ``taken`` what code that stays needs; the files among it that the code names as data."""
+    _give_back_imported(root, sources, taken, rules)
+    mentions = find_mentions(root, sources, taken, owners=owners, rules=rules)
+    for path in (path for mention in mentions for path in mention.files):
+        del taken[path]
+    by_glob = {rule.name for rule in rules.values() if not rule.folders}
+    for path in last_files(root, sources, taken, by_glob):
+        del taken[path]
+    return mentions
+
+
+def _matched(
+    root: Path,
+    sources: Sequence[str],
+    owners: Mapping[str, str],
+    rules: Iterable[Rule],
+    options: SlimOptions,
+) -> Iterator[tuple[str, str]]:
+    """Files that may go, and the rule, or the user's own pattern, that would take each."""
+    dropped, kept, exempt = matcher(options.drop), matcher(options.keep), _exempt(root, owners)
+    matchers = [(rule, _matches(rule)) for rule in rules]
     for path in sources:
-        name = USER_RULE if user(path) else _rule_for(root, path, owners[path], find)
-        if (
-            name is None
-            or (name, owners[path]) in restore
-            or kept(path)
-            or (exempt(path) and name != USER_RULE)
-        ):
+        if kept(path):
             continue
-        if path in hot:
-            spared.append(path)
-        else:
-            taken[path] = name
-    _give_back_imported(root, sources, taken, {rule.name: rule for rule in rules})
-    read = files_read(root, sources, taken, owners=owners, rules={rule.name: rule for rule in rules})
-    for path in (path for one in read for path in one.files):
-        del taken[path]
-    for path in last_files(root, sources, taken, {rule.name for rule in rules if not rule.folders}):
-        del taken[path]
-    caches = [path for path in paths if "caches" not in disable and ("caches", owners[path]) not in restore]
-    _add_bytecode(paths, taken, tag, caches=frozenset(caches))
-    return Selection(taken, tuple(spared), tuple(read))
+        if dropped(path):
+            yield path, USER_RULE
+        elif (name := _rule_for(root, path, owners[path], matchers)) and not exempt(path):
+            yield path, name
 
 
 def _matches(rule: Rule) -> Callable[[str], bool]:
@@ -120,14 +121,14 @@ def _matches(rule: Rule) -> Callable[[str], bool]:
     return lambda path: by_glob(path) or not rule.folders.isdisjoint(path.split("/")[:-1])
 
 
-def _applying(owners: Mapping[str, str], requested: Collection[str]) -> Iterator[Rule]:
+def _package_rules(owners: Mapping[str, str], requested: Collection[str]) -> Iterator[Rule]:
     """The rules for packages that are in the tree."""
     there = set(owners.values())
     for rule in PACKAGE_RULES:
-        wanted = not rule.needed_by or (
+        applies = not rule.needed_by or (
             not there.isdisjoint(rule.needed_by) and set(requested).isdisjoint(rule.distributions)
         )
-        if wanted and not there.isdisjoint(rule.distributions):
+        if applies and not there.isdisjoint(rule.distributions):
             yield rule
 
 
@@ -149,35 +150,30 @@ def _starts_with(path: Path, magic: bytes) -> bool:
         return file.read(len(magic)) == magic
 
 
-def _exempt(root: Path, paths: Sequence[str], owners: Mapping[str, str]) -> Callable[[str], bool]:
-    always = matcher(glob for one in EXEMPTIONS if not one.marker for glob in one.globs)
-    marked: dict[str, list[str]] = {}
+def _exempt(root: Path, owners: Mapping[str, str]) -> Callable[[str], bool]:
+    """A function that says whether a file stays although a rule matches."""
+    always = matcher(glob for exemption in EXEMPTIONS if not exemption.marker for glob in exemption.globs)
+    globs: dict[str, list[str]] = defaultdict(list)
     for exemption in EXEMPTIONS:
-        candidates = {owners[path] for path in filter(matcher(exemption.globs), paths)}
+        candidates = {owners[path] for path in filter(matcher(exemption.globs), owners)}
         if exemption.marker and candidates:
-            for owner in _marked(root, paths, owners, candidates, exemption.marker):
-                marked.setdefault(owner, []).extend(exemption.globs)
-    by_owner = {owner: matcher(globs) for owner, globs in marked.items()}
+            for owner in _marked(root, owners, candidates, exemption.marker):
+                globs[owner].extend(exemption.globs)
+    marked = {owner: matcher(patterns) for owner, patterns in globs.items()}
 
     def exempt(path: str) -> bool:
-        if always(path):
-            return True
-        owner = by_owner.get(owners[path])
-        return owner is not None and owner(path)
+        return always(path) or (owners[path] in marked and marked[owners[path]](path))
 
     return exempt
 
 
-def _marked(
-    root: Path, paths: Sequence[str], owners: Mapping[str, str], candidates: Set[str], marker: bytes
-) -> set[str]:
-    """Which of the distributions have a Python file with ``marker`` in it."""
-    found: set[str] = set()
-    for path in paths:
-        owner = owners[path]
-        if path.endswith(".py") and owner in candidates - found and marker in (root / path).read_bytes():
-            found.add(owner)
-    return found
+def _marked(root: Path, owners: Mapping[str, str], candidates: Set[str], marker: bytes) -> set[str]:
+    """Which of the distributions ``candidates`` have ``marker`` in a Python file."""
+    marked: set[str] = set()
+    for path, owner in owners.items():
+        if path.endswith(".py") and owner in candidates - marked and marker in (root / path).read_bytes():
+            marked.add(owner)
+    return marked
 
 
 def _give_back_imported(
@@ -197,13 +193,14 @@ def _give_back_imported(
                 path = modules.pop(module, None)
                 if path is None or path not in taken:
                     continue
-                back = _whole_folder(path, taken, rules[taken[path]])
-                for found in back:
-                    del taken[found]
-                pending += [found for found in back if found.endswith(".py")]
+                returned = _whole_folder(path, taken, rules[taken[path]])
+                for each in returned:
+                    del taken[each]
+                pending += [each for each in returned if each.endswith(".py")]
 
 
 def _with_packages(name: str) -> Iterator[str]:
+    """``a.b.c`` -> ``a``, ``a.b``, ``a.b.c``."""
     parts = name.split(".")
     yield from (".".join(parts[:length]) for length in range(1, len(parts) + 1))
 
@@ -215,7 +212,7 @@ def _whole_folder(path: str, taken: Mapping[str, str], rule: Rule) -> list[str]:
     parts = path.split("/")
     first = next(number for number, part in enumerate(parts) if part in rule.folders)
     prefix = "/".join(parts[: first + 1]) + "/"
-    return [found for found, name in taken.items() if name == rule.name and found.startswith(prefix)]
+    return [file for file, name in taken.items() if name == rule.name and file.startswith(prefix)]
 
 
 def _imported(root: Path, path: str, folders: Set[str]) -> Iterator[str]:
@@ -236,14 +233,43 @@ def _imported(root: Path, path: str, folders: Set[str]) -> Iterator[str]:
     yield from imports(module, package, functions=True)
 
 
-def _add_bytecode(paths: Sequence[str], taken: dict[str, str], tag: str, *, caches: Set[str]) -> None:
-    """Bytecode goes with its source, or, of ``caches``, for being that of another version or of no source."""
-    there = set(paths)
-    for path in paths:
-        source = source_name(path)
-        if source is None:
-            continue
+def _bytecode(
+    owners: Mapping[str, str],
+    taken: Mapping[str, str],
+    target: Target,
+    disable: Collection[str],
+    restore: Collection[Group],
+) -> Iterator[tuple[str, str]]:
+    """Bytecode that goes, and its rule: its source's, or "caches" for another version's or without source."""
+    for path in filter(is_cached, owners):
+        source = source_of(path)
         if source in taken:
-            taken[path] = taken[source]
-        elif path in caches and (source not in there or path != cached_name(source, tag)):
-            taken[path] = "caches"
+            yield path, taken[source]
+        elif _CACHES in disable or (_CACHES, owners[path]) in restore:
+            continue
+        elif source not in owners or path != bytecode_of(source, target):
+            yield path, _CACHES
+
+
+def matcher(patterns: Iterable[str]) -> Callable[[str], bool]:
+    """A function that says whether any of ``patterns`` matches a path.
+
+    ``*`` and ``?`` stay inside one folder, ``**`` crosses folders (``spacy/lang/**``, ``**/tests/**``), and
+    a pattern without a slash is for the file's name, wherever it is (``*.pyx``).
+    """
+    expressions = [_expression(pattern) for pattern in patterns]
+    if not expressions:
+        return lambda path: False
+    compiled = re.compile("|".join(expressions))
+    return lambda path: compiled.fullmatch(path) is not None
+
+
+def _expression(pattern: str) -> str:
+    if "/" not in pattern and pattern != "**":
+        pattern = "**/" + pattern
+    if pattern.endswith("/"):
+        pattern += "**"
+    out = []
+    for token in re.findall(r"\*\*/|\*\*|\*|\?|[^*?]+", pattern.removeprefix("/")):
+        out.append({"**/": "(?:[^/]+/)*", "**": ".*", "*": "[^/]*", "?": "[^/]"}.get(token, re.escape(token)))
+    return "".join(out)

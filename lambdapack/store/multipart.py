@@ -1,8 +1,8 @@
 """Multipart uploads that go on where an earlier one stopped.
 
-S3 keeps the parts of an unfinished upload until it is completed or aborted. So nothing here aborts one
-that failed: the next push of the same pack finds it under the same key, checks the digests of the parts
-that are there, and sends the others.
+S3 keeps the parts of an unfinished upload until the upload is completed or aborted. So an upload that failed
+is not aborted: the next push of the same pack finds it under the same key, checks the digests of the parts
+that S3 has, and sends the others.
 """
 
 from __future__ import annotations
@@ -21,23 +21,11 @@ from botocore.exceptions import ClientError
 from lambdapack.errors import ToolError
 from lambdapack.limits import MIB
 from lambdapack.progress import Advance, Progress
-from lambdapack.store.s3_errors import code_of, status_of
+from lambdapack.store.aws_errors import code_of, status_of
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import CompletedPartTypeDef, PartTypeDef
-
-__all__ = [
-    "CONCURRENCY",
-    "CONTENT_TYPE",
-    "LOST_RACE",
-    "PART_SIZE",
-    "Piece",
-    "Target",
-    "pieces",
-    "run",
-    "upload",
-]
 
 PART_SIZE = 8 * MIB
 CONCURRENCY = 4
@@ -49,8 +37,8 @@ _ATTEMPTS = 3
 
 
 @dataclass(frozen=True)
-class Target:
-    """An object, there or to be."""
+class S3Object:
+    """A bucket and a key, and the client that reaches them; the object itself may not be there yet."""
 
     client: S3Client
     bucket: str
@@ -58,29 +46,29 @@ class Target:
 
 
 @dataclass(frozen=True)
-class Piece:
-    """A range of bytes; ``number`` counts from 1, as S3's part numbers do."""
+class _Piece:
+    """A range of the file's bytes; ``number`` counts from 1, as S3's part numbers do."""
 
     number: int
     offset: int
     size: int
 
 
-def pieces(size: int) -> list[Piece]:
-    """Cut ``size`` bytes into parts; the cuts depend on the size alone, so a later push finds the same."""
+def _pieces(size: int) -> list[_Piece]:
+    """Cut ``size`` bytes into parts; the cuts depend on the size alone, so a later push makes the same."""
     return [
-        Piece(number, offset, min(PART_SIZE, size - offset))
+        _Piece(number, offset, min(PART_SIZE, size - offset))
         for number, offset in enumerate(range(0, size, PART_SIZE), 1)
     ]
 
 
-def run(work: Callable[[Piece], int], todo: Sequence[Piece], advance: Advance) -> None:
-    """Do ``work`` for each piece, four at a time; it returns the bytes that are done.
+def _send_all(send: Callable[[_Piece], int], pieces: Sequence[_Piece], advance: Advance) -> None:
+    """Call ``send``, which returns the bytes that it sent, for each piece, four at a time.
 
-    The first failure, or Ctrl-C, cancels what has not begun and lets the rest end.
+    The first failure, or Ctrl-C, cancels the pieces that have not begun and lets the others end.
     """
     with ThreadPoolExecutor(CONCURRENCY, thread_name_prefix="s3") as pool:
-        futures = [pool.submit(work, piece) for piece in todo]
+        futures = [pool.submit(send, piece) for piece in pieces]
         try:
             for future in as_completed(futures):
                 advance(future.result())
@@ -89,31 +77,33 @@ def run(work: Callable[[Piece], int], todo: Sequence[Piece], advance: Advance) -
             raise
 
 
-def upload(target: Target, path: Path, advance: Advance, progress: Progress) -> bool:
-    """Upload a file in parts; ``False``: somebody else completed the same object first.
+def upload(target: S3Object, path: Path, advance: Advance, progress: Progress) -> bool:
+    """Upload a file in parts; ``False``: another push completed the same object first.
 
     Raises:
-        ClientError, BotoCoreError: S3 refused or could not be reached; what was sent stays there.
+        ClientError, BotoCoreError: S3 refused or could not be reached; S3 keeps the parts that it has.
+        ToolError: Another push ended this upload again and again.
     """
-    parts = pieces(path.stat().st_size)
+    parts = _pieces(path.stat().st_size)
     for attempt in range(_ATTEMPTS):
-        going = _resume(target, path, parts) or _Upload(target, path, _create(target), {})
-        kept = sum(part.size for part in parts if part.number in going.there)
+        unfinished = _resume(target, path, parts) or _Upload(target, path, _create(target), {})
+        kept = sum(part.size for part in parts if part.number in unfinished.there)
         if kept and not attempt:
             progress.note(f"{kept / MIB:.0f} MiB of {path.name} were sent before and are kept")
         # A second attempt must not count twice what the first one sent.
         report = _silent if attempt else advance
         report(kept)
         try:
-            run(going.send, [part for part in parts if part.number not in going.there], report)
-            going.complete()
+            missing = [part for part in parts if part.number not in unfinished.there]
+            _send_all(unfinished.send, missing, report)
+            unfinished.complete()
         except ClientError as error:
-            # The answer to a request that did its work may get lost, so a failure of S3's says nothing.
+            # A request may have done its work although S3 then answers with a failure of its own.
             unclear = status_of(error) >= 500
             if not unclear and code_of(error) != "NoSuchUpload" and status_of(error) not in LOST_RACE:
                 raise
             if status_of(error) == 412 or _exists(target):
-                going.abort()
+                unfinished.abort()
                 return False
             if unclear:
                 raise
@@ -131,14 +121,14 @@ def _silent(amount: int = 1, *, note: str | None = None) -> None:
 
 @dataclass(frozen=True)
 class _Upload:
-    """An unfinished upload; ``there`` are the parts that S3 has, by number."""
+    """An unfinished upload; ``there`` holds the parts that S3 has, by number."""
 
-    target: Target
+    target: S3Object
     path: Path
     id: str
     there: dict[int, CompletedPartTypeDef]
 
-    def send(self, piece: Piece) -> int:
+    def send(self, piece: _Piece) -> int:
         data = _read(self.path, piece)
         digest = _sha256(data)
         sent = self.target.client.upload_part(
@@ -162,14 +152,14 @@ class _Upload:
         )
 
     def abort(self) -> None:
-        """Free the parts, which nobody needs any more."""
+        """Free the parts, which are of no use any more."""
         with contextlib.suppress(ClientError):
             self.target.client.abort_multipart_upload(
                 Bucket=self.target.bucket, Key=self.target.key, UploadId=self.id
             )
 
 
-def _create(target: Target) -> str:
+def _create(target: S3Object) -> str:
     made = target.client.create_multipart_upload(
         Bucket=target.bucket, Key=target.key, ContentType=CONTENT_TYPE, ChecksumAlgorithm="SHA256"
     )
@@ -180,12 +170,12 @@ def _sha256(data: bytes) -> str:
     return base64.b64encode(hashlib.sha256(data).digest()).decode()
 
 
-def _part(piece: Piece, etag: str, digest: str) -> CompletedPartTypeDef:
+def _part(piece: _Piece, etag: str, digest: str) -> CompletedPartTypeDef:
     return {"PartNumber": piece.number, "ETag": etag, "ChecksumSHA256": digest}
 
 
-def _resume(target: Target, path: Path, parts: Sequence[Piece]) -> _Upload | None:
-    """The newest unfinished upload of this object that holds nothing but parts of ours."""
+def _resume(target: S3Object, path: Path, parts: Sequence[_Piece]) -> _Upload | None:
+    """The newest unfinished upload of this object that has no parts but those of this file."""
     for upload_id in _unfinished(target):
         try:
             there = _parts_there(target, upload_id, path, parts)
@@ -198,47 +188,47 @@ def _resume(target: Target, path: Path, parts: Sequence[Piece]) -> _Upload | Non
     return None
 
 
-def _unfinished(target: Target) -> list[str]:
+def _unfinished(target: S3Object) -> list[str]:
     pages = target.client.get_paginator("list_multipart_uploads").paginate(
         Bucket=target.bucket, Prefix=target.key
     )
-    found = []
+    uploads = []
     try:
         for page in pages:
-            found += [one for one in page.get("Uploads", []) if one["Key"] == target.key]
+            uploads += [upload for upload in page.get("Uploads", []) if upload["Key"] == target.key]
     except ClientError as error:
-        # Not allowed to look: then there is no going on, but a new upload may still be allowed.
+        # Who may not list unfinished uploads cannot resume one, but may still be allowed a new one.
         if code_of(error) != "AccessDenied":
             raise
-    # Another algorithm's upload (another tool's) does not take parts with our checksum.
-    ours = [one for one in found if one.get("ChecksumAlgorithm", "SHA256") == "SHA256"]
-    ours.sort(key=lambda one: one["Initiated"], reverse=True)
-    return [one["UploadId"] for one in ours]
+    # An upload with another checksum algorithm, begun by another tool, takes no parts with ours.
+    ours = [upload for upload in uploads if upload.get("ChecksumAlgorithm", "SHA256") == "SHA256"]
+    ours.sort(key=lambda upload: upload["Initiated"], reverse=True)
+    return [upload["UploadId"] for upload in ours]
 
 
 def _parts_there(
-    target: Target, upload_id: str, path: Path, parts: Sequence[Piece]
+    target: S3Object, upload_id: str, path: Path, parts: Sequence[_Piece]
 ) -> dict[int, CompletedPartTypeDef] | None:
-    """The parts that are there with our very bytes; ``None`` when one is there that is not ours."""
+    """The parts that S3 has with this file's very bytes; ``None`` when a part is of another file."""
     ours = {part.number: part for part in parts}
     there: dict[int, CompletedPartTypeDef] = {}
     pages = target.client.get_paginator("list_parts").paginate(
         Bucket=target.bucket, Key=target.key, UploadId=upload_id
     )
     for page in pages:
-        for found in page.get("Parts", []):
-            piece = ours.get(found["PartNumber"])
+        for part in page.get("Parts", []):
+            piece = ours.get(part["PartNumber"])
             if piece is None:
                 return None
-            if found["Size"] == piece.size:
+            if part["Size"] == piece.size:
                 data = _read(path, piece)
                 digest = _sha256(data)
-                if _is_same(data, digest, found):
-                    there[piece.number] = _part(piece, found["ETag"], digest)
+                if _is_same(data, digest, part):
+                    there[piece.number] = _part(piece, part["ETag"], digest)
     return there
 
 
-def _exists(target: Target) -> bool:
+def _exists(target: S3Object) -> bool:
     try:
         target.client.head_object(Bucket=target.bucket, Key=target.key)
     except ClientError as error:
@@ -248,14 +238,14 @@ def _exists(target: Target) -> bool:
     return True
 
 
-def _is_same(data: bytes, digest: str, found: PartTypeDef) -> bool:
-    if "ChecksumSHA256" in found:
-        return found["ChecksumSHA256"] == digest
+def _is_same(data: bytes, digest: str, part: PartTypeDef) -> bool:
+    if "ChecksumSHA256" in part:
+        return part["ChecksumSHA256"] == digest
     # S3-compatible stores that keep no checksums have the MD5 as ETag.
-    return found["ETag"].strip('"') == hashlib.md5(data, usedforsecurity=False).hexdigest()
+    return part["ETag"].strip('"') == hashlib.md5(data, usedforsecurity=False).hexdigest()
 
 
-def _read(path: Path, piece: Piece) -> bytes:
+def _read(path: Path, piece: _Piece) -> bytes:
     with path.open("rb") as file:
         file.seek(piece.offset)
         return file.read(piece.size)

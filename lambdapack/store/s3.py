@@ -4,33 +4,28 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import ClientError, HTTPClientError, IncompleteReadError
-from botocore.exceptions import ConnectionError as BotoConnectionError
+from botocore.exceptions import ClientError
 
-from lambdapack.errors import CheckError, ToolError
-from lambdapack.files import part_file
+from lambdapack.errors import CheckError
 from lambdapack.model import Location
 from lambdapack.progress import QUIET, Progress
 from lambdapack.store import multipart
+from lambdapack.store.aws_errors import code_of, status_of
 from lambdapack.store.keys import key
-from lambdapack.store.s3_errors import code_of, explained, region_of, status_of
+from lambdapack.store.s3_errors import errors_of_s3, region_of
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-__all__ = ["S3Store", "connect"]
-
 SINGLE_MAX = 2 * multipart.PART_SIZE
 """Larger packs go in parts: they can be resumed, and several connections are faster than one."""
 _MISSING = ("404", "NoSuchKey", "NotFound")
-_FETCH_ATTEMPTS = 4
 
 
 def connect(region: str | None, environment: Mapping[str, str]) -> S3Client:
@@ -57,8 +52,8 @@ class S3Store:
     """Packs in a bucket.
 
     Args:
-        bucket: Its name.
-        prefix: Keys begin with it.
+        bucket: The bucket's name.
+        prefix: What the keys begin with.
         connect: Makes a client for a region; called once, and once more when the bucket is elsewhere.
         region: Where the bucket should be.
     """
@@ -74,21 +69,22 @@ class S3Store:
         self._bucket = bucket
         self._prefix = prefix
         self._connect = connect
-        self._wanted = region
-        self._found: tuple[S3Client, str] | None = None
+        self._expected_region = region
+        self._opened: tuple[S3Client, str] | None = None
 
     def push(self, pack_path: Path, pack_id: str, *, progress: Progress = QUIET) -> bool:
-        """Upload a pack; ``False``: it was there already, or somebody else was faster."""
+        """Upload a pack; ``False``: the bucket had the pack already, or another push was faster."""
         name = key(self._prefix, pack_id)
         size = pack_path.stat().st_size
-        with explained(f"cannot push {pack_path.name} to s3://{self._bucket}/{name}", self._bucket):
+        with errors_of_s3(f"cannot push {pack_path.name} to s3://{self._bucket}/{name}", self._bucket):
             client, _ = self._open(progress)
             if self._is_there(client, name, size):
                 return False
             with progress.step("upload", total=size, unit="B") as advance:
                 if size > SINGLE_MAX:
-                    target = multipart.Target(client, self._bucket, name)
-                    return multipart.upload(target, pack_path, advance, progress)
+                    return multipart.upload(
+                        multipart.S3Object(client, self._bucket, name), pack_path, advance, progress
+                    )
                 sent = self._put(client, name, pack_path.read_bytes())
                 advance(size)
                 return sent
@@ -110,20 +106,25 @@ class S3Store:
         return True
 
     def _is_there(self, client: S3Client, name: str, size: int) -> bool:
-        found = self._head(client, name, may_be_hidden=True)
-        if found is not None and found != size:
+        """Whether the object is in the bucket, with the size that it must have.
+
+        Raises:
+            CheckError: It has another size.
+        """
+        there = self._size_of(client, name, may_be_hidden=True)
+        if there is not None and there != size:
             raise CheckError(
-                f"s3://{self._bucket}/{name} has {found:,} bytes, the pack of that digest has {size:,}: "
+                f"s3://{self._bucket}/{name} has {there:,} bytes, the pack of that digest has {size:,}: "
                 "somebody else wrote it",
                 hint=f"remove it and push again: aws s3 rm s3://{self._bucket}/{name}",
             )
-        return found is not None
+        return there is not None
 
-    def _head(self, client: S3Client, name: str, *, may_be_hidden: bool = False) -> int | None:
-        """Size of an object, ``None`` when it is not there.
+    def _size_of(self, client: S3Client, name: str, *, may_be_hidden: bool = False) -> int | None:
+        """Size of an object in bytes, ``None`` where the bucket has no such object.
 
-        S3 answers 403 for a missing object to those who may not list; with ``may_be_hidden`` that counts
-        as missing, and a conditional write finds out.
+        Who may not list the bucket gets 403 for a missing object; with ``may_be_hidden`` that counts as
+        missing, and the conditional write that follows settles the question.
         """
         try:
             return client.head_object(Bucket=self._bucket, Key=name)["ContentLength"]
@@ -133,82 +134,33 @@ class S3Store:
             raise
 
     def exists(self, pack_id: str) -> bool:
-        """Whether the pack is there."""
+        """Whether the bucket has the pack."""
         name = key(self._prefix, pack_id)
-        with explained(f"cannot look for s3://{self._bucket}/{name}", self._bucket):
+        with errors_of_s3(f"cannot look for s3://{self._bucket}/{name}", self._bucket):
             client, _ = self._open(QUIET)
-            return self._head(client, name) is not None
-
-    def fetch(self, pack_id: str, destination: Path, *, progress: Progress = QUIET) -> None:
-        """Download a pack."""
-        name = key(self._prefix, pack_id)
-        with explained(f"cannot fetch s3://{self._bucket}/{name}", self._bucket):
-            client, _ = self._open(progress)
-            size = self._head(client, name)
-            if size is None:
-                raise ToolError(
-                    f"there is no pack {pack_id} in s3://{self._bucket}/{self._prefix}",
-                    hint=f"run: lambdapack push DIR s3://{self._bucket}/{self._prefix}",
-                )
-            with (
-                part_file(destination.parent) as part,
-                progress.step("fetch", total=size, unit="B") as advance,
-            ):
-                target = multipart.Target(client, self._bucket, name)
-                descriptor = part.file.fileno()
-
-                def fetch(piece: multipart.Piece) -> int:
-                    os.pwrite(descriptor, self._range(target, piece), piece.offset)
-                    return piece.size
-
-                multipart.run(fetch, multipart.pieces(size), advance)
-                part.publish(destination)
-
-    def _range(self, target: multipart.Target, piece: multipart.Piece) -> bytes:
-        """A part of an object; botocore retries a request, but not a body that breaks off."""
-        wanted = f"bytes={piece.offset}-{piece.offset + piece.size - 1}"
-        for attempt in range(_FETCH_ATTEMPTS):
-            try:
-                body = target.client.get_object(Bucket=target.bucket, Key=target.key, Range=wanted)["Body"]
-                data = body.read()
-            except (BotoConnectionError, HTTPClientError, IncompleteReadError):
-                if attempt == _FETCH_ATTEMPTS - 1:
-                    raise
-                continue
-            if len(data) == piece.size:
-                return data
-        raise ToolError(
-            f"s3://{target.bucket}/{target.key} changed while it was fetched", hint="run it again"
-        )
-
-    def delete(self, pack_id: str) -> None:
-        """Remove a pack."""
-        name = key(self._prefix, pack_id)
-        with explained(f"cannot delete s3://{self._bucket}/{name}", self._bucket):
-            client, _ = self._open(QUIET)
-            client.delete_object(Bucket=self._bucket, Key=name)
+            return self._size_of(client, name) is not None
 
     def location(self, pack_id: str) -> Location:
         """Where a function finds the pack: with the region where the bucket really is."""
-        with explained(f"cannot find bucket {self._bucket}", self._bucket):
+        with errors_of_s3(f"cannot find bucket {self._bucket}", self._bucket):
             _, region = self._open(QUIET)
         return Location(self._bucket, key(self._prefix, pack_id), region)
 
     def _open(self, progress: Progress) -> tuple[S3Client, str]:
-        """The bucket's own region, which is found out once, and a client for it."""
-        if self._found is None:
-            client = self._connect(self._wanted)
+        """A client for the bucket's own region, and that region; S3 is asked for it once."""
+        if self._opened is None:
+            client = self._connect(self._expected_region)
             used = client.meta.region_name
             region = self._bucket_region(client) or used
             if region != used:
                 progress.note(f"bucket {self._bucket} is in {region}, not in {used}: using {region}")
                 client = self._connect(region)
                 self._bucket_region(client)
-            self._found = client, region
-        return self._found
+            self._opened = client, region
+        return self._opened
 
     def _bucket_region(self, client: S3Client) -> str | None:
-        """The region that S3 says the bucket is in, ``None`` when it does not say.
+        """The region that S3 says the bucket is in, ``None`` where S3 does not say.
 
         Raises:
             ClientError: The bucket does not exist, or the credentials are no good.
@@ -219,16 +171,17 @@ class S3Store:
             region = region_of(error)
             if region and region != client.meta.region_name:
                 return region
-            # The answer to a HEAD has no body to say more than a number; ask again for the reason.
-            self._ask_why(client, error)
+            # The answer to a HEAD has no body and so gives no reason but a number.
+            self._raise_reason(client, error)
             return region
         headers = answer["ResponseMetadata"]["HTTPHeaders"]
         return answer.get("BucketRegion") or headers.get("x-amz-bucket-region")
 
-    def _ask_why(self, client: S3Client, head: ClientError) -> None:
+    def _raise_reason(self, client: S3Client, head: ClientError) -> None:
+        """Ask again in a way whose answer has a body, and raise what S3 says there."""
         try:
             client.list_objects_v2(Bucket=self._bucket, Prefix=key(self._prefix, ""), MaxKeys=1)
         except ClientError as error:
-            # Who may not list may still be allowed to write.
+            # Credentials that may not list may still be allowed to write.
             if code_of(error) != "AccessDenied":
                 raise error from head

@@ -9,8 +9,6 @@ from pathlib import Path, PurePosixPath
 from lambdapack.model import Distribution, Tree
 from lambdapack.python.module_names import module_name
 
-__all__ = ["default_code", "public_modules"]
-
 _INIT = "__init__"
 _NOT_FOR_USERS = frozenset(("test", "tests", "testing", "doc", "docs", "example", "examples", "benchmarks"))
 # Entry points whose group promises more than an import: what a program does next with such a package.
@@ -21,8 +19,8 @@ def public_modules(distribution: Distribution) -> list[str]:
     """The modules that a user of a distribution would import.
 
     These are the outermost packages and modules that are not private, tests or documentation: below a
-    namespace, ``google.cloud.storage`` and not ``google``. If one of them has the distribution's own name,
-    it is the only one.
+    namespace, ``google.cloud.storage`` and not ``google``. If a public module has the distribution's own
+    name, it is the only one.
     """
     packages = {module_name(path) for path in distribution.files if PurePosixPath(path).stem == _INIT}
     names = sorted({name for path in distribution.files if (name := module_name(path))})
@@ -48,7 +46,7 @@ def default_code(tree: Tree, requested: Collection[str]) -> str:
     """Code that imports what the user asked for, ``import spacy`` and so on, one line a module.
 
     A package that an entry point declares to be a model (group ``spacy_models``) is loaded as well: no
-    program imports one for anything else.
+    program imports such a package for anything else.
 
     Args:
         tree: The installed tree.
@@ -74,7 +72,7 @@ def _loads(root: Path, distribution: Distribution, modules: Collection[str]) -> 
 
 def _entry_points(root: Path, files: Iterable[str]) -> Mapping[str, list[str]]:
     """Group -> the objects that its entry points name."""
-    found: dict[str, list[str]] = {}
+    groups: dict[str, list[str]] = {}
     for path in files:
         if path.endswith(".dist-info/entry_points.txt"):
             # Names of entry points may have colons and capitals.
@@ -85,5 +83,5 @@ def _entry_points(root: Path, files: Iterable[str]) -> Mapping[str, list[str]]:
             except (OSError, UnicodeDecodeError, configparser.Error):
                 continue
             for section in parser.sections():
-                found.setdefault(section, []).extend(value for _, value in sorted(parser.items(section)))
-    return found
+                groups.setdefault(section, []).extend(value for _, value in sorted(parser.items(section)))
+    return groups

@@ -62,8 +62,8 @@ def _run_code(request: dict[str, Any], opened: int) -> int:
     log = os.open(request["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     os.dup2(log, 1)
     os.dup2(log, 2)
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
+    empty = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(empty, 0)
     sys.addaudithook(_recorder(root, opened))
     return _execute(request["code"])
 
@@ -184,7 +184,7 @@ class Watch:
 
 
 def run(request: dict[str, Any]) -> dict[str, Any]:
-    """Run the code in a child and watch it.
+    """Run the code in a child process and watch the tree meanwhile.
 
     The result has its wait ``status`` (``None`` when its time was up), the ``problem`` that inotify had,
     the paths below the root that were ``watched``, ``opened`` by Python and ``mapped``, in order, and name
@@ -259,7 +259,7 @@ def _kill(pid: int, reaped: bool) -> None:
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
     while True:
-        # A dead one's own children are the next ones.
+        # The children of a child that has died are the next ones.
         left = _children()
         if not left:
             return
@@ -277,13 +277,14 @@ def _children() -> list[int]:
 
 
 def _mapped_below(root: str, maps: bytes) -> dict[str, None]:
+    """Paths, relative to ``root``, of the files below it that are mapped."""
     below = os.fsencode(root) + b"/"
-    found: dict[str, None] = {}
+    paths: dict[str, None] = {}
     for line in maps.splitlines():
         fields = line.split(None, 5)
         if len(fields) == 6 and fields[5].startswith(below):
-            found[os.fsdecode(fields[5][len(below) :])] = None
-    return found
+            paths[os.fsdecode(fields[5][len(below) :])] = None
+    return paths
 
 
 def _foreign(request: dict[str, Any], maps: bytes) -> list[list[str]]:
@@ -297,8 +298,8 @@ def _foreign(request: dict[str, Any], maps: bytes) -> list[list[str]]:
     names = {}
     needed = {os.path.realpath(sys.executable)}
     for path in _mapped_code(maps):
-        name, wanted = _linkage(path)
-        needed.update(os.path.basename(one) for one in wanted)
+        name, libraries = _linkage(path)
+        needed.update(map(os.path.basename, libraries))
         if not any(path == folder or path.startswith(folder + os.sep) for folder in own):
             names[path] = name or os.path.basename(path)
     return [[name, path] for path, name in sorted(names.items()) if name not in needed and path not in needed]
@@ -306,16 +307,16 @@ def _foreign(request: dict[str, Any], maps: bytes) -> list[list[str]]:
 
 def _mapped_code(maps: bytes) -> list[str]:
     """Files of which something executable is mapped."""
-    found: dict[str, None] = {}
+    paths: dict[str, None] = {}
     for line in maps.splitlines():
         fields = line.split(None, 5)
         if len(fields) == 6 and b"x" in fields[1] and fields[5].startswith(b"/"):
-            found[os.fsdecode(fields[5])] = None
-    return list(found)
+            paths[os.fsdecode(fields[5])] = None
+    return list(paths)
 
 
 def _linkage(path: str) -> tuple[str, list[str]]:
-    """SONAME and NEEDED entries of a 64-bit little-endian ELF file; nothing of any other."""
+    """SONAME and NEEDED entries of a 64-bit little-endian ELF file; empty for any other file."""
     import struct
 
     try:
@@ -334,11 +335,11 @@ def _linkage(path: str) -> tuple[str, list[str]]:
             if kind == _PT_LOAD and address <= strings < address + length:
                 strings += start - address
                 break
-        found: dict[int, list[str]] = {_DT_NEEDED: [], _DT_SONAME: []}
+        values: dict[int, list[str]] = {_DT_NEEDED: [], _DT_SONAME: []}
         for tag, value in entries:
-            if tag in found:
+            if tag in values:
                 end = data.index(b"\0", strings + value)
-                found[tag].append(os.fsdecode(data[strings + value : end]))
+                values[tag].append(os.fsdecode(data[strings + value : end]))
     except (OSError, KeyError, ValueError, struct.error):
         return "", []
-    return "".join(found[_DT_SONAME][:1]), found[_DT_NEEDED]
+    return "".join(values[_DT_SONAME][:1]), values[_DT_NEEDED]

@@ -1,4 +1,9 @@
-"""Which files a program touches, in order of first use."""
+"""Run a program on a tree and record which files it touches, in order of first use.
+
+The program runs in a process of its own, in an empty folder, with a home and a temporary folder of its own,
+and sees the standard library, the tree and the folders to search: none of the interpreter's packages, none of
+this process's environment.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +21,6 @@ from lambdapack.progress import QUIET, Progress
 from lambdapack.python import worker
 from lambdapack.python.interpreter import Interpreter
 from lambdapack.python.worker import Elsewhere
-
-__all__ = ["run"]
 
 _WORKER = Path(__file__).with_name("trace_worker.py")
 _DETAIL_LINES = 20
@@ -38,10 +41,6 @@ def run(
 ) -> Trace:
     """Run ``code`` on the tree and record every file of the tree that it opens.
 
-    The code runs in a process of its own, in an empty folder, with a home and a temporary folder of its
-    own, and sees the standard library and ``[tree.root, *search]``: none of the interpreter's packages,
-    none of this process's environment.
-
     Args:
         tree: An installed tree that this machine can run; nothing is written to it.
         interpreter: The target's Python.
@@ -53,46 +52,53 @@ def run(
         elsewhere: Runs the worker where ``interpreter`` is, if that is not this machine.
         progress: Told when only part of the truth could be recorded.
 
-    Returns:
-        The trace. ``native`` are files that were opened, but not by Python, and that neither Python's
-        import system nor the dynamic linker reads.
-
     Raises:
         CheckError: The code raised, exited, crashed or took too long; ``detail`` has its last lines.
         ToolError: The interpreter could not be run.
     """
+    request = {
+        "root": str(tree.root.resolve()),
+        "search": [str(path.resolve()) for path in search],
+        "assets": {name: str(path.resolve()) for name, path in (assets or {}).items()},
+        "code": code,
+        "timeout": timeout,
+    }
+    result = _ask(interpreter, request, environment, elsewhere, progress)
+    return _trace(tree, code, result)
+
+
+def _ask(
+    interpreter: Interpreter,
+    request: Mapping[str, Any],
+    environment: Mapping[str, str] | None,
+    elsewhere: Elsewhere | None,
+    progress: Progress,
+) -> Mapping[str, Any]:
+    """What the worker saw of a program that ended well."""
     with scratch_folder() as folder, progress.step("trace"):
         work = folder.resolve()
         (work / "cwd").mkdir()
-        request = {
-            "root": str(tree.root.resolve()),
-            "search": [str(path.resolve()) for path in search],
-            "assets": {name: str(path.resolve()) for name, path in (assets or {}).items()},
-            "code": code,
-            "cwd": str(work / "cwd"),
-            "log": str(work / "log"),
-            "timeout": timeout,
-        }
         result = worker.ask(
             interpreter,
             _WORKER,
-            request,
+            {**request, "cwd": str(work / "cwd"), "log": str(work / "log")},
             work,
-            seconds=timeout,
+            seconds=request["timeout"],
             doing="tracing",
             environment=environment,
             elsewhere=elsewhere,
         )
-        _check(result, work / "log", code, timeout)
+        _check(result, work / "log", request["code"], request["timeout"])
     if result["problem"]:
         progress.warn(
             f"the trace does not see files that native code opens ({result['problem']}): "
             "all data files are kept and come before the first invocation, but none comes early for it"
         )
-    return _trace(tree, code, result)
+    return result
 
 
 def _check(result: Mapping[str, Any], log: Path, code: str, timeout: float) -> None:
+    """Raise where the program did not end well, with the last lines of its output."""
     status = result["status"]
     if status == 0:
         return
@@ -112,6 +118,7 @@ def _check(result: Mapping[str, Any], log: Path, code: str, timeout: float) -> N
 
 
 def _trace(tree: Tree, code: str, result: Mapping[str, Any]) -> Trace:
+    """``native`` are files that were opened, but not by Python, and that no loader reads."""
     opened = set(result["opened"])
     order = dict.fromkeys(result["watched"])
     if result["problem"]:
@@ -124,10 +131,10 @@ def _trace(tree: Tree, code: str, result: Mapping[str, Any]) -> Trace:
 
 
 def _native(root: Path, unclaimed: Iterable[str]) -> Iterator[str]:
-    """Of the files that this Python did not open: those that no loader reads either.
+    """Of the files ``unclaimed``, which this Python did not open: those that no loader reads either.
 
-    An ELF file was opened by the dynamic linker; Python files by a Python that the code started. Being
-    mapped is no proof: native code maps data files too.
+    The dynamic linker opened an ELF file; a Python that the code started, Python files. Being mapped is no
+    proof: native code maps data files too.
     """
     for path in unclaimed:
         if not path.endswith(_PYTHON_SUFFIXES) and not elf.is_elf(root / path):

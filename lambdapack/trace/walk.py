@@ -10,8 +10,6 @@ from lambdapack.model import Trace, Tree
 from lambdapack.python.module_names import imports, module_name
 from lambdapack.trace.modules import default_code, public_modules
 
-__all__ = ["heuristic"]
-
 _DEPTH_MAX = 200
 
 
@@ -19,7 +17,7 @@ def heuristic(tree: Tree, requested: Collection[str]) -> Trace:
     """Guess what importing the requested distributions touches, without running anything.
 
     The rule: begin with the modules that a user would import (``default_code``'s) and follow the import
-    statements that run when a module is imported (not those inside functions, nor those under
+    statements that run when a module is imported (not inside functions, nor under
     ``if TYPE_CHECKING``), in the order in which Python would. A module counts where its file is first
     reached, its packages before it. What the statements of compiled modules import cannot be read: so
     every extension module and shared library of a distribution that was reached follows, by path.
@@ -61,7 +59,7 @@ class _Walk:
                     self._modules[name] = path
 
     def import_module(self, name: str, depth: int = 0) -> None:
-        """Reach ``name``, its packages first; names that the tree does not have are somebody else's."""
+        """Reach ``name``, its packages first; names that the tree does not have are passed over."""
         parts = name.split(".")
         for length in range(1, len(parts) + 1):
             self._reach(".".join(parts[:length]), depth)

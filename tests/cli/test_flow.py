@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from lambdapack.report.units import megabytes
 from tests.support.aws_world import empty_aws
 from tests.support.command_line import Run, shown
 
@@ -91,22 +92,40 @@ def test_inspect_lists_files_and_bands(run_lambdapack: Run, tiny: Path) -> None:
     document = shown(run_lambdapack("inspect", "--json", cwd=tiny))
     bill = json.loads(Path(document["sbom"]).read_text())
     assert [one["purl"] for one in bill["components"]] == ["pkg:pypi/six@1.17.0"]
-    paths = [one["path"] for one in document["files"]]
-    assert "six.py" in paths
-    listed = run_lambdapack("inspect", _pack(tiny), "--files", cwd=tiny).stdout
-    assert "six.py" in listed
-    assert document["id"] in listed
+    assert document["target"].startswith("python3.")
+    listed = run_lambdapack("inspect", _pack(tiny), "--files", cwd=tiny).stdout.splitlines()
+    assert listed[0].split() == ["id", document["id"]]
+    frames, hot, eager = document["frames"], document["hot"], document["eager"]
+    assert 0 < hot <= eager < len(frames), "six's bytecode is hot, its source is fetched on demand"
+    for band, part in (
+        ("hot", frames[:hot]),
+        ("before the first invocation", frames[hot:eager]),
+        ("on demand", frames[eager:]),
+    ):
+        stored, size = (sum(frame[key] for frame in part) for key in ("stored", "size"))
+        assert f"{band} {len(part)} {megabytes(stored)} {megabytes(size)}" in [
+            " ".join(line.split()) for line in listed
+        ]
+    files = [line.split() for line in listed[-len(document["files"]) :]]
+    assert [(kind, int(size.replace(",", "")), path) for kind, size, _, path in files] == [
+        (file["class"], file["size"], file["path"]) for file in document["files"]
+    ]
+    assert files[0][3].startswith("__pycache__/six."), "what the trace touched first comes first"
+    assert files[-1][0::3] == ["source", "six.py"]
 
 
 def test_a_damaged_pack_is_status_1_everywhere(run_lambdapack: Run, tiny: Path) -> None:
-    """verify lists what is wrong; inspect and deploy refuse a truncated pack in one message."""
+    """verify lists what is wrong; every command refuses a truncated pack by name and reason."""
     path = _pack(tiny)
     data = path.read_bytes()
     path.write_bytes(data[:10] + b"x" * 10 + data[20:])
     assert "frame 0" in run_lambdapack("verify", cwd=tiny, status=1).stderr
     path.write_bytes(data[:-100])
     for command in ("inspect", "deploy", "verify", "plan"):
-        assert "is not" in run_lambdapack(command, cwd=tiny, status=1).stderr
+        said = run_lambdapack(command, cwd=tiny, status=1).stderr
+        assert f"{path.name} is not a sound pack: the file does not end in a seek table" in said
+        assert "lambdapack build" in said
+    assert "nothing" in run_lambdapack("status", cwd=tiny).stdout
 
 
 def test_package_writes_the_zip_and_its_address(run_lambdapack: Run, tiny: Path) -> None:
@@ -221,8 +240,14 @@ def test_deploy_to_aws(run_lambdapack: Run, tiny: Path, aws: list[tuple[str, str
     s3.create_bucket(Bucket="packs", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
     to_aws = ("--cloud", "aws", "--location", "s3://packs/prefix", "--json")
     dry = shown(run_lambdapack("deploy", *to_aws, "--dry-run", cwd=tiny, environment=aws))
-    assert "create_function" in [call["operation"] for call in dry["calls"]]
+    assert (dry["cloud"], dry["dry_run"], dry["arn"], dry["function_version"]) == ("aws", True, None, None)
+    assert s3.list_objects_v2(Bucket="packs")["KeyCount"] == 0
     done = shown(run_lambdapack("deploy", *to_aws, cwd=tiny, environment=aws))
+    assert [call["operation"] for call in done["calls"]] == [
+        "create_role", "put_role_policy", "create_log_group", "create_function", "publish_version",
+        "create_alias",
+    ]  # fmt: skip
+    assert {**done, "arn": None, "function_version": None, "dry_run": True} == dry
     assert done["function_version"] == "1"
     assert done["arn"].endswith(":tiny:live")
     again = shown(run_lambdapack("deploy", *to_aws, cwd=tiny, environment=aws))

@@ -54,6 +54,10 @@ def test_every_mistake_is_reported_at_once(tmp_path: Path) -> None:
         ('[trace]\ncode = "x"\nhandler = "a.b"', "[trace] code: expected either code or handler, not both"),
         ('[trace]\nevent = "e.json"', "[trace] event: expected a handler to call with it"),
         ("[function.environment]\nA = 1", "[function] environment: expected a table of texts, not 1"),
+        (
+            "[function]\nlog_retention = 2",
+            "[function] log_retention: expected 1, 3, 5, 7, 14, 30, 60, 90, 120",
+        ),
         ("[slim]\nstrip = 1", "[slim] strip: expected true or false, not 1"),
         ('[assets]\n"a b" = "x"', "[assets] a b: expected a name of 1 to 64 letters"),
         ("[assets]\nmodel = 3", "[assets] model: expected a path, or a table with a path, not 3"),

@@ -13,47 +13,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from moto.server import ThreadedMotoServer
 
 from lambdapack.deploy import aws
 from lambdapack.deploy.aws import naming, planner
 from lambdapack.deploy.aws.executor import execute
-from lambdapack.deploy.recorded import variables
+from lambdapack.deploy.aws.naming import variables
 from lambdapack.errors import CheckError, ConfigurationError, ToolError
-from lambdapack.model import FunctionAsset, FunctionSpec, Location
+from lambdapack.model import FunctionAsset, FunctionSettings, FunctionSpec, Location
 from lambdapack.model.target import Target
 from runtime_shim._index import Index, encode
-
-BUCKET = "packs-of-ours"
-REGION = "eu-central-1"
-
-
-@pytest.fixture(scope="module")
-def endpoint() -> Iterator[str]:
-    server = ThreadedMotoServer(port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
-
-
-@pytest.fixture
-def cloud(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> aws.Clients:
-    """An empty account, reached as a user reaches one: through the environment."""
-    for name, value in {
-        "AWS_ENDPOINT_URL": endpoint,
-        "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE",
-        "AWS_SECRET_ACCESS_KEY": "secret",
-        "AWS_REGION": REGION,
-    }.items():
-        monkeypatch.setenv(name, value)
-    for name in ("AWS_PROFILE", "AWS_DEFAULT_REGION", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL_S3"):
-        monkeypatch.delenv(name, raising=False)
-    urllib.request.urlopen(urllib.request.Request(f"{endpoint}/moto-api/reset", method="POST"))
-    clients = aws.Clients()
-    clients["s3"].create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
-    return clients
-
+from tests.support.aws_world import BUCKET, REGION
 
 _LOGS_ONLY = {
     "Version": "2012-10-17",
@@ -86,9 +55,13 @@ def make_spec(
         archive.writestr(zipfile.ZipInfo("runtime_shim/index.json"), index)
     path = folder / f"{pack_id}.zip"
     path.write_bytes(buffer.getvalue())
-    return FunctionSpec(
-        "demo", "app.handler", Target("3.11"), path, pack_id, location, **{"memory_mb": 512, **settings}
-    )
+    chosen = FunctionSettings(**{"memory_mb": 512, **settings})
+    return FunctionSpec("demo", "app.handler", Target("3.11"), path, pack_id, location, chosen)
+
+
+def changed(spec: FunctionSpec, **settings: Any) -> FunctionSpec:
+    """The function with other settings."""
+    return replace(spec, settings=replace(spec.settings, **settings))
 
 
 def operations(calls: tuple[aws.ApiCall, ...]) -> list[str]:
@@ -155,7 +128,7 @@ def test_changed_memory_is_one_update_and_a_new_version(cloud: aws.Clients, tmp_
     """A changed setting is sent alone: no code, no policy."""
     spec = make_spec(tmp_path, cloud)
     aws.deploy(spec, clients=cloud)
-    done = aws.deploy(replace(spec, memory_mb=1024), clients=cloud)
+    done = aws.deploy(changed(spec, memory_mb=1024), clients=cloud)
     assert operations(done.calls) == ["update_function_configuration", "publish_version", "update_alias"]
     assert done.calls[0].parameters == {"FunctionName": "demo", "MemorySize": 1024}
     assert done.calls[0].why == "MemorySize 512 -> 1024"
@@ -245,10 +218,12 @@ def test_destroy_leaves_the_packs_and_nothing_else(cloud: aws.Clients, tmp_path:
 
 
 def test_a_role_of_the_users_own_is_used_as_it_is(cloud: aws.Clients, tmp_path: Path) -> None:
-    """With a role given, no role is made or changed, and destroying leaves it."""
+    """With a role given, no role is made or changed, by a rollback neither, and destroying leaves it."""
     arn = cloud["iam"].create_role(RoleName="theirs", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
     done = aws.deploy(make_spec(tmp_path, cloud, role=arn), clients=cloud)
     assert not [call for call in done.calls if call.service == "iam"]
+    aws.deploy(make_spec(tmp_path, cloud, role=arn, timeout=60), clients=cloud)
+    assert operations(aws.rollback("demo", clients=cloud).calls) == ["update_alias"]
     assert not [call for call in aws.destroy("demo", clients=cloud).calls if call.service == "iam"]
     assert cloud["iam"].get_role(RoleName="theirs")
 
@@ -282,7 +257,7 @@ def test_interrupted_deployment_is_finished_by_the_next(
         finished = aws.deploy(spec, clients=cloud)
         assert finished.pack_id == spec.pack_id
         live = cloud["lambda"].get_function_configuration(FunctionName="demo", Qualifier="live")
-        assert live["MemorySize"] == spec.memory_mb
+        assert live["MemorySize"] == spec.settings.memory_mb
         assert spec.location.key in readable(cloud)
         assert aws.deploy(spec, clients=cloud).calls == ()
     assert [version.number for version in aws.status("demo", clients=cloud).versions] == ["1", "2"]
@@ -320,21 +295,31 @@ def test_drifted_role_is_put_right(cloud: aws.Clients, tmp_path: Path) -> None:
 
 
 def test_log_retention_is_set_when_asked_for(cloud: aws.Clients, tmp_path: Path) -> None:
-    """Retention is called for once; without the option it is left alone."""
+    """Retention is called for once, after its group is made; without the setting it is left alone."""
     spec = make_spec(tmp_path, cloud)
-    first = aws.deploy(spec, options=aws.Options(log_retention=14), clients=cloud)
-    assert "put_retention_policy" in operations(first.calls)
+    first = aws.deploy(changed(spec, log_retention=14), clients=cloud)
+    logs = [(call.operation, call.parameters) for call in first.calls if call.service == "logs"]
+    assert logs == [
+        ("create_log_group", {"logGroupName": "/aws/lambda/demo"}),
+        ("put_retention_policy", {"logGroupName": "/aws/lambda/demo", "retentionInDays": 14}),
+    ]
     assert aws.status("demo", clients=cloud).log_retention == 14
-    assert aws.deploy(spec, options=aws.Options(log_retention=14), clients=cloud).calls == ()
+    assert aws.deploy(changed(spec, log_retention=14), clients=cloud).calls == ()
     assert aws.deploy(spec, clients=cloud).calls == ()
+    assert aws.status("demo", clients=cloud).log_retention == 14
+    again = aws.deploy(changed(spec, log_retention=3653), clients=cloud)
+    assert operations(again.calls) == ["put_retention_policy"]
 
 
 def test_zip_over_the_direct_limit_goes_through_the_packs_bucket(
     cloud: aws.Clients, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Lambda takes 50 MiB in the request; beyond that the zip is put beside the pack, under its digest."""
-    monkeypatch.setattr("lambdapack.limits.ZIP_DIRECT_UPLOAD", 100)
     spec = make_spec(tmp_path, cloud)
+    size = spec.zip_path.stat().st_size
+    monkeypatch.setattr("lambdapack.limits.ZIP_DIRECT_UPLOAD", size)
+    assert "put_object" not in operations(aws.deploy(spec, dry_run=True, clients=cloud).calls)
+    monkeypatch.setattr("lambdapack.limits.ZIP_DIRECT_UPLOAD", size - 1)
     done = aws.deploy(spec, clients=cloud)
     assert "put_object" in operations(done.calls)
     digest = hashlib.sha256(spec.zip_path.read_bytes()).hexdigest()
@@ -366,11 +351,12 @@ def test_bad_settings_are_reported_all_at_once(tmp_path: Path) -> None:
         tmp_mb=20_000,
         timeout=901,
         environment={"AWS_REGION": "x", "9": "y", "A" * 9: "z" * 5000},
+        log_retention=2,
     )
     with pytest.raises(ConfigurationError) as caught:
         aws.deploy(replace(spec, name="no spaces", zip_path=tmp_path / "nowhere.zip"))
     for part in ("no spaces", "memory is 64", "tmp is 20000", "timeout is 901", "AWS_REGION", "'9'",
-                 "5022 bytes",
+                 "5022 bytes", "log_retention is 2 days, CloudWatch Logs takes 1, 3, 5, ",
                  "no zip at"):  # fmt: skip
         assert part in caught.value.message
 
@@ -487,7 +473,8 @@ def with_assets(spec: FunctionSpec, folder: Path, clients: aws.Clients, **ids: s
         location = Location(BUCKET, f"team/packs/{pack_id[:2]}/{pack_id}.tar.zst", REGION)
         clients["s3"].put_object(Bucket=BUCKET, Key=location.key, Body=b"asset")
         assets.append(FunctionAsset(name, pack_id, folder, folder, location))
-    return replace(spec, assets=tuple(assets), environment={**spec.environment, **variables(assets)})
+    environment = {**spec.settings.environment, **variables(assets)}
+    return replace(changed(spec, environment=environment), assets=tuple(assets))
 
 
 def test_the_role_reads_exactly_the_assets_of_its_versions(cloud: aws.Clients, tmp_path: Path) -> None:

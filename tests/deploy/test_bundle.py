@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,13 @@ import zstandard
 
 from lambdapack import elf
 from lambdapack.deploy.bundle import Bundle, make_zip
+from lambdapack.deploy.function import Dependencies, FunctionOptions
 from lambdapack.errors import CheckError, ConfigurationError
-from lambdapack.model import Location
+from lambdapack.model import FunctionSettings, Location
 from lambdapack.model.target import Target
+from lambdapack.progress import QUIET, Progress
 from lambdapack.python import interpreter
+from lambdapack.python.interpreter import Interpreter
 from runtime_shim._index import Index, encode
 from tests.support.told import Told
 
@@ -65,16 +69,29 @@ def where(pack_id: str) -> Location:
     return Location("bucket", f"p/packs/{pack_id[:2]}/{pack_id}.tar.zst", "eu-west-1")
 
 
-def bundle(source: Path, cache: Path, **arguments: Any) -> Bundle:
-    arguments = {
-        "handler": "app.handler",
-        "target": HERE,
-        "interpreter": None,
-        "output": source.parent / "function.zip",
-        "cache_dir": cache,
-        **arguments,
-    }
-    return make_zip(source, **arguments)
+def bundle(
+    source: Path,
+    cache: Path,
+    *,
+    pack: tuple[Path, str] | None = None,
+    location: Location | None = None,
+    environment: Mapping[str, str] | None = None,
+    output: Path | None = None,
+    interpreter: Interpreter | None = None,
+    progress: Progress = QUIET,
+    **function: Any,
+) -> Bundle:
+    """A zip of ``source``; ``pack`` is an index file and the id that it should have."""
+    values = {"handler": "app.handler", "target": HERE, **function}
+    settings = FunctionSettings(environment=environment or {})
+    return make_zip(
+        FunctionOptions("demo", source=source, settings=settings, **values),
+        None if pack is None else Dependencies(pack[1], pack[0], location),
+        interpreter=interpreter,
+        output=output or source.parent / "function.zip",
+        cache_dir=cache,
+        progress=progress,
+    )
 
 
 def names(made: Bundle) -> set[str]:
@@ -88,8 +105,7 @@ def test_zip_has_code_shim_decoder_index_and_location(source: Path, cache: Path,
     made = bundle(
         source,
         cache,
-        pack=index,
-        pack_id=pack_id,
+        pack=(index, pack_id),
         location=where(pack_id),
         interpreter=interpreter.find(HERE.python),
     )
@@ -112,7 +128,7 @@ def test_zip_has_code_shim_decoder_index_and_location(source: Path, cache: Path,
 def test_decoder_in_the_zip_decodes(source: Path, cache: Path, tmp_path: Path) -> None:
     """The extension works alone, stripped, outside its package; and it is small."""
     index, pack_id = write_index(tmp_path)
-    made = bundle(source, cache, pack=index, pack_id=pack_id)
+    made = bundle(source, cache, pack=(index, pack_id))
     with zipfile.ZipFile(made.path) as archive:
         decoder = Path(archive.extract("runtime_shim/backend_c.so", tmp_path / "out"))
     assert decoder.stat().st_size < 2_000_000
@@ -137,7 +153,7 @@ def test_decoder_is_the_targets(source: Path, cache: Path, tmp_path: Path) -> No
     """A zip for arm64 made on x86-64 holds an arm64 decoder, for a C library that its runtime has."""
     target = Target("3.12", "arm64")
     index, pack_id = write_index(tmp_path, target)
-    made = bundle(source, cache, pack=index, pack_id=pack_id, target=target)
+    made = bundle(source, cache, pack=(index, pack_id), target=target)
     with zipfile.ZipFile(made.path) as archive:
         found = elf.read(Path(archive.extract("runtime_shim/backend_c.so", tmp_path / "out")))
     assert found.machine == "aarch64"
@@ -149,10 +165,10 @@ def test_decoder_is_fetched_once(
 ) -> None:
     """The second zip needs no package index."""
     index, pack_id = write_index(tmp_path)
-    first = bundle(source, cache, pack=index, pack_id=pack_id).path.read_bytes()
+    first = bundle(source, cache, pack=(index, pack_id)).path.read_bytes()
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/")
     monkeypatch.setenv("PIP_NO_INDEX", "1")
-    assert bundle(source, cache, pack=index, pack_id=pack_id).path.read_bytes() == first
+    assert bundle(source, cache, pack=(index, pack_id)).path.read_bytes() == first
 
 
 def test_same_bytes_whatever_the_folder_the_times_and_the_umask(cache: Path, tmp_path: Path) -> None:
@@ -166,7 +182,7 @@ def test_same_bytes_whatever_the_folder_the_times_and_the_umask(cache: Path, tmp
             os.utime(folder / "a.txt", (number, number))
             index, pack_id = write_index(tmp_path)
             made = bundle(
-                folder, cache, pack=index, pack_id=pack_id, location=where(pack_id), interpreter=python,
+                folder, cache, pack=(index, pack_id), location=where(pack_id), interpreter=python,
                 output=tmp_path / f"out{number}.zip",
             )  # fmt: skip
         finally:
@@ -284,9 +300,8 @@ def test_wrapped_handler_is_checked_through_its_variable(source: Path, cache: Pa
     """runtime_shim.handler needs LAMBDAPACK_HANDLER, and what that names must exist too."""
     wrapped = {"handler": "runtime_shim.handler"}
     bundle(source, cache, **wrapped, environment={"LAMBDAPACK_HANDLER": "app.handler"})
-    bundle(source, cache, **wrapped)
     with pytest.raises(ConfigurationError, match="LAMBDAPACK_HANDLER is not set"):
-        bundle(source, cache, **wrapped, environment={})
+        bundle(source, cache, **wrapped)
     with pytest.raises(ConfigurationError, match=r"app\.py has no 'nothing'"):
         bundle(source, cache, **wrapped, environment={"LAMBDAPACK_HANDLER": "app.nothing"})
 
@@ -308,7 +323,7 @@ def test_importing_the_pack_before_the_shim_is_warned_of(
     """The pack is there once runtime_shim was imported: what comes before would fail in Lambda."""
     index, pack_id = write_index(tmp_path)
     told = Told()
-    bundle(write(tmp_path / "source", files), cache, pack=index, pack_id=pack_id, progress=told)
+    bundle(write(tmp_path / "source", files), cache, pack=(index, pack_id), progress=told)
     assert len(told.warnings) == 1
     assert words in told.warnings[0]
     assert "LAMBDAPACK_HANDLER=app.handler" in told.warnings[0]
@@ -333,7 +348,7 @@ def test_the_shim_first_is_not_warned_of(tmp_path: Path, cache: Path, files: dic
     """The shim may come in through another module of the handler's folder; functions run later."""
     index, pack_id = write_index(tmp_path)
     told = Told()
-    bundle(write(tmp_path / "source", files), cache, pack=index, pack_id=pack_id, progress=told)
+    bundle(write(tmp_path / "source", files), cache, pack=(index, pack_id), progress=told)
     assert told.warnings == []
 
 
@@ -342,7 +357,7 @@ def test_a_module_that_the_pack_has_too_is_warned_of(source: Path, cache: Path, 
     write(source, {"six.py": ""})
     index, pack_id = write_index(tmp_path)
     told = Told()
-    bundle(source, cache, pack=index, pack_id=pack_id, progress=told)
+    bundle(source, cache, pack=(index, pack_id), progress=told)
     assert told.warnings == ["six is both in the handler's folder and in the pack: the handler's folder wins"]
 
 
@@ -360,7 +375,7 @@ def test_pack_for_another_target_is_refused(source: Path, cache: Path, tmp_path:
     """A pack's bytecode and extensions are for one Python on one processor."""
     index, pack_id = write_index(tmp_path, Target("3.13", "arm64"))
     with pytest.raises(ConfigurationError, match=r"the pack is for python3\.13/arm64 and the function for"):
-        bundle(source, cache, pack=index, pack_id=pack_id)
+        bundle(source, cache, pack=(index, pack_id))
 
 
 def test_index_that_is_not_the_packs_is_refused(source: Path, cache: Path, tmp_path: Path) -> None:
@@ -368,17 +383,17 @@ def test_index_that_is_not_the_packs_is_refused(source: Path, cache: Path, tmp_p
     index, pack_id = write_index(tmp_path)
     index.write_bytes(index.read_bytes() + b" ")
     with pytest.raises(CheckError, match="is not the index of pack"):
-        bundle(source, cache, pack=index, pack_id=pack_id)
+        bundle(source, cache, pack=(index, pack_id))
     index.write_bytes(b"{")
     with pytest.raises(CheckError, match="not JSON"):
-        bundle(source, cache, pack=index)
+        bundle(source, cache, pack=(index, hashlib.sha256(b"{").hexdigest()))
 
 
 def test_location_of_another_pack_is_refused(source: Path, cache: Path, tmp_path: Path) -> None:
     """The key names the pack, so a mix-up is found here and not at the first cold start."""
     index, pack_id = write_index(tmp_path)
     with pytest.raises(ConfigurationError, match="is not where pack"):
-        bundle(source, cache, pack=index, pack_id=pack_id, location=where("f" * 64))
+        bundle(source, cache, pack=(index, pack_id), location=where("f" * 64))
 
 
 def test_more_than_lambda_takes_is_refused(

@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import ClientError, NoRegionError, ProfileNotFound, WaiterError
 
 from lambdapack.deploy import aws
-from lambdapack.deploy.aws.errors import translate
+from lambdapack.deploy.aws.errors import explain
 from lambdapack.deploy.aws.executor import execute
 from lambdapack.errors import CheckError, ConfigurationError, LambdapackError, ToolError
 
@@ -32,7 +32,7 @@ def refusal(code: str, message: str = "no") -> ClientError:
 )
 def test_refusals_become_one_message_each(code: str, kind: type[LambdapackError], words: str) -> None:
     """Each code has the kind, and so the exit status, that says who can mend it."""
-    found = translate(refusal(code), "creating function demo")
+    found = explain(refusal(code), "creating function demo")
     assert type(found) is kind
     assert found.message.startswith("creating function demo: ")
     assert words in found.message
@@ -44,7 +44,7 @@ def test_denied_names_who_what_and_where() -> None:
         "User: arn:aws:iam::1:user/me is not authorized to perform: lambda:CreateFunction on resource: "
         "arn:aws:lambda:eu-west-1:1:function:demo because no identity-based policy allows it"
     )
-    found = translate(refusal("AccessDeniedException", said), "creating function demo")
+    found = explain(refusal("AccessDeniedException", said), "creating function demo")
     assert found.message == (
         "creating function demo: arn:aws:iam::1:user/me may not lambda:CreateFunction on "
         "arn:aws:lambda:eu-west-1:1:function:demo"
@@ -55,20 +55,20 @@ def test_denied_names_who_what_and_where() -> None:
 
 def test_denied_without_details_names_what_was_tried() -> None:
     """S3 says only 'Access Denied': the message names the action and resource of the call."""
-    found = translate(refusal("AccessDenied", "Access Denied"), "x", action="s3:PutObject", resource="b/k")
+    found = explain(refusal("AccessDenied", "Access Denied"), "x", action="s3:PutObject", resource="b/k")
     assert "may not s3:PutObject on b/k" in found.message
 
 
 def test_missing_region_and_profile_are_configuration() -> None:
     """What a setting mends has exit status 2."""
-    assert translate(NoRegionError(), "x").exit_status == 2
-    assert translate(ProfileNotFound(profile="nobody"), "x").exit_status == 2
+    assert explain(NoRegionError(), "x").exit_status == 2
+    assert explain(ProfileNotFound(profile="nobody"), "x").exit_status == 2
 
 
 def test_failed_wait_gives_lambdas_own_reason() -> None:
     """A function that ends as Failed says why."""
     state = {"State": "Failed", "StateReason": "the subnet has no addresses"}
-    found = translate(WaiterError("function_active_v2", "terminal failure", state), "creating function demo")
+    found = explain(WaiterError("function_active_v2", "terminal failure", state), "creating function demo")
     assert "the subnet has no addresses" in found.message
 
 

@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 from lambdapack.elf import headers
 from lambdapack.elf.gpu import SECTIONS, without_gpu_code
 from lambdapack.model import Trace
-from lambdapack.slim.cut import SlimOptions, cut
+from lambdapack.slim.copy import slim_copy
+from lambdapack.slim.loading import TargetPython
+from lambdapack.slim.options import SlimOptions
 from tests.elf.test_stripping import DEBUG, TEXT, Part, build, images, names
 from tests.support.installed import make_tree, own
 
@@ -78,11 +80,11 @@ def test_a_slimmed_library_without_its_device_code_works(tmp_path: Path) -> None
     )
     subprocess.run(["cc", "-shared", "-fPIC", "-o", library, source], check=True)
     tree = make_tree(tmp_path / "tree", {"pkg": {"pkg/libdevice.so": library.read_bytes()}})
-    made = cut(
+    made = slim_copy(
         tree,
         tmp_path / "slim",
         trace=Trace((), frozenset(), "traced", ""),
-        interpreter=own(),
+        python=TargetPython(own()),
         options=SlimOptions(),
     )
     slimmed = made.tree.root / "pkg/libdevice.so"

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from zstandard import backend_c
 
-from lambdapack.elf import Elf, ElfError, _glibc_versions, is_elf, read
+from lambdapack.elf import Elf, ElfError, is_elf, read
+from lambdapack.elf.shared_object import _glibc_versions
 
 
 def own_extension() -> Path:

@@ -18,7 +18,7 @@ from lambdapack.elf.headers import Header, Section, Segment, read_header, read_s
 from lambdapack.elf.stripping import strip
 from lambdapack.progress import QUIET
 from lambdapack.python import interpreter
-from lambdapack.slim.stripping import check_loads
+from lambdapack.slim.loading import check_loads
 
 PAGE = 0x1000
 ALLOC = headers.SHF_ALLOC

@@ -26,8 +26,9 @@ from lambdapack.limits import MIB
 from lambdapack.model import Distribution, Trace, Tree
 from lambdapack.model.target import Target
 from lambdapack.pack import assets, frames
+from lambdapack.pack.assembly import Pack
 from lambdapack.pack.assets import Asset
-from lambdapack.pack.write import Pack, write
+from lambdapack.pack.write import write
 from lambdapack.python import bytecode
 from lambdapack.python.interpreter import Interpreter
 

@@ -16,12 +16,13 @@ from typing import Any
 
 from case import Case
 
+from lambdapack import pipeline
 from lambdapack.deploy.bundle import make_zip
+from lambdapack.deploy.function import Dependencies, FunctionOptions
 from lambdapack.local.endpoint import Endpoint, new_credentials
 from lambdapack.model import Location
 from lambdapack.model.target import Target
 from lambdapack.pack.extract import extract
-from lambdapack.pipeline import stages as pipeline
 from lambdapack.pipeline.options import BuildOptions
 from lambdapack.python import interpreter
 from lambdapack.trace import TraceOptions
@@ -130,12 +131,8 @@ def build(cases: Sequence[Case], folder: Path, cache: Path) -> None:
     (folder / "source").mkdir()
     (folder / "source" / "app.py").write_text("import runtime_shim\n\n\ndef handler(event, context): ...\n")
     make_zip(
-        folder / "source",
-        handler="app.handler",
-        pack=folder / "out" / facts.index,
-        pack_id=facts.id,
-        location=location,
-        target=target,
+        FunctionOptions("fidelity", "app.handler", folder / "source", target),
+        Dependencies(facts.id, folder / "out" / facts.index, location),
         interpreter=python,
         output=folder / "function.zip",
         cache_dir=cache,

@@ -10,13 +10,12 @@ import pytest
 
 from lambdapack.elf import read
 from lambdapack.errors import ToolError
-from lambdapack.install import LocalBuilder, check_binaries, portable_files
+from lambdapack.install import LocalWorkshop, check_binaries, portable_files
 from lambdapack.model import Lock, Trace, Tree
 from lambdapack.model.target import Target
 from lambdapack.pipeline.options import BuildOptions
-from lambdapack.slim.cut import SlimOptions
-from lambdapack.slim.proof import Runner, Slimmed, slim
-from lambdapack.trace import TraceOptions
+from lambdapack.slim import SlimOptions, SlimResult, slim
+from lambdapack.trace import Program, TraceOptions
 from tests.support.installed import OWN, make_tree, own
 from tests.support.system_libraries import compile_c
 from tests.support.told import Told
@@ -43,13 +42,15 @@ def checked(root: Path, files: Files, tag: str = "cp312-cp312-manylinux2014_x86_
     return told.warnings
 
 
-def slimmed(tree: Tree, work: Path, *, code: str = "pass", drop: tuple[str, ...] = ()) -> Slimmed:
+def slimmed(tree: Tree, work: Path, *, code: str = "pass", drop: tuple[str, ...] = ()) -> SlimResult:
     """What a build does with a tree."""
     work.mkdir()
     build = BuildOptions((), (), tree.target, work / "out", trace=TraceOptions(code=code))
-    runner = Runner(build.trace, Lock(tree.target, (2, 26), (), ()), LocalBuilder(own()), work, Told())
-    trace = runner.trace(tree) if code != "pass" else Trace((), frozenset(), "traced", code)
-    return slim(tree, trace, SlimOptions(drop=drop), runner=runner, work=work, progress=Told())
+    program = Program(
+        build.trace, Lock(tree.target, (2, 26), (), ()), LocalWorkshop(own(), work), work, Told()
+    )
+    trace = program.trace(tree) if code != "pass" else Trace((), frozenset(), "traced", code)
+    return slim(tree, trace, SlimOptions(drop=drop), program=program, work=work, progress=Told())
 
 
 @pytest.mark.parametrize("name", [f"pkg/x{SUFFIX}", "pkg/x.abi3.so", "pkg/x.so"])

@@ -15,9 +15,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lambdapack import install as build
 from lambdapack.elf import is_elf, read
 from lambdapack.errors import ConfigurationError, ToolError
+from lambdapack.install import check_binaries, choose, unpack_wheels
 from lambdapack.install.records import read_tree
 from lambdapack.lock import read_requirements, resolve
 from lambdapack.model import Lock, Pin
@@ -62,7 +62,7 @@ def test_installs_into_a_tree_that_its_records_describe(folder: Path, tmp_path: 
     app = wheel(folder, "my-app", "1.0", files=files, entry_points="[console_scripts]\nrun = helper:main\n")
     other = wheel(folder, "other", "2")
     destination = tmp_path / "tree"
-    tree = build.LocalBuilder().install(locked(app, other), destination)
+    tree = unpack_wheels(locked(app, other), destination)
     first, second = tree.distributions
     assert (first.name, first.version) == ("my-app", "1.0")
     assert first.top_level == ("_fast", "app", "helper")
@@ -79,12 +79,12 @@ def test_the_targets_wheels_are_taken(folder: Path, tmp_path: Path) -> None:
     """Of wheels for several platforms pip takes the target's, and no binary of another machine gets in."""
     for target, machine in ((AMD, "x86_64"), (ARM, "aarch64")):
         path = wheel(folder, "app", "1", tag=f"{ABI}-manylinux2014_{machine}", files={"app.so": elf(machine)})
-        tree = build.LocalBuilder().install(locked(path, target=target), tmp_path / machine)
+        tree = unpack_wheels(locked(path, target=target), tmp_path / machine)
         assert {read(p).machine for p in tree.root.rglob("*.so")} == {machine}
     path = wheel(folder, "new", "1", tag=f"{ABI}-manylinux_2_28_x86_64")
     with pytest.raises(ToolError):
-        build.LocalBuilder().install(locked(path), tmp_path / "old-glibc")
-    build.LocalBuilder().install(locked(path, glibc=(2, 34)), tmp_path / "new-glibc")
+        unpack_wheels(locked(path), tmp_path / "old-glibc")
+    unpack_wheels(locked(path, glibc=(2, 34)), tmp_path / "new-glibc")
 
 
 def test_a_file_that_is_not_the_locked_one_is_refused(folder: Path, tmp_path: Path) -> None:
@@ -93,7 +93,7 @@ def test_a_file_that_is_not_the_locked_one_is_refused(folder: Path, tmp_path: Pa
     lock = locked(path)
     wheel(folder, "app", "1", files={"app.py": b"evil"})
     with pytest.raises(ToolError, match="not the one that was locked") as caught:
-        build.LocalBuilder().install(lock, tmp_path / "tree")
+        unpack_wheels(lock, tmp_path / "tree")
     assert "Expected sha256" in str(caught.value.detail)
     assert leftovers(tmp_path) == set()
 
@@ -104,7 +104,7 @@ def test_a_wheel_that_is_gone_is_an_error(folder: Path, tmp_path: Path) -> None:
     lock = locked(path)
     path.unlink()
     with pytest.raises(ToolError, match="installing 1 wheels") as caught:
-        build.LocalBuilder().install(lock, tmp_path / "tree")
+        unpack_wheels(lock, tmp_path / "tree")
     assert len(str(caught.value.detail).splitlines()) <= 6
 
 
@@ -113,7 +113,7 @@ def test_a_folder_with_something_in_it_is_left_alone(folder: Path, tmp_path: Pat
     (tmp_path / "tree").mkdir()
     (tmp_path / "tree" / "mine").write_text("")
     with pytest.raises(ConfigurationError, match="is not empty"):
-        build.LocalBuilder().install(locked(wheel(folder, "app", "1")), tmp_path / "tree")
+        unpack_wheels(locked(wheel(folder, "app", "1")), tmp_path / "tree")
     assert (tmp_path / "tree" / "mine").exists()
 
 
@@ -121,10 +121,10 @@ def test_ctrl_c_leaves_nothing(folder: Path, tmp_path: Path) -> None:
     """An interrupted installation leaves neither the tree nor a part of it."""
     big = wheel(folder, "big", "1", files={f"big/{n}.py": os.urandom(1000) for n in range(9000)})
     program = (
-        "import sys; from pathlib import Path; from lambdapack.install import LocalBuilder\n"
+        "import sys; from pathlib import Path; from lambdapack.install import unpack_wheels\n"
         "from lambdapack.model import Lock, Pin; from lambdapack.model.target import Target\n"
         "pin = Pin('big', '1', (sys.argv[1],))\n"
-        "LocalBuilder().install(Lock(Target('3.11'), (2, 26), (pin,), ('big',)), Path(sys.argv[2]))\n"
+        "unpack_wheels(Lock(Target('3.11'), (2, 26), (pin,), ('big',)), Path(sys.argv[2]))\n"
     )
     destination = tmp_path / "out" / "tree"
     digest = locked(big).pins[0].hashes[0]
@@ -133,7 +133,7 @@ def test_ctrl_c_leaves_nothing(folder: Path, tmp_path: Path) -> None:
         start_new_session=True,
         stderr=subprocess.DEVNULL,
     )
-    while process.poll() is None and not list(destination.parent.glob(".tree-*/tmp/*")):
+    while process.poll() is None and not list(destination.parent.glob(".lambdapack-new-*/tmp/*")):
         time.sleep(0.01)
     os.killpg(process.pid, signal.SIGINT)
     process.wait(60)
@@ -168,15 +168,15 @@ def test_the_builder_is_chosen_with_a_reason() -> None:
     """'auto' is local where the target's Python is here, and docker where an image is named."""
     here = Target(".".join(map(str, sys.version_info[:2])), "arm64")
     for name in ("auto", "local"):
-        builder, reason = build.choose(name, here)
+        builder, reason = choose(name, here)
         assert builder.name == "local"
         assert "arm64" in reason
-    assert build.choose("docker", here)[0].name == "docker"
-    builder, reason = build.choose("auto", here, image="somebody/python")
+    assert choose("docker", here)[0].name == "docker"
+    builder, reason = choose("auto", here, image="somebody/python")
     assert builder.name == "docker"
     assert "somebody/python" in reason
     with pytest.raises(ConfigurationError, match="no builder 'podman'"):
-        build.choose("podman", AMD)
+        choose("podman", AMD)
 
 
 paths = st.lists(st.from_regex(r"[a-z_]{1,6}(\.py|\.txt|\.so|/)?", fullmatch=True), min_size=1, max_size=3)
@@ -229,10 +229,10 @@ def test_a_real_tree_for_arm64_holds_arm64_binaries_only(lambdapack_cache: Path,
     lock = resolve(read_requirements(["markupsafe", "wrapt"], []), ARM, interpreter.find("3.11"),
                    cache_dir=lambdapack_cache)  # fmt: skip
     told = Told()
-    tree = build.LocalBuilder().install(lock, tmp_path / "tree", progress=told)
+    tree = unpack_wheels(lock, tmp_path / "tree", progress=told)
     binaries = [path for path in tree.root.rglob("*") if is_elf(path)]
     assert binaries
     assert {read(path).machine for path in binaries} == {"aarch64"}
-    build.check_binaries(tree, portable=(), glibc=lock.glibc, progress=told)
+    check_binaries(tree, portable=(), glibc=lock.glibc, progress=told)
     assert told.warnings == []
     assert {d.name for d in tree.distributions} == {"markupsafe", "wrapt"}

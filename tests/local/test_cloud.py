@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -327,7 +328,7 @@ def test_idle_environments_expire(tmp_path: Path, lambdapack_cache: Path) -> Non
 
 
 def test_between_invocations_everything_is_frozen(cloud: LocalCloud, tmp_path: Path) -> None:
-    """A thread of the function makes no progress while no invocation runs."""
+    """No thread of the function is scheduled while no invocation runs."""
     source = (
         "import threading, time\n"
         "ticks = []\n"
@@ -339,12 +340,33 @@ def test_between_invocations_everything_is_frozen(cloud: LocalCloud, tmp_path: P
         "    time.sleep(event.get('sleep', 0))\n"
         "    return [seen, len(ticks)]\n"
     )
-    cloud.deploy(make_spec(tmp_path, source=source), None)
+    cloud.deploy(make_spec(tmp_path, source=source, environment={"MARK": tmp_path.name}), None)
     during = answer(call(cloud, sleep=0.2))
     assert during[1] > during[0]
+    mark, looks = f"MARK={tmp_path.name}", [0, 1]
+    # The answer may come before the last signal; a thread that runs free never looks the same twice.
+    while looks[-1] != looks[-2] and len(looks) < 100:
+        looks.append(switches(mark))
+        threading.Event().wait(0.1)
+    assert looks[-1] > during[1], "each tick gives up the processor once"
     threading.Event().wait(0.5)
-    # Free to run, it would have made hundreds of ticks in that time.
-    assert answer(call(cloud))[0] - during[1] < 100
+    assert switches(mark) == looks[-1]
+    call(cloud)
+    assert switches(mark) > looks[-1]
+
+
+def switches(variable: str) -> int:
+    """How often the kernel has scheduled the threads of all processes that have this in their environment."""
+    count = 0
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if variable.encode() in (process / "environ").read_bytes().split(b"\0"):
+                for thread in (process / "task").iterdir():
+                    words = (thread / "status").read_text().split()
+                    count += sum(
+                        int(words[at + 1]) for at, word in enumerate(words) if "ctxt_switches" in word
+                    )
+    return count
 
 
 def test_a_pack_is_read_with_the_functions_own_credentials(cloud: LocalCloud, tmp_path: Path) -> None:

@@ -15,44 +15,16 @@ from typing import Any
 import pytest
 
 from lambdapack.errors import ConfigurationError, LambdapackError
-from lambdapack.install import LocalBuilder
+from lambdapack.install import LocalBuilder, unpack_wheels
 from lambdapack.lock import Downloads, read_requirements, resolve
 from lambdapack.lock.requirements import direct
 from lambdapack.lock.sources import source_tree
-from lambdapack.model import Lock
+from lambdapack.model import NO_OPTIONS, Lock
 from lambdapack.progress import QUIET
 from lambdapack.python import toolchain
-from tests.lock.test_resolve import RUNNING, TARGET, versions
+from tests.support.locking import RUNNING, TARGET, package, versions
 from tests.support.told import Told
 from tests.support.wheelhouse import only_place, wheel
-
-# A build backend of its own: nothing has to be fetched to build with it.
-BACKEND = """
-import os, zipfile
-
-def build_wheel(folder, settings=None, metadata=None):
-    name = "pure_thing-1.5-" + TAG + ".whl"
-    info = "pure_thing-1.5.dist-info/"
-    with zipfile.ZipFile(os.path.join(folder, name), "w", zipfile.ZIP_DEFLATED) as wheel:
-        wheel.write("pure_thing.py")
-        wheel.writestr(info + "METADATA", "Metadata-Version: 2.1\\nName: pure-thing\\nVersion: 1.5\\n"
-                       "Provides-Extra: more\\nRequires-Dist: helper\\n"
-                       "Requires-Dist: extra; extra == 'more'\\n")
-        wheel.writestr(info + "WHEEL", "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: " + TAG + "\\n")
-        wheel.writestr(info + "RECORD", "pure_thing.py,,\\n")
-    open("left-behind", "w").close()
-    return name
-"""
-PROJECT = '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
-
-
-def package(folder: Path, tag: str = "py3-none-any") -> Path:
-    """The folder of a package called pure-thing."""
-    folder.mkdir(parents=True)
-    (folder / "pyproject.toml").write_text(PROJECT)
-    (folder / "backend.py").write_text(f"TAG = {tag!r}\n{BACKEND}")
-    (folder / "pure_thing.py").write_text("VALUE = 1\n")
-    return folder
 
 
 class Shop:
@@ -66,7 +38,9 @@ class Shop:
     def lock(self, *asked: str, files: tuple[Path, ...] = (), **options: Any) -> Lock:
         with LocalBuilder().open(TARGET, cache_dir=self.cache) as workshop:
             return resolve(
-                *(read_requirements(asked, files), TARGET, RUNNING),
+                read_requirements(asked, files),
+                TARGET,
+                RUNNING,
                 cache_dir=self.cache,
                 wheelwright=workshop,
                 progress=self.told,
@@ -266,7 +240,7 @@ def test_an_address_without_a_hash_is_asked_each_time(shop: Shop, files: Files, 
     address = f"http://someone:t0ken@{files.address}/f/{served.name}"
 
     def fetched() -> Path:
-        downloads = Downloads(shop.cache, (), QUIET)
+        downloads = Downloads(shop.cache, NO_OPTIONS, QUIET)
         wanted = direct.parse(address, (), tmp_path, "here")
         assert downloads.file(wanted) == downloads.file(wanted)
         assert downloads.file(wanted).read_bytes() == served.read_bytes()
@@ -324,8 +298,7 @@ def test_what_a_packages_metadata_names_by_its_address(shop: Shop, tmp_path: Pat
     assert versions(lock) == {"helper": "1", "pure-thing": "1.5", "there": "3", "top": "1"}
     assert lock.pins[2].hashes == (sha256(there),)
     assert lock.addressed == ("pure-thing", "there")
-    with LocalBuilder().open(TARGET, cache_dir=shop.cache) as workshop:
-        assert (workshop.install(lock, tmp_path / "tree").root / "pure_thing.py").is_file()
+    assert (unpack_wheels(lock, tmp_path / "tree").root / "pure_thing.py").is_file()
 
 
 def test_builds_from_source_need_the_image(shop: Shop, tmp_path: Path) -> None:

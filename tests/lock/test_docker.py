@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from tests.install.docker.test_builder import PYTHON, build, c_sdist, world
-from tests.lock.test_direct import package
 from tests.support.command_line import Run
+from tests.support.locking import package
 from tests.support.wheelhouse import wheel
 
 pytestmark = pytest.mark.slow

@@ -18,10 +18,10 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
 from lambdapack.errors import ConfigurationError
-from lambdapack.lock import read_requirements, resolve
+from lambdapack.lock import LockOptions, read_requirements, resolve
 from lambdapack.lock.requirements.fields import read_toml
-from lambdapack.lock.requirements.formats import pipfile, poetry, poetry_versions, pylock, uv
-from lambdapack.lock.requirements.locked import Asked, LockFile
+from lambdapack.lock.requirements.formats import pipfile, poetry, poetry_project, pylock, uv
+from lambdapack.lock.requirements.locked import LockFile, Scope
 from lambdapack.lock.requirements.markers import holds
 from lambdapack.model import Lock
 from lambdapack.model.target import Target
@@ -67,8 +67,8 @@ def variables(python: str, machine: str = "x86_64") -> dict[str, str]:
 def selected(
     name: str, python: str, extras: set[str] | None = None, groups: set[str] | None = None
 ) -> set[str]:
-    asked = Asked(variables(python), frozenset(extras or ()), frozenset(groups or ()))
-    return {one.name for one in READERS[name](LOCKS / name).select(asked).packages}
+    scope = Scope(variables(python), frozenset(extras or ()), frozenset(groups or ()))
+    return {package.name for package in READERS[name](LOCKS / name).select(scope).packages}
 
 
 @pytest.mark.parametrize("name", OFFLINE)
@@ -119,7 +119,11 @@ def test_the_file_is_the_targets_and_its_hash_the_locks(name: str, arch: str, tm
 
 def made(path: Path, target: Target, cache: Path, **options: Any) -> Lock:
     return resolve(
-        read_requirements([], [path]), target, interpreter.find(target.python), cache_dir=cache, **options
+        read_requirements([], [path]),
+        target,
+        interpreter.find(target.python),
+        cache_dir=cache,
+        options=LockOptions(**options),
     )
 
 
@@ -206,7 +210,7 @@ def test_no_damage_to_a_lock_ends_in_anything_but_a_clear_error(name: str, data:
         if (path.parent / "pyproject.toml").is_file():
             shutil.copy(path.parent / "pyproject.toml", folder)
         try:
-            READERS[name](damaged).select(Asked(variables("3.12")))
+            READERS[name](damaged).select(Scope(variables("3.12")))
         except ConfigurationError as error:
             assert folder in error.message
 
@@ -258,7 +262,7 @@ def test_a_private_index_becomes_an_option_and_its_password_stays_out_of_the_loc
     )
     requirements = read_requirements([], [path])
     address = "https://someone:hidden%2Ftoken@packages.example.org/simple"
-    assert requirements.options == ("--index-url", address)
+    assert requirements.options.pairs == (("index-url", address),)
     lock = made(path, Target("3.12"), tmp_path)
     assert lock.sources == requirements.options
     assert "hidden" not in lock.text + repr(lock) + " ".join(requirements.shown)
@@ -273,7 +277,7 @@ def test_a_caret_allows_up_to_the_next_breaking_release(bound: Version, version:
     place = next((place for place, number in enumerate(bound.release) if number), len(bound.release) - 1)
     limit = ".".join(map(str, (*bound.release[:place], bound.release[place] + 1)))
     expected = SpecifierSet(f">={bound},<{limit}").contains(version)
-    assert poetry_versions.allows(f"^{bound}", str(version)) == expected
+    assert poetry_project.allows(f"^{bound}", str(version)) == expected
 
 
 @pytest.mark.parametrize(
@@ -291,8 +295,8 @@ def test_a_caret_allows_up_to_the_next_breaking_release(bound: Version, version:
 )
 def test_poetrys_constraints_mean_what_its_documentation_says(constraint: str, yes: str, no: str) -> None:
     """Each form of a constraint, by a version on either side of its edge."""
-    assert poetry_versions.allows(constraint, yes)
-    assert not no or not poetry_versions.allows(constraint, no)
+    assert poetry_project.allows(constraint, yes)
+    assert not no or not poetry_project.allows(constraint, no)
 
 
 @given(st.sets(st.sampled_from("abc")), st.sampled_from("abc"), st.sampled_from("abc"))
@@ -308,7 +312,7 @@ def test_ranks_are_pips_own_order() -> None:
     tags = sorted(ranks, key=ranks.__getitem__)
     assert str(tags[0]) == "cp312-cp312-manylinux_2_28_x86_64"
     assert tags[-1].platform == "any"
-    assert set(tags) == wheel_tags.tags(Target("3.12"), (2, 28))
+    assert sorted(ranks.values()) == list(range(len(tags)))
 
 
 @pytest.mark.slow

@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 from packaging.version import Version
 
 from lambdapack import limits
-from lambdapack.lock import read_requirements, resolve
+from lambdapack.lock import LockOptions, read_requirements, resolve
 from lambdapack.lock.requirements.discover import PRECEDENCE, discover
 from lambdapack.lock.resolver.left_out import needed, runtime_has
-from lambdapack.lock.resolver.process import Found
+from lambdapack.lock.resolver.solution import Candidate
 from lambdapack.model import LeftOut, Lock
 from lambdapack.model.target import Target
 from lambdapack.python import toolchain
-from tests.lock.test_resolve import RUNNING, TARGET, versions
+from tests.support.locking import RUNNING, TARGET, versions
 from tests.support.told import Told
 from tests.support.wheelhouse import only_place, wheel
 
@@ -39,10 +39,11 @@ class Shelf:
 
     def lock(self, *asked: str, exclude: tuple[str, ...] = (), runtime_provided: bool = True) -> Lock:
         return resolve(
-            *(read_requirements(asked, []), TARGET, RUNNING),
+            read_requirements(asked, []),
+            TARGET,
+            RUNNING,
+            options=LockOptions(exclude=frozenset(exclude), runtime_provided=runtime_provided),
             cache_dir=self.cache,
-            exclude=exclude,
-            runtime_provided=runtime_provided,
             progress=self.told,
         )
 
@@ -117,7 +118,7 @@ def test_what_is_kept_is_closed_and_nothing_excluded(
     """What stays is never excluded, and has all that it needs but the excluded."""
     everything = set(graph) | {name for needs in graph.values() for name in needs} | requested
     found = [
-        Found(name, "1", "", "", tuple(sorted(one for one in graph if name in graph[one])))
+        Candidate(name, "1", "", "", tuple(sorted(one for one in graph if name in graph[one])))
         for name in sorted(everything)
     ]
     kept = {one.name for one in needed(found, sorted(requested), excluded)}

@@ -9,15 +9,14 @@ from pathlib import Path
 import pytest
 
 from lambdapack.errors import ConfigurationError, LambdapackError, ToolError
-from lambdapack.lock import read_requirements, resolve
+from lambdapack.lock import LockOptions, read_requirements, resolve
 from lambdapack.model import Lock
 from lambdapack.model.target import Target
 from lambdapack.python import interpreter, toolchain, wheel_tags
+from tests.support.locking import RUNNING, TARGET, versions
 from tests.support.told import Told
 from tests.support.wheelhouse import only_place, sdist, wheel
 
-RUNNING = interpreter.find(".".join(map(str, __import__("sys").version_info[:2])))
-TARGET = Target(RUNNING.python, "x86_64")
 ABI = "cp{}{}".format(*TARGET.version)
 OLD_GLIBC = Target("3.11")
 TAG = f"{ABI}-{ABI}"
@@ -36,9 +35,9 @@ class World:
             read_requirements(asked, []),
             target,
             interpreter.find(target.python),
+            options=LockOptions(**options),  # type: ignore[arg-type]
             cache_dir=self.cache,
             progress=self.told,
-            **options,  # type: ignore[arg-type]
         )
 
     def error(self, *asked: str, target: Target = TARGET, **options: object) -> LambdapackError:
@@ -54,10 +53,6 @@ def world(tmp_path: Path, lambdapack_cache: Path, monkeypatch: pytest.MonkeyPatc
     if OLD_GLIBC.python != RUNNING.python:
         toolchain.ensure(interpreter.find(OLD_GLIBC.python), lambdapack_cache)
     yield World(only_place(tmp_path / "wheels", monkeypatch), lambdapack_cache)
-
-
-def versions(lock: Lock) -> dict[str, str]:
-    return {pin.name: pin.version for pin in lock.pins}
 
 
 def test_pins_and_hashes_what_is_needed(world: World) -> None:
@@ -149,8 +144,8 @@ def test_an_excluded_package_takes_its_own_dependencies_along(world: World) -> N
     wheel(world.folder, "boto3", "1", needs=["botocore", "shared"])
     wheel(world.folder, "botocore", "1")
     wheel(world.folder, "shared", "1")
-    assert set(versions(world.lock("app", exclude=["Boto3"]))) == {"app", "shared"}
-    assert "nothing is left" in world.error("boto3", exclude=["boto3", "shared"]).message
+    assert set(versions(world.lock("app", exclude=frozenset({"Boto3"})))) == {"app", "shared"}
+    assert "nothing is left" in world.error("boto3", exclude=frozenset({"boto3", "shared"})).message
 
 
 def test_cuda_is_refused(world: World) -> None:
@@ -162,7 +157,7 @@ def test_cuda_is_refused(world: World) -> None:
     assert isinstance(error, ConfigurationError)
     assert "torch needs CUDA (nvidia-cublas-cu12, triton)" in error.message
     assert "+cpu" in str(error.hint)
-    lock = world.lock("torch", exclude=["nvidia-cublas-cu12", "triton"])
+    lock = world.lock("torch", exclude=frozenset({"nvidia-cublas-cu12", "triton"}))
     assert versions(lock) == {"torch": "2.1"}
 
 
@@ -301,10 +296,9 @@ def test_the_interpreter_must_be_of_the_targets_version(world: World) -> None:
         resolve(read_requirements(["a"], []), Target(other), RUNNING, cache_dir=world.cache)
 
 
-def test_tools_half_installed_are_not_trusted(lambdapack_cache: Path, tmp_path: Path) -> None:
+def test_tools_half_installed_are_not_trusted(tmp_path: Path) -> None:
     """A folder left by a killed installation is replaced; a finished one is taken as it is."""
-    done = toolchain.ensure(RUNNING, lambdapack_cache)
-    part = tmp_path / "tools" / f"{done.name}.part"
+    part = tmp_path / "tools" / ".lambdapack-new-killed" / "new"
     part.mkdir(parents=True)
     (part / "half").write_text("")
     fresh = toolchain.ensure(RUNNING, tmp_path)
@@ -319,7 +313,7 @@ def test_the_real_registry_has_numpy_for_both_c_libraries(lambdapack_cache: Path
     requirements = read_requirements(["numpy"], [])
     python = interpreter.find("3.11")
     old = resolve(requirements, OLD_GLIBC, python, cache_dir=lambdapack_cache)
-    new = resolve(requirements, OLD_GLIBC, python, glibc=(2, 34), cache_dir=lambdapack_cache)
+    new = resolve(requirements, OLD_GLIBC, python, options=LockOptions((2, 34)), cache_dir=lambdapack_cache)
     assert old.glibc == (2, 26)
     assert tuple(map(int, versions(old)["numpy"].split("."))) < tuple(
         map(int, versions(new)["numpy"].split("."))

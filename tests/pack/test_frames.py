@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from itertools import groupby
+from itertools import groupby, pairwise
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -125,3 +125,33 @@ def test_a_large_file_is_cut_into_equal_pieces_of_its_own() -> None:
     before, *pieces, after = (frame.end - frame.start for frame in frames)
     assert (before, len(pieces), sum(pieces), after) == (1024, 3, 30 * MIB + 512, 2048)
     assert max(pieces) - min(pieces) <= 1
+
+
+def cold(*starts: float, ranks: tuple[int, ...] = ()) -> list[tuple[float, float]]:
+    """Frames, in MiB, of cold files that begin at ``starts``, in MiB too; the last is where they end."""
+    places = [int(start * MIB) for start in starts]
+    files = [
+        Span(start, start + 512, stop, Band.REST, (rank, b""))
+        for (start, stop), rank in zip(pairwise(places), ranks or (1,) * len(places), strict=False)
+    ]
+    return [(frame.start / MIB, frame.end / MIB) for frame in cut(files, places[-1])]
+
+
+def test_a_file_of_exactly_the_largest_small_size_shares_its_frame() -> None:
+    """4 MiB with header and padding are small; a block more is large."""
+    block = 512 / MIB
+    assert cold(0, 1, 5, 6) == [(0, 6)]
+    assert cold(0, 1, 5 + block, 6) == [(0, 1), (1, 5 + block), (5 + block, 6)]
+
+
+def test_a_frame_of_exactly_the_largest_size_is_not_cut() -> None:
+    """8 MiB of cold files are one frame, a block more are two."""
+    assert cold(0, 4, 8) == [(0, 8)]
+    assert cold(0, 4, 8 + 512 / MIB) == [(0, 4), (4, 8 + 512 / MIB)]
+
+
+def test_the_lowest_rank_cuts_where_both_sides_are_large_enough() -> None:
+    """From 4 MiB behind the beginning, inclusive, to 4 MiB before the end; lower ranks elsewhere do not."""
+    assert cold(0, 4, 5, 9, 10, ranks=(9, 1, 2, 9)) == [(0, 4), (4, 10)]
+    assert cold(0, 3, 4.5, 7, 9, ranks=(9, 0, 5, 1)) == [(0, 4.5), (4.5, 9)]
+    assert cold(0, 3, 4.5, 6, 10, ranks=(9, 0, 5, 1)) == [(0, 6), (6, 10)]

@@ -78,8 +78,12 @@ def test_records_of_files_that_are_not_there_cost_nothing(tmp_path: Path) -> Non
     paths = [f"d{number:02}-1.dist-info/RECORD" for number in range(40)]
     records = ["".join(f"{number}/{line}\n" for line in range(40_000)).encode() for number in range(40)]
     path = forged(tmp_path, paths, records)
-    statement = "from lambdapack.pack.summary import summarize; from pathlib import Path; "
-    done = limited(statement + "print(summarize(Path(sys.argv[2])).files)", 170, str(path))
+    statement = (
+        "from lambdapack.pack.compare import read_owners; from pathlib import Path\n"
+        "with pack.open_pack(Path(sys.argv[2])) as (file, _, index):\n"
+        "    print(len(read_owners(pack.FileReader(file, index)).recorded))"
+    )
+    done = limited(statement, 170, str(path))
     assert (done.stdout, done.stderr) == ("40\n", "")
 
 

@@ -4,33 +4,30 @@ from __future__ import annotations
 
 import io
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
+from zstandard import backend_c
 
 from lambdapack import pack
-from lambdapack.elf import Elf
+from lambdapack.elf import Elf, read
 from lambdapack.errors import ConfigurationError
-from lambdapack.model import Distribution, Tree
+from lambdapack.model import Distribution, SystemLibrary, Tree
 from lambdapack.pack import classes, linking
 from lambdapack.pack.layout import Band, Layout, arrange
+from lambdapack.pack.write import _rank
 from tests.support import packing
+from tests.support.elf_files import shared_object
 
 SO = "cpython-311-x86_64-linux-gnu.so"
 
 
 def elf(*needed: str, soname: str | None = None, runpath: tuple[str, ...] = ()) -> Elf:
     return Elf("x86_64", "dyn", soname, needed, runpath, None)
-
-
-def a_shared_object() -> bytes:
-    """A real one: the decompressor that lambdapack itself depends on."""
-    import zstandard.backend_c  # noqa: PLC0415 - only for its file
-
-    return Path(zstandard.backend_c.__file__).read_bytes()
 
 
 def kinds(layout: Layout) -> dict[str, str]:
@@ -44,7 +41,7 @@ def order(layout: Layout, band: Band) -> list[str]:
 def test_classes(tmp_path: Path) -> None:
     """Names decide for Python's files, ELF headers for the rest; a plain .so is importable only when it
     has the function that an import calls."""
-    so = a_shared_object()
+    so = shared_object(text=b"PyInit_backend_c\0")
     files = {
         "a/__init__.py": b"",
         "a/__pycache__/__init__.cpython-311.pyc": b"",
@@ -72,7 +69,33 @@ def test_classes(tmp_path: Path) -> None:
         "a-1.dist-info/METADATA": "m",
         "a-1.dist-info/licenses/COPYING.py": "m",
     }
+    assert layout.glibc == ""
+
+
+def test_a_pack_asks_for_the_newest_glibc_that_any_object_asks_for(tmp_path: Path) -> None:
+    """Here that of the decompressor that lambdapack itself depends on."""
+    real = Path(backend_c.__file__)
+    files = {"a/y.so": shared_object(soname="y.so"), "a/x.so": real.read_bytes()}
+    layout = arrange(packing.tree(tmp_path, files), packing.trace())
+    assert layout.glibc == ".".join(map(str, read(real).glibc or ()))
     assert layout.glibc.startswith("2.")
+
+
+def test_versions_of_several_objects_compare_as_numbers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """2.17 is newer than 2.4, whatever the order of the files."""
+    versions: dict[str, tuple[int, int] | None] = {
+        "a.so": (2, 4),
+        "b.so": (2, 17),
+        "c.so": None,
+        "d.so": (2, 5),
+    }
+    monkeypatch.setattr(
+        classes.elf, "read", lambda path: replace(elf(soname=path.name), glibc=versions[path.name])
+    )
+    tree = packing.tree(tmp_path, dict.fromkeys(versions, shared_object()))
+    assert arrange(tree, packing.trace()).glibc == "2.17"
 
 
 def test_bands_follow_each_other(tmp_path: Path) -> None:
@@ -88,6 +111,28 @@ def test_bands_follow_each_other(tmp_path: Path) -> None:
         ("demo/__init__.py", Band.LAZY_SOURCE),
         ("demo/cold.py", Band.LAZY_SOURCE),
     ]
+
+
+def test_a_top_level_folder_is_not_torn_apart(tmp_path: Path) -> None:
+    """Within a band files go by top-level name first: "a-b/x" sorts before "a/x", but "a" before "a-b"."""
+    layout = arrange(packing.tree(tmp_path, dict.fromkeys(("a/x", "a-b/x", "a/z"), b"")), packing.trace())
+    assert order(layout, Band.REST) == ["a/x", "a/z", "a-b/x"]
+
+
+@pytest.mark.parametrize(
+    ("mode", "executable"), [(0o644, False), (0o744, True), (0o654, True), (0o645, True)]
+)
+def test_a_file_that_anybody_may_run_is_executable(tmp_path: Path, mode: int, executable: bool) -> None:
+    """Whoever may: in Lambda there is one user."""
+    tree = packing.tree(tmp_path, {"a/x": b""})
+    (tmp_path / "a/x").chmod(mode)
+    assert [entry.executable for entry in arrange(tree, packing.trace()).entries] == [executable]
+
+
+def test_a_frame_rather_begins_where_another_package_ends() -> None:
+    """So it changes with one package alone; within a package the path's hash decides."""
+    assert _rank("a/x", "b/y") < _rank("a/x", "a/w")
+    assert _rank("a/x", "a/w")[1] == _rank("a/x", "b/y")[1] != _rank("a/y", "b/y")[1]
 
 
 def test_hot_order_is_the_order_of_first_use(tmp_path: Path) -> None:
@@ -130,12 +175,23 @@ def test_source_that_was_read_beside_its_bytecode_is_hot(tmp_path: Path) -> None
     assert order(layout, Band.HOT) == ["p/__pycache__/a.cpython-311.pyc", "p/a.py"]
 
 
-def test_native_data_comes_before_any_code_of_its_distribution(tmp_path: Path) -> None:
-    """Nothing can make a native open wait: the file is first, in its distribution, and grouped by the
+@pytest.mark.parametrize(
+    "code",
+    [
+        f"demo/fast.{SO}",
+        pytest.param(
+            "demo/__pycache__/__init__.cpython-311.pyc",
+            # Bytecode is in no RECORD. To look for its source's owner would change the ids of such packs.
+            marks=pytest.mark.xfail(reason="bytecode is not taken for code of its distribution", strict=True),
+        ),
+    ],
+)
+def test_native_data_comes_before_any_code_of_its_distribution(tmp_path: Path, code: str) -> None:
+    """No native open can be made to wait: the file is first, in its distribution, and grouped by the
     top-level name whose import waits for it, "*" where there is no such module."""
     files = {
         "other/__pycache__/__init__.cpython-311.pyc": b"",
-        "demo/__pycache__/__init__.cpython-311.pyc": b"",
+        code: b"",
         "demo/model.bin": b"",
         "demo-1.0.dist-info/METADATA": b"",
         "weights/blob": b"",
@@ -144,7 +200,7 @@ def test_native_data_comes_before_any_code_of_its_distribution(tmp_path: Path) -
         packing.tree(tmp_path, files),
         packing.trace(
             "other/__pycache__/__init__.cpython-311.pyc",
-            "demo/__pycache__/__init__.cpython-311.pyc",
+            code,
             "weights/blob",
             "demo/model.bin",
             native=("demo/model.bin", "weights/blob"),
@@ -154,7 +210,7 @@ def test_native_data_comes_before_any_code_of_its_distribution(tmp_path: Path) -
     assert hot == [
         "other/__pycache__/__init__.cpython-311.pyc",
         "demo/model.bin",
-        "demo/__pycache__/__init__.cpython-311.pyc",
+        code,
         "weights/blob",
     ]
     assert kinds(layout)["demo/model.bin"] == "n"
@@ -217,6 +273,16 @@ def test_linker_looks_in_the_search_path_first() -> None:
     assert found["p/x.so"] == ("p.libs/libz.so.1",)
 
 
+def test_every_entry_of_a_search_path_is_tried_in_order() -> None:
+    """The first that has the library wins; an object that asks for its own name needs nothing for it."""
+    objects = {
+        "p/x.so": elf("x.so", "l.so", runpath=("$ORIGIN/none", "$ORIGIN/../b", "$ORIGIN/../a")),
+        "a/l.so": elf(),
+        "b/l.so": elf(),
+    }
+    assert linking.resolve(objects)["p/x.so"] == ("b/l.so",)
+
+
 def test_linker_falls_back_to_the_only_one_of_that_name() -> None:
     """By file name or SONAME; two candidates mean that we do not know, and the system's is meant."""
     objects = {
@@ -267,18 +333,39 @@ def test_load_order_is_the_closure_and_needs_come_first(graph: dict[str, list[st
                 assert needed not in later or name in linking.load_order(needed, direct)
 
 
-def test_needs_come_right_before_and_are_transitive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_needs_come_right_before_and_are_transitive(tmp_path: Path) -> None:
     """A library that no trace saw is hot when a hot object needs it, and stands right before it."""
-    headers = {
-        f"p/x.{SO}": elf("liba.so"),
-        "l/liba.so": elf("libb.so"),
-        "l/libb.so": elf(),
-        "l/unused.so": elf(),
+    files = {
+        f"p/x.{SO}": shared_object("liba.so", runpath="$ORIGIN/../l"),
+        "l/liba.so": shared_object("libb.so", "libc.so.6"),
+        "l/libb.so": shared_object(),
+        "l/unused.so": shared_object(),
+        "p/t.txt": b"",
     }
-    tree = packing.tree(tmp_path, dict.fromkeys(headers, b"\x7fELF") | {"p/t.txt": b""})
-    by_path = {tmp_path / path: header for path, header in headers.items()}
-    monkeypatch.setattr(classes.elf, "read", by_path.__getitem__)
-    layout = arrange(tree, packing.trace("p/t.txt", f"p/x.{SO}"))
+    layout = arrange(packing.tree(tmp_path, files), packing.trace("p/t.txt", f"p/x.{SO}"))
     assert order(layout, Band.HOT) == ["p/t.txt", "l/libb.so", "l/liba.so", f"p/x.{SO}"]
     assert order(layout, Band.REST) == ["l/unused.so"]
     assert layout.needs == {2: (1,), 3: (1, 2)}
+
+
+def test_a_module_needs_what_it_opens_by_name(tmp_path: Path) -> None:
+    """A bundled library that a module opens comes before the bytecode that an import of it reads, with what
+    the library maps; other modules do not wait for it."""
+    files = {
+        "p/a.py": b"",
+        "p/__pycache__/a.cpython-311.pyc": b"",
+        "p/b.py": b"",
+        "libs/liba.so.1": shared_object("libb.so.2", soname="liba.so.1"),
+        "libs/libb.so.2": shared_object(soname="libb.so.2"),
+    }
+    library = SystemLibrary("liba.so.1", "libs/liba.so.1", "/usr/lib", "a", 1, "0" * 64, ("p/a.py",))
+    tree = replace(packing.tree(tmp_path, files), libraries=(library,))
+    layout = arrange(tree, packing.trace("p/b.py", "p/a.py"))
+    assert order(layout, Band.HOT) == [
+        "p/b.py",
+        "libs/libb.so.2",
+        "libs/liba.so.1",
+        "p/__pycache__/a.cpython-311.pyc",
+    ]
+    numbers = {entry.path: number for number, entry in enumerate(layout.entries)}
+    assert layout.needs == {numbers["libs/liba.so.1"]: (1,), numbers["p/a.py"]: (1, 2)}

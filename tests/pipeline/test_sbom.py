@@ -20,8 +20,8 @@ from lambdapack.model.target import Target
 from lambdapack.pack.assets import BuiltAsset
 from lambdapack.pipeline import sbom
 from lambdapack.pipeline.build_json import BuildReport, BuiltDistribution
-from lambdapack.pipeline.cache import open_store
-from lambdapack.pipeline.sbom.metadata import Described, dependencies, describe
+from lambdapack.pipeline.cache import open_cache
+from lambdapack.pipeline.sbom.metadata import DistributionMetadata, dependencies, describe
 from tests.support import packing
 from tests.support.sbom_world import make_report
 
@@ -187,7 +187,7 @@ def test_several_hashes_of_one_pin_are_all_listed(report: BuildReport, tmp_path:
 @given(st.binary(max_size=300) | st.text(max_size=300).map(str.encode))
 def test_any_metadata_is_described(text: bytes) -> None:
     """Damaged METADATA is no reason for a build to fail."""
-    assert isinstance(describe(text), Described)
+    assert isinstance(describe(text), DistributionMetadata)
 
 
 _NAMES = st.sampled_from(["a", "b", "c", "d"])
@@ -213,7 +213,7 @@ def test_any_graph_ends(lines: dict[str, list[str]]) -> None:
 
 def test_a_document_that_was_made_before_is_taken_from_the_cache(report: BuildReport, tmp_path: Path) -> None:
     """In another folder the same bytes come without a look into the pack; other assets are made anew."""
-    store = open_store(tmp_path / "cache")
+    store = open_cache(tmp_path / "cache")
     first = sbom.write(report, ASSETS, tmp_path / "pack", store).read_bytes()
     (tmp_path / "other").mkdir()
     assert sbom.write(report, ASSETS, tmp_path / "other", store).read_bytes() == first

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from lambdapack import limits, plan
 from lambdapack.errors import CheckError
-from lambdapack.plan import Budget, Facts, LibraryFacts
-from lambdapack.plan.shares import owners, share, stored_by_file
-from runtime_shim._index import Index
+from lambdapack.plan import AssetFacts, Budget, Facts, LibraryFacts
+from lambdapack.plan.shares import owners_by_name, share, stored_by_file
+from runtime_shim._index import ARENA, Index
+from runtime_shim._space import bytes_on_disk
 
 
 @dataclass(frozen=True)
@@ -118,11 +119,10 @@ def test_owners_are_told_from_dist_info_import_name_and_libs_folder() -> None:
     ]
     paths = [
         "scikit_learn-1.5.dist-info/METADATA", "sklearn/__init__.py", "numpy.libs/libopenblas.so", "six.py",
-        "__pycache__/six.cpython-311.pyc", "google/auth/x.py", "strange/x.py", "numpy/x.py",
+        "__pycache__/six.cpython-311.pyc", "google/auth/x.py", "strange/x.py",
     ]  # fmt: skip
-    assert owners(paths, built, {"numpy/x.py": "of-record"}) == [
+    assert owners_by_name(paths, built) == [
         "scikit-learn", "scikit-learn", "numpy", "six", "six", "(google: google-auth, protobuf)", "(strange)",
-        "of-record",
     ]  # fmt: skip
 
 
@@ -237,6 +237,75 @@ def test_a_large_zip_is_advice_not_failure() -> None:
     assert verdict.ok
 
 
+@pytest.mark.parametrize("over", [0, 1])
+def test_a_limit_is_met_by_exactly_what_it_says(over: int) -> None:
+    """The zip that Lambda takes in the request, /tmp and the memory: one byte more is too much."""
+    index, memory = make_index([("a/x.py", "d", 1)], [1]), 1769 * limits.MIB
+    # The file system takes a 32nd part, rounded down.
+    files = max(need for need in range(520_000_000, 521_000_000) if need + need // 32 <= 512 * limits.MIB)
+    base = bytes_on_disk(index, ARENA, range(1))
+    asset = AssetFacts("model", "use", 1, files - base - 2 * 4096 + over, memory + over, 2)
+    verdict = plan.assess(Facts(index, zip_bytes=50 * limits.MIB + over, assets=(asset,)))
+    for name in ("zip", "tmp", "memory.assets"):
+        assert checks(verdict)[name].ok is (not over), name
+    assert verdict.tmp_stream == 512 * limits.MIB + over
+
+
+def test_assets_are_weighed_by_what_each_measure_counts() -> None:
+    """The link carries what is stored; /tmp holds the stream and a block a file; memory holds the files. What
+    is fetched when it is asked for does not take part in the start."""
+    index = make_index([("a/x", "d", 100)], [75_000_000])
+    early = AssetFacts("early", "start", 300_000_000, 310_000_000, 320_000_000, 3)
+    late = AssetFacts("late", "use", 400_000_000, 10_000, 900, 5)
+    bare = plan.assess(Facts(index))
+    verdict = plan.assess(Facts(index, assets=(early, late)), Budget(assets_mb=700))
+    assert (bare.assets_seconds, verdict.assets_seconds) == (0.0, 4.0)
+    assert checks(verdict)["init"].measured == 1.0
+    assert checks(verdict)["init.assets"].measured == 5.0
+    need = bytes_on_disk(index, ARENA, range(1)) + 310_010_000 + 8 * 4096
+    assert verdict.tmp_stream == need + need // 32
+    assert checks(verdict)["tmp"].note == "stream mode, before the first invocation, with all assets"
+    memory = checks(verdict)["memory.assets"]
+    assert (memory.measured, memory.limit, memory.ok) == (320_000_900, 1769 * limits.MIB, True)
+    assert (checks(verdict)["budget.assets"].measured, checks(verdict)["budget.assets"].ok) == (7e8, True)
+    assert "init.assets" not in checks(bare)
+
+
+def test_too_much_of_an_asset_names_the_one_that_takes_the_most() -> None:
+    """Over the link, that is: the fix says which asset, and what can be done with it."""
+    index = make_index([("a/x", "d", 100)], [75_000_001])
+    small = AssetFacts("small", "start", 75_000_000, 1, 9 << 30, 1)
+    large = AssetFacts("large", "start", 600_000_000, 1, 1, 1)
+    verdict = plan.assess(Facts(index, assets=(small, large)), Budget(assets_mb=674.9))
+    assert checks(verdict)["init"].ok and not checks(verdict)["init.assets"].ok
+    for name in ("memory.assets", "budget.assets"):
+        assert not checks(verdict)[name].ok
+        assert (checks(verdict)[name].fix or "").startswith("the asset large (600.0 MB) is the most: "), name
+    assert [check.name for check in verdict.failed] == ["budget.assets"]
+
+
+def test_exactly_what_lambda_takes_needs_no_pack() -> None:
+    """262,144,000 bytes are taken as well; one more is more."""
+    for more, said in ((0, "which Lambda takes as well"), (1_000_000, "1.0 times what Lambda takes")):
+        built = (Built("a", top_level=("a",), installed_bytes=limits.UNZIPPED + more),)
+        facts = Facts(make_index([("a/x", "d", 1)], [1]), distributions=built, unzipped_bytes=0)
+        assert checks(plan.assess(facts))["unzipped"].note.endswith(f", {said}")
+
+
+def test_all_of_tmp_can_be_set() -> None:
+    """A pack that takes the last of the 10,240 MB gets that setting as its fix."""
+    index = make_index([("a/x", "d", 9925 * limits.MIB)], [10])
+    assert checks(plan.assess(Facts(index)))["tmp"].fix == "set tmp to 10240 MB"
+
+
+def test_a_remainder_goes_to_the_largest_fraction() -> None:
+    """Among equal fractions to the first."""
+    assert share(10, [1, 1, 4]) == [2, 2, 6]
+    assert share(10, [1, 2, 4]) == [1, 3, 6]
+    assert share(5, [1, 1]) == [3, 2]
+    assert share(3, [0, 0]) == [2, 1]
+
+
 def test_broken_budgets_are_all_in_one_error() -> None:
     """Every broken budget is reported, with the largest distribution, and ends in exit status 1."""
     index = make_index([("a/x", "d", 5_000_000), ("b/y", "d", 1000)], [2_000_000], hot=1)
@@ -248,13 +317,20 @@ def test_broken_budgets_are_all_in_one_error() -> None:
     for name in ("pack", "hot", "slimmed", "tmp", "zip"):
         assert f"budget.{name} is" in caught.value.message
     assert "budget.pack is 2.0 MB, over 1.9 MB" in caught.value.message
+    assert "budget.tmp is 5.0 MiB, over 1.0 MiB" in caught.value.message
     assert "a (2.0 MB) is the most" in (caught.value.hint or "")
 
 
 def test_kept_budgets_are_ok() -> None:
     """A budget is met by exactly what it says."""
-    index = make_index([("a/x", "d", 1000)], [2_000_000], hot=1)
-    assert plan.assess(Facts(index), Budget(pack_mb=2, hot_mb=2, slimmed_mb=0.001)).ok
+    index = make_index([("a/x", "d", 1000)], [2_000_000, 3_000_000], hot=1)
+    verdict = plan.assess(Facts(index), Budget(pack_mb=5, hot_mb=2, slimmed_mb=0.001))
+    assert verdict.ok
+    assert [checks(verdict)[f"budget.{name}"].measured for name in ("pack", "hot", "slimmed")] == [
+        5e6,
+        2e6,
+        1e3,
+    ]
 
 
 def test_document_is_versioned_json() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from lambdapack.model import NO_OPTIONS, PipOptions
 from lambdapack.python.wheel_recipe import build_environment, recipe
 from tests.support.wheelhouse import offline
 
@@ -20,21 +21,22 @@ def test_what_may_decide_a_wheel_is_in_its_recipe(tmp_path: Path, monkeypatch: p
     limits.write_text("setuptools<80\n")
     monkeypatch.setenv("PIP_INDEX_URL", INDEX.format("me:old"))
     monkeypatch.setenv("PIP_CONSTRAINT", str(limits))
-    seen = [recipe(())]
+    seen = [recipe(NO_OPTIONS)]
     for name, value in (
         ("PIP_INDEX_URL", INDEX.format("me:new")), ("PIP_TIMEOUT", "7"), ("SSH_AUTH_SOCK", "/run/agent"),
     ):  # fmt: skip
         monkeypatch.setenv(name, value)
-        assert recipe(("--find-links", "/wheels", "--pre")) == seen[0]
+        assert recipe(PipOptions((("find-links", "/wheels"), ("pre", "")))) == seen[0]
     limits.write_text("setuptools<81\n")
-    seen.append(recipe(()))
+    seen.append(recipe(NO_OPTIONS))
     monkeypatch.setenv("CFLAGS", "-O1")
-    seen.append(recipe(()))
+    seen.append(recipe(NO_OPTIONS))
     monkeypatch.setenv("SETUPTOOLS_SCM_PRETEND_VERSION", "2")
-    seen.append(recipe(()))
+    seen.append(recipe(NO_OPTIONS))
     monkeypatch.setenv("PIP_CONFIG_SETTINGS", "--build-option=--fast")
-    seen.append(recipe(()))
-    seen += [recipe(("--index-url", INDEX.format("me:new"))), recipe(("--no-index",))]
+    seen.append(recipe(NO_OPTIONS))
+    seen.append(recipe(PipOptions((("index-url", INDEX.format("me:new")),))))
+    seen.append(recipe(PipOptions((("no-index", ""),))))
     assert len({repr(one) for one in seen}) == len(seen)
     assert "me:" not in repr(seen)
 

@@ -83,7 +83,7 @@ CHANGES: list[tuple[tuple[Any, ...], Any, str]] = [
     (("needs",), {"٣": [1]}, "no such file"),
     (("needs",), {"01": [2]}, "no such file"),
     (("needs",), {"1": [99]}, "ascending"),
-    (("needs",), {"2": [1]}, "not shared objects"),
+    (("needs",), {"2": [0]}, "not shared objects"),
     (("needs",), [], "needs is not an object"),
     (("native",), {}, "exactly once"),
     (("native",), {"*": [0, 1]}, "exactly once"),

@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from lambdapack.deploy.bundle import make_zip
+from lambdapack.deploy.function import Dependencies, FunctionOptions
 from lambdapack.local.environment import runtime
 from lambdapack.model import Location
 from lambdapack.model.target import Target
@@ -72,12 +73,8 @@ def task(world: World, tmp_path_factory: pytest.TempPathFactory, lambdapack_cach
     source.mkdir()
     (source / "app.py").write_text(APP)
     bundle = make_zip(
-        source,
-        handler="app.handler",
-        pack=world.pack.index_path,
-        pack_id=world.pack.id,
-        location=Location("bucket", world.key, "us-east-1"),
-        target=Target(RUNNING.python),
+        FunctionOptions("demo", "app.handler", source, Target(RUNNING.python)),
+        Dependencies(world.pack.id, world.pack.index_path, Location("bucket", world.key, "us-east-1")),
         interpreter=RUNNING,
         output=folder / "function.zip",
         cache_dir=lambdapack_cache,

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
+import socket
 import time
 import urllib.parse
 from itertools import pairwise
-from types import SimpleNamespace
 
 import pytest
 from botocore.auth import S3SigV4Auth
@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from runtime_shim import _endpoint, _fetch, _index, _s3
 from runtime_shim._index import Index
+from tests.support.network_world import Frames, Server, everything, fetcher, serving
 
 
 @given(st.text())
@@ -139,20 +140,23 @@ def test_what_is_not_json_is_a_value_error(data: bytes) -> None:
 def test_what_goes_on_arriving_is_not_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only attempts that brought nothing count: a long fetch outlives any number of broken connections."""
     monkeypatch.setattr(_fetch, "pause", lambda attempt: None)
+    frames = Frames([1000] * 20)
+    ends = frames.index.frame_stored_start[1:]
 
-    class Flaky(_fetch.Fetcher):
-        brings = 1
+    def break_after_a_frame(server: Server, connection: socket.socket, first: int, last: int) -> str:
+        whole = server.answer(first, last)
+        end = next(end for end in ends if end > first)
+        connection.sendall(whole[: len(whole) - (last + 1 - end)])
+        return "close"
 
-        def _frames(self, connection: object, left: list[int]) -> None:
-            del left[: self.brings]
-            if left:
-                raise _s3.S3Error("the connection broke")
-
-    index = SimpleNamespace(frame_stored=[1] * 50, frame_size=[1] * 50)
-    source = SimpleNamespace(forget_signature=lambda: None)
-    fetcher = Flaky(SimpleNamespace(index=index), source, lambda: None, lambda: None)  # type: ignore[arg-type]
-    fetcher.run(list(range(50)))
-    assert fetcher.stats.retries == 49
-    fetcher.brings = 0
-    with pytest.raises(_fetch.PackError, match=f"{_fetch.ATTEMPTS} attempts"):
-        fetcher.run(list(range(50)))
+    with serving(frames.body, break_after_a_frame) as server:
+        work = fetcher(frames, server.url)
+        work.run(everything(frames))
+    assert frames.complete
+    # The last frame's answer is whole.
+    assert (work.stats.retries, len(server.requests)) == (19, 20)
+    nothing = Frames([1000] * 20)
+    hangs_up, gives_up = serving(nothing.body, lambda *_: "close"), f"{_fetch.ATTEMPTS} attempts"
+    with hangs_up as server, pytest.raises(_fetch.PackError, match=gives_up):
+        fetcher(nothing, server.url).run(everything(nothing))
+    assert nothing.placed == {}

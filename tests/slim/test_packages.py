@@ -11,10 +11,11 @@ import pytest
 from benchmarks.slimming.rows import ROWS
 from benchmarks.slimming.table import DOCUMENT, FIGURES, document
 from benchmarks.slimming.zipped import weight
-from lambdapack.slim.globs import matcher
+from lambdapack.model import Target, Tree
+from lambdapack.slim import SlimOptions
 from lambdapack.slim.packages import PACKAGE_RULES
 from lambdapack.slim.rules import RULES, Rule
-from lambdapack.slim.select import select
+from lambdapack.slim.select import matcher, select
 
 SAMPLES = {
     "torch-tests": ("torch/bin/test_api", "torch/bin/torch_shm_manager"),
@@ -52,7 +53,8 @@ def taken(root: Path, paths: dict[str, str], requested: tuple[str, ...] = ()) ->
     for path in paths:
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).touch()
-    chosen = select(root, sorted(paths), owners=paths, touched=(), tag="cpython-312", requested=requested)
+    tree, owners = Tree(root, Target("3.12"), ()), dict(sorted(paths.items()))
+    chosen = select(tree, owners, touched=(), options=SlimOptions(), requested=requested)
     return set(chosen.dropped)
 
 

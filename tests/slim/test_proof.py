@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,18 +11,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lambdapack.errors import CheckError
-from lambdapack.install import LocalBuilder
+from lambdapack.install import LocalWorkshop
 from lambdapack.model import Lock, Trace, Tree
 from lambdapack.model.target import Target
 from lambdapack.pipeline.options import BuildOptions
 from lambdapack.progress import QUIET
 from lambdapack.python import interpreter
 from lambdapack.python.bytecode import compile_tree
-from lambdapack.slim.cut import SlimOptions
+from lambdapack.slim import SlimOptions, SlimResult, slim
 from lambdapack.slim.importing import Outcome, difference, import_modules
-from lambdapack.slim.proof import Runner, Slimmed, slim
+from lambdapack.slim.proof import Search
 from lambdapack.slim.restoring import Group, Probe, necessary, suspects
-from lambdapack.trace import TraceOptions
+from lambdapack.trace import Program, TraceOptions
 from tests.support.installed import OWN, make_tree, own
 
 MACHINE_TARGET = Target(OWN, "x86_64" if interpreter.find(OWN).machine == "x86_64" else "arm64")
@@ -45,17 +46,17 @@ def outcomes(root: Path, files: Files, *modules: Sequence[str], timeout: float =
 
 def slim_it(
     tree: Tree, work: Path, options: SlimOptions | None = None, code: str = "pass", hot: Sequence[str] = ()
-) -> Slimmed:
+) -> SlimResult:
     """Slim with the checks of a build whose traced code is ``code``."""
     work.mkdir()
     build = BuildOptions((), (), tree.target, work / "out", trace=TraceOptions(code=code))
     lock = Lock(tree.target, (2, 17), (), ())
-    runner = Runner(build.trace, lock, LocalBuilder(own()), work, QUIET)
+    program = Program(build.trace, lock, LocalWorkshop(own(), work), work, QUIET)
     trace = Trace(tuple(hot), frozenset(), "traced", code)
-    return slim(tree, trace, options or SlimOptions(), runner=runner, work=work, progress=QUIET)
+    return slim(tree, trace, options or SlimOptions(), program=program, work=work, progress=QUIET)
 
 
-def files(slimmed: Slimmed) -> set[str]:
+def files(slimmed: SlimResult) -> set[str]:
     root = slimmed.tree.root
     return {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
 
@@ -156,6 +157,28 @@ def test_an_error_leads_to_the_rule(wanted: str, groups: set[Group]) -> None:
     assert suspects([wanted], CHANGES) == groups
 
 
+def test_a_file_of_just_the_name_is_suspected_alone() -> None:
+    """And nothing that is only below it."""
+    changes = {("tests", "a"): ["a/part/__init__.py"], ("docs", "a"): ["a/part/docs/x.py"]}
+    assert suspects(["a.part"], changes) == {("tests", "a")}
+
+
+def test_where_either_of_two_would_do_the_modules_own_distribution_is_restored(tmp_path: Path) -> None:
+    """A search tries the groups of the module's owner first."""
+    for owner in "az":
+        (tmp_path / "in" / owner).mkdir(parents=True)
+        (tmp_path / "in" / owner / "x").touch()
+    (tmp_path / "out").mkdir()
+    changes = {("docs", "a"): ["a/x"], ("docs", "z"): ["z/x"]}
+
+    def importer(root: Path, modules: Sequence[Sequence[str]]) -> dict[str, Outcome]:
+        return {"z": Outcome("imported") if list(root.rglob("x")) else GONE}
+
+    probe = Probe(tmp_path / "in", tmp_path / "out", changes, tmp_path / "probe")
+    search = Search(importer, probe, changes, ["z"], Outcome("imported"))
+    assert search.causes(GONE, "z", frozenset()) == {("docs", "z")}
+
+
 @given(st.sets(st.integers(0, 30)), st.integers(1, 30))
 def test_bisection_finds_what_is_necessary(needed: set[int], count: int) -> None:
     """Exactly the groups that are needed, or nothing where restoring all of them does not help."""
@@ -230,6 +253,33 @@ def test_a_rule_is_blamed_in_another_distribution(tmp_path: Path) -> None:
     assert "other/tests/__init__.py" in files(slimmed)
     assert not {"other/docs/x", "needs/docs/x"} & files(slimmed)
     assert len(slimmed.restored) == 1
+
+
+def test_a_module_that_failed_before_must_fail_as_before(tmp_path: Path) -> None:
+    """It cannot be compared by its names; but another error than before is slimming's doing."""
+    text = "import os\nopen(os.path.dirname(__file__) + '/docs/x').close()\nraise ValueError('always')"
+    packages = {"bad": {"bad/__init__.py": text, "bad/docs/x": "x"}}
+    slimmed = slim_it(compiled_tree(tmp_path / "in", packages), tmp_path / "work")
+    assert "bad/docs/x" in files(slimmed)
+    assert slimmed.imports.skipped == {"bad": "ValueError: always"}
+
+
+def test_public_packages_right_below_the_top_are_imported_too(tmp_path: Path) -> None:
+    """Neither private ones nor what lies deeper: its package imports what it needs."""
+    names = ("a", "a/open", "a/_private", "a/open/deep")
+    packages = {"a": {f"{name}/__init__.py": "" for name in names}}
+    slimmed = slim_it(compiled_tree(tmp_path / "in", packages), tmp_path / "work")
+    assert slimmed.imports.modules == 2
+
+
+def test_the_same_code_is_traced_before_and_after(tmp_path: Path) -> None:
+    """What slimming leaves of the distributions does not decide what is run."""
+    (tmp_path / "work").mkdir()
+    tree = compiled_tree(tmp_path / "in", {"a": {"a/__init__.py": ""}})
+    lock = Lock(tree.target, (2, 17), (), ("a",))
+    program = Program(TraceOptions(), lock, LocalWorkshop(own(), tmp_path), tmp_path / "work", QUIET)
+    assert program.trace(tree).code == "import a"
+    assert program.trace(replace(tree, distributions=())).code == "import a"
 
 
 def test_what_fails_anyway_is_noted(tmp_path: Path) -> None:

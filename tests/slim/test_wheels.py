@@ -14,7 +14,9 @@ from lambdapack.install import read_tree
 from lambdapack.model import Tree
 from lambdapack.model.target import Target
 from lambdapack.python import interpreter
-from lambdapack.slim.cut import SlimOptions, cut
+from lambdapack.slim.copy import slim_copy
+from lambdapack.slim.loading import TargetPython
+from lambdapack.slim.options import SlimOptions
 from tests.support.installed import OWN
 
 CODE = """\
@@ -43,7 +45,9 @@ def test_numpy_computes_after_slimming(installed: Tree, tmp_path: Path) -> None:
     """Smaller, every stripped library loads, and linear algebra (OpenBLAS) gives the right numbers."""
     python = interpreter.find(OWN)
     traced = trace.run(installed, python, CODE)
-    made = cut(installed, tmp_path / "out", trace=traced, interpreter=python, options=SlimOptions())
+    made = slim_copy(
+        installed, tmp_path / "out", trace=traced, python=TargetPython(python), options=SlimOptions()
+    )
     slimmed, report = made.tree, made.report
     assert report.reverted == {}
     assert report.slimmed_bytes < report.installed_bytes
@@ -55,7 +59,9 @@ def test_numpy_computes_after_slimming(installed: Tree, tmp_path: Path) -> None:
 def test_every_mapped_byte_is_the_same(installed: Tree, tmp_path: Path) -> None:
     """Each segment of each library has the original's bytes, outside the rewritten header tables."""
     traced = trace.heuristic(installed, ["numpy"])
-    slimmed = cut(installed, tmp_path / "out", trace=traced, interpreter=None, options=SlimOptions()).tree
+    slimmed = slim_copy(
+        installed, tmp_path / "out", trace=traced, python=TargetPython(), options=SlimOptions()
+    ).tree
     smaller = 0
     for path in sorted(path for path in slimmed.root.rglob("*") if elf.is_elf(path)):
         after = path.read_bytes()

@@ -14,19 +14,15 @@ from lambdapack.files import disk_errors, sweep
 ID = "0f" * 32
 
 
-def test_push_exists_fetch_delete(tmp_path: Path) -> None:
-    """What is pushed comes back byte for byte, once: a second push says that it is there."""
+def test_a_push_copies_the_pack_once(tmp_path: Path) -> None:
+    """The folder holds the pack byte for byte; a second push says that the pack is there."""
     (tmp_path / "pack").write_bytes(b"content" * 999)
     kept = store.open_store(str(tmp_path / "packs"))
     assert not kept.exists(ID)
     assert kept.push(tmp_path / "pack", ID) is True
     assert kept.push(tmp_path / "pack", ID) is False
     assert (tmp_path / "packs" / store.key("", ID)).read_bytes() == b"content" * 999
-    kept.fetch(ID, tmp_path / "back")
-    assert (tmp_path / "back").read_bytes() == b"content" * 999
-    kept.delete(ID)
-    kept.delete(ID)
-    assert not kept.exists(ID)
+    assert kept.exists(ID)
 
 
 def test_a_half_written_file_is_never_a_pack(tmp_path: Path) -> None:
@@ -57,14 +53,6 @@ def test_a_folder_has_no_location(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="is a folder") as caught:
         store.open_store(str(tmp_path)).location(ID)
     assert "s3://" in caught.value.hint
-
-
-def test_a_missing_pack_is_an_error_with_a_hint(tmp_path: Path) -> None:
-    """Fetching what is not there names it, and leaves no file."""
-    with pytest.raises(ToolError, match=ID) as caught:
-        store.open_store(str(tmp_path)).fetch(ID, tmp_path / "back")
-    assert "lambdapack push" in caught.value.hint
-    assert not (tmp_path / "back").exists()
 
 
 def test_a_folder_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:

@@ -103,14 +103,12 @@ class Recorder:
 
 
 @pytest.mark.parametrize("size", [1000, 20 * 1024 * 1024 + 3])
-def test_push_and_fetch_are_inverse(kept, client, tmp_path: Path, size: int) -> None:
-    """What is pushed, in one request or in parts, comes back byte for byte; progress ends at the size."""
+def test_a_push_sends_every_byte(kept, client, tmp_path: Path, size: int) -> None:
+    """In one request or in parts, the object is the file; progress ends at its size."""
     path, progress = file_of(tmp_path, size), Recorder()
     assert kept.push(path, ID, progress=progress) is True
-    assert client.head_object(Bucket=BUCKET, Key=KEY)["ContentLength"] == size
-    kept.fetch(ID, tmp_path / "back", progress=progress)
-    assert (tmp_path / "back").read_bytes() == path.read_bytes()
-    assert progress.done == progress.totals == {"upload": size, "fetch": size}
+    assert client.get_object(Bucket=BUCKET, Key=KEY)["Body"].read() == path.read_bytes()
+    assert progress.done == progress.totals == {"upload": size}
 
 
 def test_a_second_push_sends_nothing(kept, client, tmp_path: Path) -> None:
@@ -124,16 +122,13 @@ def test_a_second_push_sends_nothing(kept, client, tmp_path: Path) -> None:
     assert client.head_object(Bucket=BUCKET, Key=KEY)["LastModified"] == stamp
 
 
-def test_exists_delete_and_location(kept, tmp_path: Path) -> None:
-    """A pack exists between its push and its delete; its location names bucket, key and region."""
+def test_exists_and_location(kept, tmp_path: Path) -> None:
+    """A pack exists after its push; its location names bucket, key and region."""
     assert not kept.exists(ID)
     kept.push(file_of(tmp_path, 100), ID)
     assert kept.exists(ID)
     location = kept.location(ID)
     assert (location.bucket, location.key, location.region) == (BUCKET, KEY, "us-east-1")
-    kept.delete(ID)
-    kept.delete(ID)
-    assert not kept.exists(ID)
 
 
 def test_an_object_of_another_size_is_not_taken_for_the_pack(kept, client, tmp_path: Path) -> None:
@@ -274,14 +269,6 @@ def test_a_missing_bucket_is_named(endpoint: str, tmp_path: Path) -> None:
     assert "aws s3 mb s3://nowhere-at-all" in caught.value.hint
 
 
-def test_a_pack_that_is_not_there_cannot_be_fetched(kept, tmp_path: Path) -> None:
-    """Fetching says what is missing, how to push it, and leaves no file behind."""
-    with pytest.raises(ToolError, match=f"there is no pack {ID}") as caught:
-        kept.fetch(ID, tmp_path / "back")
-    assert "lambdapack push" in caught.value.hint
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_an_unreachable_endpoint(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Nobody listens: the message names the endpoint, the hint the setting."""
     monkeypatch.setattr("time.sleep", lambda seconds: None)
@@ -398,43 +385,6 @@ def test_a_bucket_in_another_region_is_found_there(tmp_path: Path) -> None:
         server.server_close()
     assert "eu-north-1" in progress.notes[0]
     assert handler.seen[-1] == "PUT eu-north-1"
-
-
-class BreakingOff(Refusing):
-    """Serves one object; the body of every second answer breaks off in the middle."""
-
-    content = bytes(range(256)) * 100_000
-    answers: list[int]
-
-    def answer(self) -> None:
-        first, last = 0, len(self.content) - 1
-        if "Range" in self.headers:
-            first, last = map(int, self.headers["Range"].removeprefix("bytes=").split("-"))
-        body = self.content[first : last + 1]
-        self.send_response(206 if "Range" in self.headers else 200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        if self.command == "GET":
-            self.answers.append(first)
-            self.wfile.write(body[: len(body) // 2] if self.answers.count(first) % 2 else body)
-        self.close_connection = True
-
-    do_GET = do_HEAD = answer  # noqa: N815 - http.server's names
-
-
-def test_a_body_that_breaks_off_is_asked_for_again(tmp_path: Path) -> None:
-    """botocore retries requests, not bodies: a range that ends early is fetched again, alone."""
-    handler = type("Handler", (BreakingOff,), {"answers": []})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        opened(f"http://127.0.0.1:{server.server_port}").fetch(ID, tmp_path / "back")
-    finally:
-        server.shutdown()
-        server.server_close()
-    assert (tmp_path / "back").read_bytes() == BreakingOff.content
-    starts = [piece.offset for piece in multipart.pieces(len(BreakingOff.content))]
-    assert sorted(handler.answers) == sorted(starts * 2)
 
 
 def test_ctrl_c_in_a_push_keeps_what_was_sent(client, kept, endpoint: str, tmp_path: Path) -> None:

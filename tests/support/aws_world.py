@@ -6,6 +6,10 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+BUCKET = "packs-of-ours"
+"""A bucket of the tests' own, in ``REGION``."""
+REGION = "eu-central-1"
+
 
 @contextmanager
 def empty_aws() -> Iterator[str]:

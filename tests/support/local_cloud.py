@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import time
 import zipfile
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lambdapack.local import Invocation, LocalCloud
-from lambdapack.model import FunctionSpec, Location
+from lambdapack.model import FunctionSettings, FunctionSpec, Location
 from lambdapack.model.target import Target
 
 HANDLER = """
@@ -65,6 +66,8 @@ def make_spec(tmp_path: Path, name: str = "function", source: str = HANDLER, **s
     location = settings.pop("location", None)
     assert location is None or isinstance(location, Location)
     values: dict[str, Any] = {"memory_mb": 512, "timeout": 10, **settings}
+    names = {field.name for field in dataclasses.fields(FunctionSettings)}
+    chosen = FunctionSettings(**{name: values.pop(name) for name in names & values.keys()})
     values.setdefault("target", Target("3.11"))
     values.setdefault("handler", "app.handler")
     return FunctionSpec(
@@ -72,6 +75,7 @@ def make_spec(tmp_path: Path, name: str = "function", source: str = HANDLER, **s
         zip_path=write_zip(tmp_path / f"{name}.zip", source),
         pack_id=None,
         location=location,
+        settings=chosen,
         **values,
     )
 

@@ -14,7 +14,10 @@ LOCK = "ab" * 32
 
 
 def tree(root: Path, files: Mapping[str, bytes], *, executable: Iterable[str] = ()) -> Tree:
-    """A tree of ``files``, one distribution for each ``*.dist-info`` and the folder of its name."""
+    """A tree of ``files``, one distribution for each ``*.dist-info`` and the folder of its name.
+
+    As after an installation: no RECORD lists the bytecode, which is compiled later.
+    """
     root.mkdir(parents=True, exist_ok=True)
     for path, content in files.items():
         target = root / path
@@ -27,7 +30,11 @@ def tree(root: Path, files: Mapping[str, bytes], *, executable: Iterable[str] = 
         Distribution(
             name=info.split("-")[0],
             version=info.split("-")[1].removesuffix(".dist-info"),
-            files=tuple(p for p in files if p.split("/")[0] in (info, info.split("-")[0])),
+            files=tuple(
+                path
+                for path in files
+                if path.split("/")[0] in (info, info.split("-")[0]) and not path.endswith(".pyc")
+            ),
             top_level=(info.split("-")[0],),
         )
         for info in sorted(tops)

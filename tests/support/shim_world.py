@@ -22,7 +22,8 @@ from lambdapack.local.s3.objects import Entry
 from lambdapack.local.s3.sigv4 import Credentials
 from lambdapack.model import Distribution, Trace, Tree
 from lambdapack.model.target import Target
-from lambdapack.pack.write import Pack, write
+from lambdapack.pack.assembly import Pack
+from lambdapack.pack.write import write
 from lambdapack.python import bytecode
 from lambdapack.python.interpreter import Interpreter
 

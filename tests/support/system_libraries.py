@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from lambdapack import elf
-from lambdapack.install.syslibs import Wanted
+from lambdapack.install.syslibs import LibraryOrigin, LibraryQuery
 from lambdapack.model import Distribution, Tree
 from lambdapack.model.target import Target
 
@@ -72,17 +72,18 @@ class Folder:
         self.path = path
         self.asked: list[str] = []
 
-    def fetch(self, wanted: Sequence[Wanted], destination: Path) -> Mapping[str, tuple[str, str, str]]:
-        """Copy what is there."""
-        found = {}
-        for one in wanted:
-            self.asked.append(one.name)
-            for folder in (*map(Path, one.folders), self.path):
-                if (folder / one.name).is_file():
-                    (destination / one.name).write_bytes((folder / one.name).read_bytes())
-                    found[one.name] = (str(folder / one.name), "odd-1", "pkg:rpm/amzn/odd@1")
+    def fetch(self, queries: Sequence[LibraryQuery], destination: Path) -> Mapping[str, LibraryOrigin]:
+        """Copy the libraries that are there."""
+        origins = {}
+        for query in queries:
+            self.asked.append(query.name)
+            for folder in (*map(Path, query.folders), self.path):
+                path = folder / query.name
+                if path.is_file():
+                    (destination / query.name).write_bytes(path.read_bytes())
+                    origins[query.name] = LibraryOrigin(str(path), "odd-1", "pkg:rpm/amzn/odd@1")
                     break
-        return found
+        return origins
 
 
 def needed(path: Path) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from lambdapack.model.target import Target
 from lambdapack.python import interpreter
 from lambdapack.python.bytecode import compile_tree
 from lambdapack.python.interpreter import Interpreter
-from lambdapack.trace import trace_worker
+from lambdapack.trace import trace_worker, tracing
 from lambdapack.trace.modules import public_modules
 from tests.support.installed import OWN, own
 from tests.support.told import Told
@@ -185,7 +185,7 @@ def test_without_inotify_the_hook_and_the_maps_do(tmp_path: Path, monkeypatch: p
     broken = tmp_path / "broken_worker.py"
     broken.write_text(text.replace("self._fd = libc.inotify_init1(_IN_NONBLOCK)", "self._fd = -1"))
     assert "self._fd = -1" in broken.read_text()
-    monkeypatch.setattr(trace, "_WORKER", broken)
+    monkeypatch.setattr(tracing, "_WORKER", broken)
     told = Told()
     tree = make_tree(tmp_path / "tree", PACKAGE)
     found = trace.run(tree, own(), "import zeta", progress=told)

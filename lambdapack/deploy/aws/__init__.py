@@ -1,11 +1,6 @@
-"""Deploying to AWS: observe, plan, execute.
+"""Deploying to AWS: a function's specification goes in; the calls that were made come out.
 
-::
-
-    observe (reads)  ->  plan (pure)  ->  execute (writes)
-
-A dry run is the first two. Nothing is kept between runs: an interrupted deployment is mended by the next
-one, which sees how far it came.
+``observe`` only reads, ``plan`` is pure, and a deployment executes the plan; a dry run stops before that.
 """
 
 from lambdapack.deploy.aws.clients import Clients
@@ -13,10 +8,9 @@ from lambdapack.deploy.aws.deployment import Answer, deploy, destroy, invoke, ro
 from lambdapack.deploy.aws.models import (
     ALIAS,
     ApiCall,
+    AwsState,
     Deployment,
     FileBytes,
-    Observed,
-    Options,
     Result,
     VersionState,
 )
@@ -27,11 +21,10 @@ __all__ = [
     "ALIAS",
     "Answer",
     "ApiCall",
+    "AwsState",
     "Clients",
     "Deployment",
     "FileBytes",
-    "Observed",
-    "Options",
     "Result",
     "VersionState",
     "deploy",
@@ -41,4 +34,4 @@ __all__ = [
     "plan",
     "rollback",
     "status",
-]
+]  # fmt: skip

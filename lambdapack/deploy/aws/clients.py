@@ -6,9 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from lambdapack.deploy.aws.errors import explained
-
-__all__ = ["Clients"]
+from lambdapack.deploy.aws.errors import errors_of_aws
 
 _USER_AGENT = "lambdapack"
 
@@ -34,15 +32,15 @@ class Clients:
         # boto3 reads AWS_DEFAULT_REGION alone (https://github.com/boto/boto3/issues/3620).
         region = region or (os.environ if environment is None else environment).get("AWS_REGION") or None
         self._arguments = dict(arguments or {})
-        self._made: dict[str, Any] = {}
-        with explained("connecting to AWS"):
+        self._clients: dict[str, Any] = {}
+        with errors_of_aws("connecting to AWS"):
             import boto3  # noqa: PLC0415 - slow
 
             self._session = boto3.Session(region_name=region, profile_name=profile)
 
     def __getitem__(self, service: str) -> Any:
         """The client of ``service``, e.g. ``clients["lambda"]``."""
-        if service not in self._made:
+        if service not in self._clients:
             from botocore.config import Config  # noqa: PLC0415 - slow
 
             config = Config(
@@ -52,12 +50,12 @@ class Clients:
                 read_timeout=120,
                 user_agent_extra=_USER_AGENT,
             )
-            with explained(f"connecting to AWS {service}"):
+            with errors_of_aws(f"connecting to AWS {service}"):
                 make: Any = self._session.client
-                self._made[service] = make(service, config=config, **self._arguments)
-        return self._made[service]
+                self._clients[service] = make(service, config=config, **self._arguments)
+        return self._clients[service]
 
     @property
     def region(self) -> str:
-        """The region that they talk to."""
+        """The region that the clients call."""
         return str(self["lambda"].meta.region_name)

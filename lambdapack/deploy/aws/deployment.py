@@ -4,33 +4,40 @@
 
     observe (reads)  ->  plan (pure)  ->  execute (writes)
 
-A dry run is the first two. Nothing is kept between runs: an interrupted deployment is mended by the next
-one, which sees how far it came.
+A dry run is the first two. Nothing is kept between runs: an interrupted deployment is completed by the next
+one, which observes how far the interrupted one came.
 """
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from lambdapack.deploy import checks
 from lambdapack.deploy.aws import planner
 from lambdapack.deploy.aws.clients import Clients
-from lambdapack.deploy.aws.errors import code_of, explained
+from lambdapack.deploy.aws.errors import errors_of_aws
 from lambdapack.deploy.aws.executor import execute
-from lambdapack.deploy.aws.models import ALIAS, ApiCall, Deployment, Observed, Options
+from lambdapack.deploy.aws.models import ALIAS, ApiCall, AwsState, Deployment
 from lambdapack.deploy.aws.observer import observe
 from lambdapack.deploy.aws.planner import plan
 from lambdapack.errors import ConfigurationError
 from lambdapack.model import FunctionSpec, Location
 from lambdapack.progress import QUIET, Progress
+from lambdapack.store import Store
+from lambdapack.store.aws_errors import code_of
 
-__all__ = ["Answer", "deploy", "destroy", "invoke", "rollback", "status"]
 
-_DEFAULT_OPTIONS = Options()
+class _RequiredPack(NamedTuple):
+    """A pack that a function reads: a person's words for it, its id, its file here, its place in S3."""
+
+    what: str
+    id: str
+    file: Path | None
+    location: Location
 
 
 @dataclass(frozen=True)
@@ -53,19 +60,19 @@ class Answer:
 def deploy(
     spec: FunctionSpec,
     *,
-    options: Options = _DEFAULT_OPTIONS,
     dry_run: bool = False,
     pack: Path | None = None,
+    store: Store | None = None,
     clients: Clients | None = None,
     progress: Progress = QUIET,
 ) -> Deployment:
-    """Make AWS what ``spec`` says; with nothing to change, call nothing.
+    """Make AWS what ``spec`` says, and call only for what differs. Checks come before whatever is sent.
 
     Args:
         spec: The function.
-        options: Log retention, and where a large zip goes.
-        dry_run: Plan only.
-        pack: The pack on this machine, if it is here: makes one error message more precise.
+        dry_run: Pass the same checks, and say what would be sent and called.
+        pack: The pack on this machine, where this machine has it.
+        store: Where to send the packs that are not there yet; ``None``: all of them are there.
         clients: Whom to call; by default as the environment says.
         progress: Where to report to.
 
@@ -78,21 +85,21 @@ def deploy(
     checks.check_glibc(spec, checks.packed_index(spec.zip_path), pack)
     clients = clients or Clients()
     observed = observe(spec.name, clients, progress=progress)
-    if spec.location is not None:
-        _check_pack(spec.location, observed, clients, progress)
-    for asset in spec.assets:
-        if asset.location is not None:
-            _check_pack(asset.location, observed, clients, progress, what=f"the asset {asset.name}")
-    calls = plan(spec, observed, options)
-    if dry_run:
-        return _deployment(spec.name, observed, calls)
-    execute(calls, clients, progress=progress)
-    after = observe(spec.name, clients, progress=progress) if calls else observed
-    return _deployment(spec.name, after, calls)
+    calls = plan(spec, observed)
+    packs = _packs_of(spec, pack)
+    uploads = () if store is None else _upload(packs, store, dry_run, progress)
+    for required in packs:
+        if not (dry_run and required.what in uploads):
+            _check_pack(required, clients, progress)
+        _warn_of_distance(required, observed, progress)
+    if not dry_run:
+        execute(calls, clients, progress=progress)
+        observed = observe(spec.name, clients, progress=progress) if calls else observed
+    return replace(_deployment(spec.name, observed, calls), uploads=uploads)
 
 
-def status(name: str, *, clients: Clients | None = None, progress: Progress = QUIET) -> Observed:
-    """What is in AWS under that name; ``function`` is ``None`` if it is not deployed."""
+def status(name: str, *, clients: Clients | None = None, progress: Progress = QUIET) -> AwsState:
+    """What is in AWS under that name; its ``function`` is ``None`` where none is deployed."""
     return observe(name, clients or Clients(), progress=progress)
 
 
@@ -120,9 +127,12 @@ def rollback(
     )
     version = observed.version(str(target))
     if version is not None and version.pack is not None:
-        _check_pack(version.pack, observed, clients, progress)
-        for asset, location in version.assets.items():
-            _check_pack(location, observed, clients, progress, what=f"the asset {asset}")
+        packs = {"the pack": version.pack}
+        packs |= {f"the asset {asset}": location for asset, location in version.assets.items()}
+        for what, location in packs.items():
+            required = _RequiredPack(what, "", None, location)
+            _check_pack(required, clients, progress)
+            _warn_of_distance(required, observed, progress)
     if not dry_run:
         execute(calls, clients, progress=progress)
         observed = replace(observed, alias=target)
@@ -148,13 +158,13 @@ def invoke(name: str, payload: bytes, *, qualifier: str = ALIAS, clients: Client
     """Call the function and wait for its answer.
 
     Raises:
-        ConfigurationError: It is not deployed.
+        ConfigurationError: There is no such function.
         ToolError: AWS refused or was not reached.
     """
     from botocore.exceptions import ClientError  # noqa: PLC0415 - slow
 
     clients = clients or Clients()
-    with explained(f"invoking {name}", action="lambda:InvokeFunction", resource=name):
+    with errors_of_aws(f"invoking {name}", action="lambda:InvokeFunction", resource=name):
         try:
             answer: Mapping[str, Any] = clients["lambda"].invoke(
                 FunctionName=name, Qualifier=qualifier, Payload=payload, LogType="Tail"
@@ -171,7 +181,7 @@ def invoke(name: str, payload: bytes, *, qualifier: str = ALIAS, clients: Client
     return Answer(body, "FunctionError" in answer, str(answer.get("ExecutedVersion", "")), log)
 
 
-def _deployment(name: str, observed: Observed, calls: tuple[ApiCall, ...]) -> Deployment:
+def _deployment(name: str, observed: AwsState, calls: tuple[ApiCall, ...]) -> Deployment:
     version = observed.version(observed.alias) if observed.alias else None
     arn = f"{observed.arn}:{ALIAS}" if observed.arn and version else None
     return Deployment(
@@ -179,28 +189,58 @@ def _deployment(name: str, observed: Observed, calls: tuple[ApiCall, ...]) -> De
     )
 
 
-def _check_pack(
-    location: Location, observed: Observed, clients: Clients, progress: Progress, *, what: str = "the pack"
-) -> None:
+def _packs_of(spec: FunctionSpec, pack: Path | None) -> list[_RequiredPack]:
+    """The packs that the function reads; ``checks.check_spec`` has seen to it that each has its place."""
+    packs = []
+    if spec.pack_id is not None and spec.location is not None:
+        packs.append(_RequiredPack("the pack", spec.pack_id, pack, spec.location))
+    for asset in spec.assets:
+        if asset.location is not None:
+            packs.append(_RequiredPack(f"the asset {asset.name}", asset.pack_id, asset.pack, asset.location))
+    return packs
+
+
+def _upload(
+    packs: Iterable[_RequiredPack], store: Store, dry_run: bool, progress: Progress
+) -> tuple[str, ...]:
+    """Send the packs that the store lacks, or in a dry run say which those are."""
+    if dry_run:
+        return tuple(required.what for required in packs if not store.exists(required.id))
+    return tuple(
+        required.what
+        for required in packs
+        if required.file is not None and store.push(required.file, required.id, progress=progress)
+    )
+
+
+def _check_pack(required: _RequiredPack, clients: Clients, progress: Progress) -> None:
+    """That the pack is in S3, as far as these credentials may know.
+
+    Raises:
+        ConfigurationError: The pack is not in S3.
+    """
     from botocore.exceptions import ClientError  # noqa: PLC0415 - slow
 
-    where = f"s3://{location.bucket}/{location.key}"
-    with explained(f"looking for {what} at {where}", action="s3:GetObject", resource=where):
+    where = f"s3://{required.location.bucket}/{required.location.key}"
+    with errors_of_aws(f"looking for {required.what} at {where}", action="s3:GetObject", resource=where):
         try:
-            clients["s3"].head_object(Bucket=location.bucket, Key=location.key)
+            clients["s3"].head_object(Bucket=required.location.bucket, Key=required.location.key)
         except ClientError as error:
             code = code_of(error)
             if code in ("404", "NoSuchKey", "NoSuchBucket"):
                 raise ConfigurationError(
-                    f"{what} is not at {where}, where the function would look for it",
+                    f"{required.what} is not at {where}, where the function would look for it",
                     hint="lambdapack push puts it there",
                 ) from error
             if code not in ("403", "AccessDenied"):
                 raise
-            # The function reads it with a role of its own.
-            progress.warn(f"cannot check that {what} is at {where}: no permission to read it")
-    if location.region != observed.account.region:
+            # The function reads the pack with a role of its own, so this is no failure yet.
+            progress.warn(f"cannot check that {required.what} is at {where}: no permission to read it")
+
+
+def _warn_of_distance(required: _RequiredPack, observed: AwsState, progress: Progress) -> None:
+    if required.location.region != observed.account.region:
         progress.warn(
-            f"{what} is in {location.region} and the function in {observed.account.region}: each cold "
-            "start pays for the distance, in time and in transfer"
+            f"{required.what} is in {required.location.region} and the function in "
+            f"{observed.account.region}: each cold start pays for the distance, in time and in transfer"
         )

@@ -1,4 +1,4 @@
-"""Makes the calls of a plan, one after the other; what happened so far is for the next plan to see."""
+"""Makes the calls of a plan in order. It records nothing: the next plan observes how far AWS came."""
 
 from __future__ import annotations
 
@@ -8,21 +8,20 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from lambdapack.deploy.aws.clients import Clients
-from lambdapack.deploy.aws.errors import code_of, explained
+from lambdapack.deploy.aws.errors import errors_of_aws
 from lambdapack.deploy.aws.models import ApiCall, FileBytes, Result
 from lambdapack.errors import ToolError
 from lambdapack.progress import QUIET, Progress
-
-__all__ = ["execute"]
+from lambdapack.store.aws_errors import code_of
 
 _PATIENCE = 90.0
-"""Seconds for a new role to be known everywhere, and for somebody else's update to end."""
+"""Seconds for a new role to be known everywhere, and for another deployment's update to end."""
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 8.0
 # What Lambda says of a role that IAM has not spread yet, and of its policies.
 _ROLE_NOT_READY = ("cannot be assumed by Lambda", "does not have permissions to call")
 _WAITER = {"Delay": 1, "MaxAttempts": 300}
-# The thing is gone or there already, as an interrupted run left it.
+# Errors that mean that an interrupted run has made the call already.
 _DONE_ALREADY: Mapping[str, frozenset[str]] = {
     "create_log_group": frozenset({"ResourceAlreadyExistsException"}),
     "delete_function": frozenset({"ResourceNotFoundException"}),
@@ -59,7 +58,7 @@ def execute(
         subject = _subject(call)
         with (
             progress.step(f"{call.operation.replace('_', ' ')} {subject}".strip()) as advance,
-            explained(_doing(call, subject), action=_action(call), resource=subject),
+            errors_of_aws(_doing(call, subject), action=_action(call), resource=subject),
         ):
             parameters = {key: _resolve(value, answers) for key, value in call.parameters.items()}
             answers[call.operation] = _call(call, clients[call.service], parameters, sleep)
@@ -83,7 +82,7 @@ def _call(
         except ClientError as error:
             if code_of(error) in _DONE_ALREADY.get(call.operation, ()):
                 return {}
-            if not _passes(error) or waited >= _PATIENCE:
+            if not _will_pass(error) or waited >= _PATIENCE:
                 raise
         # Jitter, so that deployments started together do not come back together.
         jittered = pause * random.uniform(0.75, 1.25)
@@ -92,25 +91,27 @@ def _call(
         pause = min(pause * 2, _LONGEST_PAUSE)
 
 
-def _passes(error: Any) -> bool:
-    """Whether it is only a matter of time."""
+def _will_pass(error: Any) -> bool:
+    """Whether the same call will succeed after a while."""
     code = code_of(error)
     said = str(error)
     if code == "InvalidParameterValueException":
         return any(words in said for words in _ROLE_NOT_READY)
-    # "already exist" will not pass; "an update is in progress" and "in the following state: Pending" will.
+    # An existing function stays; "an update is in progress" and "in the following state: Pending" pass.
     return code == "ResourceConflictException" and "already exist" not in said
 
 
 def _wait(call: ApiCall, client: Any, parameters: Mapping[str, Any], answer: Mapping[str, Any]) -> None:
+    """Wait until the call has taken effect."""
     key = "RoleName" if call.service == "iam" else "FunctionName"
-    wanted = {key: parameters[key]}
+    subject = {key: parameters[key]}
     if call.operation == "publish_version":
-        wanted["Qualifier"] = answer["Version"]
-    client.get_waiter(call.waiter).wait(**wanted, WaiterConfig=_WAITER)
+        subject["Qualifier"] = answer["Version"]
+    client.get_waiter(call.waiter).wait(**subject, WaiterConfig=_WAITER)
 
 
 def _resolve(value: Any, answers: Mapping[str, Mapping[str, Any]]) -> Any:
+    """A parameter's value: ``FileBytes`` and ``Result`` stand for values that only now are known."""
     if isinstance(value, FileBytes):
         try:
             return value.path.read_bytes()
@@ -134,12 +135,14 @@ def _subject(call: ApiCall) -> str:
 
 
 def _doing(call: ApiCall, subject: str) -> str:
+    """``create_function`` -> ``creating function demo``."""
     verb, _, what = call.operation.partition("_")
     ending = verb.removesuffix("e") + "ing"
     return f"{'putting' if verb == 'put' else ending} {what.replace('_', ' ')} {subject}".strip()
 
 
 def _action(call: ApiCall) -> str:
+    """IAM's name for the call: ``lambda:CreateFunction``."""
     if call.operation == "put_object":
         return "s3:PutObject"
     return f"{call.service}:{''.join(part.capitalize() for part in call.operation.split('_'))}"

@@ -7,21 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lambdapack.model import Location
-
-__all__ = [
-    "ALIAS",
-    "Account",
-    "ApiCall",
-    "Deployment",
-    "FileBytes",
-    "FunctionState",
-    "Observed",
-    "Options",
-    "Result",
-    "RoleState",
-    "VersionState",
-]
+from lambdapack import limits
+from lambdapack.model import FunctionSpec, Location
 
 ALIAS = "live"
 """The alias that callers use; a deployment or a rollback points it at a version."""
@@ -94,11 +81,11 @@ class RoleState:
 
 @dataclass(frozen=True)
 class FunctionState:
-    """``$LATEST`` or a published version, as AWS describes it.
+    """``$LATEST`` or a published version, in AWS's description.
 
     Attributes:
         code_sha256: Base64, as Lambda gives it.
-        settings: The arguments that ``update_function_configuration`` would take to make it so.
+        settings: The arguments of ``update_function_configuration`` that would bring it about.
         architecture: ``x86_64`` or ``arm64``.
     """
 
@@ -120,22 +107,22 @@ class VersionState:
 
     @property
     def packs(self) -> tuple[Location, ...]:
-        """All that it reads: its pack and its assets."""
+        """The packs that the version reads: its own and its assets'."""
         return (*([self.pack] if self.pack else []), *self.assets.values())
 
 
 @dataclass(frozen=True)
-class Observed:
+class AwsState:
     """All that exists in AWS under a function's name.
 
     Attributes:
-        account: Where it was looked for.
-        role: The role that lambdapack makes for it, if it is there.
-        function: ``$LATEST``, if the function is there.
+        account: The account and region that were looked at.
+        role: The role that lambdapack makes for the function; ``None`` where there is none.
+        function: ``$LATEST``; ``None`` where there is no such function.
         arn: The function's ARN, unqualified.
         versions: Published versions, oldest first.
         alias: The version that ``live`` points to.
-        log_group: Whether its log group is there.
+        log_group: Whether the function has its log group.
         log_retention: Days that the group keeps, ``None`` for ever.
     """
 
@@ -154,32 +141,50 @@ class Observed:
 
 
 @dataclass(frozen=True)
-class Options:
-    """What a deployment may be told beyond the function itself.
-
-    Attributes:
-        log_retention: Days that its log group keeps, ``None`` to leave that alone.
-        staging: Where a zip over 50 MB goes: ``(bucket, prefix)``; by default beside the pack.
-    """
-
-    log_retention: int | None = None
-    staging: tuple[str, str] | None = None
-
-
-@dataclass(frozen=True)
 class Deployment:
     """What a deployment, a rollback or a removal did.
 
     Attributes:
         name: The function's name.
         arn: What to call: the alias's ARN; ``None`` after a removal or a dry run of a first deployment.
-        version: The published version that it points to, ``None`` as above.
+        version: The published version that the alias points to, ``None`` as above.
         pack_id: That version's pack.
-        calls: What was called, or in a dry run what would be.
+        calls: The calls that were made, or in a dry run would be made.
+        uploads: The packs that were sent to the store, or in a dry run would be sent, each as a person calls
+            it: ``the pack``, ``the asset model``.
     """
 
     name: str
     arn: str | None
     version: str | None
     pack_id: str | None = None
-    calls: tuple[ApiCall, ...] = field(default=())
+    calls: tuple[ApiCall, ...] = ()
+    uploads: tuple[str, ...] = ()
+
+
+# What a description spells as a request does.
+_SAME_IN_BOTH = ("Role", "Runtime", "Handler", "MemorySize", "Timeout")
+
+
+def intended(spec: FunctionSpec, role: str | Result) -> dict[str, Any]:
+    """The arguments of ``update_function_configuration`` that make the function what ``spec`` says."""
+    return {
+        "Role": role,
+        "Runtime": spec.target.runtime,
+        "Handler": spec.handler,
+        "MemorySize": spec.settings.memory_mb,
+        "Timeout": spec.settings.timeout,
+        "EphemeralStorage": {"Size": spec.settings.tmp_mb},
+        "Environment": {"Variables": dict(spec.settings.environment)},
+    }
+
+
+def described(configuration: Mapping[str, Any]) -> FunctionState:
+    """The function or the version that ``get_function_configuration`` or a list of versions describes."""
+    storage = configuration.get("EphemeralStorage", {})
+    settings = {name: configuration.get(name) for name in _SAME_IN_BOTH} | {
+        "EphemeralStorage": {"Size": storage.get("Size", limits.TMP_DEFAULT_MB)},
+        "Environment": {"Variables": dict(configuration.get("Environment", {}).get("Variables", {}))},
+    }
+    architecture = (configuration.get("Architectures") or ["x86_64"])[0]
+    return FunctionState(str(configuration.get("CodeSha256", "")), settings, architecture)

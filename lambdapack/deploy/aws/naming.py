@@ -1,4 +1,4 @@
-"""The names and documents that a function's resources have: the same for writing and for recognising them."""
+"""Names and documents of a function's resources, for writing them and for recognising them later."""
 
 from __future__ import annotations
 
@@ -8,22 +8,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from lambdapack.deploy.aws.models import Account
-from lambdapack.deploy.recorded import recorded
 from lambdapack.errors import ConfigurationError
-from lambdapack.model import Location
-
-__all__ = [
-    "POLICY",
-    "TRUST",
-    "assets_of",
-    "describe",
-    "log_group",
-    "pack_arn",
-    "pack_of",
-    "policy",
-    "role_name",
-    "shorten",
-]
+from lambdapack.model import FunctionAsset, Location
 
 POLICY = "lambdapack"
 """Name of the role's one inline policy."""
@@ -41,7 +27,7 @@ _DESCRIPTION = re.compile(r"pack ([0-9a-f]{64}) at s3://([^/]+)/(.*) in ([a-z0-9
 _NO_PACK = "no pack"
 
 
-def shorten(name: str) -> str:
+def _shorten(name: str) -> str:
     """``name`` within IAM's 64 characters; a longer one ends in a digest of the whole."""
     if len(name) <= _ROLE_NAME_MAX:
         return name
@@ -50,7 +36,7 @@ def shorten(name: str) -> str:
 
 def role_name(function: str, region: str) -> str:
     """The role that lambdapack makes for a function; roles are global, functions are not."""
-    return shorten(f"lambdapack-{function}-{region}")
+    return _shorten(f"lambdapack-{function}-{region}")
 
 
 def log_group(function: str) -> str:
@@ -64,7 +50,7 @@ def pack_arn(account: Account, location: Location) -> str:
 
 
 def policy(account: Account, function: str, packs: Iterable[Location]) -> dict[str, Any]:
-    """What the function may do: read those packs, write its own log; nothing else."""
+    """What the function may do: read ``packs`` and write its own log."""
     group = f"arn:{account.partition}:logs:{account.region}:{account.id}:log-group:{log_group(function)}"
     statements: list[dict[str, Any]] = [
         {
@@ -108,10 +94,10 @@ def describe(pack_id: str | None, location: Location | None) -> str:
 
 def pack_of(description: str) -> tuple[str, Location] | None:
     """The pack that a version's description names."""
-    found = _DESCRIPTION.match(description)
-    if found is None:
+    match = _DESCRIPTION.match(description)
+    if match is None:
         return None
-    pack_id, bucket, prefix, region = found.groups()
+    pack_id, bucket, prefix, region = match.groups()
     return pack_id, Location(bucket, prefix + _suffix(pack_id), region)
 
 
@@ -130,3 +116,20 @@ def assets_of(
 
 def _suffix(pack_id: str) -> str:
     return f"packs/{pack_id[:2]}/{pack_id}.tar.zst"
+
+
+VARIABLE = "LAMBDAPACK_ASSET_PACKS"
+"""``name=id`` for each asset, with spaces between them; their packs lie beside the function's own."""
+_ASSET = re.compile(r"([A-Za-z0-9_-]+)=([0-9a-f]{64})\Z")
+
+
+def variables(assets: Iterable[FunctionAsset]) -> dict[str, str]:
+    """The variable that records the assets; no variable without assets."""
+    text = " ".join(f"{asset.name}={asset.pack_id}" for asset in assets)
+    return {VARIABLE: text} if text else {}
+
+
+def recorded(environment: Mapping[str, str]) -> dict[str, str]:
+    """Name -> id of the assets that a function's environment records."""
+    matches = (_ASSET.match(word) for word in environment.get(VARIABLE, "").split())
+    return {match[1]: match[2] for match in matches if match}

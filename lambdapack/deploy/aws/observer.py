@@ -5,20 +5,20 @@ from __future__ import annotations
 import json
 import urllib.parse
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from lambdapack.deploy.aws import naming
 from lambdapack.deploy.aws.clients import Clients
-from lambdapack.deploy.aws.errors import code_of, explained
-from lambdapack.deploy.aws.models import ALIAS, Account, FunctionState, Observed, RoleState, VersionState
+from lambdapack.deploy.aws.errors import errors_of_aws
+from lambdapack.deploy.aws.models import ALIAS, Account, AwsState, RoleState, VersionState, described
 from lambdapack.progress import QUIET, Progress
-
-__all__ = ["account", "observe"]
+from lambdapack.store.aws_errors import code_of
 
 _ABSENT = frozenset(["ResourceNotFoundException", "NoSuchEntity", "404"])
 
 
-def observe(name: str, clients: Clients, *, progress: Progress = QUIET) -> Observed:
+def observe(name: str, clients: Clients, *, progress: Progress = QUIET) -> AwsState:
     """Look for the function, its versions, its alias, its role and its log group.
 
     A change that is still in progress is waited for: only what has settled can be compared.
@@ -29,24 +29,23 @@ def observe(name: str, clients: Clients, *, progress: Progress = QUIET) -> Obser
     where = account(clients)
     configuration = _settled(name, clients, progress)
     group, retention = _log_group(name, clients)
-    seen = Observed(where, role=_role(name, where.region, clients), log_group=group, log_retention=retention)
+    observed = AwsState(
+        where, role=_role(name, where.region, clients), log_group=group, log_retention=retention
+    )
     if configuration is None:
-        return seen
-    return Observed(
-        where,
-        role=seen.role,
-        function=_state(configuration),
+        return observed
+    return replace(
+        observed,
+        function=described(configuration),
         arn=str(configuration["FunctionArn"]),
         versions=_versions(name, clients),
         alias=_alias(name, clients),
-        log_group=group,
-        log_retention=retention,
     )
 
 
 def account(clients: Clients) -> Account:
     """Whose credentials these are."""
-    with explained("asking AWS whose credentials these are", action="sts:GetCallerIdentity"):
+    with errors_of_aws("asking AWS whose credentials these are", action="sts:GetCallerIdentity"):
         identity = clients["sts"].get_caller_identity()
     return Account(str(identity["Account"]), str(identity["Arn"]).split(":")[1], clients.region)
 
@@ -54,10 +53,10 @@ def account(clients: Clients) -> Account:
 def _ask(
     call: Callable[..., Mapping[str, Any]], action: str, resource: str, **parameters: Any
 ) -> Mapping[str, Any] | None:
-    """The answer, or ``None`` if there is no such thing."""
+    """The answer, or ``None`` where AWS has no such resource."""
     from botocore.exceptions import ClientError  # noqa: PLC0415 - slow
 
-    with explained(f"looking at {resource}", action=action, resource=resource):
+    with errors_of_aws(f"looking at {resource}", action=action, resource=resource):
         try:
             return call(**parameters)
         except ClientError as error:
@@ -67,90 +66,82 @@ def _ask(
 
 
 def _settled(name: str, clients: Clients, progress: Progress) -> Mapping[str, Any] | None:
+    """The function's configuration once no change of it is in progress; ``None`` without a function."""
     client = clients["lambda"]
-    asked = (client.get_function_configuration, "lambda:GetFunctionConfiguration", f"the function {name}")
-    found = _ask(*asked, FunctionName=name)
-    if found is None:
-        return None
+
+    def ask() -> Mapping[str, Any] | None:
+        action = "lambda:GetFunctionConfiguration"
+        return _ask(client.get_function_configuration, action, f"the function {name}", FunctionName=name)
+
+    configuration = ask()
     for key, value, waiter in (
         ("State", "Pending", "function_active_v2"),
         ("LastUpdateStatus", "InProgress", "function_updated_v2"),
     ):
-        if found is not None and found.get(key) == value:
-            with progress.step(f"wait for {name}, which is {value}"), explained(f"waiting for {name}"):
+        if configuration is not None and configuration.get(key) == value:
+            with progress.step(f"wait for {name}, which is {value}"), errors_of_aws(f"waiting for {name}"):
                 client.get_waiter(waiter).wait(FunctionName=name)
-            found = _ask(*asked, FunctionName=name)
-    return found
-
-
-def _state(configuration: Mapping[str, Any]) -> FunctionState:
-    settings = {
-        "Role": configuration.get("Role"),
-        "Runtime": configuration.get("Runtime"),
-        "Handler": configuration.get("Handler"),
-        "MemorySize": configuration.get("MemorySize"),
-        "Timeout": configuration.get("Timeout"),
-        "EphemeralStorage": {"Size": configuration.get("EphemeralStorage", {}).get("Size", 512)},
-        "Environment": {"Variables": dict(configuration.get("Environment", {}).get("Variables", {}))},
-    }
-    architecture = (configuration.get("Architectures") or ["x86_64"])[0]
-    return FunctionState(str(configuration.get("CodeSha256", "")), settings, architecture)
+            configuration = ask()
+    return configuration
 
 
 def _versions(name: str, clients: Clients) -> tuple[VersionState, ...]:
-    with explained(f"listing the versions of {name}", action="lambda:ListVersionsByFunction"):
+    with errors_of_aws(f"listing the versions of {name}", action="lambda:ListVersionsByFunction"):
         pages = clients["lambda"].get_paginator("list_versions_by_function").paginate(FunctionName=name)
-        found = [item for page in pages for item in page["Versions"] if item["Version"] != "$LATEST"]
+        items = [item for page in pages for item in page["Versions"] if item["Version"] != "$LATEST"]
     versions = []
-    for item in sorted(found, key=lambda item: int(item["Version"])):
+    for item in sorted(items, key=lambda item: int(item["Version"])):
         description = str(item.get("Description", ""))
         pack_id, pack = naming.pack_of(description) or (None, None)
-        state = _state(item)
+        state = described(item)
         assets = naming.assets_of(state.settings["Environment"]["Variables"], pack, pack_id)
         versions.append(VersionState(str(item["Version"]), state, description, pack, pack_id, assets))
     return tuple(versions)
 
 
 def _alias(name: str, clients: Clients) -> str | None:
-    found = _ask(
+    answer = _ask(
         clients["lambda"].get_alias,
         "lambda:GetAlias",
         f"the alias {name}:{ALIAS}",
         FunctionName=name,
         Name=ALIAS,
     )
-    return None if found is None else str(found["FunctionVersion"])
+    return None if answer is None else str(answer["FunctionVersion"])
 
 
 def _role(name: str, region: str, clients: Clients) -> RoleState | None:
     iam = clients["iam"]
     role = naming.role_name(name, region)
-    found = _ask(iam.get_role, "iam:GetRole", f"the role {role}", RoleName=role)
-    if found is None:
+    answer = _ask(iam.get_role, "iam:GetRole", f"the role {role}", RoleName=role)
+    if answer is None:
         return None
     policies = {}
-    with explained(f"reading the policies of {role}", action="iam:GetRolePolicy", resource=role):
+    with errors_of_aws(f"reading the policies of {role}", action="iam:GetRolePolicy", resource=role):
         pages = iam.get_paginator("list_role_policies").paginate(RoleName=role)
         for policy in [policy for page in pages for policy in page["PolicyNames"]]:
-            answer = iam.get_role_policy(RoleName=role, PolicyName=policy)
-            policies[policy] = _document(answer["PolicyDocument"])
-    with explained(f"reading the policies of {role}", action="iam:ListAttachedRolePolicies", resource=role):
+            inline = iam.get_role_policy(RoleName=role, PolicyName=policy)
+            policies[policy] = _document(inline["PolicyDocument"])
+    with errors_of_aws(
+        f"reading the policies of {role}", action="iam:ListAttachedRolePolicies", resource=role
+    ):
         pages = iam.get_paginator("list_attached_role_policies").paginate(RoleName=role)
         attached = tuple(str(item["PolicyArn"]) for page in pages for item in page["AttachedPolicies"])
-    trust = _document(found["Role"].get("AssumeRolePolicyDocument") or {})
-    return RoleState(str(found["Role"]["Arn"]), trust, policies, attached)
+    trust = _document(answer["Role"].get("AssumeRolePolicyDocument") or {})
+    return RoleState(str(answer["Role"]["Arn"]), trust, policies, attached)
 
 
 def _document(value: object) -> Mapping[str, Any]:
-    """A policy document; botocore decodes it, except where an endpoint sends it as plain text."""
+    """A policy document; botocore decodes documents, except where an endpoint sends plain text."""
     if isinstance(value, str):
         value = json.loads(urllib.parse.unquote(value))
     return value if isinstance(value, dict) else {}
 
 
 def _log_group(name: str, clients: Clients) -> tuple[bool, int | None]:
+    """Whether the function has its log group, and the days that the group keeps; ``None`` for ever."""
     group = naming.log_group(name)
-    with explained(f"looking at the log group {group}", action="logs:DescribeLogGroups", resource=group):
+    with errors_of_aws(f"looking at the log group {group}", action="logs:DescribeLogGroups", resource=group):
         pages = clients["logs"].get_paginator("describe_log_groups").paginate(logGroupNamePrefix=group)
         for item in (item for page in pages for item in page["logGroups"]):
             if item["logGroupName"] == group:

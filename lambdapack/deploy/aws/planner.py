@@ -1,4 +1,4 @@
-"""From what is wanted and what is there to the calls between them. Pure: nothing here talks to AWS."""
+"""From a specification and what AWS has to the calls between them. Pure: this module calls no service."""
 
 from __future__ import annotations
 
@@ -14,37 +14,33 @@ from lambdapack.deploy.aws import naming
 from lambdapack.deploy.aws.models import (
     ALIAS,
     ApiCall,
+    AwsState,
     FileBytes,
     FunctionState,
-    Observed,
-    Options,
     Result,
     VersionState,
+    intended,
 )
 from lambdapack.errors import ConfigurationError
 from lambdapack.model import FunctionSpec, Location
 
-__all__ = ["plan", "plan_destroy", "plan_rollback"]
-
 # An inline policy may have 10,240 characters; a pack's ARN has up to some 250.
 _PACKS_IN_POLICY = 30
-_DEFAULT_OPTIONS = Options()
 
 
-def plan(spec: FunctionSpec, observed: Observed, options: Options = _DEFAULT_OPTIONS) -> tuple[ApiCall, ...]:
-    """The calls that make ``observed`` what ``spec`` says; none if it is so already.
+def plan(spec: FunctionSpec, observed: AwsState) -> tuple[ApiCall, ...]:
+    """The calls that make ``observed`` what ``spec`` says; none where AWS is so already.
 
     The role comes first and ``live`` moves last: until that last call, callers get what they had.
 
     Raises:
         ConfigurationError: The zip needs S3 and there is no bucket for it.
     """
-    sha256 = _code_sha256(spec)
     role, role_calls = _role(spec, observed)
-    wanted = FunctionState(sha256, _settings(spec, role), spec.target.arch)
+    wanted = FunctionState(_code_sha256(spec), intended(spec, role), spec.target.arch)
     description = naming.describe(spec.pack_id, spec.location)
-    change = [*_function(spec, wanted, observed, options)]
-    calls = [*role_calls, *_logs(spec.name, observed, options), *change]
+    change = [*_function(spec, wanted, observed)]
+    calls = [*role_calls, *_logs(spec, observed), *change]
     published = None if change else _published(wanted, observed)
     if published is None:
         calls.append(_publish(spec, wanted, description))
@@ -54,7 +50,7 @@ def plan(spec: FunctionSpec, observed: Observed, options: Options = _DEFAULT_OPT
     return tuple(calls)
 
 
-def plan_rollback(name: str, observed: Observed, to: str | None = None) -> tuple[ApiCall, ...]:
+def plan_rollback(name: str, observed: AwsState, to: str | None = None) -> tuple[ApiCall, ...]:
     """The calls that point ``live`` at version ``to``, or at the one published before the current.
 
     Raises:
@@ -67,7 +63,7 @@ def plan_rollback(name: str, observed: Observed, to: str | None = None) -> tuple
     return (*calls, *_alias(name, target.number, observed))
 
 
-def plan_destroy(name: str, observed: Observed) -> tuple[ApiCall, ...]:
+def plan_destroy(name: str, observed: AwsState) -> tuple[ApiCall, ...]:
     """The calls that remove the function, its role and its log group; never a pack."""
     calls = []
     if observed.function is not None:
@@ -81,7 +77,7 @@ def plan_destroy(name: str, observed: Observed) -> tuple[ApiCall, ...]:
             calls.append(ApiCall("iam", "delete_role_policy", parameters, "its policy"))
         for arn in observed.role.attached:
             parameters = {"RoleName": role, "PolicyArn": arn}
-            calls.append(ApiCall("iam", "detach_role_policy", parameters, "a policy that somebody attached"))
+            calls.append(ApiCall("iam", "detach_role_policy", parameters, "a policy that was attached to it"))
         calls.append(ApiCall("iam", "delete_role", {"RoleName": role}, "its role"))
     if observed.log_group:
         group = naming.log_group(name)
@@ -97,21 +93,10 @@ def _code_sha256(spec: FunctionSpec) -> str:
     return base64.b64encode(digest.digest()).decode()
 
 
-def _settings(spec: FunctionSpec, role: str | Result) -> dict[str, Any]:
-    return {
-        "Role": role,
-        "Runtime": spec.target.runtime,
-        "Handler": spec.handler,
-        "MemorySize": spec.memory_mb,
-        "Timeout": spec.timeout,
-        "EphemeralStorage": {"Size": spec.tmp_mb},
-        "Environment": {"Variables": dict(spec.environment)},
-    }
-
-
-def _role(spec: FunctionSpec, observed: Observed) -> tuple[str | Result, list[ApiCall]]:
-    if spec.role is not None:
-        return spec.role, []
+def _role(spec: FunctionSpec, observed: AwsState) -> tuple[str | Result, list[ApiCall]]:
+    """The role's ARN, or the call that will answer it, and the calls that make the role right."""
+    if spec.settings.role is not None:
+        return spec.settings.role, []
     name = naming.role_name(spec.name, observed.account.region)
     trust = {"PolicyDocument": json.dumps(naming.TRUST)}
     # The new pack first: should there be more than the policy holds, it is the oldest that goes.
@@ -139,7 +124,7 @@ def _role(spec: FunctionSpec, observed: Observed) -> tuple[str | Result, list[Ap
     return (observed.role.arn if observed.role else Result("create_role", "Role.Arn")), calls
 
 
-def _policy(name: str, observed: Observed, packs: list[Location]) -> Iterator[ApiCall]:
+def _policy(name: str, observed: AwsState, packs: list[Location]) -> Iterator[ApiCall]:
     newest = list(dict.fromkeys(packs))[:_PACKS_IN_POLICY]
     document = naming.policy(observed.account, name, newest)
     if observed.role is None or observed.role.policies.get(naming.POLICY) != document:
@@ -155,7 +140,7 @@ def _policy(name: str, observed: Observed, packs: list[Location]) -> Iterator[Ap
         )
 
 
-def _kept_packs(observed: Observed) -> list[Location]:
+def _kept_packs(observed: AwsState) -> list[Location]:
     """Packs and assets of the published versions, the live one's first, then from the newest.
 
     A version can be called, or rolled back to, as long as it is there, so its pack stays readable.
@@ -164,19 +149,18 @@ def _kept_packs(observed: Observed) -> list[Location]:
     return [pack for version in (*live, *reversed(observed.versions)) for pack in version.packs]
 
 
-def _logs(name: str, observed: Observed, options: Options) -> Iterator[ApiCall]:
-    group = {"logGroupName": naming.log_group(name)}
+def _logs(spec: FunctionSpec, observed: AwsState) -> Iterator[ApiCall]:
+    group = {"logGroupName": naming.log_group(spec.name)}
     if not observed.log_group:
         why = "the function may write to its log group, not create it"
         yield ApiCall("logs", "create_log_group", group, why)
-    if options.log_retention not in (None, observed.log_retention):
-        days = {"retentionInDays": options.log_retention}
-        yield ApiCall("logs", "put_retention_policy", group | days, f"keep {options.log_retention} days")
+    retention = spec.settings.log_retention
+    if retention not in (None, observed.log_retention):
+        days = {"retentionInDays": retention}
+        yield ApiCall("logs", "put_retention_policy", group | days, f"keep {retention} days")
 
 
-def _function(
-    spec: FunctionSpec, wanted: FunctionState, observed: Observed, options: Options
-) -> Iterator[ApiCall]:
+def _function(spec: FunctionSpec, wanted: FunctionState, observed: AwsState) -> Iterator[ApiCall]:
     """Create ``$LATEST``, or update its configuration and its code where they differ."""
     seen = observed.function
     code_changes = seen is None or (seen.code_sha256, seen.architecture) != (
@@ -185,7 +169,7 @@ def _function(
     )
     code: dict[str, Any] = {}
     if code_changes:
-        code, upload = _code(spec, wanted, options)
+        code, upload = _code(spec, wanted)
         yield from upload
     if seen is None:
         parameters = {
@@ -218,13 +202,12 @@ def _change(key: str, before: object, after: object) -> str:
     return f"{key} {before} -> {after}"
 
 
-def _code(
-    spec: FunctionSpec, wanted: FunctionState, options: Options
-) -> tuple[dict[str, Any], list[ApiCall]]:
+def _code(spec: FunctionSpec, wanted: FunctionState) -> tuple[dict[str, Any], list[ApiCall]]:
+    """How a call names the zip, and the upload to S3 that a large zip needs first."""
     size = spec.zip_path.stat().st_size
     if size <= limits.ZIP_DIRECT_UPLOAD:
         return {"ZipFile": FileBytes(spec.zip_path)}, []
-    bucket, prefix = options.staging or _beside_pack(spec, size)
+    bucket, prefix = _beside_pack(spec, size)
     digest = base64.b64decode(wanted.code_sha256).hex()
     key = f"{prefix.strip('/')}/functions/{digest}.zip".lstrip("/")
     body = {"Bucket": bucket, "Key": key, "Body": FileBytes(spec.zip_path)}
@@ -233,6 +216,7 @@ def _code(
 
 
 def _beside_pack(spec: FunctionSpec, size: int) -> tuple[str, str]:
+    """Bucket and prefix of the function's pack."""
     if spec.location is None:
         raise ConfigurationError(
             f"deploying {spec.name}: its zip is {size / limits.MIB:.1f} MiB, over the 50 MiB of a direct "
@@ -242,13 +226,13 @@ def _beside_pack(spec: FunctionSpec, size: int) -> tuple[str, str]:
     return spec.location.bucket, spec.location.key.rpartition("packs/")[0]
 
 
-def _published(wanted: FunctionState, observed: Observed) -> VersionState | None:
-    """The newest published version that is what is wanted (the zip's digest tells the pack too)."""
+def _published(wanted: FunctionState, observed: AwsState) -> VersionState | None:
+    """The newest published version with this very code, which names its pack, and these settings."""
     return next((version for version in reversed(observed.versions) if version.state == wanted), None)
 
 
 def _publish(spec: FunctionSpec, wanted: FunctionState, description: str) -> ApiCall:
-    # CodeSha256: refuse to publish what somebody else has put there meanwhile.
+    # With CodeSha256, AWS refuses to publish code that another deployment has put there meanwhile.
     parameters = {"FunctionName": spec.name, "CodeSha256": wanted.code_sha256, "Description": description}
     pack = f"pack {spec.pack_id[:12]}" if spec.pack_id else "no pack"
     return ApiCall(
@@ -256,7 +240,7 @@ def _publish(spec: FunctionSpec, wanted: FunctionState, description: str) -> Api
     )
 
 
-def _alias(name: str, version: str | Result, observed: Observed) -> Iterator[ApiCall]:
+def _alias(name: str, version: str | Result, observed: AwsState) -> Iterator[ApiCall]:
     if observed.alias == version:
         return
     operation = "create_alias" if observed.alias is None else "update_alias"
@@ -266,20 +250,20 @@ def _alias(name: str, version: str | Result, observed: Observed) -> Iterator[Api
     yield ApiCall("lambda", operation, parameters, f"{ALIAS} is {after}{before}")
 
 
-def _rollback_target(name: str, observed: Observed, to: str | None) -> VersionState:
+def _rollback_target(name: str, observed: AwsState, to: str | None) -> VersionState:
     there_are = ", ".join(version.number for version in observed.versions) or "none"
     if observed.function is None or observed.alias is None:
         raise ConfigurationError(
             f"rolling back {name}: it is not deployed in {observed.account.region}", hint="lambdapack deploy"
         )
     if to is not None:
-        found = observed.version(to)
-        if found is None:
+        version = observed.version(to)
+        if version is None:
             raise ConfigurationError(
                 f"rolling back {name}: there is no version {to} (published: {there_are})"
             )
-        return found
-    # An alias that somebody pointed at $LATEST is after every version.
+        return version
+    # An alias that was pointed at $LATEST by hand is after every version.
     current = int(observed.alias) if observed.alias.isdigit() else inf
     before = [version for version in observed.versions if int(version.number) < current]
     if not before:
@@ -291,7 +275,7 @@ def _rollback_target(name: str, observed: Observed, to: str | None) -> VersionSt
     return before[-1]
 
 
-def _may_read(pack: Location, observed: Observed) -> bool:
+def _may_read(pack: Location, observed: AwsState) -> bool:
     """Whether lambdapack's own role, if there is one, reads ``pack`` already."""
     if observed.role is None:
         return True

@@ -9,7 +9,7 @@ from typing import Any
 
 from lambdapack.errors import LambdapackError, ToolError
 
-__all__ = ["answers", "connect", "explained"]
+__all__ = ["answers", "connect", "engine_errors"]
 
 _QUICK_SECONDS = 5
 # The engine answers some calls only when they are done, and a layer of a gigabyte takes its time.
@@ -26,7 +26,7 @@ def connect() -> Iterator[Any]:
     """
     client = _client(_SECONDS)
     try:
-        with explained("asking the Docker engine"):
+        with engine_errors("asking the Docker engine"):
             client.ping()
         yield client
     finally:
@@ -34,7 +34,7 @@ def connect() -> Iterator[Any]:
 
 
 def answers() -> bool:
-    """Whether an engine answers."""
+    """Whether a Docker engine answers."""
     try:
         client = _client(_QUICK_SECONDS)
         try:
@@ -53,12 +53,12 @@ def _client(timeout: int) -> Any:
             "building in a container needs the Docker SDK for Python, which is not installed",
             hint="pip install 'lambdapack[docker]', or build wheels without it: --builder local",
         ) from None
-    with explained("asking the Docker engine"):
+    with engine_errors("asking the Docker engine"):
         return docker.from_env(timeout=timeout)
 
 
 @contextmanager
-def explained(doing: str) -> Iterator[None]:
+def engine_errors(doing: str) -> Iterator[None]:
     """Turn the SDK's errors into a ``ToolError`` about ``doing``."""
     import docker.errors  # noqa: PLC0415 - an extra, and slow
     import requests.exceptions  # noqa: PLC0415 - the SDK's

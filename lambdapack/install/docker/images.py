@@ -1,30 +1,22 @@
-"""Which image a target is built in, and how it gets onto the engine."""
+"""Which image a target's packs are built in, and how that image gets onto the engine."""
 
 from __future__ import annotations
 
-import hashlib
-import io
-import json
-import re
-import tarfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib import resources
 from typing import Any
 
 from lambdapack import limits
-from lambdapack.errors import ConfigurationError, LambdapackError, ToolError
-from lambdapack.install.docker.engine import explained
+from lambdapack.errors import ToolError
+from lambdapack.install.docker.engine import engine_errors
 from lambdapack.model import Target
 from lambdapack.progress import QUIET, Progress
 
-__all__ = ["Image", "base", "build", "find", "listed", "name", "with_packages"]
+__all__ = ["REPOSITORY", "Image", "base", "dockerfile", "find", "image_of", "listed", "local_image", "name"]
 
+REPOSITORY = "lambdapack/build"
+"""The first part of the names of images that lambdapack builds."""
 _AL2023_SINCE = (3, 12)
-_LINES_OF_DETAIL = 8
-_REPOSITORY = "lambdapack/build"
-_PACKAGES = "packages.Dockerfile"
-_PACKAGE = re.compile(r"[A-Za-z0-9][\w.+:=~-]*\Z")
 _PLATFORMS = {"x86_64": "linux/amd64", "arm64": "linux/arm64"}
 
 
@@ -34,8 +26,8 @@ class Image:
 
     Attributes:
         name: As it was asked for.
-        id: ``sha256:…`` of its configuration: what it is, whatever its name.
-        digest: What its registry knows it by, or nothing.
+        id: ``sha256:…`` of its configuration, whatever its name.
+        digest: The name by which its registry knows it, ``repository@sha256:…``; empty where none does.
         size: Bytes.
     """
 
@@ -46,12 +38,12 @@ class Image:
 
 
 def name(target: Target) -> str:
-    """What ``lambdapack images build`` calls the image for ``target``."""
-    return f"{_REPOSITORY}:python{target.python}-{target.arch}"
+    """The name that ``lambdapack images build`` gives the image for ``target``."""
+    return f"{REPOSITORY}:python{target.python}-{target.arch}"
 
 
 def base(target: Target) -> str:
-    """AWS's own build image for ``target``; Python 3.8's are lambci's, archived."""
+    """The name of AWS's own build image for ``target``; for Python 3.8 lambci's, which is archived."""
     if target.version <= (3, 8):
         return "lambci/lambda:build-python3.8"
     return f"public.ecr.aws/sam/build-python{target.python}:latest-{target.arch}"
@@ -68,32 +60,49 @@ def find(client: Any, target: Target, wanted: str | None, progress: Progress = Q
     """The image to build in: the one ``wanted``, else lambdapack's own if it was built, else AWS's.
 
     Raises:
-        ToolError: It is not there and cannot be pulled, or it is for another architecture.
+        ToolError: The image is not there and cannot be pulled, or is for another architecture.
     """
-    import docker.errors  # noqa: PLC0415 - an extra, and slow
-
-    with explained("looking for the image to build in"):
-        for candidate in [wanted] if wanted else [name(target), base(target)]:
-            try:
-                found = client.images.get(candidate)
+    with engine_errors("looking for the image to build in"):
+        for label in [wanted] if wanted else [name(target), base(target)]:
+            data = _get(client, label)
+            if data is not None:
                 break
-            except docker.errors.ImageNotFound:
-                continue
         else:
-            found = _pull(client, wanted or base(target), target, progress)
-            candidate = wanted or base(target)
-    have = found.attrs.get("Architecture")
-    if have != _PLATFORMS[target.arch].removeprefix("linux/"):
+            data = _pull(client, label, target, progress)
+    architecture = data.attrs.get("Architecture")
+    if architecture != _PLATFORMS[target.arch].removeprefix("linux/"):
         raise ToolError(
-            f"the image {candidate} is for {have}, and the target is {target}",
+            f"the image {label} is for {architecture}, and the target is {target}",
             hint=f"name one for {target.arch} with --image, or choose another --arch",
         )
-    return _image(candidate, found)
+    return image_of(label, data)
 
 
-def _image(label: str, found: Any) -> Image:
-    digests = found.attrs.get("RepoDigests") or [""]
-    return Image(label, found.id, digests[0], int(found.attrs.get("Size") or 0))
+def local_image(client: Any, label: str) -> Image | None:
+    """The image called ``label``; ``None`` where the engine has none.
+
+    Raises:
+        ToolError: The engine does not answer.
+    """
+    with engine_errors(f"looking for {label}"):
+        data = _get(client, label)
+    return None if data is None else image_of(label, data)
+
+
+def _get(client: Any, label: str) -> Any:
+    """The SDK's image called ``label``; ``None`` where the engine has none."""
+    import docker.errors  # noqa: PLC0415 - an extra, and slow
+
+    try:
+        return client.images.get(label)
+    except docker.errors.ImageNotFound:
+        return None
+
+
+def image_of(label: str, data: Any) -> Image:
+    """The image called ``label``, from what the SDK says of the image."""
+    digests = data.attrs.get("RepoDigests") or [""]
+    return Image(label, data.id, digests[0], int(data.attrs.get("Size") or 0))
 
 
 def _pull(client: Any, wanted: str, target: Target, progress: Progress) -> Any:
@@ -126,144 +135,9 @@ def _pull(client: Any, wanted: str, target: Target, progress: Progress) -> Any:
 
 
 def listed(client: Any) -> Iterator[tuple[Target, str, str, Image | None]]:
-    """For each target: its image's name, its base, and the image where the engine has it."""
-    import docker.errors  # noqa: PLC0415 - an extra, and slow
-
+    """For each target: its image's name, its base, and the image where the engine has one."""
     for python in limits.PYTHONS_ARCHIVED + limits.PYTHONS:
         for arch in limits.ARCHITECTURES if python != "3.8" else ("x86_64",):
             target = Target(python, arch)
-            try:
-                with explained("listing images"):
-                    found = client.images.get(name(target))
-            except LambdapackError as error:
-                if not isinstance(error.__cause__, docker.errors.ImageNotFound):
-                    raise
-                found = None
-            yield (
-                target,
-                name(target),
-                base(target),
-                None if found is None else _image(name(target), found),
-            )
-
-
-def build(
-    client: Any, target: Target, *, on: str | None = None, tag: str | None = None, progress: Progress = QUIET
-) -> Image:
-    """Build the image for ``target`` on the base ``on``, by default AWS's.
-
-    Raises:
-        ToolError: The base cannot be had, or lacks that Python or a C compiler.
-    """
-    source, label = on or base(target), tag or name(target)
-    find(client, target, source, progress)
-    arguments = {"BASE": source, "PYTHON": target.python, "ARCH": target.arch}
-    try:
-        return _run(client, dockerfile(target), label, arguments, network="none", progress=progress)
-    except _BuildError as error:
-        raise ToolError(
-            f"building the image {label} on {source} failed",
-            hint="name a base with that Python, its headers and a C compiler: --base IMAGE",
-            detail="\n".join(error.lines[-_LINES_OF_DETAIL:]),
-        ) from None
-
-
-def with_packages(
-    client: Any, image: Image, packages: Sequence[str], proxies: Mapping[str, str], progress: Progress = QUIET
-) -> Image:
-    """``image`` with system packages installed by its own package manager; made once.
-
-    Args:
-        client: Of the engine.
-        image: To install them in.
-        packages: Their names, as the image's package manager knows them.
-        proxies: Variables that the package manager may need; they stay in no layer.
-        progress: Told what is installed.
-
-    Raises:
-        ConfigurationError: A name is not a package's.
-        ToolError: The image has no package manager, or it failed.
-    """
-    import docker.errors  # noqa: PLC0415 - an extra, and slow
-
-    wanted = tuple(sorted(set(packages)))
-    wrong = [one for one in wanted if not _PACKAGE.match(one)]
-    if wrong:
-        raise ConfigurationError(
-            f"{wrong[0]!r} is not the name of a system package", hint="mend [build] system-packages"
-        )
-    made_of = json.dumps([image.id, wanted, _read(_PACKAGES).decode()])
-    label = f"{_REPOSITORY}:packages-{hashlib.sha256(made_of.encode()).hexdigest()[:16]}"
-    with explained(f"looking for {label}"):
-        try:
-            return _image(label, client.images.get(label))
-        except docker.errors.ImageNotFound:
-            pass
-    doing = f"installing {', '.join(wanted)} in {image.name}"
-    progress.note(doing)
-    try:
-        arguments = {"BASE": image.id, "PACKAGES": " ".join(wanted), **proxies}
-        return _run(client, _PACKAGES, label, arguments, network="host", progress=progress)
-    except _BuildError as error:
-        text = "\n".join(error.lines)
-        if "no package manager" in text:
-            raise ToolError(
-                f"{doing} failed: the image has none of dnf, microdnf, yum and apt-get",
-                hint="make an image that has the packages, and name it with --image or [build] image",
-            ) from None
-        raise ToolError(
-            f"{doing} failed",
-            hint="check the names (Amazon Linux's, e.g. libpq-devel) and the network of the engine's machine",
-            detail="\n".join(error.lines[-_LINES_OF_DETAIL:]),
-        ) from None
-
-
-class _BuildError(Exception):
-    """A Dockerfile that failed, with what it printed."""
-
-    def __init__(self, lines: Sequence[str]) -> None:
-        super().__init__("\n".join(lines))
-        self.lines = lines
-
-
-def _run(
-    client: Any, file: str, label: str, arguments: Mapping[str, str], *, network: str, progress: Progress
-) -> Image:
-    lines: list[str] = []
-    with explained(f"building the image {label}"), progress.step(f"build {label}") as advance:
-        for message in client.api.build(
-            fileobj=_context(file),
-            custom_context=True,
-            dockerfile="Dockerfile",
-            tag=label,
-            buildargs=dict(arguments),
-            network_mode=network,
-            rm=True,
-            forcerm=True,
-            decode=True,
-        ):
-            line = str(message.get("stream") or message.get("error") or "").strip()
-            if line:
-                lines.append(line)
-                advance(0, note=line.splitlines()[0])
-            if "error" in message:
-                if "no space left on device" in line.lower():
-                    raise OSError(line)
-                raise _BuildError(lines)
-        return _image(label, client.images.get(label))
-
-
-def _read(file: str) -> bytes:
-    return resources.files("build_images").joinpath(file).read_bytes()
-
-
-def _context(file: str) -> io.BytesIO:
-    """A build context of one file, from the installed package: whatever folder it is run in."""
-    data = _read(file)
-    stream = io.BytesIO()
-    with tarfile.open(fileobj=stream, mode="w") as archive:
-        entry = tarfile.TarInfo("Dockerfile")
-        entry.size = len(data)
-        archive.addfile(entry, io.BytesIO(data))
-    stream.seek(0)
-    return stream
+            label = name(target)
+            yield target, label, base(target), local_image(client, label)

@@ -1,8 +1,9 @@
-"""Becomes the command that a file describes, so that no command line and no setting of a container does.
+"""Becomes the command that a file describes: the engine, and a list of processes, show this file alone.
 
     python -I launch_worker.py JOB
 
-JOB is a JSON file: ``command``, ``environment`` (over the image's own), ``input`` (a file, or nothing).
+JOB is a JSON file: ``command``, ``environment`` (over the image's own), ``input`` (a file or null),
+``folder`` (to run in).
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import sys
 
 
 def main() -> None:
-    """Read the job and become it."""
+    """Read the job and become its command."""
     with open(sys.argv[1], encoding="utf-8") as file:
         job = json.load(file)
     os.dup2(os.open(job["input"] or os.devnull, os.O_RDONLY), 0)

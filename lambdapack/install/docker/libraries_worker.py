@@ -31,7 +31,7 @@ _HEADER_BYTES = 20
 
 
 def header(path: str) -> bytes:
-    """Class, byte order and machine of an ELF file; nothing for any other."""
+    """Class, byte order and machine of an ELF file; empty for any other file."""
     try:
         with open(path, "rb") as file:
             data = file.read(_HEADER_BYTES)
@@ -40,8 +40,8 @@ def header(path: str) -> bytes:
     return data[4:6] + data[18:20] if data[:4] == b"\x7fELF" else b""
 
 
-def said(command: list[str]) -> str:
-    """What a command prints; nothing where it does not work."""
+def output(command: list[str]) -> str:
+    """What a command prints; empty where it fails."""
     plain = {name: value for name, value in os.environ.items() if name != "LD_LIBRARY_PATH"}
     try:
         done = subprocess.run(
@@ -54,22 +54,22 @@ def said(command: list[str]) -> str:
 
 def cached() -> dict[str, list[str]]:
     """Soname -> paths, from the dynamic linker's cache."""
-    found: dict[str, list[str]] = {}
+    paths: dict[str, list[str]] = {}
     for program in ("/sbin/ldconfig", "/usr/sbin/ldconfig", "ldconfig"):
-        for line in said([program, "-p"]).splitlines():
+        for line in output([program, "-p"]).splitlines():
             parts = _LINE.match(line)
             if parts and "hwcap" not in parts.group(2):
-                found.setdefault(parts.group(1), []).append(parts.group(3))
-        if found:
+                paths.setdefault(parts.group(1), []).append(parts.group(3))
+        if paths:
             break
-    return found
+    return paths
 
 
 def configured(path: str = _CONFIGURATION, depth: int = 0) -> list[str]:
     """Folders that ld.so.conf names."""
     import glob
 
-    found = []
+    folders = []
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
             lines = [line.partition("#")[0].split() for line in file]
@@ -78,25 +78,25 @@ def configured(path: str = _CONFIGURATION, depth: int = 0) -> list[str]:
     for words in lines:
         if words[:1] == ["include"] and depth < 4:
             for pattern in words[1:]:
-                for one in sorted(glob.glob(os.path.join(os.path.dirname(path), pattern))):
-                    found += configured(one, depth + 1)
+                for included in sorted(glob.glob(os.path.join(os.path.dirname(path), pattern))):
+                    folders += configured(included, depth + 1)
         elif words and words[0].startswith("/"):
-            found += words
-    return found
+            folders += words
+    return folders
 
 
 def package(path: str, release: str = "/etc/os-release") -> tuple[str, str]:
-    """The package that owns a file, with its version, and its package URL; empty where nobody knows."""
+    """The package that owns a file, with its version, and its package URL; empty where that is unknown."""
     form = "%{NAME} %{VERSION}-%{RELEASE} %{ARCH} %{EPOCH}\n"
-    fields = said(["rpm", "-qf", "--qf", form, path]).partition("\n")[0].split()
+    fields = output(["rpm", "-qf", "--qf", form, path]).partition("\n")[0].split()
     if len(fields) == 4:
         name, version, arch, epoch = fields
         return name + "-" + version, package_url("rpm", [name, version, arch, epoch], release)
-    for one in dict.fromkeys((path, os.path.realpath(path), path.replace("/usr/lib", "/lib", 1))):
-        name = said(["dpkg-query", "-S", one]).partition(":")[0]
+    for known in dict.fromkeys((path, os.path.realpath(path), path.replace("/usr/lib", "/lib", 1))):
+        name = output(["dpkg-query", "-S", known]).partition(":")[0]
         if name:
-            told = said(["dpkg-query", "-W", "-f", "${Version} ${Architecture}\n", name])
-            version, _, arch = told.partition("\n")[0].partition(" ")
+            fields_of_deb = output(["dpkg-query", "-W", "-f", "${Version} ${Architecture}\n", name])
+            version, _, arch = fields_of_deb.partition("\n")[0].partition(" ")
             if not version:
                 return name, ""
             return name + "-" + version, package_url("deb", [name, version, arch, ""], release)
@@ -104,7 +104,7 @@ def package(path: str, release: str = "/etc/os-release") -> tuple[str, str]:
 
 
 def package_url(kind: str, fields: list[str], release: str) -> str:
-    """``pkg:rpm/amzn/libgomp@11.5.0-5.amzn2023?arch=x86_64&distro=amzn-2023``, by which scanners know it."""
+    """``pkg:rpm/amzn/libgomp@11.5.0-5.amzn2023?arch=x86_64&distro=amzn-2023``, which scanners look up."""
     from urllib.parse import quote
 
     name, version, arch, epoch = fields
@@ -112,10 +112,10 @@ def package_url(kind: str, fields: list[str], release: str) -> str:
     if "ID" not in system:
         return ""
     distro = "-".join(system[key] for key in ("ID", "VERSION_ID") if key in system)
-    told = {"arch": arch, "distro": distro, "epoch": epoch if epoch.strip("0").isdigit() else ""}
-    asked = "&".join(key + "=" + quote(value, safe="") for key, value in told.items() if value)
+    qualifiers = {"arch": arch, "distro": distro, "epoch": epoch if epoch.strip("0").isdigit() else ""}
+    query = "&".join(key + "=" + quote(value, safe="") for key, value in qualifiers.items() if value)
     named = "/".join(quote(part, safe="") for part in (kind, system["ID"], name))
-    return "pkg:" + named + "@" + quote(version, safe="") + "?" + asked
+    return "pkg:" + named + "@" + quote(version, safe="") + "?" + query
 
 
 def operating_system(path: str) -> dict[str, str]:
@@ -128,30 +128,34 @@ def operating_system(path: str) -> dict[str, str]:
     return {key: value.strip("\"'") for key, equals, value in pairs if equals and value.strip("\"'")}
 
 
-def search(names: list[dict[str, Any]]) -> dict[str, list[str]]:
-    """Where each is, for those that are anywhere."""
+def library_path() -> list[str]:
+    """Absolute folders of LD_LIBRARY_PATH."""
+    folders = os.environ.get("LD_LIBRARY_PATH", "").split(":")
+    return [folder for folder in folders if folder.startswith("/")]
+
+
+def search(queries: list[dict[str, Any]]) -> dict[str, list[str]]:
+    """Path, package and package URL of each library that is anywhere, by name."""
     machine = header(sys.executable)
     cache = cached()
-    first = [one for one in os.environ.get("LD_LIBRARY_PATH", "").split(":") if one.startswith("/")]
     last = [*configured(), *_DEFAULT]
-    found = {}
-    for one in names:
-        name = one["name"]
-        places = [os.path.join(folder, name) for folder in (*first, *one["folders"])]
+    origins = {}
+    for query in queries:
+        name = query["name"]
+        places = [os.path.join(folder, name) for folder in (*library_path(), *query["folders"])]
         places += cache.get(name, []) + [os.path.join(folder, name) for folder in last]
         for place in places:
             if header(place) == machine:
                 path = os.path.realpath(place)
-                found[name] = [path, *package(path)]
+                origins[name] = [path, *package(path)]
                 break
-    return found
+    return origins
 
 
 def everything() -> dict[str, list[str]]:
-    """All that programs of this image find without a search path of their own."""
-    folders = [one for one in os.environ.get("LD_LIBRARY_PATH", "").split(":") if one.startswith("/")]
+    """All libraries that programs of this image find without a search path of their own."""
     names = set(cached())
-    for folder in (*folders, *configured(), *_DEFAULT):
+    for folder in (*library_path(), *configured(), *_DEFAULT):
         try:
             names.update(name for name in os.listdir(folder) if ".so" in name)
         except OSError:

@@ -1,4 +1,4 @@
-"""The client's end of the container's first process: secrets in, local folders on request."""
+"""This machine's end of the line to a container: hands secrets in, and local folders out on request."""
 
 from __future__ import annotations
 
@@ -13,8 +13,6 @@ from html import escape, unescape
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
-
-__all__ = ["Relay"]
 
 _FRAME = struct.Struct(">BxxxL")
 _STDOUT = 1
@@ -31,9 +29,13 @@ class Relay:
 
     Args:
         stream: The socket that the engine attached.
-        folders: Local folders that pip may see; ``True`` for one that is an index, ``False`` for one
-            that is a heap of files. Beside them only what the pages of an index link to is handed out.
-        secrets: The container's folder for what is kept.
+        folders: Local folders that pip may see; ``True`` for an index, ``False`` for a folder of files.
+            Beside them only what the pages of an index link to is handed out.
+        secrets: The container's folder for secrets.
+
+    Attributes:
+        python, version, machine: Of the container's Python: its path, its version and its processor.
+        complaint: The last that the container wrote to its standard error.
     """
 
     def __init__(self, stream: Any, folders: Mapping[Path, bool], secrets: str) -> None:
@@ -52,14 +54,14 @@ class Relay:
         self._thread = threading.Thread(target=self._listen, name="lambdapack-relay", daemon=True)
 
     def begin(self) -> bool:
-        """Wait for the container's first word; ``False`` where it ended without one."""
+        """Wait for the container's first message; ``False`` where the container ended without a message."""
         self._thread.start()
         with self._heard:
             self._heard.wait_for(lambda: self._ended or self._prefix, _SECONDS_TO_BEGIN)
         return bool(self._prefix)
 
     def keep(self, name: str, content: bytes) -> str:
-        """Write a file that only the container's memory holds; returns its path there."""
+        """Write a file that only the container's memory holds; returns the path there."""
         with self._heard:
             self._kept.discard(name)
         self._send({"event": "keep", "name": name, "length": len(content)}, [content])
@@ -68,15 +70,11 @@ class Relay:
         return f"{self._secrets}/{name}"
 
     def keep_json(self, name: str, content: object) -> str:
-        """Write a JSON file there."""
+        """``keep`` for JSON."""
         return self.keep(name, json.dumps(content).encode())
 
-    def serve(self, path: Path) -> None:
-        """Hand out the folder or page ``path`` too."""
-        self._folders.setdefault(path.resolve(), False)
-
     def url(self, path: Path) -> str:
-        """Where the container finds the local ``path``."""
+        """The address by which the container gets the local ``path``."""
         return self._prefix + quote(str(path.resolve()))
 
     def unmasked(self, text: str) -> str:
@@ -117,7 +115,7 @@ class Relay:
             self._heard.notify_all()
 
     def _messages(self) -> Iterator[Mapping[str, Any]]:
-        """Lines of the container's standard output; what is on standard error is a complaint."""
+        """Lines of the container's standard output; its standard error goes to ``complaint``."""
         pending = b""
         while head := self._read(_FRAME.size):
             stream, length = _FRAME.unpack(head)
@@ -130,14 +128,14 @@ class Relay:
                 yield json.loads(line)
 
     def _read(self, length: int) -> bytes:
-        found = b""
-        while len(found) < length:
+        data = b""
+        while len(data) < length:
             recv = getattr(self._stream, "recv", None) or self._stream.read
-            data: bytes = recv(length - len(found))
-            if not data:
+            piece: bytes = recv(length - len(data))
+            if not piece:
                 return b""
-            found += data
-        return found
+            data += piece
+        return data
 
     def _send(self, head: Mapping[str, Any], body: Iterator[bytes] | list[bytes]) -> None:
         # SocketIO writes what fits; the socket behind it writes everything.
@@ -183,10 +181,10 @@ class Relay:
             page = index.read_bytes()
             self._linked.update(_targets(page, index.parent))
             prefix = self._prefix.encode()
-            return _FILE_LINK.sub(lambda found: prefix + found[1], page)
+            return _FILE_LINK.sub(lambda match: prefix + match[1], page)
         if not path.is_dir() or self._folders[root]:
             return None
-        names = sorted(one.name for one in path.iterdir() if one.name.endswith(_ARCHIVES))
+        names = sorted(file.name for file in path.iterdir() if file.name.endswith(_ARCHIVES))
         # Without the slash at the end of a page's address, a relative link would lead elsewhere.
         links = (f'<a href="{self.url(path)}/{quote(name)}">{escape(name)}</a>\n' for name in names)
         return f"<!DOCTYPE html><html><body>\n{''.join(links)}</body></html>\n".encode()
@@ -212,8 +210,8 @@ class Relay:
 
 def _targets(page: bytes, folder: Path) -> Iterator[str]:
     """Local paths that a page links to."""
-    for found in _LINK.finditer(page):
-        link = unquote(unescape(found[1].decode(errors="replace")).partition("#")[0].partition("?")[0])
+    for match in _LINK.finditer(page):
+        link = unquote(unescape(match[1].decode(errors="replace")).partition("#")[0].partition("?")[0])
         local = link[len("file://") :] if link.startswith("file://") else link
         if "://" not in local:
             yield os.path.normpath(folder / local)

@@ -33,7 +33,7 @@ _IN_MEMORY = 1 << 20
 
 
 class Relay:
-    """Both ends: the streams and what waits for them."""
+    """The streams to lambdapack, and the requests that wait for an answer."""
 
     def __init__(self, folder: str) -> None:
         self.folder = folder
@@ -41,7 +41,7 @@ class Relay:
         self.output = sys.stdout.buffer
         self.token = secrets.token_hex(16)
         self.answers: queue.Queue[tuple[dict[str, Any], IO[bytes]]] = queue.Queue()
-        self.one = threading.Lock()
+        self.asking = threading.Lock()
         self.writing = threading.Lock()
 
     def say(self, message: dict[str, Any]) -> None:
@@ -57,14 +57,14 @@ class Relay:
             if message["event"] == "keep":
                 self.keep(message)
             else:
-                # Whoever waits for the answer closes it.
+                # The request that waits for the answer closes the file.
                 body = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115
                 self.copy(message["length"], body)
                 body.seek(0)
                 self.answers.put((message, body))
 
     def keep(self, message: dict[str, Any]) -> None:
-        """Write a file that nobody else may read."""
+        """Write a file that its owner alone may read."""
         path = os.path.join(self.folder, message["name"])
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "wb") as file:
@@ -81,14 +81,14 @@ class Relay:
             length -= len(data)
 
     def get(self, path: str, wanted: str | None) -> tuple[dict[str, Any], IO[bytes]]:
-        """What lambdapack has to say to a request; one at a time."""
-        with self.one:
+        """lambdapack's answer to a request; one request at a time."""
+        with self.asking:
             self.say({"event": "get", "path": path, "range": wanted})
             return self.answers.get()
 
 
 def handler_for(relay: Relay) -> type[BaseHTTPRequestHandler]:
-    """Serve what the relay gets."""
+    """A handler of HTTP requests that serves what the relay gets."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -135,7 +135,6 @@ def main() -> None:
             "python": sys.executable,
             "version": platform.python_version(),
             "machine": platform.machine(),
-            "libc": list(platform.libc_ver(sys.executable)),
         }
     )
     relay.listen()

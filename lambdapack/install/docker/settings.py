@@ -1,8 +1,8 @@
-"""pip's own configuration, made to mean the same in a container, and kept out of sight.
+"""pip's configuration on this machine, translated for a container, and kept out of sight.
 
 pip reads configuration files, ``PIP_*`` variables, the usual variables for proxies and certificates, and
-netrc. All of it goes to the container's memory; files that it names go along; folders and ``file:``
-indexes of this machine are served by the relay. Nothing of it is on a command line or in the container's
+netrc. All of them go to the container's memory, with the files that they name; folders and ``file:`` indexes
+of this machine are served by the relay. None of them is on a command line or in the container's own
 configuration.
 """
 
@@ -10,199 +10,161 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import ssl
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+import subprocess
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
-from urllib.request import url2pathname
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
-from lambdapack.install.docker import keyring
 from lambdapack.install.docker.relay import Relay
-from lambdapack.python import pip
+from lambdapack.model import NO_OPTIONS, PipOptions
+from lambdapack.python.pip_settings import (
+    ADDRESS_OPTIONS,
+    CERTIFICATE_VARIABLES,
+    ENVIRONMENT,
+    INDEX_OPTIONS,
+    PROXY_VARIABLES,
+    PipSettings,
+    local_path,
+)
 
 __all__ = ["Settings", "masked", "proxies", "read"]
 
-# Addresses, of which pip takes several at once.
-_ADDRESSES = frozenset(("index-url", "extra-index-url", "find-links", "pypi-url"))
-_INDEXES = frozenset(("index-url", "extra-index-url", "pypi-url"))
 _FILES = frozenset(("cert", "client-cert", "constraint", "build-constraint"))
 # About this machine and its user, or about something other than where packages come from.
 _LOCAL = frozenset(
     (
-        "cache-dir",
-        "dry-run",
-        "ignore-installed",
-        "keyring-provider",
-        "log",
-        "log-file",
-        "no-color",
-        "no-input",
-        "platform",
-        "prefix",
-        "progress-bar",
-        "python",
-        "quiet",
-        "report",
-        "require-virtualenv",
-        "requirement",
-        "root",
-        "src",
-        "target",
-        "user",
-        "verbose",
-        "only-binary",
-        "no-binary",
-        "abi",
-        "implementation",
-        "python-version",
-        "root-user-action",
-        "disable-pip-version-check",
-        "no-deps",
-        "upgrade",
-        "require-hashes",
-        "editable",
-        "config-settings",
+        *("abi", "cache-dir", "config-settings", "disable-pip-version-check", "dry-run", "editable"),
+        *(
+            "ignore-installed",
+            "implementation",
+            "keyring-provider",
+            "log",
+            "log-file",
+            "no-binary",
+            "no-color",
+        ),
+        *("no-deps", "no-input", "only-binary", "platform", "prefix", "progress-bar", "python"),
+        *("python-version", "quiet", "report", "require-hashes", "require-virtualenv", "requirement", "root"),
+        *("root-user-action", "src", "target", "upgrade", "user", "verbose"),
     )
 )
-_BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
-_PROXIES = ("http_proxy", "https_proxy", "no_proxy", "all_proxy")
 _MASK = "****"
 
 
-@dataclass
+@dataclass(frozen=True)
 class Settings:
-    """What pip is told here.
+    """Everything that pip goes by on this machine, for a pip in a container.
 
     Attributes:
         values: ``(section, key)`` -> value, as pip's configuration files have it; section ``global`` for
             those of the environment, which win.
         passwords: Addresses that name a user alone -> the same with the keyring's password.
-        variables: Other environment variables that count.
-        files: Variables that name a file.
+        variables: Environment variables that are copied.
+        files: Variables that name a file, which goes along.
         folders: Local folders that are named; ``True`` for one that is an index.
     """
 
-    values: dict[tuple[str, str], str] = field(default_factory=dict)
-    passwords: dict[str, str] = field(default_factory=dict)
-    variables: dict[str, str] = field(default_factory=dict)
-    files: dict[str, Path] = field(default_factory=dict)
-    folders: dict[Path, bool] = field(default_factory=dict)
-
-    def add_options(self, options: Sequence[str]) -> None:
-        """Take note of the local folders in a requirements file's own options."""
-        for option, value in _pairs(options):
-            if option.lstrip("-") in _ADDRESSES:
-                self._note(option.lstrip("-"), value)
-
-    def ask_keyring(self, provider: str, options: Sequence[str]) -> None:
-        """Complete the addresses of indexes with passwords that the keyring has."""
-        ask = keyring.asker(provider)
-        if ask is None:
-            return
-        values = [value for (_, key), value in self.values.items() if key in _ADDRESSES]
-        values += [value for option, value in _pairs(options) if option.lstrip("-") in _ADDRESSES]
-        for address in dict.fromkeys(word for value in values for word in value.split()):
-            known = keyring.completed(address, ask)
-            if known != address:
-                self.passwords[address] = known
-
-    def _note(self, key: str, value: str) -> None:
-        for address in value.split():
-            path = _local(address)
-            if path is not None and path.exists():
-                self.folders[path] = key in _INDEXES
+    values: Mapping[tuple[str, str], str]
+    passwords: Mapping[str, str]
+    variables: Mapping[str, str]
+    files: Mapping[str, Path]
+    folders: Mapping[Path, bool]
 
     def hand_in(self, relay: Relay, base: Mapping[str, str]) -> dict[str, str]:
-        """Write everything to the container's memory; returns the environment variables that name it.
+        """Write everything to the container's memory; returns the environment variables that name the files.
 
         Args:
             relay: The container's.
             base: Variables to return besides.
         """
-        lines: list[str] = []
+        sections: dict[str, list[str]] = {}
         for number, ((section, key), value) in enumerate(sorted(self.values.items())):
-            lines += [f"[{section}]", f"{key} = {self._meant(relay, key, value, number)}"]
-        environment = {**base, **self.variables, "PIP_CONFIG_FILE": relay.keep("pip.conf", _merged(lines))}
+            text = self._translated(relay, key, value, f"setting-{number}")
+            sections.setdefault(section, []).append(f"{key} = {text}\n")
+        text = "".join(f"[{section}]\n{''.join(lines)}" for section, lines in sections.items())
+        environment = {**base, **self.variables, "PIP_CONFIG_FILE": relay.keep("pip.conf", text.encode())}
         for number, (name, path) in enumerate(sorted(self.files.items())):
             environment[name] = relay.keep(f"file-{number}", path.read_bytes())
         return environment
 
-    def options(self, relay: Relay, options: Sequence[str]) -> list[str]:
-        """A requirements file's options, as they are to be written in the container."""
-        found: list[str] = []
-        for option, value in _pairs(options):
-            key = option.lstrip("-")
-            found.append(option)
-            if value:
-                found.append(self._addresses(relay, value) if key in _ADDRESSES else value)
-        return found
+    def options(self, relay: Relay, options: PipOptions) -> PipOptions:
+        """``options`` as pip in the container has to be told them."""
+        return options.mapped(ADDRESS_OPTIONS, lambda value: self._addresses(relay, value))
 
-    def secrets(self, options: Sequence[str] = ()) -> tuple[str, ...]:
-        """What must not be shown: the user's part of every address, names of users alone excepted."""
-        found: set[str] = set()
-        texts = [*self.values.values(), *self.variables.values(), *self.passwords.values(), *options]
-        for text in texts:
+    def secrets(self, options: PipOptions = NO_OPTIONS) -> tuple[str, ...]:
+        """What must not be shown: the password of every address, or the user without one: it may be a token.
+
+        Args:
+            options: pip's options of the requirements, whose addresses count too.
+        """
+        secrets: set[str] = set()
+        texts = [*self.values.values(), *self.variables.values(), *self.passwords.values()]
+        for text in (*texts, *(value for _, value in options.pairs)):
             for user in re.findall(r"://([^/@\s]+)@", text):
                 name, _, password = user.partition(":")
-                found.update((password, unquote(password)) if password else (name, unquote(name)))
-        return tuple(sorted((one for one in found if one), key=len, reverse=True))
+                secrets.update((password, unquote(password)) if password else (name, unquote(name)))
+        return tuple(sorted(secrets - {""}, key=len, reverse=True))
 
-    def _meant(self, relay: Relay, key: str, value: str, number: int) -> str:
-        if key in _ADDRESSES:
+    def _translated(self, relay: Relay, key: str, value: str, name: str) -> str:
+        """The value of a setting with the container's names for files and folders of this machine."""
+        if key in ADDRESS_OPTIONS:
             return self._addresses(relay, value)
-        if key in _FILES:
-            kept = []
-            for position, name in enumerate(value.split() if key.endswith("constraint") else [value]):
-                path = Path(name).expanduser()
-                kept.append(
-                    relay.keep(f"setting-{number}-{position}", path.read_bytes()) if path.is_file() else name
-                )
-            return "\n    ".join(kept)
-        return value.replace("\n", "\n    ")
+        if key not in _FILES:
+            return value.replace("\n", "\n    ")
+        kept = []
+        for number, word in enumerate(value.split() if key.endswith("constraint") else [value]):
+            path = Path(word).expanduser()
+            kept.append(relay.keep(f"{name}-{number}", path.read_bytes()) if path.is_file() else word)
+        return "\n    ".join(kept)
 
     def _addresses(self, relay: Relay, value: str) -> str:
-        meant = []
+        addresses = []
         for address in value.split():
-            path = _local(address)
+            path = local_path(address)
             local = path is not None and path.exists()
-            meant.append(relay.url(path) if path and local else self.passwords.get(address, address))
-        return "\n    ".join(meant)
+            addresses.append(relay.url(path) if path and local else self.passwords.get(address, address))
+        return "\n    ".join(addresses)
 
 
-def read(options: Sequence[str] = (), environment: Mapping[str, str] = os.environ) -> Settings:
+def read(options: PipOptions = NO_OPTIONS, environment: Mapping[str, str] = os.environ) -> Settings:
     """What pip is told on this machine: its files, its variables and what else it looks at.
 
     Args:
-        options: A requirements file's own, which may name local folders too.
+        options: pip's options of the requirements, which may name local folders and users too.
         environment: This process's.
 
     Raises:
-        ToolError: pip cannot read its own configuration.
+        ToolError: pip's configuration is malformed.
     """
-    settings = Settings()
-    winning: set[str] = set()
-    provider = ""
-    for section, key, value in pip.configured():
-        if key == "keyring-provider":
-            provider = provider or value
-        if key in _LOCAL or key in winning:
-            continue
-        if section == pip.FROM_ENVIRONMENT:
-            winning.add(key)
-        settings.values["global" if section == pip.FROM_ENVIRONMENT else section, key] = value
-        if key in _ADDRESSES:
-            settings._note(key, value)
-    settings.add_options(options)
-    settings.ask_keyring(provider, options)
-    settings.variables.update(proxies(environment))
-    _add_files(settings, environment)
-    return settings
+    settings = PipSettings.read(environment)
+    winning = {entry.key for entry in settings.entries if entry.section == ENVIRONMENT}
+    values = {
+        ("global" if section == ENVIRONMENT else section, key): value
+        for section, key, value in settings.entries
+        if key not in _LOCAL and (section == ENVIRONMENT or key not in winning)
+    }
+    addresses = [(key, value) for (_, key), value in values.items() if key in ADDRESS_OPTIONS]
+    addresses += [pair for pair in options.pairs if pair[0] in ADDRESS_OPTIONS]
+    named = {word: key in INDEX_OPTIONS for key, value in addresses for word in value.split()}
+    return Settings(
+        values=values,
+        passwords=dict(_passwords(named, next(settings.words({"keyring-provider"}), ""))),
+        variables=proxies(environment),
+        files=_files(environment),
+        folders={
+            path: is_index
+            for address, is_index in named.items()
+            if (path := local_path(address)) is not None and path.exists()
+        },
+    )
 
 
 def proxies(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
     """The variables that name proxies, in either case."""
-    names = (variable for name in _PROXIES for variable in (name, name.upper()))
+    names = (variable for name in PROXY_VARIABLES for variable in (name, name.upper()))
     return {name: environment[name] for name in names if environment.get(name)}
 
 
@@ -213,47 +175,86 @@ def masked(text: str, secrets: Iterable[str]) -> str:
     return text
 
 
-def _add_files(settings: Settings, environment: Mapping[str, str]) -> None:
-    for name in _BUNDLES:
-        path = Path(environment.get(name) or "-")
-        if path.is_file():
-            settings.files[name] = path
-    if not settings.files:
-        # A company's own certificate authority is in the machine's bundle and not in the image's.
-        default = ssl.get_default_verify_paths().cafile
-        if default and Path(default).is_file():
-            settings.files["SSL_CERT_FILE"] = Path(default)
+def _passwords(addresses: Iterable[str], provider: str) -> Iterator[tuple[str, str]]:
+    """Each address that names a user alone, and the same with the keyring's password."""
+    keyring = Keyring.find(provider)
+    if keyring is None:
+        return
+    for address in addresses:
+        completed = keyring.completed(address)
+        if completed != address:
+            yield address, completed
+
+
+def _files(environment: Mapping[str, str]) -> dict[str, Path]:
+    """Variables that name a file which pip reads: certificate authorities and passwords."""
+    files = {
+        name: Path(environment[name])
+        for name in CERTIFICATE_VARIABLES
+        if environment.get(name) and Path(environment[name]).is_file()
+    }
+    # A company's own certificate authority is in the machine's bundle and not in the image's.
+    default = ssl.get_default_verify_paths().cafile
+    if not files and default and Path(default).is_file():
+        files["SSL_CERT_FILE"] = Path(default)
     netrc = Path(environment.get("NETRC") or "~/.netrc").expanduser()
-    if netrc.is_file():
-        settings.files["NETRC"] = netrc
+    return {**files, "NETRC": netrc} if netrc.is_file() else files
 
 
-def _pairs(options: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """``("--pre", "--index-url", "x")`` -> ``("--pre", ""), ("--index-url", "x")``."""
-    waiting = ""
-    for word in options:
-        if word.startswith("--") and not waiting:
-            waiting = word
-        elif word.startswith("--"):
-            yield waiting, ""
-            waiting = word
-        else:
-            yield waiting, word
-            waiting = ""
-    if waiting:
-        yield waiting, ""
+__all__ = ["Keyring"]
+
+_SECONDS = 30
+_PROVIDERS = ("", "auto", "import", "subprocess")
 
 
-def _local(address: str) -> Path | None:
-    if address.startswith("file:"):
-        return Path(url2pathname(urlsplit(address).path))
-    return None if "://" in address else Path(address).expanduser()
+@dataclass(frozen=True)
+class Keyring:
+    """The keyring of this machine's user.
 
+    Attributes:
+        program: Path of the ``keyring`` program.
+    """
 
-def _merged(lines: Sequence[str]) -> bytes:
-    """Configuration lines with each section once."""
-    sections: dict[str, list[str]] = {}
-    for head, line in zip(lines[::2], lines[1::2], strict=True):
-        sections.setdefault(head, []).append(line)
-    text = "\n".join("\n".join([head, *body]) for head, body in sections.items())
-    return text.encode() + b"\n"
+    program: str
+
+    @classmethod
+    def find(cls, provider: str) -> Keyring | None:
+        """The keyring that pip would ask.
+
+        Args:
+            provider: ``keyring-provider`` of pip's configuration; empty where it is not set.
+
+        Returns:
+            ``None`` where pip would ask none, or there is no ``keyring`` program.
+        """
+        program = shutil.which("keyring") if provider in _PROVIDERS else None
+        return None if program is None else cls(program)
+
+    def password(self, service: str, user: str) -> str | None:
+        """The password of ``user`` for an address or a host; ``None`` where the keyring has none."""
+        try:
+            done = subprocess.run(
+                [self.program, "get", service, user],
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=_SECONDS,
+                check=False,
+            )
+        except (OSError, subprocess.TimeoutExpired):
+            return None
+        password = done.stdout.strip("\r\n")
+        return password if done.returncode == 0 and password else None
+
+    def completed(self, address: str) -> str:
+        """``address`` with the password of the user that it names, if the keyring has one and it has none."""
+        parts = urlsplit(address)
+        user, _, host = parts.netloc.rpartition("@")
+        if parts.scheme not in ("http", "https") or not user or ":" in user:
+            return address
+        bare = urlunsplit(parts._replace(netloc=host))
+        name = unquote(user)
+        password = self.password(bare, name) or self.password(host, name)
+        if password is None:
+            return address
+        return urlunsplit(parts._replace(netloc=f"{user}:{quote(password, safe='')}@{host}"))

@@ -1,18 +1,19 @@
 """Shared libraries that a tree needs and Lambda lacks: which, who needs them, and where they come from.
 
-What Lambda has is data, with its sources, in ``images/*.json``.
+A ``MissingLibrary`` (of the model) is what a build finds; a ``LibraryQuery`` is what it asks an image for; a
+``LibraryRisk`` is what a library that stays missing means for a deployment. What Lambda has is data, with its
+sources, in ``images/*.json``.
 """
 
-from __future__ import annotations
-
-from lambdapack.install.syslibs.bundle import Source, Wanted, bundle
-from lambdapack.install.syslibs.find import lacking, merged
-from lambdapack.install.syslibs.opened import TRACED, named, opened
-from lambdapack.install.syslibs.provided import Provided, provided
-from lambdapack.install.syslibs.tell import explained, in_short, tell
-from lambdapack.install.syslibs.weigh import Missing, Used, refuse, weigh
+from lambdapack.install.syslibs.bundle import LibraryOrigin, LibraryQuery, Source, bundle
+from lambdapack.install.syslibs.find import merged, missing_libraries
+from lambdapack.install.syslibs.opened import TRACED, opened_libraries, with_openers
+from lambdapack.install.syslibs.runtime import RuntimeLibraries, runtime_libraries
+from lambdapack.install.syslibs.tell import in_short, missing_library_errors, report_missing
+from lambdapack.install.syslibs.weigh import LibraryRisk, PackUse, refuse, weigh
 
 __all__ = [
-    "TRACED", "Missing", "Provided", "Source", "Used", "Wanted", "bundle", "explained", "in_short", "lacking",
-    "merged", "named", "opened", "provided", "refuse", "tell", "weigh",
+    "TRACED", "LibraryOrigin", "LibraryQuery", "LibraryRisk", "PackUse", "RuntimeLibraries", "Source",
+    "bundle", "in_short", "merged", "missing_libraries", "missing_library_errors", "opened_libraries",
+    "refuse", "report_missing", "runtime_libraries", "weigh", "with_openers",
 ]  # fmt: skip

@@ -13,18 +13,16 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from lambdapack import elf
 from lambdapack.elf import Elf
 from lambdapack.files import scratch_folder
-from lambdapack.install.syslibs.find import lacking, merged, names_of, objects_of
-from lambdapack.install.syslibs.provided import Provided
-from lambdapack.model import Lacking, SystemLibrary, Tree
+from lambdapack.install.syslibs.find import merged, missing_libraries, names_of, objects_of
+from lambdapack.install.syslibs.runtime import RuntimeLibraries
+from lambdapack.model import MissingLibrary, SystemLibrary, Tree
 from lambdapack.progress import Progress
 from runtime_shim._index import LIBRARIES
-
-__all__ = ["Source", "Wanted", "bundle"]
 
 FOLDER = LIBRARIES.rstrip("/")
 _BY_PATH = (
@@ -34,40 +32,49 @@ _BY_PATH = (
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """A library to look for.
+class LibraryQuery:
+    """What an image is asked for: a library, and where to look first.
 
     Attributes:
         name: Its soname.
-        folders: Where the file that needs it wants it searched first, absolute.
+        folders: Absolute folders that the file which needs the library wants searched first.
     """
 
     name: str
     folders: tuple[str, ...]
 
 
+class LibraryOrigin(NamedTuple):
+    """Where an image has a library.
+
+    Attributes:
+        path: Its path in the image.
+        package: The image's package that it belongs to, with its version; empty where that is unknown.
+        purl: The package as a package URL; empty where that is unknown.
+    """
+
+    path: str
+    package: str
+    purl: str
+
+
 class Source(Protocol):
     """Where libraries come from."""
 
-    def fetch(self, wanted: Sequence[Wanted], destination: Path) -> Mapping[str, tuple[str, str, str]]:
-        """Copy what is there into ``destination``, each under its name.
-
-        Returns:
-            Name -> where it was found, the package that it belongs to, and that one's package URL, if they
-            are known.
-        """
+    def fetch(self, queries: Sequence[LibraryQuery], destination: Path) -> Mapping[str, LibraryOrigin]:
+        """Copy the libraries that are there into ``destination``, each under its name; name -> origin."""
 
 
 def bundle(
     tree: Tree,
-    has: Provided,
+    has: RuntimeLibraries,
     source: Source,
     progress: Progress,
     *,
     glibc: tuple[int, int],
-    opened: Sequence[Lacking] | None = None,
+    opened: Sequence[MissingLibrary] | None = None,
 ) -> Tree:
-    """Copy what ``tree`` lacks, and what that lacks in turn, into it.
+    """Copy the libraries that a tree misses, and those that they need, into it; note what stays missing.
 
     Args:
         tree: An installed tree; files are added to it.
@@ -76,114 +83,123 @@ def bundle(
         progress: Told what cannot be used.
         glibc: The newest C library that the pack may ask for.
         opened: What a program opened by name, instead of what the tree's headers ask for.
-
-    Returns:
-        The tree, with what was brought and what is still missing.
     """
     objects = objects_of(tree)
-    missing = lacking(tree, has, objects) if opened is None else opened
-    there = {one.name for one in tree.libraries}
-    tree = replace(tree, libraries=_needed(tree.libraries, missing))
-    # Who opens one that has a reason does not wait until it is mapped for somebody else.
-    missing = [one for one in missing if one.reason or one.name not in there]
+    missing = missing_libraries(tree, has, objects) if opened is None else opened
+    tree = replace(tree, libraries=_with_users(tree.libraries, missing))
+    bundled = {library.name for library in tree.libraries}
+    # Where there is a reason, a library is opened before another one that needs it has it mapped.
+    missing = [library for library in missing if library.reason or library.name not in bundled]
     if not missing:
         return tree
     with scratch_folder() as folder:
         search = _Search(tree, has, source, folder, objects)
         with progress.step("bundle system libraries", total=len(missing)) as advance:
-            for name in search.closure([one for one in missing if not one.reason]):
+            for name in search.closure([library for library in missing if not library.reason]):
                 advance(1, note=name)
-        for name, headers in search.found.items():
-            if headers.glibc is not None and headers.glibc > glibc:
-                progress.warn(
-                    f"{name} from the image asks for glibc {'.'.join(map(str, headers.glibc))}, and the lock "
-                    f"allows {'.'.join(map(str, glibc))}"
-                )
-        kept = _keep(tree, search)
-    left = [one for one in missing if one.reason or one.name not in search.found]
-    if opened is not None:
-        left = [replace(one, reason=one.reason or _BY_PATH) for one in left]
-    left += [Lacking(name, (f"{FOLDER}/{by}",)) for name, by in sorted(search.failed.items())]
+        _warn_of_glibc(search.headers, glibc, progress)
+        copied = _copy(tree, search)
+    left = search.left(missing, "" if opened is None else _BY_PATH)
     return replace(
         tree,
-        libraries=tuple(sorted((*tree.libraries, *kept), key=lambda one: one.name)),
-        lacking=merged((*tree.lacking, *left), has, search.reasons),
+        libraries=tuple(sorted((*tree.libraries, *copied), key=lambda library: library.name)),
+        missing=merged((*tree.missing, *left), has, search.reasons),
     )
 
 
-def _needed(libraries: Sequence[SystemLibrary], missing: Sequence[Lacking]) -> tuple[SystemLibrary, ...]:
-    """Libraries that are there already, with who else needs them."""
-    users = {one.name: one.needed_by for one in missing if not one.reason}
+def _with_users(
+    libraries: Sequence[SystemLibrary], missing: Sequence[MissingLibrary]
+) -> tuple[SystemLibrary, ...]:
+    """Libraries that the tree brings along already, with the files that were now found to need them."""
+    users = {library.name: library.needed_by for library in missing if not library.reason}
     return tuple(
-        replace(one, needed_by=tuple(sorted({*one.needed_by, *users.get(one.name, ())}))) for one in libraries
+        replace(library, needed_by=tuple(sorted({*library.needed_by, *users.get(library.name, ())})))
+        for library in libraries
     )
 
 
 class _Search:
-    """Follows what is needed until nothing more is."""
+    """Asks an image for libraries, and then for those that they need, until no more are needed.
+
+    Attributes:
+        headers: By name, the ELF headers of every library that the image gave.
+        origins: By name, where the image has it.
+        needed_by: By name, the paths of the tree that ask for it.
+        reasons: By name, why a library that the image has cannot be used.
+        folder: Holds the libraries, each under its name.
+    """
 
     def __init__(
-        self, tree: Tree, has: Provided, source: Source, folder: Path, objects: Mapping[str, Elf]
+        self, tree: Tree, has: RuntimeLibraries, source: Source, folder: Path, objects: Mapping[str, Elf]
     ) -> None:
-        self.found: dict[str, Elf] = {}
-        self.origins: dict[str, tuple[str, str, str]] = {}
+        self.headers: dict[str, Elf] = {}
+        self.origins: dict[str, LibraryOrigin] = {}
         self.needed_by: dict[str, list[str]] = {}
-        self.failed: dict[str, str] = {}
         self.reasons: dict[str, str] = {}
         self.folder = folder
         self._tree, self._has, self._source = tree, has, source
         self._objects = objects
         self._own = names_of(objects)
 
-    def closure(self, missing: Sequence[Lacking]) -> Sequence[str]:
-        """Find the missing ones and all that they need; their names."""
-        wanted = {}
-        for one in missing:
-            self.needed_by[one.name] = list(one.needed_by)
-            if self._may(one.name):
-                wanted[one.name] = Wanted(one.name, self._folders(one))
-        while wanted:
-            wanted = self._round(wanted)
-        return sorted(self.found)
+    def closure(self, missing: Sequence[MissingLibrary]) -> Sequence[str]:
+        """Find the missing libraries and all that they need; the names that were found."""
+        queries = {}
+        for library in missing:
+            self.needed_by[library.name] = list(library.needed_by)
+            if self._may_bundle(library.name):
+                queries[library.name] = LibraryQuery(library.name, self._folders(library))
+        while queries:
+            queries = self._round(queries)
+        return sorted(self.headers)
 
-    def _may(self, name: str) -> bool:
+    def left(self, missing: Sequence[MissingLibrary], reason: str) -> list[MissingLibrary]:
+        """What of ``missing`` was not found, for ``reason`` unless it has one, and what libraries lack."""
+        left = [
+            replace(library, reason=library.reason or reason)
+            for library in missing
+            if library.reason or library.name not in self.headers
+        ]
+        return left + [
+            MissingLibrary(name, (users[0],))
+            for name, users in sorted(self.needed_by.items())
+            if name not in self.headers
+            and not self._has.is_glibc(name)
+            and all(path.startswith(LIBRARIES) for path in users)
+        ]
+
+    def _may_bundle(self, name: str) -> bool:
         if self._has.is_glibc(name):
             self.reasons[name] = "a part of the C library, which must be Lambda's own"
             return False
         return True
 
-    def _folders(self, one: Lacking) -> tuple[str, ...]:
-        # A module that opens one by its name has no headers.
-        objects = (self._objects[path] for path in one.needed_by if path in self._objects)
+    def _folders(self, library: MissingLibrary) -> tuple[str, ...]:
+        # A module that opens a library by its name has no headers.
+        objects = (self._objects[path] for path in library.needed_by if path in self._objects)
         entries = (entry for headers in objects for entry in headers.runpath)
         return tuple(dict.fromkeys(entry for entry in entries if entry.startswith("/")))
 
-    def _round(self, wanted: Mapping[str, Wanted]) -> dict[str, Wanted]:
-        more: dict[str, Wanted] = {}
-        fetched = self._source.fetch(list(wanted.values()), self.folder)
-        for name in wanted:
-            headers = self._sound(name) if name in fetched else None
+    def _round(self, queries: Mapping[str, LibraryQuery]) -> dict[str, LibraryQuery]:
+        """Ask for libraries; the queries for what those need in turn."""
+        origins = self._source.fetch(list(queries.values()), self.folder)
+        more: dict[str, LibraryQuery] = {}
+        for name in queries:
+            headers = self._sound(name) if name in origins else None
             if headers is None:
-                self._fail(name)
                 continue
-            self.found[name], self.origins[name] = headers, fetched[name]
-            here = posixpath.dirname(fetched[name][0])
+            self.headers[name], self.origins[name] = headers, origins[name]
+            here = posixpath.dirname(origins[name].path)
             folders = tuple(_expanded(entry, here) for entry in headers.runpath)
             for needed in map(posixpath.basename, headers.needed):
                 if needed in self._has.certain or needed in self._own:
                     continue
                 self.needed_by.setdefault(needed, []).append(f"{FOLDER}/{name}")
-                if needed not in self.found and needed not in wanted and self._may(needed):
-                    more[needed] = Wanted(needed, folders)
+                if needed not in self.headers and needed not in queries and self._may_bundle(needed):
+                    more[needed] = LibraryQuery(needed, folders)
         return more
 
-    def _fail(self, name: str) -> None:
-        by = [path for path in self.needed_by[name] if path.startswith(LIBRARIES)]
-        if len(by) == len(self.needed_by[name]):
-            self.failed[name] = by[0].removeprefix(LIBRARIES)
-
     def _sound(self, name: str) -> Elf | None:
-        """The headers of a fetched library, if the dynamic linker would take it for ``name``."""
+        """The headers of a library from the image, if the dynamic linker would take it for ``name``."""
         try:
             headers = elf.read(self.folder / name)
         except (elf.ElfError, OSError) as error:
@@ -204,24 +220,34 @@ def _expanded(entry: str, folder: str) -> str:
     return posixpath.normpath(entry)
 
 
-def _keep(tree: Tree, search: _Search) -> tuple[SystemLibrary, ...]:
-    kept = []
-    for name in sorted(search.found):
+def _warn_of_glibc(libraries: Mapping[str, Elf], glibc: tuple[int, int], progress: Progress) -> None:
+    for name, headers in libraries.items():
+        if headers.glibc is not None and headers.glibc > glibc:
+            progress.warn(
+                "{} from the image asks for glibc {}.{}, and the lock allows {}.{}".format(
+                    name, *headers.glibc, *glibc
+                )
+            )
+
+
+def _copy(tree: Tree, search: _Search) -> tuple[SystemLibrary, ...]:
+    """Copy the libraries that were found into the tree's folder for them."""
+    copied = []
+    for name in sorted(search.headers):
         path = tree.root / FOLDER / name
         path.parent.mkdir(exist_ok=True)
         shutil.copyfile(search.folder / name, path)
-        data = path.read_bytes()
-        where, package, purl = search.origins[name]
-        kept.append(
+        data, origin = path.read_bytes(), search.origins[name]
+        copied.append(
             SystemLibrary(
                 name=name,
                 path=f"{FOLDER}/{name}",
-                origin=where,
-                package=package,
+                origin=origin.path,
+                package=origin.package,
                 bytes=len(data),
                 sha256=hashlib.sha256(data).hexdigest(),
                 needed_by=tuple(sorted(search.needed_by[name])),
-                purl=purl,
+                purl=origin.purl,
             )
         )
-    return tuple(kept)
+    return tuple(copied)

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import posixpath
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from lambdapack import elf
 from lambdapack.elf import Elf
-from lambdapack.install.syslibs.provided import Provided
-from lambdapack.model import Lacking, Tree
+from lambdapack.files import walk
+from lambdapack.install.syslibs.runtime import RuntimeLibraries
+from lambdapack.model import MissingLibrary, Tree
 
-__all__ = ["lacking", "merged", "names_of", "objects_of"]
 
-
-def lacking(tree: Tree, has: Provided, objects: Mapping[str, Elf] | None = None) -> tuple[Lacking, ...]:
-    """The libraries that are missing, by name.
+def missing_libraries(
+    tree: Tree, has: RuntimeLibraries, objects: Mapping[str, Elf] | None = None
+) -> tuple[MissingLibrary, ...]:
+    """The libraries that ELF files of a tree ask for and that are missing, by name.
 
     A name that any file of the tree has counts as there: packages load such libraries by their path before
     they import what needs them.
@@ -24,63 +24,64 @@ def lacking(tree: Tree, has: Provided, objects: Mapping[str, Elf] | None = None)
     Args:
         tree: An installed tree.
         has: What Lambda has.
-        objects: Its ELF files, where they were read already.
+        objects: The tree's ELF files by path, where they were read already.
     """
-    found = objects_of(tree) if objects is None else objects
-    own = names_of(found)
+    objects = objects_of(tree) if objects is None else objects
+    own = names_of(objects)
     needed_by: dict[str, list[str]] = {}
-    for path, headers in sorted(found.items()):
+    for path, headers in sorted(objects.items()):
         for name in map(posixpath.basename, headers.needed):
             if name not in has.certain and name not in own:
                 needed_by.setdefault(name, []).append(path)
-    return tuple(Lacking(name, tuple(paths)) for name, paths in sorted(needed_by.items()))
+    return tuple(MissingLibrary(name, tuple(paths)) for name, paths in sorted(needed_by.items()))
 
 
 def merged(
-    found: Iterable[Lacking], has: Provided, reasons: Mapping[str, str] | None = None
-) -> tuple[Lacking, ...]:
-    """Each missing library once, by name; what the runtime's image has is not missed.
+    libraries: Iterable[MissingLibrary], has: RuntimeLibraries, reasons: Mapping[str, str] | None = None
+) -> tuple[MissingLibrary, ...]:
+    """Each missing library once, by name, without those that the runtime's image has.
 
     Args:
-        found: What is missing.
+        libraries: Missing ones; a name may come several times, with other users.
         has: What Lambda has.
-        reasons: Name -> why it is, where ``found`` does not tell.
+        reasons: Name -> why the library was not bundled, where ``libraries`` do not say.
     """
     users: dict[str, tuple[str, ...]] = {}
     why = dict(reasons or {})
-    for one in found:
-        if one.name not in has.image:
-            users[one.name] = tuple(dict.fromkeys((*users.get(one.name, ()), *one.needed_by)))
-            why[one.name] = why.get(one.name) or one.reason
-    return tuple(Lacking(name, by, why[name]) for name, by in sorted(users.items()))
+    for library in libraries:
+        if library.name not in has.image:
+            known = users.get(library.name, ())
+            users[library.name] = tuple(dict.fromkeys((*known, *library.needed_by)))
+            why[library.name] = why.get(library.name) or library.reason
+    return tuple(MissingLibrary(name, paths, why[name]) for name, paths in sorted(users.items()))
 
 
 def objects_of(tree: Tree) -> dict[str, Elf]:
     """The ELF files of a tree that its target can map, by path."""
-    found = {}
-    for path in _files(tree.root):
-        try:
-            headers = elf.read(path) if elf.is_elf(path) else None
-        except elf.ElfError:
-            # Unsound: the check after the install has said so.
+    # ``check_binaries`` tells of damaged files, once it is known which files stay in the pack.
+    objects, _ = read_objects(tree.root)
+    return {path: headers for path, headers in objects.items() if headers.machine == tree.target.machine}
+
+
+def read_objects(root: Path) -> tuple[dict[str, Elf], dict[str, str]]:
+    """Path -> headers of all ELF files below ``root``, and path -> problem of the damaged ones."""
+    objects, damaged = {}, {}
+    for path in walk(root):
+        # Python's files are most, and never ELF.
+        if path.endswith((".py", ".pyc", ".pyi")) or not elf.is_elf(root / path):
             continue
-        if headers is not None and headers.machine == tree.target.machine:
-            found[path.relative_to(tree.root).as_posix()] = headers
-    return found
+        try:
+            objects[path] = elf.read(root / path)
+        except elf.ElfError as error:
+            damaged[path] = str(error)
+    return objects, damaged
 
 
 def names_of(objects: Mapping[str, Elf]) -> frozenset[str]:
-    """Every name that other files could ask for these by."""
-    return frozenset(_names(objects.items()))
+    """Every name that other files could ask for these objects by."""
+    return frozenset(name for path, headers in objects.items() for name in names_in(path, headers))
 
 
-def _names(objects: Iterable[tuple[str, Elf]]) -> Iterator[str]:
-    for path, headers in objects:
-        yield posixpath.basename(path)
-        if headers.soname:
-            yield headers.soname
-
-
-def _files(root: Path) -> Iterator[Path]:
-    for folder, _, names in os.walk(root):
-        yield from (Path(folder, name) for name in names if not name.endswith((".py", ".pyc", ".pyi")))
+def names_in(path: str, headers: Elf) -> tuple[str, ...]:
+    """The names that other files could ask for one object by: its file's and its soname."""
+    return (posixpath.basename(path), *([headers.soname] if headers.soname else []))

@@ -1,4 +1,4 @@
-"""Say which libraries are missing, loudly where the traced program needs them."""
+"""Report missing libraries: a warning where the traced program needs them, else a note."""
 
 from __future__ import annotations
 
@@ -6,12 +6,9 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from lambdapack.errors import CheckError
-from lambdapack.install.syslibs.provided import Provided
-from lambdapack.model import Lacking
+from lambdapack.install.syslibs.runtime import RuntimeLibraries
+from lambdapack.model import MissingLibrary, source_of
 from lambdapack.progress import Progress
-from lambdapack.python.module_names import source_of
-
-__all__ = ["NOT_FOUND", "explained", "in_short", "remedy", "sentence", "tell"]
 
 NOT_FOUND = "cannot open shared object file"
 """What the dynamic linker says behind a library's name."""
@@ -26,12 +23,17 @@ _IMAGE = (
 )
 
 
-def tell(
-    missing: Collection[Lacking], has: Provided, traced: Collection[str], progress: Progress, *, image: bool
+def report_missing(
+    missing: Collection[MissingLibrary],
+    has: RuntimeLibraries,
+    traced: Collection[str],
+    progress: Progress,
+    *,
+    image: bool,
 ) -> None:
-    """Warn in one line of the libraries that the trace used, and note the others in another.
+    """Warn in one line of the missing libraries that the trace used, and note the others in another.
 
-    A package that draws windows asks for a dozen libraries. ``lambdapack plan`` takes them one by one.
+    A package that draws windows asks for a dozen libraries; ``lambdapack plan`` has a line for each.
 
     Args:
         missing: What the tree lacks.
@@ -41,9 +43,9 @@ def tell(
         image: Whether the build image was searched.
     """
     touched = frozenset(map(source_of, traced))
-    wanted = {one.name: [path for path in one.needed_by if source_of(path) in touched] for one in missing}
-    used = {name: users for name, users in wanted.items() if users}
-    rest = [name for name, users in wanted.items() if not users]
+    users = {lib.name: [path for path in lib.needed_by if source_of(path) in touched] for lib in missing}
+    used = {name: paths for name, paths in users.items() if paths}
+    rest = [name for name, paths in users.items() if not paths]
     if used:
         try_this = "--system-package PACKAGE" if image else "--builder docker"
         progress.warn(
@@ -57,47 +59,47 @@ def tell(
         )
 
 
-def in_short(wanted: Mapping[str, Sequence[str]]) -> str:
-    """``libGL.so.1 and libX11.so.6 (cv2/cv2.abi3.so needs them)``, of library -> files that need it."""
-    names = sorted(wanted)
+def in_short(needed_by: Mapping[str, Sequence[str]]) -> str:
+    """Library -> files that need it, as ``libGL.so.1 and libX11.so.6 (cv2/cv2.abi3.so needs them)``."""
+    names = sorted(needed_by)
     more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
     shown = ", ".join(names[:_NAMES_SHOWN]) if more else " and ".join(names)
-    users = sorted({path for paths in wanted.values() for path in paths})
+    users = sorted({path for paths in needed_by.values() for path in paths})
     others = f" and {len(users) - 1} more" if len(users) > 1 else ""
-    return f"{shown}{more} ({users[0]}{others} {'need' if others else 'needs'} {_pronoun(names)})"
+    verb, pronoun = "need" if others else "needs", "it" if len(names) == 1 else "them"
+    return f"{shown}{more} ({users[0]}{others} {verb} {pronoun})"
 
 
-def _pronoun(names: Sequence[str]) -> str:
-    return "it" if len(names) == 1 else "them"
-
-
-def sentence(one: Lacking, users: Sequence[str], has: Provided) -> str:
-    """Who needs which library that neither the pack nor Lambda has."""
+def sentence(library: MissingLibrary, users: Sequence[str], has: RuntimeLibraries) -> str:
+    """Which files need a library that neither the pack nor Lambda has."""
     shown = ", ".join(users[:_NAMES_SHOWN]) + (" and others" if len(users) > _NAMES_SHOWN else "")
-    known = f" ({has.absent[one.name]})" if one.name in has.absent else ""
+    known = f" ({has.absent[library.name]})" if library.name in has.absent else ""
     needs = "needs" if len(users) == 1 else "need"
-    return f"{shown} {needs} {one.name}, which neither the pack nor Lambda's {has.system} has{known}"
+    return f"{shown} {needs} {library.name}, which neither the pack nor Lambda's {has.system} has{known}"
 
 
-def remedy(one: Lacking, *, image: bool) -> str:
+def remedy(library: MissingLibrary, *, image: bool) -> str:
     """What helps; ``image`` is whether the build image was searched."""
-    if one.reason:
-        return f"it cannot be bundled: {one.reason}"
+    if library.reason:
+        return f"it cannot be bundled: {library.reason}"
     return _IMAGE if image else _LOCAL
 
 
 @contextmanager
-def explained(missing: Collection[Lacking], has: Provided, *, image: bool) -> Iterator[None]:
-    """Say of a program that failed for want of one of ``missing`` that it did, and what helps."""
+def missing_library_errors(
+    missing: Collection[MissingLibrary], has: RuntimeLibraries, *, image: bool
+) -> Iterator[None]:
+    """Where the block's program fails for want of one of ``missing``, name the library and what helps."""
     try:
         yield
     except CheckError as error:
-        said = f"{error.message}\n{error.detail or ''}"
-        for one in missing:
-            if f"{one.name}: {NOT_FOUND}" in said:
+        output = f"{error.message}\n{error.detail or ''}"
+        for library in missing:
+            if f"{library.name}: {NOT_FOUND}" in output:
                 raise CheckError(
-                    f"the traced code needs {one.name}, which neither the pack nor Lambda's {has.system} has",
-                    hint=remedy(one, image=image),
+                    f"the traced code needs {library.name}, which neither the pack nor Lambda's "
+                    f"{has.system} has",
+                    hint=remedy(library, image=image),
                     detail=error.detail,
                 ) from error
         raise

@@ -12,8 +12,6 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["CONTROLLERS", "Group", "create", "places", "remove"]
-
 CONTROLLERS = ("cpu", "memory", "pids")
 _ROOT = Path("/sys/fs/cgroup")
 _PARENT = "lambdapack"

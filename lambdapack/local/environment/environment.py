@@ -26,8 +26,6 @@ from lambdapack.local.functions import Function
 from lambdapack.local.invocation import Invocation, Report, find_stats, init_report
 from lambdapack.local.s3.sigv4 import Credentials
 
-__all__ = ["Environment", "Settings"]
-
 _BOOST_CPUS = 2.0
 """The processors that init gets at least, whatever the memory: undocumented, but measured by many."""
 
@@ -119,7 +117,7 @@ class Environment:
         self.settings = settings
         self.credentials = credentials
         self.used_at = time.monotonic()
-        self._timeout = function.timeout
+        self._timeout = function.settings.timeout
         self._version = runtime.interpreter.version
         self._init: _Init | None = None
         self._peak = self._oom_kills = 0
@@ -288,7 +286,7 @@ class Environment:
         self._peak = max(self._peak, self.sandbox.peak_memory())
 
     def _measure(self, failure: Failure | None) -> int:
-        """The peak of memory in bytes, as the REPORT line gives it."""
+        """The peak of memory in bytes, for the REPORT line."""
         if failure and failure.error_type == "Runtime.OutOfMemory":
             return self.settings.memory_mb * limits.MIB
         self._note_peak()

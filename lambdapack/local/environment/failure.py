@@ -9,8 +9,6 @@ from datetime import datetime, timezone
 
 from lambdapack.local.environment.runtime_api import MAX_RESPONSE
 
-__all__ = ["RESPONSE_TOO_LARGE", "Failure", "exit_failure", "timeout_failure"]
-
 
 @dataclass(frozen=True)
 class Failure:

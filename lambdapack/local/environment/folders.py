@@ -13,8 +13,6 @@ from pathlib import Path
 
 from lambdapack.local.environment import cgroups
 
-__all__ = ["EnvironmentFolders"]
-
 
 class EnvironmentFolders:
     """The folders ``<state>/environments/<id>``.

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 
 from lambdapack.errors import ConfigurationError
 
-__all__ = ["ISOLATIONS", "Isolation", "Limits", "candidates", "describe"]
-
 
 @dataclass(frozen=True)
 class Isolation:

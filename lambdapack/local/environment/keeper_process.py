@@ -15,8 +15,6 @@ from typing import Any
 
 from lambdapack.errors import ToolError
 
-__all__ = ["KeeperProcess"]
-
 _CODE = "import sys; sys.path.insert(0, sys.argv[1]); from keeper.main import main; del sys.path[0]; main()"
 """What ``python -c`` runs, with the folder of the package ``keeper`` as its argument."""
 _WAIT = 30.0

@@ -8,8 +8,6 @@ import re
 import select
 import threading
 
-__all__ = ["LogPipe"]
-
 _ERROR = re.compile(r"^\[ERROR\].*$", re.MULTILINE)
 
 

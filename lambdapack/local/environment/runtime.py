@@ -16,8 +16,6 @@ from lambdapack.model import Target
 from lambdapack.progress import QUIET, Progress
 from lambdapack.python.interpreter import Interpreter, find
 
-__all__ = ["Runtime", "install"]
-
 _PLATFORMS = ("manylinux_2_17", "manylinux_2_28", "manylinux_2_34")
 
 

@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Literal
 
-__all__ = ["MAX_REQUEST", "MAX_RESPONSE", "Event", "Happening", "RuntimeApi"]
-
 MAX_REQUEST = 6 * 1024 * 1024
 MAX_RESPONSE = 6 * 1024 * 1024 + 100
 """Lambda's own error message counts 6291556 bytes."""

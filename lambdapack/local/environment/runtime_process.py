@@ -1,4 +1,4 @@
-"""The process of the runtime: start it, wait for what it does, freeze it, kill it."""
+"""The process of the runtime: starting, waiting for what the runtime does, freezing, killing."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ from collections.abc import Mapping, Sequence
 
 from lambdapack.local.environment.runtime_api import Event, Happening, RuntimeApi
 from lambdapack.local.environment.sandbox import Sandbox
-
-__all__ = ["RuntimeProcess"]
 
 
 class RuntimeProcess:

@@ -20,8 +20,6 @@ from lambdapack.local.environment.keeper_process import KeeperProcess
 from lambdapack.local.environment.runtime import Runtime
 from lambdapack.local.environment.runtime_api import Happening
 
-__all__ = ["Paths", "Sandbox"]
-
 
 @dataclass(frozen=True)
 class Paths:
@@ -169,7 +167,7 @@ def _make_group(folder: Path, memory_mb: int) -> cgroups.Group:
 
 
 def _tmp(folder: Path, isolation: Isolation, tmp_mb: int) -> dict[str, Any]:
-    """/tmp as the keeper's configuration describes it."""
+    """The keeper's configuration of /tmp."""
     if isolation.tmp == "ext4":
         image = folder / "tmp.img"
         _make_image(image, tmp_mb)

@@ -9,9 +9,6 @@ from lambdapack.local.environment.sandbox import Paths
 from lambdapack.local.functions import Function
 from lambdapack.local.s3.sigv4 import Credentials
 
-__all__ = ["variables"]
-
-
 _FIXED = {
     "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
     "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
@@ -63,10 +60,8 @@ def variables(
         "AWS_SESSION_TOKEN": credentials.session_token,
         "_HANDLER": function.handler,
     }
-    own = {
-        name: value for name, value in function.environment.items() if name in _FREE or name not in lambdas
-    }
-    return {**lambdas, **own}
+    own = function.settings.environment.items()
+    return lambdas | {name: value for name, value in own if name in _FREE or name not in lambdas}
 
 
 def _folders(paths: Paths) -> dict[str, str]:

@@ -25,8 +25,6 @@ from lambdapack.local.s3.objects import Grant, Grants
 from lambdapack.local.s3.server import S3Server
 from lambdapack.local.s3.sigv4 import Credentials
 
-__all__ = ["main"]
-
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the endpoint, in one of the module's two ways."""

@@ -16,8 +16,6 @@ from typing import Any
 from lambdapack.local.link import Link, LinkSettings
 from lambdapack.local.s3.sigv4 import Credentials, RefusedError, Request, verify
 
-__all__ = ["Entry", "Grant", "Grants", "Objects", "RequestLog", "parse_range"]
-
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]\Z")
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)\Z")
 
@@ -43,7 +41,7 @@ class Grant:
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> Grant:
-        """From JSON, as ``Endpoint.grant`` sends it."""
+        """From the JSON that ``Endpoint.grant`` sends."""
         read = document.get("read")
         link = LinkSettings.from_dict(document)
         return cls(

@@ -27,8 +27,6 @@ from lambdapack.local.link import Fault, Link
 from lambdapack.local.s3.objects import Entry, Grant, Grants, Objects, RequestLog, parse_range
 from lambdapack.local.s3.sigv4 import UNSIGNED, RefusedError, Request
 
-__all__ = ["S3Server"]
-
 _REASONS = {
     200: "OK", 206: "Partial Content", 400: "Bad Request", 403: "Forbidden", 404: "Not Found",
     405: "Method Not Allowed", 411: "Length Required", 412: "Precondition Failed",

@@ -1,4 +1,4 @@
-"""Files and folders that are named themselves: URLs, wheels, sdists and local packages."""
+"""Direct references (PEP 440): wheels, sdists and local packages that are named by address or path."""
 
 from __future__ import annotations
 
@@ -12,8 +12,6 @@ from urllib.request import url2pathname
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-__all__ = ["Direct", "is_direct", "parse", "shown"]
-
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:(?!\\)")
 _ARCHIVE = re.compile(r"\.(whl|zip|tar\.gz|tgz|tar\.bz2|tar\.xz)$", re.IGNORECASE)
 _EXTRAS = re.compile(r"^(?P<path>.+?)\[(?P<extras>[A-Za-z0-9._, -]*)\]$")
@@ -23,24 +21,24 @@ _USER = re.compile(r"(://)[^/]*@")
 
 
 @dataclass(frozen=True)
-class Direct:
-    """What was named.
+class DirectReference:
+    """A file or folder that is named by its address or path.
 
     Attributes:
-        name: Canonical name of the package, or nothing where only the file tells.
-        extras: Wanted of it.
-        marker: When it is wanted; nothing for always.
         location: An ``https:`` address, or the absolute path of a file or a folder.
+        origin: Where the reference stands, for messages.
+        name: Canonical name of the package; empty where only the file tells.
+        extras: Extras of the package that are asked for.
+        marker: When the package is needed; empty for always.
         hashes: ``sha256:…`` of the files that may be taken; empty for any.
-        origin: Who names it, for messages.
     """
 
-    name: str
-    extras: tuple[str, ...]
-    marker: str
     location: str
-    hashes: tuple[str, ...]
     origin: str
+    name: str = ""
+    extras: tuple[str, ...] = ()
+    marker: str = ""
+    hashes: tuple[str, ...] = ()
 
     @property
     def path(self) -> Path | None:
@@ -66,22 +64,22 @@ def is_direct(text: str) -> bool:
     )  # fmt: skip
 
 
-def parse(text: str, hashes: tuple[str, ...], folder: Path, origin: str) -> Direct:
+def parse(text: str, hashes: tuple[str, ...], folder: Path, origin: str) -> DirectReference:
     """Read ``name[extra] @ URL ; marker``, a bare address, or a path relative to ``folder``.
 
     Raises:
-        ValueError: It is none of these, or names a repository.
+        ValueError: ``text`` is none of these, or names a repository.
     """
     marker, name = "", ""
     extras: tuple[str, ...] = ()
     if _NAMED.match(text):
         try:
-            found = Requirement(text)
+            requirement = Requirement(text)
         except InvalidRequirement as error:
             raise ValueError(str(error).splitlines()[0]) from None
-        name, location = canonicalize_name(found.name), found.url or ""
-        extras = tuple(sorted(canonicalize_name(extra) for extra in found.extras))
-        marker = str(found.marker or "")
+        name, location = canonicalize_name(requirement.name), requirement.url or ""
+        extras = tuple(sorted(canonicalize_name(extra) for extra in requirement.extras))
+        marker = str(requirement.marker or "")
     else:
         location, _, marker = (part.strip() for part in re.sub(r"\s+;", " ;", text).partition(" ;"))
         if with_extras := _EXTRAS.match(location):
@@ -90,10 +88,10 @@ def parse(text: str, hashes: tuple[str, ...], folder: Path, origin: str) -> Dire
                 sorted(canonicalize_name(e.strip()) for e in with_extras["extras"].split(",") if e.strip())
             )
     location, _, fragment = location.partition("#")
-    hashes = tuple(sorted({*hashes, *(f"sha256:{one.lower()}" for one in _HASH.findall(fragment))}))
+    hashes = tuple(sorted({*hashes, *(f"sha256:{digest.lower()}" for digest in _HASH.findall(fragment))}))
     if egg := re.search(r"(?:^|&)egg=([A-Za-z0-9._-]+)", fragment):
         name = name or canonicalize_name(egg[1])
-    return Direct(name, extras, marker, _absolute(location, folder), hashes, origin)
+    return DirectReference(_absolute(location, folder), origin, name, extras, marker, hashes)
 
 
 def _absolute(location: str, folder: Path) -> str:
@@ -113,5 +111,5 @@ def _absolute(location: str, folder: Path) -> str:
 
 
 def shown(text: str) -> str:
-    """``text`` without the user and the password of the addresses in it."""
+    """``text`` without the users and the passwords of its addresses."""
     return _USER.sub(r"\1****@", text)

@@ -1,19 +1,13 @@
-"""Find the file that says what a project needs, where nobody named one."""
+"""Find the file that says what a project needs, where the user names none."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
-__all__ = ["PRECEDENCE", "discover"]
-
 PRECEDENCE = (
-    "pylock.toml",
-    "uv.lock",
-    "poetry.lock",
-    "Pipfile.lock",
-    "requirements.txt",
-    "pyproject.toml",
+    *("pylock.toml", "uv.lock", "poetry.lock", "Pipfile.lock"),
+    *("requirements.txt", "pyproject.toml"),
 )
 """Locks first: they say exactly what was tested. Among them, the standard one first."""
 _DEPENDENCIES = re.compile(r"^\s*(\[project\]|project\.dependencies|\[dependency-groups\])", re.MULTILINE)
@@ -24,17 +18,17 @@ def discover(folder: Path) -> tuple[Path | None, tuple[str, ...]]:
 
     A ``pyproject.toml`` beside a lock belongs to it, and one without ``[project]`` does not count.
     """
-    found = [name for name in PRECEDENCE if (folder / name).is_file()]
-    if "pyproject.toml" in found and (len(found) > 1 or not _asks(folder / "pyproject.toml")):
-        found.remove("pyproject.toml")
-    if not found:
+    names = [name for name in PRECEDENCE if (folder / name).is_file()]
+    if "pyproject.toml" in names and (len(names) > 1 or not _has_dependencies(folder / "pyproject.toml")):
+        names.remove("pyproject.toml")
+    if not names:
         return None, ()
-    return folder / found[0], tuple(found[1:])
+    return folder / names[0], tuple(names[1:])
 
 
-def _asks(path: Path) -> bool:
+def _has_dependencies(path: Path) -> bool:
     try:
         return bool(_DEPENDENCIES.search(path.read_text("utf-8-sig")))
     except (OSError, UnicodeDecodeError):
-        # It is there: reading it later says what is wrong with it.
+        # The file is used all the same: reading it later says what is wrong.
         return True

@@ -1,4 +1,4 @@
-"""Read a table that somebody wrote, key by key, and say exactly which key is wrong and what was expected."""
+"""Read a table of a user's file key by key, and say exactly which key is wrong and what was expected."""
 
 from __future__ import annotations
 
@@ -18,8 +18,6 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-__all__ = ["Fields", "read_json", "read_toml"]
-
 _SHOWN = 60
 
 
@@ -29,8 +27,8 @@ class Fields:
 
     Attributes:
         path: The file, for messages.
-        key: Where the table is in it, e.g. ``package[3]``; nothing for the file itself.
-        table: Its content.
+        key: Where the table is in the file, e.g. ``package[3]``; empty for the whole file.
+        table: The table's content.
     """
 
     path: Path
@@ -40,8 +38,8 @@ class Fields:
     def wrong(self, name: str, expected: str) -> ConfigurationError:
         """The error for key ``name``, which should have been ``expected``."""
         where = self._at(name)
-        found = self.table.get(name)
-        shown = repr(found) if found is not None else "nothing"
+        value = self.table.get(name)
+        shown = repr(value) if value is not None else "nothing"
         if len(shown) > _SHOWN:
             shown = f"{shown[:_SHOWN]}…"
         return ConfigurationError(
@@ -53,59 +51,58 @@ class Fields:
         return ".".join(part for part in (self.key, name) if part)
 
     def text(self, name: str, default: str | None = None) -> str:
-        """A string; ``default`` where there is none and one is given."""
-        found = self.table.get(name, default)
-        if not isinstance(found, str):
+        """A string; ``default``, if one is given, where the key is missing."""
+        value = self.table.get(name, default)
+        if not isinstance(value, str):
             raise self.wrong(name, "a string")
-        return found
+        return value
 
     def name(self, name: str = "name") -> str:
         """A package's name, canonical."""
-        found = self.text(name)
         try:
-            return canonicalize_name(found, validate=True)
+            return canonicalize_name(self.text(name), validate=True)
         except InvalidName:
             raise self.wrong(name, "the name of a package") from None
 
     def flag(self, name: str) -> bool:
         """A truth value, false by default."""
-        found = self.table.get(name, False)
-        if not isinstance(found, bool):
+        value = self.table.get(name, False)
+        if not isinstance(value, bool):
             raise self.wrong(name, "true or false")
-        return found
+        return value
 
     def texts(self, name: str) -> tuple[str, ...]:
         """A list of strings, empty by default."""
-        found = self.table.get(name, [])
-        if not isinstance(found, list):
+        values = self.table.get(name, [])
+        if not isinstance(values, list):
             raise self.wrong(name, "a list of strings")
-        for number, one in enumerate(found):
-            if not isinstance(one, str):
+        for number, value in enumerate(values):
+            if not isinstance(value, str):
                 key = f"{name}[{number}]"
-                raise Fields(self.path, self.key, {key: one}).wrong(key, "a string")
-        return tuple(found)
+                raise Fields(self.path, self.key, {key: value}).wrong(key, "a string")
+        return tuple(values)
 
     def section(self, name: str) -> Fields:
         """A table, empty by default."""
-        found = self.table.get(name, {})
-        if not isinstance(found, Mapping):
+        table = self.table.get(name, {})
+        if not isinstance(table, Mapping):
             raise self.wrong(name, "a table")
-        return Fields(self.path, self._at(name), found)
+        return Fields(self.path, self._at(name), table)
 
     def sections(self, name: str) -> Iterator[Fields]:
         """A list of tables, empty by default."""
-        found = self.table.get(name, [])
-        if not isinstance(found, list) or not all(isinstance(one, Mapping) for one in found):
+        tables = self.table.get(name, [])
+        if not isinstance(tables, list) or not all(isinstance(table, Mapping) for table in tables):
             raise self.wrong(name, "a list of tables")
-        for number, one in enumerate(found):
-            yield Fields(self.path, f"{self._at(name)}[{number}]", one)
+        for number, table in enumerate(tables):
+            yield Fields(self.path, f"{self._at(name)}[{number}]", table)
 
 
 def read_toml(path: Path) -> Fields:
     """The TOML file ``path``.
 
     Raises:
-        ConfigurationError: It cannot be read, or is not TOML.
+        ConfigurationError: The file cannot be read, or is not TOML.
     """
     try:
         return Fields(path, "", tomllib.loads(_text(path)))
@@ -117,15 +114,15 @@ def read_json(path: Path) -> Fields:
     """The JSON file ``path``.
 
     Raises:
-        ConfigurationError: It cannot be read, or is not a JSON object.
+        ConfigurationError: The file cannot be read, or is not a JSON object.
     """
     try:
-        found = json.loads(_text(path))
+        table = json.loads(_text(path))
     except (ValueError, RecursionError) as error:
         raise ConfigurationError(f"{path}: not JSON: {error}") from None
-    if not isinstance(found, dict):
-        raise ConfigurationError(f"{path}: expected a JSON object, found {type(found).__name__}")
-    return Fields(path, "", found)
+    if not isinstance(table, dict):
+        raise ConfigurationError(f"{path}: expected a JSON object, found {type(table).__name__}")
+    return Fields(path, "", table)
 
 
 def _text(path: Path) -> str:

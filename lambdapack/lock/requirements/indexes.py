@@ -2,47 +2,44 @@
 
 from __future__ import annotations
 
-import ast
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from urllib.parse import quote, urlsplit, urlunsplit
 
-from lambdapack.python import pip
-
-__all__ = ["options"]
+from lambdapack.model import NO_OPTIONS, PipOptions
+from lambdapack.python.pip_settings import INDEX_OPTIONS, PipSettings, without_user
 
 _PYPI = re.compile(r"https?://(pypi\.org|pypi\.python\.org)(/|$)")
 _VARIABLES = "POETRY_HTTP_BASIC_{}_{}"
 
 
-def options(
-    registries: Iterable[tuple[str, str]], environment: Mapping[str, str] = os.environ
-) -> tuple[str, ...]:
+def options(registries: Iterable[tuple[str, str]], environment: Mapping[str, str] = os.environ) -> PipOptions:
     """pip's options for indexes other than PyPI that pip is not configured for.
 
-    PyPI stands for whatever index pip is configured for. Hashes settle what is installed, so the order
-    of indexes does not matter; without PyPI among them, the first takes the place of pip's own.
+    PyPI stands for whatever index pip is configured for. Hashes decide what is installed, so the order of
+    indexes does not matter; without PyPI among them, the first takes the place of pip's own.
 
     Args:
         registries: Name (or nothing) and address of each.
-        environment: Where Poetry's variables for credentials may be.
+        environment: pip's variables, and Poetry's with credentials.
+
+    Raises:
+        ToolError: pip's configuration is malformed.
     """
-    found = [(name, address) for name, address in registries if "://" in address]
-    others = [(name, address) for name, address in found if not _PYPI.match(address)]
+    addresses = [(name, address) for name, address in registries if "://" in address]
+    others = [(name, address) for name, address in addresses if not _PYPI.match(address)]
     if not others:
-        return ()
-    configured = {_plain(address) for address in _configured()}
-    alone = len(others) == len(found)
-    chosen: list[str] = []
-    for name, address in others:
-        if _plain(address) in configured:
-            # pip's own configuration has it, maybe with credentials.
-            alone = False
-            continue
-        chosen += ["--index-url" if alone else "--extra-index-url", _with_user(name, address, environment)]
-        alone = False
-    return tuple(chosen)
+        return NO_OPTIONS
+    known = {_plain(address) for address in PipSettings.read(environment).words(INDEX_OPTIONS)}
+    unknown = [(name, address) for name, address in others if _plain(address) not in known]
+    # An index of pip's own configuration, maybe with credentials, stays the first one.
+    replaces_pypi = len(others) == len(addresses) and unknown[:1] == others[:1]
+    options = ["extra-index-url"] * len(unknown)
+    if replaces_pypi:
+        options[0] = "index-url"
+    values = [_with_user(name, address, environment) for name, address in unknown]
+    return PipOptions(tuple(zip(options, values, strict=True)))
 
 
 def _with_user(name: str, address: str, environment: Mapping[str, str]) -> str:
@@ -56,15 +53,4 @@ def _with_user(name: str, address: str, environment: Mapping[str, str]) -> str:
 
 
 def _plain(address: str) -> str:
-    parts = urlsplit(address)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])).rstrip("/")
-
-
-def _configured() -> Iterator[str]:
-    for line in pip.run(["config", "list"], doing="reading pip's configuration").splitlines():
-        name, equals, value = line.partition("=")
-        if equals and name.rpartition(".")[2].replace("_", "-") in ("index-url", "extra-index-url"):
-            try:
-                yield from str(ast.literal_eval(value)).split()
-            except (ValueError, SyntaxError):
-                continue
+    return without_user(address).rstrip("/")

@@ -1,15 +1,15 @@
-"""What a lock file holds once it is read: packages with their files, whoever wrote it."""
+"""What any lock file holds once it is read: packages with their files."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TypeVar
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
-from packaging.tags import Tag
 from packaging.utils import (
     InvalidSdistFilename,
     InvalidWheelFilename,
@@ -20,28 +20,10 @@ from packaging.utils import (
 from packaging.version import InvalidVersion, Version
 
 from lambdapack.errors import ConfigurationError
-from lambdapack.lock.requirements.direct import Direct
+from lambdapack.lock.requirements.direct import DirectReference
 from lambdapack.lock.requirements.fields import Fields
-from lambdapack.lock.resolver.wheels import File, describe_files, ways_out
-from lambdapack.model import Target
-from lambdapack.python import wheel_tags
 
-__all__ = [
-    "Asked",
-    "LockFile",
-    "Locked",
-    "LockedFile",
-    "NoFile",
-    "Selection",
-    "check_python",
-    "choose",
-    "from_repository",
-    "named_file",
-    "sha256",
-    "unknown",
-    "version_of",
-]
-
+_Entry = TypeVar("_Entry")
 _SHA256 = re.compile(r"sha256:[0-9a-f]{64}")
 
 
@@ -50,9 +32,9 @@ class LockedFile:
     """A wheel or an sdist.
 
     Attributes:
-        name: Its file name; nothing where the lock gives hashes alone.
+        name: Its file name; empty where the lock gives hashes alone.
         hash: ``sha256:…``.
-        location: Its address or path where no index has it, else nothing.
+        location: Its address or path where no index has it, else empty.
     """
 
     name: str
@@ -61,35 +43,45 @@ class LockedFile:
 
 
 @dataclass(frozen=True)
-class Locked:
+class LockedPackage:
     """A package of a lock.
 
     Attributes:
-        name, version: Canonical name and exact version; no version where only building it will tell.
+        name, version: Canonical name and exact version; no version where only a build will tell.
         files: Those that may be installed.
-        direct: Where it comes from, if not from an index.
+        direct: Where the package comes from, if not from an index.
         where: For messages, e.g. ``uv.lock: package[3]``.
     """
 
     name: str
     version: str
     files: tuple[LockedFile, ...]
-    direct: Direct | None
+    direct: DirectReference | None
     where: str
+
+    @property
+    def has_file_names(self) -> bool:
+        """Whether the lock names each file, so that one can be chosen without asking an index."""
+        return bool(self.files) and all(file.name for file in self.files)
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What is wanted of a lock.
+class Scope:
+    """For what a lock is read.
 
     Attributes:
         environment: The target's marker variables.
-        extras, groups: Normalised names.
+        extras, groups: Normalised names of the extras and groups that the user asks for.
     """
 
     environment: Mapping[str, str]
     extras: frozenset[str] = frozenset()
     groups: frozenset[str] = frozenset()
+
+    @property
+    def python(self) -> str:
+        """The target's full version of Python."""
+        return self.environment["python_full_version"]
 
 
 @dataclass(frozen=True)
@@ -98,35 +90,41 @@ class Selection:
 
     Attributes:
         packages: Each once.
-        requested: Names that somebody asked for; ``None`` where the lock does not tell them apart.
-        wishes: What the project wrote, as far as the lock repeats it: requirements, with where.
+        requested: Names that the project asks for; ``None`` where the lock does not tell them apart.
+        declared: The project's own requirements, as far as the lock repeats them, with where.
     """
 
-    packages: tuple[Locked, ...]
+    packages: tuple[LockedPackage, ...]
     requested: tuple[str, ...] | None
-    wishes: tuple[tuple[str, str], ...] = ()
+    declared: tuple[tuple[str, str], ...] = ()
 
 
-class LockFile(Protocol):
-    """A lock that was read and is sound."""
+@dataclass(frozen=True)
+class LockFile(ABC):
+    """A lock that was read and is sound.
 
-    @property
-    def path(self) -> Path:
-        """The file."""
+    Attributes:
+        path: The file.
+        fields: The file's content.
+        registries: Name and address of the indexes that the lock was made from, in order.
+    """
+
+    path: Path
+    fields: Fields
+    registries: tuple[tuple[str, str], ...]
 
     @property
     def extras(self) -> frozenset[str]:
-        """Extras that can be asked for."""
+        """Names of the project's extras."""
+        return frozenset()
 
     @property
+    @abstractmethod
     def groups(self) -> frozenset[str]:
-        """Groups that can be asked for."""
+        """Names of the project's groups, without those that are always taken."""
 
-    @property
-    def registries(self) -> tuple[tuple[str, str], ...]:
-        """Name and address of the indexes that it was made from, in order."""
-
-    def select(self, asked: Asked) -> Selection:
+    @abstractmethod
+    def select(self, scope: Scope) -> Selection:
         """What to install.
 
         Raises:
@@ -134,105 +132,93 @@ class LockFile(Protocol):
         """
 
 
-@dataclass(frozen=True)
-class NoFile:
-    """No file of a package fits; ``newer`` where one would with a newer C library."""
+def locked_reference(
+    name: str, location: str, lock: Path, where: str, hashes: Iterable[str] = ()
+) -> DirectReference:
+    """The reference to a package that no index has; paths of a lock are relative to the lock's folder."""
+    if "://" not in location:
+        location = str((lock.parent / location).resolve())
+    return DirectReference(location, where, name=name, hashes=tuple(sorted(hashes)))
 
-    message: str
-    hint: str
-    newer: bool
 
-
-def choose(
-    package: Locked, target: Target, glibc: tuple[int, int], *, builds: bool, sdist: bool = False
-) -> LockedFile | NoFile:
-    """The best file of ``package`` for ``target``: as pip would choose, a wheel before an sdist.
+def only_entry(path: Path, name: str, version: str, entries: Sequence[_Entry], tool: str) -> _Entry:
+    """The one package of a lock that a dependency means.
 
     Args:
-        package: With the names of its files.
-        target: What it is for.
-        glibc: The newest C library that a wheel may ask for.
-        builds: Whether sdists can be built.
-        sdist: Whether it has to be an sdist.
+        path: The lock.
+        name, version: Of the dependency.
+        entries: The packages that fit.
+        tool: The program that makes such locks.
+
+    Raises:
+        ConfigurationError: No package fits, or several do.
     """
-    ranks = wheel_tags.ranks(target, glibc)
-    fitting = [] if sdist else [one for one in package.files if _rank(one.name, ranks) is not None]
-    if fitting:
-        return min(fitting, key=lambda one: _rank(one.name, ranks) or (0, 0))
-    sdists = sorted((one for one in package.files if not one.name.endswith(".whl")), key=lambda one: one.name)
-    if sdists and builds:
-        return sdists[0]
-    files = [File(one.name, Version(package.version), "", False) for one in package.files]
-    newer = any(wheel_tags.fits(one.name, target, wheel_tags.ANY_GLIBC) for one in package.files)
-    there = describe_files(files, target, glibc) if files else "no file at all"
-    what = "sdist" if sdist else "wheel"
-    return NoFile(
-        f"{package.where}: {package.name} {package.version} has no {what} for {target} with "
-        f"glibc {glibc[0]}.{glibc[1]} in the lock; there is {there}",
-        ways_out(files, target, glibc) + "; or lock it again for this target",
-        newer,
-    )
-
-
-def _rank(filename: str, ranks: Mapping[Tag, int]) -> tuple[int, int] | None:
-    """How well a wheel fits, the least is the best; the highest build number first among equals."""
-    try:
-        _, _, build, tags = parse_wheel_filename(filename)
-    except (InvalidWheelFilename, InvalidVersion):
-        return None
-    found = [ranks[tag] for tag in tags if tag in ranks]
-    return (min(found), -build[0] if build else 1) if found else None
+    if len(entries) != 1:
+        number = f"{len(entries)} packages" if entries else "no package"
+        raise ConfigurationError(
+            f"{path}: package: expected one entry for {name} {version}, found {number}",
+            hint=f"make the lock again: {tool} lock",
+        )
+    return entries[0]
 
 
 def sha256(fields: Fields, name: str = "hash") -> str:
     """A SHA-256 hash."""
-    found = fields.text(name)
-    if not _SHA256.fullmatch(found):
+    text = fields.text(name)
+    if not _SHA256.fullmatch(text):
         raise fields.wrong(name, "sha256: and 64 hexadecimal digits")
-    return found
+    return text
 
 
 def version_of(fields: Fields, name: str = "version") -> str:
     """An exact version."""
-    found = fields.text(name)
+    text = fields.text(name)
     try:
-        Version(found)
+        Version(text)
     except InvalidVersion:
         raise fields.wrong(name, "a version") from None
-    return found
+    return text
 
 
 def named_file(fields: Fields, filename: str, key: str, package: str) -> str:
     """``filename``, once it is sure that it names a wheel or an sdist of ``package``."""
     try:
         parse = parse_wheel_filename if filename.endswith(".whl") else parse_sdist_filename
-        found = parse(filename)[0]
+        owner = parse(filename)[0]
     except (InvalidWheelFilename, InvalidVersion):
         raise fields.wrong(key, "the name of a wheel or an sdist") from None
     except InvalidSdistFilename:
         # Old sdists are .zip, .tar.bz2 and the like.
         return filename
-    if found != canonicalize_name(package) and filename.endswith(".whl"):
+    if owner != canonicalize_name(package) and filename.endswith(".whl"):
         raise fields.wrong(key, f"a file of {package}")
     return filename
 
 
-def check_python(fields: Fields, key: str, specifier: str, asked: Asked) -> None:
-    """Hold the lock's own ``specifier`` of Pythons against the target's."""
-    python = asked.environment["python_full_version"]
+def check_python(fields: Fields, key: str, specifier: str, scope: Scope) -> None:
+    """Check that the target's Python is among those that the lock was made for.
+
+    Raises:
+        ConfigurationError: The target's Python is not, or ``specifier`` of the lock's ``key`` is malformed.
+    """
     try:
-        fits = SpecifierSet(specifier).contains(python, prereleases=True)
+        fits = SpecifierSet(specifier).contains(scope.python, prereleases=True)
     except InvalidSpecifier:
         raise fields.wrong(key, "versions of Python, e.g. >=3.10") from None
     if not fits:
-        raise ConfigurationError(
-            f"{fields.path} was made for Python {specifier}, and the target has {python}",
-            hint="choose another Python with --python, or lock again with a wider range of Pythons",
-        )
+        raise python_error(fields.path, specifier, scope)
+
+
+def python_error(path: Path, specifier: str, scope: Scope) -> ConfigurationError:
+    """The error for a lock that was made for other Pythons."""
+    return ConfigurationError(
+        f"{path} was made for Python {specifier}, and the target has {scope.python}",
+        hint="choose another Python with --python, or lock again with a wider range of Pythons",
+    )
 
 
 def from_repository(where: str, name: str) -> ConfigurationError:
-    """The error for a package that a version control system has."""
+    """The error for a package of a version control system."""
     return ConfigurationError(
         f"{where}: {name} comes from a repository, which is not fetched here",
         hint="build a wheel of it and depend on that, or take a release from an index",

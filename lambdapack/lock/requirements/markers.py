@@ -7,25 +7,23 @@ from collections.abc import Collection, Mapping
 
 from packaging.markers import InvalidMarker, Marker, UndefinedComparison, UndefinedEnvironmentName
 
-__all__ = ["holds", "is_marker"]
-
-# PEP 508 has one extra at a time; locks mean the set of those that were asked for.
+# PEP 508 evaluates a marker for one extra at a time; locks mean the set of all that the user asks for.
 _EXTRA = re.compile(r"""\bextra\s*(==|!=)\s*(?P<q>["'])(?P<right>[^"']*)(?P=q)""")
 _REVERSED = re.compile(r"""(?P<q>["'])(?P<right>[^"']*)(?P=q)\s*(==|!=)\s*extra\b""")
 _TRUE, _FALSE = "python_version >= '0'", "python_version < '0'"
 
 
 def holds(marker: str, variables: Mapping[str, str], extras: Collection[str] = ()) -> bool:
-    """Whether ``marker`` holds; nothing always does. ``extra == 'x'`` asks whether x is in ``extras``.
+    """Whether ``marker`` holds; an empty one does. ``extra == 'x'`` asks whether x is in ``extras``.
 
     Raises:
-        ValueError: It is no marker.
+        ValueError: ``marker`` is not an environment marker.
     """
     if not marker.strip():
         return True
 
-    def answered(found: re.Match[str]) -> str:
-        return _TRUE if (found["right"] in extras) is ("==" in found[0]) else _FALSE
+    def answered(comparison: re.Match[str]) -> str:
+        return _TRUE if (comparison["right"] in extras) is ("==" in comparison[0]) else _FALSE
 
     text = _REVERSED.sub(answered, _EXTRA.sub(answered, marker))
     try:
@@ -35,7 +33,7 @@ def holds(marker: str, variables: Mapping[str, str], extras: Collection[str] = (
 
 
 def is_marker(text: str) -> bool:
-    """Whether ``text`` is a marker, or nothing."""
+    """Whether ``text`` is an environment marker, or empty."""
     try:
         return not text.strip() or bool(Marker(text))
     except InvalidMarker:

@@ -14,27 +14,26 @@ from packaging.utils import canonicalize_name
 
 from lambdapack.errors import ConfigurationError
 from lambdapack.lock.requirements import direct, indexes
-from lambdapack.lock.requirements.direct import Direct
+from lambdapack.lock.requirements.direct import DirectReference
 from lambdapack.lock.requirements.formats import pipfile, poetry, pylock, pyproject, uv
-from lambdapack.lock.requirements.locked import LockFile, unknown
-
-__all__ = ["Requirements", "read_requirements"]
+from lambdapack.lock.requirements.locked import LockFile, Scope, unknown
+from lambdapack.model import NO_OPTIONS, PipOptions, Target
 
 
 @dataclass(frozen=True)
 class Requirements:
-    """What was asked for, with everything that pip-tools needs to resolve it.
+    """What the user asks for, with everything that pip-tools needs for a resolution.
 
     Attributes:
-        lines: One requirement a line, normalised, with its markers and hashes.
+        lines: One requirement a line, normalised, with markers and hashes.
         names: Canonical names that the lines ask for, in order, each once.
-        constraints: The same as ``lines`` for constraints, which limit versions and ask for nothing.
-        options: pip's options on where files come from, e.g. ``("--find-links", "/wheels")``.
+        constraints: Lines of the same form which limit versions and ask for no package.
+        options: pip's options on where files come from.
         origins: Where each of ``lines`` came from, e.g. ``requirements.txt:3``.
         constraint_origins: The same for ``constraints``.
-        direct: Files and folders that are asked for by themselves.
+        direct: Files and folders that are named by address or path.
         locks: Lock files, whose versions and hashes are what is installed.
-        extras, groups: Normalised names of what is wanted of lock files.
+        extras, groups: Normalised names of the extras and groups that are taken of lock files.
         no_binary: Names of which an sdist is to be taken; ``:all:`` for every one.
         only_binary: The same for wheels.
     """
@@ -42,10 +41,10 @@ class Requirements:
     lines: tuple[str, ...]
     names: tuple[str, ...]
     constraints: tuple[str, ...] = ()
-    options: tuple[str, ...] = ()
+    options: PipOptions = NO_OPTIONS
     origins: tuple[str, ...] = ()
     constraint_origins: tuple[str, ...] = ()
-    direct: tuple[Direct, ...] = ()
+    direct: tuple[DirectReference, ...] = ()
     locks: tuple[LockFile, ...] = ()
     extras: frozenset[str] = frozenset()
     groups: frozenset[str] = frozenset()
@@ -58,34 +57,35 @@ class Requirements:
         return bool(self.locks) and not (self.lines or self.direct)
 
     @property
-    def nothing(self) -> bool:
-        """Whether nothing at all is asked for."""
+    def is_empty(self) -> bool:
+        """Whether no package is asked for."""
         return not (self.lines or self.direct or self.locks)
 
     @property
     def shown(self) -> tuple[str, ...]:
-        """What was asked for, for people: no password, and no folder of this machine."""
-        named = [one.name or one.filename for one in self.direct]
-        return (*self.lines, *named, *(lock.path.name for lock in self.locks))
+        """What the user asks for, for people: no password, and no folder of this machine."""
+        references = [reference.name or reference.filename for reference in self.direct]
+        return (*self.lines, *references, *(lock.path.name for lock in self.locks))
+
+    def scope(self, target: Target, python: str) -> Scope:
+        """What to read lock files for: ``target``, whose Python has the full version ``python``."""
+        return Scope(target.markers(python), self.extras, self.groups)
 
 
 _COMMAND_LINE = "the command line"
-_COMMENT = re.compile(r"(^|\s+)#.*$")
 _VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)\}")
-_SHA256 = re.compile(r"sha256:[0-9a-f]{64}")
-_OTHER_HASH = re.compile(r"(sha384:[0-9a-f]{96}|sha512:[0-9a-f]{128})")
 _FLAGS = frozenset(("--no-index", "--pre", "--prefer-binary"))
 _VALUED = {
-    "-i": "--index-url",
-    "--index-url": "--index-url",
-    "--pypi-url": "--index-url",
-    "--extra-index-url": "--extra-index-url",
-    "-f": "--find-links",
-    "--find-links": "--find-links",
-    "--trusted-host": "--trusted-host",
+    "-i": "index-url",
+    "--index-url": "index-url",
+    "--pypi-url": "index-url",
+    "--extra-index-url": "extra-index-url",
+    "-f": "find-links",
+    "--find-links": "find-links",
+    "--trusted-host": "trusted-host",
 }
-# Satisfied by how lambdapack works: hashes are always required.
-_MOOT = frozenset(("--require-hashes",))
+# Hashes are always required.
+_ALWAYS_ON = frozenset(("--require-hashes",))
 _FORMATS = frozenset(("--only-binary", "--no-binary"))
 _FOLDERS = frozenset(("-e", "--editable"))
 _INCLUDES = {"-r": False, "--requirement": False, "-c": True, "--constraint": True}
@@ -99,18 +99,44 @@ _PYLOCK = re.compile(r"pylock(\.[^.]+)?\.toml")
 
 @dataclass
 class _Reader:
+    """Collects requirements file by file, and every problem with them."""
+
     lines: dict[str, str] = field(default_factory=dict)
     constraints: dict[str, str] = field(default_factory=dict)
-    options: list[str] = field(default_factory=list)
+    options: PipOptions = NO_OPTIONS
     names: dict[str, None] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     seen: set[tuple[Path, bool]] = field(default_factory=set)
-    direct: list[Direct] = field(default_factory=list)
+    direct: list[DirectReference] = field(default_factory=list)
     locks: list[LockFile] = field(default_factory=list)
     formats: dict[str, dict[str, None]] = field(default_factory=lambda: {name: {} for name in _FORMATS})
     extras: frozenset[str] = frozenset()
     groups: frozenset[str] = frozenset()
     known: dict[str, dict[Path, frozenset[str]]] = field(default_factory=lambda: {"extra": {}, "group": {}})
+
+    def requirements(self) -> Requirements:
+        return Requirements(
+            lines=tuple(self.lines),
+            names=tuple(self.names),
+            constraints=tuple(self.constraints),
+            options=self.options,
+            origins=tuple(self.lines.values()),
+            constraint_origins=tuple(self.constraints.values()),
+            direct=tuple(self.direct),
+            locks=tuple(self.locks),
+            extras=self.extras,
+            groups=self.groups,
+            no_binary=tuple(sorted(self.formats["--no-binary"])),
+            only_binary=tuple(sorted(self.formats["--only-binary"])),
+        )
+
+    def argument(self, argument: str) -> None:
+        if argument.endswith((".txt", ".in", ".toml", ".lock")) and Path(argument).is_file():
+            self.problems.append(f"{argument!r} is a file: name it after -r")
+        elif argument.startswith("-"):
+            self.problems.append(f"{argument!r} is an option, not a requirement")
+        else:
+            self.line(argument.strip(), _COMMAND_LINE, Path(), False)
 
     def file(self, path: Path, constraint: bool, origin: str | None) -> None:
         key = (path.resolve(), constraint)
@@ -134,7 +160,7 @@ class _Reader:
             self.line(line, f"{path}:{number}", path.parent, constraint)
 
     def line(self, line: str, origin: str, folder: Path, constraint: bool) -> None:
-        line = _VARIABLE.sub(lambda found: os.environ.get(found[1], found[0]), line)
+        line = _VARIABLE.sub(lambda variable: os.environ.get(variable[1], variable[0]), line)
         if line.startswith("-"):
             self.option(line, origin, folder, constraint)
         else:
@@ -149,8 +175,8 @@ class _Reader:
         while words:
             name, value = _split_option(words)
             if name in _FLAGS:
-                self.options.append(name)
-            elif name in _MOOT:
+                self.options += PipOptions(((name.removeprefix("--"), ""),))
+            elif name in _ALWAYS_ON:
                 continue
             elif name in _FORMATS and value:
                 self.format(name, value)
@@ -161,7 +187,7 @@ class _Reader:
             elif name in _VALUED and value:
                 here = folder / value
                 local = name in ("-f", "--find-links") and here.exists()
-                self.options += [_VALUED[name], str(here.resolve()) if local else value]
+                self.options += PipOptions(((_VALUED[name], str(here.resolve()) if local else value),))
             elif name in (*_INCLUDES, *_VALUED, *_FORMATS, *_FOLDERS):
                 self.problems.append(f"{origin}: {name} needs a value")
             else:
@@ -170,15 +196,15 @@ class _Reader:
                 )
                 return
 
-    def format(self, name: str, value: str) -> None:
+    def format(self, option: str, value: str) -> None:
         """Take ``--no-binary`` and ``--only-binary`` as pip does: the later of the two counts."""
-        mine = self.formats[name]
-        other = self.formats["--no-binary" if name == "--only-binary" else "--only-binary"]
-        for one in (part.strip() for part in value.split(",")):
-            if one == ":none:":
+        mine = self.formats[option]
+        other = self.formats["--no-binary" if option == "--only-binary" else "--only-binary"]
+        for name in (part.strip() for part in value.split(",")):
+            if name == ":none:":
                 mine.clear()
-            elif one:
-                package = one if one == ":all:" else canonicalize_name(one)
+            elif name:
+                package = name if name == ":all:" else canonicalize_name(name)
                 mine[package] = None
                 other.pop(package, None)
                 if package == ":all:":
@@ -192,7 +218,7 @@ class _Reader:
 
     def requirement(self, line: str, origin: str, folder: Path, constraint: bool) -> None:
         try:
-            text, hashes = _split_hashes(line)
+            text, hashes = split_hashes(line)
             if direct.is_direct(text):
                 if constraint:
                     raise ValueError("a constraint names versions, not files")
@@ -202,7 +228,7 @@ class _Reader:
         except ValueError as error:
             self.problems.append(f"{origin}: {_malformed(line, error)}")
             return
-        normal = " ".join([_normalised(parsed), *(f"--hash={value}" for value in hashes)])
+        normal = " ".join([normalised(parsed), *(f"--hash={value}" for value in hashes)])
         if constraint:
             self.constraints.setdefault(normal, origin)
             return
@@ -210,17 +236,17 @@ class _Reader:
         self.names.setdefault(canonicalize_name(parsed.name))
 
     def pyproject(self, path: Path) -> None:
-        found = pyproject.read(path)
-        self.known["extra"][path] = frozenset(found.extras)
-        self.known["group"][path] = frozenset(found.groups)
-        for text, number in found.wanted(self.extras, self.groups):
+        project = pyproject.read(path)
+        self.known["extra"][path] = frozenset(project.extras)
+        self.known["group"][path] = frozenset(project.groups)
+        for text, number in project.wanted(self.extras, self.groups):
             self.line(text, f"{path}:{number}", path.parent, False)
 
-    def lock(self, found: LockFile) -> None:
-        self.known["extra"][found.path] = found.extras
-        self.known["group"][found.path] = found.groups
-        self.locks.append(found)
-        self.options += indexes.options(found.registries)
+    def lock(self, lock: LockFile) -> None:
+        self.known["extra"][lock.path] = lock.extras
+        self.known["group"][lock.path] = lock.groups
+        self.locks.append(lock)
+        self.options += indexes.options(lock.registries)
 
 
 def read_requirements(
@@ -237,69 +263,30 @@ def read_requirements(
         arguments: As pip takes them: requirements, addresses, paths of files and folders.
         files: ``uv.lock``, ``poetry.lock``, ``Pipfile.lock``, ``pylock.toml``, ``pylock.*.toml``; any other
             ``.toml`` is a ``pyproject.toml``, anything else a requirements file.
-        extras, groups: Wanted of those files that have such.
-        optional: Whether it is no mistake to ask for nothing.
+        extras, groups: Names of what to take of those files that have extras or groups.
+        optional: Whether the user may ask for no package.
 
     Raises:
-        ConfigurationError: Names every line that cannot be used, by file and line; or the key of a lock. Or
-            nothing is asked for.
+        ConfigurationError: Names every line that cannot be used, by file and line, or the key of a lock; or
+            no package is asked for.
     """
     reader = _Reader(
         extras=frozenset(map(canonicalize_name, extras)), groups=frozenset(map(canonicalize_name, groups))
     )
     for argument in arguments:
-        if argument.endswith((".txt", ".in", ".toml", ".lock")) and Path(argument).is_file():
-            reader.problems.append(f"{argument!r} is a file: name it after -r")
-        elif argument.startswith("-"):
-            reader.problems.append(f"{argument!r} is an option, not a requirement")
-        else:
-            reader.line(argument.strip(), _COMMAND_LINE, Path(), False)
+        reader.argument(argument)
     for path in files:
         reader.file(path, False, None)
     _check(reader)
-    found = Requirements(
-        tuple(reader.lines),
-        tuple(reader.names),
-        tuple(reader.constraints),
-        tuple(reader.options),
-        tuple(reader.lines.values()),
-        tuple(reader.constraints.values()),
-        tuple(reader.direct),
-        tuple(reader.locks),
-        reader.extras,
-        reader.groups,
-        tuple(sorted(reader.formats["--no-binary"])),
-        tuple(sorted(reader.formats["--only-binary"])),
-    )
-    if found.nothing and not optional:
+    requirements = reader.requirements()
+    if requirements.is_empty and not optional:
         raise ConfigurationError(
             "the requirement files ask for no package"
             if arguments or files
             else "no requirements were given",
             hint="name packages (lambdapack build spacy) or a file (lambdapack build -r requirements.txt)",
         )
-    return found
-
-
-def logical_lines(text: str) -> Iterator[tuple[int, str]]:
-    """Lines with continuations joined and comments removed, each with the number of its first line."""
-    parts: list[str] = []
-    first = 0
-    for number, raw in enumerate(text.splitlines(), 1):
-        if not parts:
-            first = number
-        comment = raw.lstrip().startswith("#")
-        # As pip does: a comment ends a continuation, even one that ends in a backslash itself.
-        if raw.endswith("\\") and not comment:
-            parts.append(raw[:-1])
-            continue
-        line = _COMMENT.sub("", "".join([*parts, " " + raw if comment else raw])).strip()
-        parts = []
-        if line:
-            yield first, line
-    rest = _COMMENT.sub("", "".join(parts)).strip()
-    if rest:
-        yield first, rest
+    return requirements
 
 
 def _check(reader: _Reader) -> None:
@@ -328,8 +315,44 @@ def _split_option(words: list[str]) -> tuple[str, str | None]:
     return name, words.pop(0) if takes and words else None
 
 
-def _split_hashes(line: str) -> tuple[str, list[str]]:
-    """Part ``name==1 --hash=sha256:…`` into requirement and SHA-256 hashes."""
+def _malformed(line: str, error: ValueError) -> str:
+    # packaging draws an arrow under the line; its first line says it all.
+    reason = str(error).splitlines()[0] if isinstance(error, InvalidRequirement) else str(error)
+    return direct.shown(f"{line!r} is not a requirement: {reason}")
+
+
+_COMMENT = re.compile(r"(^|\s+)#.*$")
+_SHA256 = re.compile(r"sha256:[0-9a-f]{64}")
+_OTHER_HASH = re.compile(r"(sha384:[0-9a-f]{96}|sha512:[0-9a-f]{128})")
+
+
+def logical_lines(text: str) -> Iterator[tuple[int, str]]:
+    """Lines with continuations joined and comments removed, each with the number of its first line."""
+    parts: list[str] = []
+    first = 0
+    for number, raw in enumerate(text.splitlines(), 1):
+        if not parts:
+            first = number
+        comment = raw.lstrip().startswith("#")
+        # As pip does: a comment ends a continuation, even one that ends in a backslash itself.
+        if raw.endswith("\\") and not comment:
+            parts.append(raw[:-1])
+            continue
+        line = _COMMENT.sub("", "".join([*parts, " " + raw if comment else raw])).strip()
+        parts = []
+        if line:
+            yield first, line
+    rest = _COMMENT.sub("", "".join(parts)).strip()
+    if rest:
+        yield first, rest
+
+
+def split_hashes(line: str) -> tuple[str, list[str]]:
+    """Part ``name==1 --hash=sha256:…`` into requirement and SHA-256 hashes.
+
+    Raises:
+        ValueError: The line has another option, a malformed hash, or hashes of other kinds alone.
+    """
     text, *rest = re.split(r"\s+(?=--?[a-z])", line)
     hashes: list[str] = []
     others = 0
@@ -348,13 +371,8 @@ def _split_hashes(line: str) -> tuple[str, list[str]]:
     return text, sorted(set(hashes))
 
 
-def _normalised(parsed: Requirement) -> str:
+def normalised(parsed: Requirement) -> str:
+    """A requirement in one spelling: names are canonical, and extras in order."""
     extras = f"[{','.join(sorted(canonicalize_name(e) for e in parsed.extras))}]" if parsed.extras else ""
     marker = f" ; {parsed.marker}" if parsed.marker else ""
     return f"{canonicalize_name(parsed.name)}{extras}{parsed.specifier}{marker}"
-
-
-def _malformed(line: str, error: ValueError) -> str:
-    # packaging draws an arrow under the line; its first line says it all.
-    reason = str(error).splitlines()[0] if isinstance(error, InvalidRequirement) else str(error)
-    return direct.shown(f"{line!r} is not a requirement: {reason}")

@@ -10,10 +10,9 @@ from importlib import resources
 from typing import Literal
 
 from packaging.requirements import InvalidRequirement, Requirement
-from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
-from lambdapack.lock.resolver.process import Found
+from lambdapack.lock.resolver.solution import Candidate
 from lambdapack.model import LeftOut, Target
 from lambdapack.progress import Progress
 
@@ -21,8 +20,6 @@ if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
-
-__all__ = ["Choice", "Kept", "choice", "needed", "provided", "runtime_has"]
 
 _MB = 1_000_000
 _REASONS = (
@@ -32,63 +29,156 @@ _REASONS = (
 )
 
 
-@dataclass(frozen=True)
-class Kept:
-    """A package that the runtime has, but maybe not as it is needed: it stays in the pack."""
-
-    name: str
-    wish: str
-    who: str
-    floor: str
-
-
 @cache
 def runtime_has(target: Target) -> dict[str, str]:
-    """Name -> version that the runtime is known to have had; today's may be newer."""
+    """Name -> version of each package that the runtime had when it was looked at; today's may be newer."""
     text = resources.files("lambdapack.lock.resolver").joinpath("runtimes.toml").read_text("utf-8")
-    found: dict[str, str] = tomllib.loads(text)["runtimes"][target.runtime]
-    return found
+    versions: dict[str, str] = tomllib.loads(text)["runtimes"][target.runtime]
+    return versions
 
 
-def provided(
-    found: Sequence[Found], lines: Iterable[tuple[str, str]], target: Target
-) -> tuple[frozenset[str], tuple[Kept, ...]]:
-    """Which of ``found`` the runtime has as it is needed, and which it may not.
+@dataclass(frozen=True)
+class RuntimeConflict:
+    """A package that the runtime has, but maybe not in a version that fits: it stays in the pack.
 
-    A package that stays brings its own wishes: boto3 that is packed needs its own botocore.
-
-    Args:
-        found: The whole solution.
-        lines: What the user wrote, with where.
-        target: Whose runtime.
+    Attributes:
+        name: The package.
+        specifier: The versions that ``who`` needs.
+        who: A distribution, or a place in the user's files.
+        known: The version that the runtime is known to have.
     """
-    floors = runtime_has(target)
-    out = {one.name for one in found if one.name in floors}
-    kept: list[Kept] = []
-    written = list(_written(lines))
+
+    name: str
+    specifier: str
+    who: str
+    known: str
+
+
+@dataclass(frozen=True)
+class Exclusions:
+    """What a build leaves out.
+
+    Attributes:
+        names: Canonical names that the user excludes.
+        runtime: The target whose runtime's packages are left out; ``None`` to leave out none.
+        declared: What the user wrote, with where: the runtime's version has to fit these lines too.
+    """
+
+    names: frozenset[str]
+    runtime: Target | None
+    declared: tuple[tuple[str, str], ...]
+
+    def __bool__(self) -> bool:
+        return bool(self.names or self.runtime)
+
+    @property
+    def weighed(self) -> tuple[str, ...]:
+        """Names of which the size has to be looked up, to tell what leaving them out saves."""
+        return tuple(sorted(runtime_has(self.runtime))) if self.runtime else ()
+
+    def packed(self, candidates: Sequence[Candidate], requested: Sequence[str]) -> tuple[Candidate, ...]:
+        """Those of ``candidates`` that are packed."""
+        return needed(candidates, requested, self.names | self._provided(candidates)[0])
+
+    def report(
+        self, candidates: Sequence[Candidate], packed: Sequence[Candidate], progress: Progress
+    ) -> tuple[LeftOut, ...]:
+        """Tell the user what is left out, what that saves, and what had to stay; returns what is left out."""
+        provided, conflicts = self._provided(candidates)
+        kept = {candidate.name for candidate in packed}
+        left_out = tuple(
+            LeftOut(candidate.name, candidate.version, self._why(candidate.name, provided), candidate.bytes)
+            for candidate in sorted(candidates, key=lambda candidate: candidate.name)
+            if candidate.name not in kept
+        )
+        for words, why in _REASONS:
+            group = [package for package in left_out if package.why == why]
+            if group:
+                saved = sum(package.bytes for package in group)
+                less = f", {saved / _MB:.1f} MB less" if saved else ""
+                progress.note(f"left out, {words}: {', '.join(package.name for package in group)}{less}")
+        for conflict in conflicts:
+            if conflict.name in kept:
+                progress.note(
+                    f"packed although the runtime has it: {conflict.name}; {conflict.who} wants "
+                    f"{conflict.name}{conflict.specifier}, and the runtime is only known to have "
+                    f"{conflict.known} or newer"
+                )
+        return left_out
+
+    def _why(self, name: str, provided: Collection[str]) -> Literal["excluded", "runtime", "unneeded"]:
+        if name in self.names:
+            return "excluded"
+        return "runtime" if name in provided else "unneeded"
+
+    def _provided(
+        self, candidates: Sequence[Candidate]
+    ) -> tuple[frozenset[str], tuple[RuntimeConflict, ...]]:
+        """Names that the runtime has in a version that fits, and the conflicts of the others.
+
+        A package that stays brings its own dependencies: boto3 that is packed needs its own botocore.
+        """
+        if self.runtime is None:
+            return frozenset(), ()
+        known = runtime_has(self.runtime)
+        others = [candidate for candidate in candidates if candidate.name not in self.names]
+        provided = {candidate.name for candidate in others if candidate.name in known}
+        conflicts: list[RuntimeConflict] = []
+        declared = list(_declared(self.declared))
+        while True:
+            stays = (candidate for candidate in others if candidate.name not in provided)
+            needs = [*declared, *(need for candidate in stays for need in _needs(candidate))]
+            new: dict[str, RuntimeConflict] = {}
+            for need, who in needs:
+                version = known.get(need.name, "")
+                if need.name in provided and not need.specifier.contains(version, prereleases=True):
+                    conflict = RuntimeConflict(need.name, str(need.specifier), who, version)
+                    new.setdefault(need.name, conflict)
+            if not new:
+                return frozenset(provided), tuple(conflicts)
+            provided -= set(new)
+            conflicts += new.values()
+
+
+def needed(
+    candidates: Sequence[Candidate], requested: Sequence[str], excluded: Collection[str]
+) -> tuple[Candidate, ...]:
+    """What is still needed without ``excluded``: what only those depend on is left out with them."""
+    by_name = {candidate.name: candidate for candidate in candidates}
+    if not set(excluded) & set(by_name):
+        return tuple(by_name.values())
+    roots = {name for name in requested if name in by_name}
+    roots |= {candidate.name for candidate in candidates if not candidate.parents}
+    # A circle of packages that only need each other has no root of its own.
+    roots |= set(by_name) - _reached(by_name, roots, frozenset())
+    kept = _reached(by_name, roots - set(excluded), excluded)
+    return tuple(candidate for candidate in by_name.values() if candidate.name in kept)
+
+
+def _reached(by_name: Mapping[str, Candidate], roots: Collection[str], excluded: Collection[str]) -> set[str]:
+    """Names that ``roots`` depend on, and the roots, without going through ``excluded``."""
+    reached = set(roots)
     while True:
-        wishes = [*written, *(wish for one in found if one.name not in out for wish in _wishes(one))]
-        unmet = [
-            Kept(wish.name, str(wish.specifier), who, floors[wish.name])
-            for wish, who in wishes
-            if wish.name in out and not wish.specifier.contains(floors[wish.name], prereleases=True)
-        ]
-        if not unmet:
-            return frozenset(out), tuple(kept)
-        for one in unmet:
-            if one.name in out:
-                out.discard(one.name)
-                kept.append(one)
+        more = {
+            candidate.name
+            for candidate in by_name.values()
+            if candidate.name not in reached
+            and candidate.name not in excluded
+            and not reached.isdisjoint(candidate.parents)
+        }
+        if not more:
+            return reached
+        reached |= more
 
 
-def _written(lines: Iterable[tuple[str, str]]) -> Iterator[tuple[Requirement, str]]:
+def _declared(lines: Iterable[tuple[str, str]]) -> Iterator[tuple[Requirement, str]]:
     for line, origin in lines:
         yield from _parsed(line.split(" --hash=", maxsplit=1)[0], origin)
 
 
-def _wishes(found: Found) -> Iterator[tuple[Requirement, str]]:
-    for need in found.needs:
-        yield from _parsed(need, f"{found.name} {found.version}")
+def _needs(candidate: Candidate) -> Iterator[tuple[Requirement, str]]:
+    for need in candidate.needs:
+        yield from _parsed(need, f"{candidate.name} {candidate.version}")
 
 
 def _parsed(text: str, who: str) -> Iterator[tuple[Requirement, str]]:
@@ -97,94 +187,4 @@ def _parsed(text: str, who: str) -> Iterator[tuple[Requirement, str]]:
     except InvalidRequirement:
         return
     requirement.name = canonicalize_name(requirement.name)
-    requirement.specifier = requirement.specifier or SpecifierSet()
     yield requirement, who
-
-
-def needed(found: Sequence[Found], requested: Sequence[str], excluded: Collection[str]) -> tuple[Found, ...]:
-    """What is still needed once ``excluded`` is left out: a dependency of it alone goes with it."""
-    everything = {one.name: one for one in found}
-    if not set(excluded) & set(everything):
-        return tuple(everything.values())
-    roots = {name for name in requested if name in everything}
-    roots |= {one.name for one in found if not one.parents}
-    # Packages that only need each other, and nobody them.
-    roots |= set(everything) - _reached(everything, roots, frozenset())
-    kept = _reached(everything, roots - set(excluded), excluded)
-    return tuple(one for one in everything.values() if one.name in kept)
-
-
-def _reached(everything: Mapping[str, Found], roots: Collection[str], excluded: Collection[str]) -> set[str]:
-    reached = set(roots)
-    grown = True
-    while grown:
-        more = {
-            one.name
-            for one in everything.values()
-            if one.name not in reached and one.name not in excluded and not reached.isdisjoint(one.parents)
-        }
-        reached |= more
-        grown = bool(more)
-    return reached
-
-
-@dataclass(frozen=True)
-class Choice:
-    """What a build leaves out.
-
-    Attributes:
-        excluded: Canonical names that the user named.
-        target: Whose runtime's packages are left out; ``None`` for nobody's.
-        lines: What the user wrote, with where; the exact pins of lock files are nobody's wish.
-    """
-
-    excluded: frozenset[str]
-    target: Target | None
-    lines: tuple[tuple[str, str], ...]
-
-    @property
-    def weighed(self) -> tuple[str, ...]:
-        """Names of which the size is to be looked up: those that may be left out for the runtime's sake."""
-        return tuple(sorted(runtime_has(self.target))) if self.target else ()
-
-    def kept(self, found: Sequence[Found], requested: Sequence[str]) -> tuple[Found, ...]:
-        """What is packed of ``found``."""
-        return needed(found, requested, self.excluded | self._provided(found)[0])
-
-    def _provided(self, found: Sequence[Found]) -> tuple[frozenset[str], tuple[Kept, ...]]:
-        if self.target is None:
-            return frozenset(), ()
-        there = [one for one in found if one.name not in self.excluded]
-        return provided(there, self.lines, self.target)
-
-    def tell(self, found: Sequence[Found], kept: Sequence[Found], progress: Progress) -> tuple[LeftOut, ...]:
-        """Say what is left out and what that saves, and what had to stay."""
-        names, stayed = self._provided(found)
-        packed = {one.name for one in kept}
-        out = []
-        for one in sorted(found, key=lambda one: one.name):
-            why: Literal["excluded", "runtime", "unneeded"] = "unneeded"
-            if one.name in self.excluded:
-                why = "excluded"
-            elif one.name in names:
-                why = "runtime"
-            if one.name not in packed:
-                out.append(LeftOut(one.name, one.version, why, one.bytes))
-        for word, reason in _REASONS:
-            mine = [one for one in out if one.why == reason]
-            if mine:
-                saved = sum(one.bytes for one in mine)
-                much = f", {saved / _MB:.1f} MB less" if saved else ""
-                progress.note(f"left out, {word}: {', '.join(one.name for one in mine)}{much}")
-        for stays in stayed:
-            if stays.name in packed:
-                progress.note(
-                    f"packed although the runtime has it: {stays.name}; {stays.who} wants "
-                    f"{stays.name}{stays.wish}, and the runtime is only known to have {stays.floor} or newer"
-                )
-        return tuple(out)
-
-
-def choice(exclude: Iterable[str], target: Target | None, lines: Iterable[tuple[str, str]] = ()) -> Choice:
-    """Leave out ``exclude`` and, where ``target`` is given, what its runtime has."""
-    return Choice(frozenset(canonicalize_name(name) for name in exclude), target, tuple(lines))

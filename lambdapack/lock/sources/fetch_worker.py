@@ -2,8 +2,8 @@
 
     python -I fetch_worker.py < REQUEST
 
-REQUEST is a JSON object: ``url``, ``path`` (where to write), ``options`` (pip's, on indexes), ``etag`` (of
-the file that is there already, or nothing). Prints one JSON object: ``{"sha256", "etag"}``,
+REQUEST is a JSON object: ``url``, ``path`` (where to write), ``options`` (pip's), ``etag`` (of the file that
+is kept already, or empty). Prints one JSON object: ``{"sha256", "etag"}``,
 ``{"unchanged"}``, or ``{"error", "network"}``. Uses what pip-tools uses of pip, by the same names.
 """
 
@@ -32,13 +32,13 @@ def main() -> None:
 
 
 def fetch(request: dict[str, Any]) -> dict[str, Any]:
-    """Write the file, unless it is what it was; the answer."""
+    """Write the file, unless the server says that it is unchanged; returns the answer."""
     from pip._internal.commands import create_command
 
     command = create_command("download")
     options, _ = command.parse_args([*request["options"], "nothing"])
     digest = hashlib.sha256()
-    # Without max-age, pip's own cache may answer for a server that nobody asked.
+    # Without max-age, pip's own cache may answer in place of the server.
     headers = {"Accept-Encoding": "identity", "Cache-Control": "max-age=0"}
     if request["etag"]:
         headers["If-None-Match"] = request["etag"]
@@ -52,7 +52,7 @@ def fetch(request: dict[str, Any]) -> dict[str, Any]:
             for chunk in response.iter_content(1 << 18):
                 digest.update(chunk)
                 file.write(chunk)
-    # A weak one stays where bytes change.
+    # A weak ETag may stay the same although bytes change.
     return {"sha256": digest.hexdigest(), "etag": "" if etag.startswith("W/") else etag}
 
 

@@ -3,30 +3,28 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import shutil
-from collections.abc import Sequence
+import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
+from typing import Protocol
 from urllib.parse import quote
 
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
 from lambdapack.errors import ConfigurationError, ToolError
-from lambdapack.files import disk_errors, work_folder, write_bytes
-from lambdapack.lock.requirements.direct import Direct
-from lambdapack.lock.resolver.place import Wheelwright
-from lambdapack.lock.sources import source_tree, wheel_file
+from lambdapack.files import NewFolder, disk_errors, new_folder, part_file, write_bytes
+from lambdapack.lock.requirements.direct import DirectReference
+from lambdapack.lock.sources import source_tree
 from lambdapack.lock.sources.downloads import Downloads
-from lambdapack.memo import CacheFolder
-from lambdapack.model import AL2023_GLIBC, Target
+from lambdapack.memo import CacheFolder, key_of
+from lambdapack.model import AL2023_GLIBC, PipOptions, Target
 from lambdapack.progress import Progress
 from lambdapack.python import toolchain, wheel_tags
 from lambdapack.python.interpreter import Interpreter
 from lambdapack.python.wheel_recipe import recipe
-
-__all__ = ["Prepared", "Preparer"]
 
 _ARCHIVES = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".zip")
 _PAGE = "index.html"
@@ -35,18 +33,18 @@ _RECIPE = 1
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """A wheel that is there.
+class DirectWheel:
+    """A wheel in the cache, for a direct reference.
 
     Attributes:
-        direct: What was named.
+        direct: The reference.
         name, version: The wheel's own.
-        filename: Its file name.
-        hash: ``sha256:…`` of it.
-        page: A page that links to it, for pip's ``--find-links``.
+        filename: The wheel's file name.
+        hash: ``sha256:…`` of the wheel.
+        page: A page that links to the wheel, for pip's ``--find-links``.
     """
 
-    direct: Direct
+    direct: DirectReference
     name: str
     version: str
     filename: str
@@ -55,60 +53,50 @@ class Prepared:
 
     @property
     def line(self) -> str:
-        """It as a requirement that nothing else satisfies."""
+        """A requirement that this wheel alone satisfies."""
         extras = f"[{','.join(self.direct.extras)}]" if self.direct.extras else ""
         return f"{self.name}{extras}=={self.version} --hash={self.hash}"
 
 
+@dataclass(frozen=True)
 class Preparer:
-    """Fetches and builds what was named.
+    """Fetches and builds the wheels of direct references.
 
-    Args:
-        target: What it is for.
+    Attributes:
+        target: What the wheels are for.
         interpreter: The target's Python.
-        wheelwright: Builds wheels; ``None`` where nothing can be built.
+        wheelwright: Builds wheels; ``None`` where none can be built.
         cache_dir: Where files are kept, by their hash.
-        options: pip's, on indexes.
-        downloads: Fetches what is at an address.
-        progress: Told what is done.
+        options: pip's, for the build dependencies.
+        downloads: Fetches the files at addresses.
+        progress: Told what is built.
     """
 
-    def __init__(
-        self,
-        target: Target,
-        interpreter: Interpreter,
-        wheelwright: Wheelwright | None,
-        *,
-        cache_dir: Path,
-        options: Sequence[str],
-        downloads: Downloads,
-        progress: Progress,
-    ) -> None:
-        self._target = target
-        self._interpreter = interpreter
-        self._wheelwright = wheelwright
-        self._cache = cache_dir
-        self._options = options
-        self._downloads = downloads
-        self._progress = progress
+    target: Target
+    interpreter: Interpreter
+    wheelwright: Wheelwright | None
+    cache_dir: Path
+    options: PipOptions
+    downloads: Downloads
+    progress: Progress
 
-    def prepare(self, direct: Direct) -> Prepared:
-        """Have the wheel of ``direct`` in the cache.
+    def prepare(self, direct: DirectReference) -> DirectWheel:
+        """Put the wheel of ``direct`` into the cache.
 
         Raises:
-            ConfigurationError: There is nothing to install, it is not for the target, or not what was named.
-            ToolError: It cannot be fetched or built.
+            ConfigurationError: There is no package, it is not for the target, or it is not the one named.
+            ToolError: The package cannot be fetched or built.
         """
         path = direct.path
         if path is None:
-            return self._file(direct, self._downloads.file(direct))
+            return self._file(direct, self.downloads.file(direct))
         if path.is_dir():
             return self._folder(direct, path)
         if not path.is_file():
             raise ConfigurationError(f"{direct.origin}: there is no {path}")
         return self._file(direct, path)
 
-    def _file(self, direct: Direct, path: Path) -> Prepared:
+    def _file(self, direct: DirectReference, path: Path) -> DirectWheel:
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         if direct.hashes and f"sha256:{digest}" not in direct.hashes:
             raise ConfigurationError(
@@ -124,7 +112,7 @@ class Preparer:
             )
         return self._built(direct, path, digest)
 
-    def _folder(self, direct: Direct, folder: Path) -> Prepared:
+    def _folder(self, direct: DirectReference, folder: Path) -> DirectWheel:
         if not any((folder / name).is_file() for name in ("pyproject.toml", "setup.py")):
             raise ConfigurationError(
                 f"{direct.origin}: {folder} is not a package: it has neither pyproject.toml nor setup.py",
@@ -132,49 +120,52 @@ class Preparer:
             )
         return self._built(direct, folder, source_tree.digest(folder))
 
-    def _built(self, direct: Direct, source: Path, digest: str) -> Prepared:
-        if self._wheelwright is None:
+    def _built(self, direct: DirectReference, source: Path, digest: str) -> DirectWheel:
+        if self.wheelwright is None:
             raise ConfigurationError(
                 f"{direct.origin}: {direct.filename} has to be built, and nothing is built here",
                 hint="use --builder docker",
             )
-        identity = dict(self._wheelwright.identity)
-        made_of = [
-            *(_RECIPE, digest, str(self._target), self._interpreter.version, identity),
-            *(recipe(self._options), toolchain.requirements(self._interpreter.python)),
-        ]
-        key = hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()
-        kept = CacheFolder.LOCAL_WHEELS.of(self._cache) / key
+        kept = CacheFolder.LOCAL_WHEELS.of(self.cache_dir) / self._key(self.wheelwright, digest)
         if not kept.is_dir():
-            with disk_errors(kept.parent):
-                kept.parent.mkdir(parents=True, exist_ok=True)
-            with disk_errors(kept.parent), work_folder(kept.parent, ".part-") as work:
-                self._build(direct, source, work)
+            with new_folder(kept) as made:
+                self._build(self.wheelwright, direct, source, made)
                 if source.is_dir() and source_tree.digest(source) != digest:
                     raise ToolError(
                         f"{direct.origin}: {source} changed while it was built", hint="run the build again"
                     )
-                _publish(work / "wheel", kept)
         wheel = next(kept.glob("*.whl"))
         return self._staged(direct, wheel, wheel.name)
 
-    def _build(self, direct: Direct, source: Path, work: Path) -> None:
-        assert self._wheelwright is not None
-        label = direct.name or direct.filename
-        if source.is_dir():
-            copied = work / "source"
-            source_tree.copy(source, copied)
-            source = copied
-        elif source.name != direct.filename:
-            named = work / direct.filename
-            shutil.copyfile(source, named)
-            source = named
-        with self._progress.step(f"build {label}"):
-            built = self._wheelwright.wheel(source, work / "out", label=label, progress=self._progress)
-        (work / "wheel").mkdir()
-        wheel_file.rewrite(built, work / "wheel")
+    def _key(self, wheelwright: Wheelwright, digest: str) -> str:
+        """A name for the wheel that is built of a source with this digest."""
+        return key_of(
+            _RECIPE,
+            digest,
+            str(self.target),
+            self.interpreter.version,
+            dict(wheelwright.identity),
+            recipe(self.options),
+            toolchain.requirements(self.interpreter.python),
+        )
 
-    def _staged(self, direct: Direct, path: Path, filename: str) -> Prepared:
+    def _build(
+        self, wheelwright: Wheelwright, direct: DirectReference, source: Path, made: NewFolder
+    ) -> None:
+        """Build in a copy: builds leave files behind, and pip goes by an sdist's name."""
+        copy = made.work / "source"
+        if source.is_dir():
+            source_tree.copy(source, copy)
+        else:
+            copy.mkdir()
+            copy /= direct.filename
+            shutil.copyfile(source, copy)
+        label = direct.name or direct.filename
+        with self.progress.step(f"build {label}"):
+            built = wheelwright.wheel(copy, made.work / "out", label=label, progress=self.progress)
+        _rewrite(built, made.path)
+
+    def _staged(self, direct: DirectReference, path: Path, filename: str) -> DirectWheel:
         try:
             name, version, _, _ = parse_wheel_filename(filename)
         except InvalidWheelFilename as error:
@@ -184,26 +175,74 @@ class Preparer:
                 f"{direct.origin}: {direct.name} was asked for, and {filename} is {name}",
                 hint="name the package that the file is of",
             )
-        if not wheel_tags.fits(filename, self._target, AL2023_GLIBC):
+        if not wheel_tags.fits(filename, self.target, AL2023_GLIBC):
             raise ConfigurationError(
-                f"{direct.origin}: {filename} is not for {self._target}",
+                f"{direct.origin}: {filename} is not for {self.target}",
                 hint="name a wheel for it, or its sdist with --builder docker",
             )
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        folder = CacheFolder.FILES.of(self._cache) / digest
+        folder = CacheFolder.FILES.of(self.cache_dir) / digest
         if not (folder / _PAGE).is_file():
             with disk_errors(folder):
                 write_bytes(folder / filename, path.read_bytes())
                 link = f'<a href="{quote(filename)}#sha256={digest}">{escape(filename)}</a>'
                 page = f"<!DOCTYPE html><html><body>{link}</body></html>\n"
                 write_bytes(folder / _PAGE, page.encode())
-        return Prepared(direct, name, str(version), filename, f"sha256:{digest}", folder / _PAGE)
+        return DirectWheel(direct, name, str(version), filename, f"sha256:{digest}", folder / _PAGE)
 
 
-def _publish(folder: Path, final: Path) -> None:
-    """Give ``folder`` its name; another process may have been quicker, with the same wheel."""
+class Wheelwright(Protocol):
+    """Builds wheels for one target."""
+
+    @property
+    def identity(self) -> Mapping[str, str]:
+        """What a built wheel depends on besides its source, e.g. an image's id."""
+
+    def wheel(self, source: Path, destination: Path, *, label: str, progress: Progress) -> Path:
+        """Build a wheel of ``source``, a folder that may be written to or an sdist.
+
+        Args:
+            source: What to build.
+            destination: A folder for the wheel; it is made.
+            label: The package's name, for messages.
+            progress: Told what is done.
+
+        Returns:
+            The wheel.
+
+        Raises:
+            ConfigurationError: This builder cannot build such a package.
+            ToolError: The build failed.
+        """
+
+
+_TIME = (1980, 1, 1, 0, 0, 0)
+
+
+def _rewrite(wheel: Path, destination: Path) -> Path:
+    """Copy ``wheel`` into the folder ``destination``: entries sorted, stored, without times and owners.
+
+    What the compressor, the clock and the umask of the building machine changed is gone then.
+
+    Raises:
+        ToolError: ``wheel`` is not a sound zip file.
+    """
+    path = destination / wheel.name
     try:
-        folder.rename(final)
-    except OSError:
-        if not final.is_dir():
-            raise
+        with zipfile.ZipFile(wheel) as source, part_file(destination) as made:
+            with zipfile.ZipFile(made.file, "w", zipfile.ZIP_STORED) as archive:
+                for entry in sorted(source.infolist(), key=lambda entry: entry.filename):
+                    if not entry.is_dir():
+                        archive.writestr(_plain(entry), source.read(entry))
+            made.publish(path)
+    except zipfile.BadZipFile as error:
+        raise ToolError(f"{wheel.name} was built and is not a sound wheel: {error}") from error
+    return path
+
+
+def _plain(entry: zipfile.ZipInfo) -> zipfile.ZipInfo:
+    plain = zipfile.ZipInfo(entry.filename, _TIME)
+    executable = (entry.external_attr >> 16) & 0o111
+    plain.external_attr = (0o100755 if executable else 0o100644) << 16
+    plain.create_system = 3
+    return plain

@@ -1,6 +1,6 @@
-"""A local package's folder: which of its files count, what they add up to, and a copy to build in.
+"""A local package's folder: which of its files count, their digest, and a copy to build in.
 
-Built in place, setuptools would leave its own folders there, and take stale modules from them next time.
+Built in place, setuptools would leave folders of its own, and take stale modules from them the next time.
 """
 
 from __future__ import annotations
@@ -11,8 +11,6 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["copy", "digest", "files"]
-
 _SKIPPED = frozenset(
     (
         *("__pycache__", ".hg", ".svn", ".tox", ".nox", ".venv", ".mypy_cache", ".pytest_cache"),
@@ -20,26 +18,26 @@ _SKIPPED = frozenset(
     )
 )
 _ARCHIVES = (".whl", ".tar.gz", ".zip")
-# Of a repository, what a version may be made of; its objects change with every fetch.
+# The files of a repository that a version may be made of; its objects change with every fetch.
 _GIT = (".git/HEAD", ".git/packed-refs", ".git/refs/")
 
 
 def files(folder: Path) -> Iterator[tuple[str, Path]]:
     """Relative name and path of each file to build from, in order of name."""
-    found: dict[str, Path] = {}
+    paths: dict[str, Path] = {}
     seen: set[str] = set()
     for root, folders, names in os.walk(folder, followlinks=True):
         here = Path(root)
         real = os.path.realpath(root)
-        folders[:] = [] if real in seen else [one for one in folders if _wanted(here / one, folder)]
+        folders[:] = [] if real in seen else [name for name in folders if _counts(here / name, folder)]
         if real in seen:
             continue
         seen.add(real)
         for name in names:
             path = here / name
             if path.is_file() and not name.endswith((".pyc", ".pyo")):
-                found[path.relative_to(folder).as_posix()] = path
-    yield from sorted(found.items())
+                paths[path.relative_to(folder).as_posix()] = path
+    yield from sorted(paths.items())
 
 
 def digest(folder: Path) -> str:
@@ -62,11 +60,11 @@ def copy(folder: Path, destination: Path) -> None:
         shutil.copy(path, target)
 
 
-def _wanted(path: Path, root: Path) -> bool:
+def _counts(path: Path, root: Path) -> bool:
     if path.name in _SKIPPED or path.name.endswith(".egg-info") or (path / "pyvenv.cfg").is_file():
         return False
     if path.parent == root and path.name == "build":
-        return not any(one.name.startswith(("lib", "bdist.", "temp.")) for one in path.iterdir())
+        return not any(child.name.startswith(("lib", "bdist.", "temp.")) for child in path.iterdir())
     if path.parent == root and path.name == "dist":
-        return not all(one.name.endswith(_ARCHIVES) for one in path.iterdir())
+        return not all(child.name.endswith(_ARCHIVES) for child in path.iterdir())
     return True

@@ -1,4 +1,4 @@
-"""Assets -> packs, of which those that have not changed are not made again."""
+"""Assets -> packs; the pack of an asset that has not changed is not made again."""
 
 from __future__ import annotations
 
@@ -18,8 +18,6 @@ from lambdapack.pack.assets.collect import Content, collect, digest, settled
 from lambdapack.pack.assets.model import Asset, BuiltAsset
 from lambdapack.progress import QUIET, Progress
 
-__all__ = ["build", "check"]
-
 
 def check(assets: Sequence[Asset]) -> None:
     """Look whether ``assets`` can be built, before anything slow is done.
@@ -36,14 +34,14 @@ def build(
 ) -> tuple[BuiltAsset, ...]:
     """Build each asset's pack into ``directory``/assets and write ``directory``/assets.json.
 
-    One whose content is that of an earlier build there is not compressed again; packs of assets that are
-    gone are removed.
+    An asset whose content is that of an earlier build there is not compressed again; packs of assets that
+    are gone are removed.
 
     Raises:
         ConfigurationError: A path does not exist, is empty, or holds what a pack cannot carry.
         ToolError: A file cannot be read or changed meanwhile; the folder cannot be written to.
     """
-    before = {one.inputs: one for one in _earlier(directory)}
+    before = {asset.inputs: asset for asset in _earlier(directory)}
     known = record.read_stamps(directory)
     fresh: record.Known = {}
     built = []
@@ -53,12 +51,12 @@ def build(
         digests = digest(content, known.get(asset.name, {}))
         stamps = settled(content, began)
         fresh[asset.name] = {name: (stamp, digests[name]) for name, stamp in stamps.items()}
-        built.append(_one(asset, content, digests, before, directory, jobs=jobs, progress=progress))
+        built.append(_build(asset, content, digests, before, directory, jobs=jobs, progress=progress))
     _publish(built, fresh, directory)
     return tuple(built)
 
 
-def _one(
+def _build(
     asset: Asset,
     content: Content,
     digests: Mapping[str, str],
@@ -127,7 +125,7 @@ def _sound(asset: BuiltAsset, directory: Path) -> bool:
 
 
 def _publish(built: Sequence[BuiltAsset], stamps: record.Known, directory: Path) -> None:
-    """assets.json makes the packs current; then what nothing refers to goes."""
+    """assets.json makes the packs current; then packs that it does not name are removed."""
     folder = directory / record.FOLDER
     if not built:
         (directory / record.FILE_NAME).unlink(missing_ok=True)
@@ -135,7 +133,7 @@ def _publish(built: Sequence[BuiltAsset], stamps: record.Known, directory: Path)
         return
     record.write(built, directory)
     record.write_stamps(stamps, directory)
-    kept = {Path(name).name for one in built for name in (one.pack, one.index)}
+    kept = {Path(name).name for asset in built for name in (asset.pack, asset.index)}
     for path in folder.glob("*"):
         if path.name not in kept and path.name.endswith((".tar.zst", ".index.json")):
             path.unlink(missing_ok=True)

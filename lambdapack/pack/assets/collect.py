@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from lambdapack.errors import ConfigurationError, ToolError
-from lambdapack.files import is_ignored
+from lambdapack.files import is_ignored, sha256_of
 from lambdapack.pack.assets.model import Asset
 from lambdapack.pack.check import path_problem
 
-__all__ = ["Content", "File", "Stamp", "collect", "digest", "settled"]
-
-_CHUNK = 1 << 20
 # A file that was changed within this time before it was hashed may change again and look the same.
 _TICK_NS = 2_000_000_000
 
 
 @dataclass(frozen=True, order=True)
 class File:
-    """One file: its name in the asset, where it is, its size in bytes, whether its owner may run it."""
+    """A file: its name in the asset, where it lies, its size in bytes, and whether it is executable."""
 
     name: str
     path: Path = field(compare=False)
@@ -34,7 +30,7 @@ class File:
 Stamp = tuple[int, ...]
 """Size, mtime, ctime and inode of a file, times in nanoseconds: while they stay, so does its content.
 
-The ctime changes even where somebody puts the mtime back."""
+The ctime changes even where the mtime is put back."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +38,7 @@ class Content:
     """What is in an asset.
 
     Attributes:
-        files: By name; names are relative to the asset's folder.
+        files: The files, by name; names are relative to the asset's folder.
         single: The file's name where the asset is a file, else ``""``.
     """
 
@@ -51,12 +47,12 @@ class Content:
 
     @property
     def stamps(self) -> dict[str, Stamp]:
-        """By name."""
+        """The stamp of each file, by name."""
         return {file.name: file.stamp for file in self.files}
 
     @property
     def size(self) -> int:
-        """Sum of the sizes, in bytes."""
+        """Sum of the files' sizes, in bytes."""
         return sum(file.size for file in self.files)
 
 
@@ -121,12 +117,12 @@ def _look(asset: Asset, path: Path, name: str) -> File:
 
 
 def digest(content: Content, known: Mapping[str, tuple[Stamp, str]]) -> dict[str, str]:
-    """SHA-256 of each file by name; one that looks as it did when ``known`` was made is not read."""
-    found = {}
+    """SHA-256 of each file by name; a file that looks as it did when ``known`` was made is not read."""
+    digests = {}
     for file in content.files:
         stamp, before = known.get(file.name, (None, ""))
-        found[file.name] = before if stamp == file.stamp else _hash(file)
-    return found
+        digests[file.name] = before if stamp == file.stamp else _hash(file)
+    return digests
 
 
 def settled(content: Content, hashed_ns: int) -> dict[str, Stamp]:
@@ -135,11 +131,8 @@ def settled(content: Content, hashed_ns: int) -> dict[str, Stamp]:
 
 
 def _hash(file: File) -> str:
-    digest = hashlib.sha256()
     try:
         with file.path.open("rb") as opened:
-            while chunk := opened.read(_CHUNK):
-                digest.update(chunk)
+            return sha256_of(opened)
     except OSError as error:
         raise ToolError(f"cannot read {file.path}: {error.strerror}") from None
-    return digest.hexdigest()

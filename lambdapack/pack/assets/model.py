@@ -1,4 +1,4 @@
-"""What an asset is, as it is wanted and as it was built."""
+"""An asset as its user names it, and as it was built."""
 
 from __future__ import annotations
 
@@ -6,14 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-__all__ = ["Asset", "BuiltAsset", "Fetch"]
-
 Fetch = Literal["start", "use"]
 
 
 @dataclass(frozen=True)
 class Asset:
-    """An asset as its user names it.
+    """An asset of the configuration.
 
     Attributes:
         name: What ``runtime_shim.path`` takes.
@@ -35,9 +33,9 @@ class BuiltAsset:
     """An asset in its pack. Sizes in bytes.
 
     Attributes:
-        name: Its name.
-        id: Its pack's id.
-        pack, index: Its two files, relative to the build's folder.
+        name: What ``runtime_shim.path`` takes.
+        id: The pack's id.
+        pack, index: The pack's two files, relative to the build's folder.
         file: The file's name; ``""`` for a folder.
         fetch: As in ``Asset``.
         inputs: SHA-256 over the content and all else that decides the pack's bytes.

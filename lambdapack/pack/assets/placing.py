@@ -1,4 +1,4 @@
-"""From assets that were built to those of a function: each with its place in S3."""
+"""Assets that were built -> assets of a function, each with its place in S3."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from pathlib import Path
 from lambdapack.errors import ConfigurationError
 from lambdapack.model import FunctionAsset, Location
 from lambdapack.pack.assets import record
-
-__all__ = ["placed"]
 
 
 def placed(
@@ -26,20 +24,26 @@ def placed(
         ConfigurationError: The configuration names others than were built, or a pack is gone.
     """
     built = record.read(directory)
-    if wanted is not None and set(wanted) != {one.name for one in built}:
-        changed = sorted(set(wanted) ^ {one.name for one in built})
+    if wanted is not None and set(wanted) != {asset.name for asset in built}:
+        changed = sorted(set(wanted) ^ {asset.name for asset in built})
         raise ConfigurationError(
             f"the assets in {directory} are not those of the configuration: {', '.join(changed)}",
             hint="build them: lambdapack build",
         )
-    for one in built:
-        if not (directory / one.pack).is_file() or not (directory / one.index).is_file():
+    for asset in built:
+        if not (directory / asset.pack).is_file() or not (directory / asset.index).is_file():
             raise ConfigurationError(
-                f"asset {one.name}: its pack is not in {directory / record.FOLDER}", hint="lambdapack build"
+                f"asset {asset.name}: its pack is not in {directory / record.FOLDER}", hint="lambdapack build"
             )
     return tuple(
         FunctionAsset(
-            one.name, one.id, directory / one.pack, directory / one.index, locate(one.id), one.file, one.fetch
+            name=asset.name,
+            pack_id=asset.id,
+            pack=directory / asset.pack,
+            index=directory / asset.index,
+            location=locate(asset.id),
+            file=asset.file,
+            fetch=asset.fetch,
         )
-        for one in built
+        for asset in built
     )

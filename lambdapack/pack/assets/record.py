@@ -16,8 +16,6 @@ from lambdapack.files import write_bytes
 from lambdapack.pack.assets.collect import Stamp
 from lambdapack.pack.assets.model import BuiltAsset
 
-__all__ = ["FILE_NAME", "FOLDER", "document", "read", "read_stamps", "write", "write_stamps"]
-
 FILE_NAME = "assets.json"
 FOLDER = "assets"
 """Of the assets' packs, in the build's folder."""
@@ -30,11 +28,8 @@ Known = dict[str, dict[str, tuple[Stamp, str]]]
 
 def document(assets: Iterable[BuiltAsset]) -> dict[str, Any]:
     """The document, ready for ``json.dumps``."""
-    return {
-        "document": "lambdapack.assets",
-        "version": _VERSION,
-        "assets": [asdict(asset) for asset in assets],
-    }
+    listed = [asdict(asset) for asset in assets]
+    return {"document": "lambdapack.assets", "version": _VERSION, "assets": listed}
 
 
 def write(assets: Iterable[BuiltAsset], directory: Path) -> None:
@@ -46,16 +41,16 @@ def read(directory: Path) -> tuple[BuiltAsset, ...]:
     """The assets that were built into ``directory``; none where there is no assets.json.
 
     Raises:
-        ConfigurationError: It is not one that this version can read.
+        ConfigurationError: This version cannot read the file.
     """
     path = directory / FILE_NAME
     try:
-        found = json.loads(path.read_bytes())
-        if found["document"] != "lambdapack.assets" or found["version"] != _VERSION:
+        content = json.loads(path.read_bytes())
+        if content["document"] != "lambdapack.assets" or content["version"] != _VERSION:
             raise ConfigurationError(
-                f"{path} has version {found['version']!r}; this lambdapack reads {_VERSION}", hint=_AGAIN
+                f"{path} has version {content['version']!r}; this lambdapack reads {_VERSION}", hint=_AGAIN
             )
-        return tuple(BuiltAsset(**one) for one in found["assets"])
+        return tuple(BuiltAsset(**fields) for fields in content["assets"])
     except FileNotFoundError:
         return ()
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -63,17 +58,17 @@ def read(directory: Path) -> tuple[BuiltAsset, ...]:
 
 
 def read_stamps(directory: Path) -> Known:
-    """What ``write_stamps`` wrote; nothing where it cannot be read."""
+    """What ``write_stamps`` wrote; empty where it cannot be read."""
     try:
-        found = json.loads((directory / FOLDER / _STAMPS).read_bytes())
+        stamps = json.loads((directory / FOLDER / _STAMPS).read_bytes())
         return {
             asset: {name: (tuple(stamp), digest) for name, (stamp, digest) in files.items()}
-            for asset, files in found.items()
+            for asset, files in stamps.items()
         }
     except (OSError, ValueError, AttributeError, TypeError):
         return {}
 
 
 def write_stamps(known: Known, directory: Path) -> None:
-    """Remember how this machine's files looked when they were hashed; nothing that is deployed has it."""
+    """Remember how this machine's files looked when they were hashed; no deployment carries this."""
     write_bytes(directory / FOLDER / _STAMPS, json.dumps(known).encode())

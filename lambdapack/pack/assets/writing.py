@@ -8,18 +8,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
 from lambdapack.limits import MIB
-from lambdapack.pack.assembly import Cut, Pack, Stored, assemble, check_level, compress
-from lambdapack.pack.assets.collect import Content, File
+from lambdapack.pack.assembly import Label, Pack, assemble, check_level, compress
+from lambdapack.pack.assets.collect import Content
 from lambdapack.pack.stream import Member, Stream
 from lambdapack.progress import QUIET, Progress
 from runtime_shim import _index
-from runtime_shim._index import Index
-
-__all__ = ["TOOL", "write"]
 
 TOOL = "lambdapack asset 1"
 """In the index, and so in the id: a new version of lambdapack does not upload the same model again."""
@@ -40,33 +38,44 @@ def write(
     progress: Progress = QUIET,
     name: str = "asset",
 ) -> Pack:
-    """Write ``<id>.tar.zst`` and ``<id>.index.json`` into ``directory``.
+    """Write ``<id>.tar.zst`` and ``<id>.index.json`` into ``directory``, which is made when it is missing.
 
     Args:
         content: What to pack.
-        directory: Made when it is missing.
+        directory: Where the two files go.
         level: zstd's, 1 to 22.
-        jobs: Frames compressed side by side, by default one a core; does not change the bytes.
+        jobs: As for ``lambdapack.pack.write``.
         progress: Told the uncompressed bytes that are done.
-        name: Of the asset, for people.
+        name: The asset's, for people.
 
     Raises:
         ConfigurationError: The level does not exist.
         ToolError: A file cannot be read or changed meanwhile, the folder cannot be written to.
     """
     check_level(level)
-    files = content.files
-    stream = Stream(Member(file.path, file.name, file.size, file.executable) for file in files)
-    cuts = list(pairwise([*_cuts([*stream.starts, stream.files_end]), stream.end]))
+    stream = Stream(Member(file.path, file.name, file.size, file.executable) for file in content.files)
+    extents = list(pairwise([*_cuts([*stream.starts, stream.files_end]), stream.end]))
     return assemble(
         stream,
-        cuts,
+        extents,
+        _label(frames=len(extents), files=len(content.files)),
         directory,
-        compressed=lambda data: _compressed(data, level),
-        describe=lambda stored: _describe(files, stream, cuts, stored),
+        compressor=partial(_compress, level=level),
         jobs=jobs,
         progress=progress,
         doing=f"compress {name}",
+    )
+
+
+def _label(*, frames: int, files: int) -> Label:
+    return Label(
+        target=_index.ANY_TARGET,
+        lock=_NO_LOCK,
+        tool=TOOL,
+        glibc="",
+        hot=0,
+        eager=frames,
+        classes=_index.DATA * files,
     )
 
 
@@ -88,27 +97,6 @@ def _cuts(starts: Sequence[int]) -> Iterator[int]:
             yield begin
 
 
-def _compressed(data: bytearray, level: int) -> bytes:
+def _compress(data: bytearray, *, level: int) -> bytes:
     quick = compress(data, min(level, _PROBE_LEVEL))
     return quick if len(quick) > len(data) * _WORTH or level <= _PROBE_LEVEL else compress(data, level)
-
-
-def _describe(files: Sequence[File], stream: Stream, cuts: Sequence[Cut], stored: Sequence[Stored]) -> Index:
-    return Index(
-        target=_index.ANY_TARGET,
-        lock=_NO_LOCK,
-        tool=TOOL,
-        glibc="",
-        hot=0,
-        eager=len(stored),
-        frame_stored=[size for size, _ in stored],
-        frame_size=[end - start for start, end in cuts],
-        frame_sha256=[digest for _, digest in stored],
-        paths=[file.name for file in files],
-        classes=_index.DATA * len(files),
-        sizes=[file.size for file in files],
-        offsets=stream.offsets,
-        executable=[number for number, file in enumerate(files) if file.executable],
-        needs={},
-        native={},
-    )

@@ -5,23 +5,23 @@ by its own digest on use, and may be lost at any time: then it is made again. St
 only the pipeline knows the rest.
 """
 
+from lambdapack.pipeline.cache.build_cache import BuildCache, open_cache
 from lambdapack.pipeline.cache.builds import Builds
-from lambdapack.pipeline.cache.locks import Locks, Resolved
-from lambdapack.pipeline.cache.store import Store, open_store
-from lambdapack.pipeline.cache.trees import Trees
-from lambdapack.pipeline.cache.upkeep import LIMIT, Contents, Part, Pruned, prune, survey
+from lambdapack.pipeline.cache.locks import LockRecord, Locks
+from lambdapack.pipeline.cache.trees import CachedDistribution, Trees
+from lambdapack.pipeline.cache.upkeep import LIMIT, FolderUsage, Pruning, prune, survey
 
 __all__ = [
     "LIMIT",
+    "BuildCache",
     "Builds",
-    "Contents",
+    "CachedDistribution",
+    "FolderUsage",
+    "LockRecord",
     "Locks",
-    "Part",
-    "Pruned",
-    "Resolved",
-    "Store",
+    "Pruning",
     "Trees",
-    "open_store",
+    "open_cache",
     "prune",
     "survey",
-]
+]  # fmt: skip

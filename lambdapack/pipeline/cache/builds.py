@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-from lambdapack.pipeline.cache.store import Store
-
-__all__ = ["Builds"]
+from lambdapack.files import sha256_of
+from lambdapack.pipeline.cache.build_cache import BuildCache
 
 _KIND = "packs"
-_PIECE = 1024 * 1024
 
 
 class Builds:
@@ -23,7 +20,7 @@ class Builds:
         store: Where they are kept.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: BuildCache) -> None:
         self._store = store
 
     def keep(self, inputs: str, files: Iterable[Path]) -> None:
@@ -35,14 +32,17 @@ class Builds:
             self._store.put_folder(_KIND, inputs, part, json.dumps(digests).encode())
 
     def copy(self, inputs: str, destination: Path) -> tuple[Path, ...]:
-        """Copy the files of the build of ``inputs`` into ``destination``; nothing where there is none.
+        """Copy the files of the build of ``inputs`` into ``destination``.
 
-        They are copies: a file that somebody changes must not change in the cache.
+        No links: a file that is changed there must not change in the cache.
+
+        Returns:
+            The copies; none where the cache has no such build, or a damaged one.
         """
-        found = self._store.get_folder(_KIND, inputs)
-        if found is None:
+        entry = self._store.get_folder(_KIND, inputs)
+        if entry is None:
             return ()
-        folder, description = found
+        folder, description = entry
         copies = []
         try:
             for name, digest in json.loads(description).items():
@@ -51,17 +51,13 @@ class Builds:
                     return ()
                 copies.append(destination / name)
         except OSError:
-            # Pruned meanwhile, or no room: what is wrong with the destination the build will find out.
+            # Pruned meanwhile, or no room. If the destination is at fault, the build itself will say so.
             return ()
         return tuple(copies)
 
 
 def _copy(source: Path, destination: Path) -> str:
-    """Copy a file; SHA-256 of what was written."""
-    digest = hashlib.sha256()
-    with source.open("rb") as read, destination.open("wb") as written:
-        while piece := read.read(_PIECE):
-            digest.update(piece)
-            written.write(piece)
-    shutil.copymode(source, destination)
-    return digest.hexdigest()
+    """Copy a file and its mode; SHA-256 of the copy."""
+    shutil.copy(source, destination)
+    with destination.open("rb") as file:
+        return sha256_of(file)

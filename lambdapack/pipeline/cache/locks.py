@@ -1,22 +1,18 @@
-"""Resolved locks: the same question, asked again within some hours, has the same answer."""
+"""Locks in the build cache: the same question, asked again within some hours, has the same answer."""
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from pydantic import TypeAdapter
 
 from lambdapack.memo import key_of
-from lambdapack.model import Lock
-from lambdapack.pipeline.cache.store import Store
+from lambdapack.model import Lock, PipOptions
+from lambdapack.pipeline.cache.build_cache import BuildCache
 from lambdapack.progress import Message
 from lambdapack.python.interpreter import Interpreter
-
-__all__ = ["FRESH_SECONDS", "Locks", "Resolved"]
 
 FRESH_SECONDS = 6 * 3600
 """How long an answer of a package index is taken for what it would say now."""
@@ -24,76 +20,70 @@ _KIND = "locks"
 
 
 @dataclass(frozen=True)
-class Resolved:
+class LockRecord:
     """A lock of the cache.
 
     Attributes:
-        lock: It, with those ``sources`` alone that are local: others may hold credentials and are not kept.
-        seconds: How long ago it was resolved.
+        resolved: When the lock was resolved, in seconds since 1970.
+        lock: The lock, with those ``sources`` alone that are local: others may hold credentials.
         said: What the user was told then.
     """
 
-    lock: Lock
-    seconds: float
-    said: tuple[Message, ...]
-
-
-@dataclass(frozen=True)
-class _Kept:
     resolved: float
     lock: Lock
     said: tuple[Message, ...]
 
+    @property
+    def seconds(self) -> float:
+        """How long ago the lock was resolved."""
+        return max(time.time() - self.resolved, 0.0)
 
-_KEPT = TypeAdapter(_Kept)
+
+_RECORD = TypeAdapter(LockRecord)
+_INTERPRETER = TypeAdapter(Interpreter)
 
 
 class Locks:
-    """Locks by what was asked.
+    """Locks by the key of the question that they answer.
 
     Args:
-        store: Where they are kept.
+        store: Where locks are kept.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: BuildCache) -> None:
         self._store = store
 
-    def find(self, key: str, *, hashed: Collection[str] = (), settled: bool = False) -> Resolved | None:
-        """The answer to the question with this key, if it is fresh.
+    def find(self, key: str, *, hashed: Collection[str] = (), settled: bool = False) -> LockRecord | None:
+        """The lock with this key, if it is fresh.
 
         Args:
-            key: ``memo.key_of`` everything that was asked, pip's configuration included.
+            key: ``memo.key_of`` everything that decides the lock, pip's configuration included.
             hashed: Names whose requirement is an exact version with hashes. A lock of these alone cannot
-                come out otherwise, and never grows old.
+                come out differently, and never grows old.
             settled: Whether lock files say everything.
         """
         value = self._store.get(_KIND, key)
         if value is None:
             return None
         try:
-            kept = _KEPT.validate_json(value)
+            record = _RECORD.validate_json(value)
         except ValueError:
             return None
-        seconds = time.time() - kept.resolved
-        settled = settled or all(pin.name in hashed for pin in kept.lock.pins)
-        if not settled and not 0 <= seconds < FRESH_SECONDS:
-            return None
-        return Resolved(kept.lock, max(seconds, 0.0), kept.said)
+        settled = settled or all(pin.name in hashed for pin in record.lock.pins)
+        # A clock that was set back since then does not tell the age.
+        fresh = record.resolved <= time.time() < record.resolved + FRESH_SECONDS
+        return record if settled or fresh else None
 
-    def keep(self, key: str, lock: Lock, said: Iterable[Message] = (), *, local: Sequence[str] = ()) -> None:
-        """Keep an answer, and of its sources the ``local`` ones."""
-        kept = _Kept(time.time(), replace(lock, sources=tuple(local)), tuple(said))
-        self._store.put(_KIND, key, _KEPT.dump_json(kept))
+    def keep(self, key: str, lock: Lock, said: Iterable[Message] = (), *, local: PipOptions) -> None:
+        """Keep a lock, with what the user was told and, of its sources, the ``local`` ones."""
+        record = LockRecord(time.time(), replace(lock, sources=local), tuple(said))
+        self._store.put(_KIND, key, _RECORD.dump_json(record))
 
     def interpreter(self, image: Mapping[str, str]) -> Interpreter | None:
         """The Python of an image, if a container of it ran before."""
         value = self._store.get("images", key_of(dict(image)))
-        if value is None:
-            return None
-        found = json.loads(value)
-        return Interpreter(Path(found["path"]), found["version"], found["machine"])
+        return None if value is None else _INTERPRETER.validate_json(value)
 
     def keep_interpreter(self, image: Mapping[str, str], python: Interpreter) -> None:
         """Remember the Python of an image."""
-        value = {"path": str(python.path), "version": python.version, "machine": python.machine}
-        self._store.put("images", key_of(dict(image)), json.dumps(value).encode())
+        self._store.put("images", key_of(dict(image)), _INTERPRETER.dump_json(python))

@@ -1,36 +1,34 @@
-"""What is in the cache, how big and how old it is, and taking away what is not used."""
+"""What is in the cache, how big and how old it is; and the removal of what is not used."""
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
-import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from lambdapack.errors import ToolError
+from lambdapack.files import walk
 from lambdapack.memo import CacheFolder
-from lambdapack.pipeline.cache.store import GONE, LOCK, PARTS, remove
-
-__all__ = ["LIMIT", "Contents", "Part", "Pruned", "prune", "survey"]
+from lambdapack.pipeline.cache.build_cache import GONE, LOCK, PARTS, remove
 
 _BUILDS = CacheFolder.BUILDS.value
 LIMIT = 5_000_000_000
-"""Bytes that the build cache may hold after a build, unless told."""
+"""Bytes that the build cache may hold after a build, unless another limit is set."""
 
 
 @dataclass(frozen=True)
-class Part:
-    """One kind of thing in the cache.
+class FolderUsage:
+    """How one folder of the cache is used.
 
     Attributes:
-        name: e.g. ``frames``.
-        entries: How many.
-        bytes: Together.
-        oldest, newest: Seconds since the entry not used for the longest time was used, and since the one
-            used last; 0 where there is none.
+        name: e.g. ``builds/frames`` or ``tools``.
+        entries: How many there are.
+        bytes: Of all entries together.
+        oldest, newest: Seconds since the last use of the entry that was not used for the longest time, and
+            of the entry that was used last; 0 where there is none.
     """
 
     name: str
@@ -41,30 +39,12 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Contents:
-    """The whole cache.
-
-    Attributes:
-        path: Its folder.
-        parts: By name.
-    """
-
-    path: Path
-    parts: tuple[Part, ...]
-
-    @property
-    def bytes(self) -> int:
-        """All parts together."""
-        return sum(part.bytes for part in self.parts)
-
-
-@dataclass(frozen=True)
-class Pruned:
-    """What was taken away.
+class Pruning:
+    """What a pruning took away.
 
     Attributes:
         entries, bytes: How much.
-        spared: What had to stay, since a build that runs uses it.
+        spared: Names of the folders that had to stay, since a build that runs uses them.
     """
 
     entries: int
@@ -74,24 +54,36 @@ class Pruned:
 
 @dataclass(frozen=True)
 class _Entry:
-    part: str
+    """A file or folder of the cache that goes or stays as a whole; ``used`` is in seconds of the epoch."""
+
+    folder: str
     path: Path
     bytes: int
     used: float
 
+    @property
+    def in_build_cache(self) -> bool:
+        """Whether it may go while a build runs: unlike the tools, and unlike what a build is making."""
+        return self.folder.startswith(f"{_BUILDS}/") and self.folder != f"{_BUILDS}/{PARTS}"
 
-def survey(cache_dir: Path) -> Contents:
-    """Look at everything in the cache folder; one that is not there holds nothing."""
+    @property
+    def half_gone(self) -> bool:
+        """Whether its removal was begun, by a process that was killed."""
+        return self.path.name.startswith(GONE)
+
+
+def survey(cache_dir: Path) -> tuple[FolderUsage, ...]:
+    """How each folder of the cache is used, by name; there are none in a cache that does not exist."""
     now = time.time()
-    found: dict[str, list[_Entry]] = {}
+    by_folder: dict[str, list[_Entry]] = {}
     for entry in _entries(cache_dir):
-        found.setdefault(entry.part, []).append(entry)
-    parts = []
-    for name, entries in sorted(found.items()):
+        by_folder.setdefault(entry.folder, []).append(entry)
+    folders = []
+    for name, entries in sorted(by_folder.items()):
         ages = [max(0.0, now - entry.used) for entry in entries]
         size = sum(entry.bytes for entry in entries)
-        parts.append(Part(name, len(entries), size, max(ages), min(ages)))
-    return Contents(cache_dir, tuple(parts))
+        folders.append(FolderUsage(name, len(entries), size, max(ages), min(ages)))
+    return tuple(folders)
 
 
 def prune(
@@ -101,59 +93,60 @@ def prune(
     max_bytes: int | None = None,
     everything: bool = False,
     builds_only: bool = False,
-) -> Pruned:
-    """Take away what was not used for the longest time. A build that runs goes on all the same.
+) -> Pruning:
+    """Remove what was not used for the longest time.
 
-    An entry of the build cache may go at any time. What is kept beside it (pip-tools, wheels built from
-    sdists) is used as it lies there: it stays as long as a build runs.
+    A build that runs is not disturbed: an entry of the build cache may go at any time, and what is used where
+    it lies (pip-tools, wheels built from sdists) stays as long as a build runs.
 
     Args:
         cache_dir: The cache folder.
-        older_than: Everything not used for as many seconds.
-        max_bytes: As much as is needed for the rest to be no larger.
-        everything: All of it.
-        builds_only: Only the build cache.
+        older_than: Entries go that were not used for as many seconds.
+        max_bytes: Entries go until the rest is no larger.
+        everything: All entries go.
+        builds_only: Only entries of the build cache go, and only they count.
 
     Raises:
-        ToolError: Something cannot be removed.
+        ToolError: An entry cannot be removed.
     """
-    now = time.time()
-    with _alone(cache_dir) as alone:
+    with _no_build_runs(cache_dir) as idle:
         entries = sorted(_entries(cache_dir), key=lambda entry: entry.used)
-        spared = set() if alone else {entry.part for entry in entries if not _ours(entry, cache_dir)}
-        if builds_only:
-            spared = {entry.part for entry in entries if not _ours(entry, cache_dir)}
-        total = sum(entry.bytes for entry in entries if not builds_only or _ours(entry, cache_dir))
-        gone: list[_Entry] = []
-        failed: OSError | None = None
-        for entry in entries:
-            if entry.path.name.startswith(GONE):
-                # Half removed by a process that was killed: nobody uses it, nobody asked for it.
-                failed = failed or remove(entry.path)
-                continue
-            old = older_than is not None and now - entry.used > older_than
-            excess = max_bytes is not None and total > max_bytes
-            if entry.part not in spared and (everything or old or excess):
-                failed = failed or remove(entry.path)
-                total -= entry.bytes
-                gone.append(entry)
-        if everything and alone:
-            # The lock stays: on a new one, a build that waits for this one would hold nobody off.
-            for left in (*_listed(cache_dir), *_listed(CacheFolder.BUILDS.of(cache_dir))):
-                if left.name not in (_BUILDS, LOCK):
-                    failed = failed or remove(left)
-    if failed is not None and not builds_only:
-        raise ToolError(f"cannot remove {failed.filename}: {failed.strerror}", hint="see who may write there")
-    return Pruned(len(gone), sum(entry.bytes for entry in gone), () if builds_only else tuple(sorted(spared)))
+        beside = {entry.folder for entry in entries if not entry.in_build_cache}
+        spared = beside if builds_only or not idle else set()
+        total = sum(entry.bytes for entry in entries if not builds_only or entry.in_build_cache)
+        gone = [entry for entry in entries if not entry.half_gone and entry.folder not in spared]
+        if not everything:
+            gone = list(_unused(gone, total, older_than, max_bytes))
+        paths = [entry.path for entry in (*gone, *(entry for entry in entries if entry.half_gone))]
+        if everything and idle:
+            paths += _tops(cache_dir)
+        failures = [failure for path in paths if (failure := remove(path))]
+    if failures and not builds_only:
+        error = failures[0]
+        raise ToolError(f"cannot remove {error.filename}: {error.strerror}", hint="see who may write there")
+    size = sum(entry.bytes for entry in gone)
+    return Pruning(len(gone), size, () if builds_only else tuple(sorted(spared)))
+
+
+def _unused(
+    entries: Iterable[_Entry], total: int, older_than: float | None, max_bytes: int | None
+) -> Iterator[_Entry]:
+    """Those of ``entries``, by last use, that are too old or too much; ``total`` are the bytes of all."""
+    now = time.time()
+    for entry in entries:
+        old = older_than is not None and now - entry.used > older_than
+        if old or (max_bytes is not None and total > max_bytes):
+            total -= entry.bytes
+            yield entry
 
 
 @contextlib.contextmanager
-def _alone(cache_dir: Path) -> Iterator[bool]:
-    """Whether no build runs; none that begins meanwhile gets past its beginning."""
+def _no_build_runs(cache_dir: Path) -> Iterator[bool]:
+    """Whether no build runs; one that begins during the block waits for the block's end."""
     try:
         lock = (CacheFolder.BUILDS.of(cache_dir) / LOCK).open("r")
     except OSError:
-        # No build has been here, or none can be.
+        # No build has used this cache, or none can.
         yield True
         return
     with lock:
@@ -165,27 +158,31 @@ def _alone(cache_dir: Path) -> Iterator[bool]:
             yield True
 
 
-def _ours(entry: _Entry, cache_dir: Path) -> bool:
-    """Whether it may go while a build runs: what a build is making may not."""
-    return entry.path.is_relative_to(CacheFolder.BUILDS.of(cache_dir)) and entry.part != f"{_BUILDS}/{PARTS}"
+def _tops(cache_dir: Path) -> Iterator[Path]:
+    """Every file and folder at the top of the cache, and at the top of the build cache."""
+    for path in (*_listed(cache_dir), *_listed(CacheFolder.BUILDS.of(cache_dir))):
+        # The lock file stays: builds that lock different files would not see each other.
+        if path.name not in (_BUILDS, LOCK):
+            yield path
 
 
 def _entries(cache_dir: Path) -> Iterator[_Entry]:
-    for part in _listed(cache_dir):
-        if part.name != _BUILDS:
-            yield from _beside(part)
+    for top in _listed(cache_dir):
+        if top.name == _BUILDS:
+            yield from _in_builds(top)
             continue
-        for kind in filter(Path.is_dir, _listed(part)):
-            shelves = [kind] if kind.name == PARTS else _listed(kind)
-            for path in (path for shelf in shelves for path in _listed(shelf)):
-                if one := _entry(f"{_BUILDS}/{kind.name}", path):
-                    yield one
+        for path in _listed(top) if top.is_dir() else [top]:
+            if path.suffix != ".lock" and (entry := _entry(top.name, path)):
+                yield entry
 
 
-def _beside(part: Path) -> Iterator[_Entry]:
-    for path in _listed(part) if part.is_dir() else [part]:
-        if (one := _entry(part.name, path)) and path.suffix != ".lock":
-            yield one
+def _in_builds(builds: Path) -> Iterator[_Entry]:
+    """``builds/frames/3f/3fa1…``, and ``builds/.parts/part-…`` without a folder for the first digits."""
+    for kind in filter(Path.is_dir, _listed(builds)):
+        folders = [kind] if kind.name == PARTS else _listed(kind)
+        for path in (path for folder in folders for path in _listed(folder)):
+            if entry := _entry(f"{_BUILDS}/{kind.name}", path):
+                yield entry
 
 
 def _listed(folder: Path) -> Sequence[Path]:
@@ -197,20 +194,19 @@ def _listed(folder: Path) -> Sequence[Path]:
         raise ToolError(f"cannot read {folder}: {error.strerror}") from error
 
 
-def _entry(part: str, path: Path) -> _Entry | None:
-    """``None`` where it went meanwhile."""
+def _entry(folder: str, path: Path) -> _Entry | None:
+    """The entry at ``path``; ``None`` where another process removed that meanwhile."""
     with contextlib.suppress(OSError):
         used = (path / "entry" if (path / "entry").is_file() else path).lstat().st_mtime
         if path.is_symlink() or not path.is_dir():
-            return _Entry(part, path, path.lstat().st_size, used)
-        return _Entry(part, path, _size(path), used)
+            return _Entry(folder, path, path.lstat().st_size, used)
+        return _Entry(folder, path, _size(path), used)
     return None
 
 
 def _size(folder: Path) -> int:
     size = 0
-    for found, _, names in os.walk(folder):
-        for name in names:
-            with contextlib.suppress(OSError):
-                size += Path(found, name).lstat().st_size
+    for name in walk(folder):
+        with contextlib.suppress(OSError):
+            size += (folder / name).lstat().st_size
     return size

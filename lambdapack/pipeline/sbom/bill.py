@@ -1,9 +1,4 @@
-"""The bill of materials of a pack: CycloneDX JSON beside it, described in ``docs/sbom.md``.
-
-It is made from the pack itself and its build report, so a pack that was built before, or somewhere else, gets
-the same one. Nothing in it changes from run to run: no time, and a serial number that follows from the ids of
-what it lists.
-"""
+"""Write a bill of materials beside its pack, where there is no current one yet."""
 
 from __future__ import annotations
 
@@ -17,8 +12,6 @@ from lambdapack.memo import NOTHING, Memo, key_of
 from lambdapack.pack.assets import BuiltAsset
 from lambdapack.pipeline.build_json import BuildReport
 from lambdapack.pipeline.sbom.metadata import asked_extras
-
-__all__ = ["SPEC_VERSION", "file_name", "write"]
 
 SPEC_VERSION = "1.7"
 _NAMESPACE = uuid.UUID("5f1c9f6e-8a3d-5c0b-9d62-6b0f0f5f7c11")
@@ -35,7 +28,7 @@ def file_name(pack_id: str) -> str:
 def write(report: BuildReport, assets: Sequence[BuiltAsset], directory: Path, memo: Memo = NOTHING) -> Path:
     """Write the bill of materials of the pack in ``directory``; one that is up to date is left alone.
 
-    Those of other packs are removed, as their packs are. ``memo`` remembers the document.
+    The bills of other packs are removed, as their packs are. ``memo`` remembers the document.
 
     Raises:
         CheckError: The pack is not sound.
@@ -57,7 +50,7 @@ def _document(
     key = key_of(serial.urn)
     kept = memo.get(_KIND, key)
     if kept is None:
-        # The library takes a third of a second to import, which a build that is reused has not.
+        # The library takes a third of a second to import, which a build that is reused does not spend.
         from lambdapack.pipeline.sbom.document import make  # noqa: PLC0415
 
         kept = make(report, assets, directory / report.pack.file, serial).encode() + b"\n"
@@ -66,23 +59,26 @@ def _document(
 
 
 def _serial(report: BuildReport, assets: Sequence[BuiltAsset]) -> uuid.UUID:
-    """Of the pack's id, and of what else is listed that the id does not vouch for."""
+    """The serial number: of the pack's id, and of all that is listed and that the id does not cover."""
     asked = asked_extras(report.requirements)
     listed = {
         "made": [_MADE_AS, SPEC_VERSION, report.tool],
         "pack": report.pack.id,
-        "requested": sorted(one.name for one in report.distributions if one.requested),
+        "requested": sorted(
+            distribution.name for distribution in report.distributions if distribution.requested
+        ),
         "extras": sorted([name, *sorted(extras)] for name, extras in asked.items() if extras),
-        "libraries": sorted([one.path, one.sha256, one.package, one.purl] for one in report.libraries),
-        "assets": sorted([one.name, one.id] for one in assets),
+        "libraries": sorted(
+            [library.path, library.sha256, library.package, library.purl] for library in report.libraries
+        ),
+        "assets": sorted([asset.name, asset.id] for asset in assets),
     }
     return uuid.uuid5(_NAMESPACE, json.dumps(listed, sort_keys=True))
 
 
 def _serial_of(path: Path) -> str | None:
-    """The serial number of a document that is there; ``None`` where there is none or it is damaged."""
+    """The serial number of the document at ``path``; ``None`` where there is none or it is damaged."""
     try:
-        found = json.loads(path.read_bytes())
-        return str(found["serialNumber"])
+        return str(json.loads(path.read_bytes())["serialNumber"])
     except (OSError, ValueError, KeyError, TypeError):
         return None

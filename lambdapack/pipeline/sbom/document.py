@@ -18,13 +18,11 @@ from packageurl import PackageURL
 from lambdapack.model import SystemLibrary, Target
 from lambdapack.pack.assets import BuiltAsset
 from lambdapack.pipeline.build_json import BuildReport, BuiltDistribution
-from lambdapack.pipeline.sbom.metadata import Described, dependencies, read
-
-__all__ = ["make"]
+from lambdapack.pipeline.sbom.metadata import DistributionMetadata, dependencies, read
 
 _PIN = re.compile(r"(?P<name>[A-Za-z0-9._-]+)==")
 _HASH = re.compile(r"--hash=sha256:(?P<digest>[0-9a-f]{64})")
-_UNKNOWN = Described("", "", "", (), ())
+_UNKNOWN = DistributionMetadata("", "", "", (), ())
 
 
 def make(report: BuildReport, assets: Sequence[BuiltAsset], pack: Path, serial: uuid.UUID) -> str:
@@ -32,7 +30,7 @@ def make(report: BuildReport, assets: Sequence[BuiltAsset], pack: Path, serial: 
 
     Args:
         report: The build's.
-        assets: Those that were built beside it.
+        assets: The packs of assets that were built beside it.
         pack: The ``.tar.zst``, whose METADATA files are read.
         serial: The document's serial number.
 
@@ -41,16 +39,18 @@ def make(report: BuildReport, assets: Sequence[BuiltAsset], pack: Path, serial: 
     """
     described = read(pack)
     hashes = _hashes(report.lock["text"])
-    libraries = {one.name: _library(one, described, hashes) for one in report.distributions}
-    system = {one.path: _system_library(one) for one in report.libraries}
-    data = [_asset(one) for one in assets]
+    libraries = {
+        distribution.name: _library(distribution, described, hashes) for distribution in report.distributions
+    }
+    system = {library.path: _system_library(library) for library in report.libraries}
+    data = [_asset(asset) for asset in assets]
     root = _root(report)
     bom = Bom(
         components=[*libraries.values(), *system.values(), *data],
         serial_number=serial,
         metadata=BomMetaData(component=root, timestamp=None),
     )
-    # The model fills a missing time with the present one.
+    # The model fills in the present time, which would make every document another one.
     bom.metadata.timestamp = None  # type: ignore[assignment]
     tool, _, version = report.tool.partition(" ")
     bom.metadata.tools.components.add(
@@ -60,10 +60,12 @@ def make(report: BuildReport, assets: Sequence[BuiltAsset], pack: Path, serial: 
     for name, component in libraries.items():
         needed = [libraries[other] for other in edges.get(name, ()) if other in libraries]
         bom.register_dependency(component, [*needed, *_needs_of(name, report, system)])
-    for one in report.libraries:
-        others = [component for path, component in system.items() if one.path in _asked_by(report, path)]
-        bom.register_dependency(system[one.path], others)
-    requested = [libraries[one.name] for one in report.distributions if one.requested]
+    for library in report.libraries:
+        needed = [component for path, component in system.items() if library.path in _needed_by(report, path)]
+        bom.register_dependency(system[library.path], needed)
+    requested = [
+        libraries[distribution.name] for distribution in report.distributions if distribution.requested
+    ]
     bom.register_dependency(root, [*requested, *data])
     return JsonV1Dot7(bom).output_as_string(indent=2)
 
@@ -81,59 +83,64 @@ def _root(report: BuildReport) -> Component:
 
 
 def _library(
-    one: BuiltDistribution, described: Mapping[str, Described], hashes: Mapping[str, Sequence[str]]
+    distribution: BuiltDistribution,
+    described: Mapping[str, DistributionMetadata],
+    hashes: Mapping[str, Sequence[str]],
 ) -> Component:
-    said = described.get(one.name, _UNKNOWN)
-    purl = PackageURL("pypi", name=one.name, version=one.version)
+    metadata = described.get(distribution.name, _UNKNOWN)
+    purl = PackageURL("pypi", name=distribution.name, version=distribution.version)
     return Component(
-        name=one.name,
-        version=one.version,
+        name=distribution.name,
+        version=distribution.version,
         type=ComponentType.LIBRARY,
         bom_ref=purl.to_string(),
         purl=purl,
-        description=said.summary or None,
+        description=metadata.summary or None,
         scope=ComponentScope.REQUIRED,
-        hashes=[HashType(alg=HashAlgorithm.SHA_256, content=digest) for digest in hashes.get(one.name, ())],
-        licenses=_licences(said),
+        hashes=[
+            HashType(alg=HashAlgorithm.SHA_256, content=digest)
+            for digest in hashes.get(distribution.name, ())
+        ],
+        licenses=_licences(metadata),
     )
 
 
-def _licences(said: Described) -> Sequence[License]:
-    """Declared ones: an SPDX expression alone, or any number of SPDX ids and names."""
+def _licences(metadata: DistributionMetadata) -> Sequence[License]:
+    """The declared licences: an SPDX expression alone, or any number of SPDX ids and names."""
     factory = LicenseFactory()
     declared = LicenseAcknowledgement.DECLARED
-    found = [
+    licences = [
         factory.make_from_string(text, license_acknowledgement=declared)
-        for text in ([said.expression] if said.expression else said.licences)
+        for text in ([metadata.expression] if metadata.expression else metadata.licences)
     ]
-    # The schema takes one expression, or a list of names without any.
-    expressions = [one for one in found if isinstance(one, LicenseExpression)]
-    return expressions[:1] or found
+    # The schema takes either one expression or a list of names.
+    expressions = [licence for licence in licences if isinstance(licence, LicenseExpression)]
+    return expressions[:1] or licences
 
 
-def _system_library(one: SystemLibrary) -> Component:
-    purl = PackageURL.from_string(one.purl) if one.purl else None
+def _system_library(library: SystemLibrary) -> Component:
+    purl = PackageURL.from_string(library.purl) if library.purl else None
     return Component(
-        name=one.name,
+        name=library.name,
         version=purl.version if purl else None,
         purl=purl,
         type=ComponentType.LIBRARY,
-        bom_ref=f"file:{one.path}",
+        bom_ref=f"file:{library.path}",
         scope=ComponentScope.REQUIRED,
-        # Before slimming, which takes its symbols: what the image's own package has.
-        hashes=[HashType(alg=HashAlgorithm.SHA_256, content=one.sha256)],
-        properties=_properties({"path": one.path, "origin": one.origin, "package": one.package}),
+        # Of the file before slimming took its symbols: what the image's own package has.
+        hashes=[HashType(alg=HashAlgorithm.SHA_256, content=library.sha256)],
+        properties=_properties({"path": library.path, "origin": library.origin, "package": library.package}),
     )
 
 
-def _asset(one: BuiltAsset) -> Component:
+def _asset(asset: BuiltAsset) -> Component:
     return Component(
-        name=one.name,
-        version=one.id,
+        name=asset.name,
+        version=asset.id,
         type=ComponentType.DATA,
-        bom_ref=f"asset:{one.name}",
-        scope=ComponentScope.REQUIRED if one.fetch == "start" else ComponentScope.OPTIONAL,
-        properties=_properties({"files": str(one.files), "bytes": str(one.unpacked_bytes)}),
+        bom_ref=f"asset:{asset.name}",
+        scope=ComponentScope.REQUIRED if asset.fetch == "start" else ComponentScope.OPTIONAL,
+        properties=_properties({"files": str(asset.files), "bytes": str(asset.unpacked_bytes)}),
     )
 
 
@@ -142,24 +149,29 @@ def _properties(values: Mapping[str, str]) -> list[Property]:
 
 
 def _hashes(lock: str) -> dict[str, list[str]]:
-    """Canonical name -> SHA-256 of the files that the lock allows: the wheel's, or the sdist's."""
-    found: dict[str, list[str]] = {}
+    """Canonical name -> SHA-256 of the files that the lock allows: of the wheel, or of the sdist."""
+    hashes: dict[str, list[str]] = {}
     for block in lock.replace("\\\n", " ").splitlines():
         pin = _PIN.match(block)
         if pin:
-            found[pin["name"]] = [match["digest"] for match in _HASH.finditer(block)]
-    return found
+            hashes[pin["name"]] = [match["digest"] for match in _HASH.finditer(block)]
+    return hashes
 
 
 def _needs_of(name: str, report: BuildReport, system: Mapping[str, Component]) -> Iterable[Component]:
     """The system libraries that files of a distribution ask for."""
-    tops = {top for one in report.distributions if one.name == name for top in one.top_level}
+    tops = {
+        top
+        for distribution in report.distributions
+        if distribution.name == name
+        for top in distribution.top_level
+    }
     tops |= {f"{name}.libs", f"{name.replace('-', '_')}.libs"}
     for path, component in system.items():
         if any(by.split("/")[0].split(".")[0] in tops or by.split("/")[0] in tops
-               for by in _asked_by(report, path)):  # fmt: skip
+               for by in _needed_by(report, path)):  # fmt: skip
             yield component
 
 
-def _asked_by(report: BuildReport, path: str) -> Sequence[str]:
-    return next(one.needed_by for one in report.libraries if one.path == path)
+def _needed_by(report: BuildReport, path: str) -> Sequence[str]:
+    return next(library.needed_by for library in report.libraries if library.path == path)

@@ -12,22 +12,20 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from lambdapack.model import Target
-from lambdapack.pack import Contents, FrameError, UnsoundError, open_pack
-
-__all__ = ["Described", "asked_extras", "dependencies", "describe", "read"]
+from lambdapack.pack import FileReader, FrameError, UnsoundError, open_pack
 
 _METADATA = re.compile(r"[^/]+\.dist-info/METADATA\Z")
 _LARGEST = 4 << 20
 _LICENCE_TEXT = 80
 """Longer values of the old License field are the text of a licence, not its name."""
 _CLASSIFIER = "License :: "
-# Nobody knows Lambda's patch release; a marker holds where it does for the first or the last of them.
+# Lambda's patch release is not known: a marker counts as true where it is for the first or the last one.
 _PATCHES = ("0", "99")
 
 
 @dataclass(frozen=True)
-class Described:
-    """A distribution, as its METADATA has it.
+class DistributionMetadata:
+    """What a distribution's METADATA says: name, licence, dependencies.
 
     Attributes:
         name: Canonical name.
@@ -44,32 +42,32 @@ class Described:
     requires: tuple[Requirement, ...]
 
 
-def read(pack: Path) -> dict[str, Described]:
-    """By canonical name, what the distributions in ``pack`` say.
+def read(pack: Path) -> dict[str, DistributionMetadata]:
+    """Canonical name -> what the METADATA of that distribution in ``pack`` says.
 
     Raises:
         CheckError: The pack is not sound.
     """
-    found = {}
+    by_name = {}
     with open_pack(pack) as (file, _, index):
-        contents = Contents(file, index)
+        reader = FileReader(file, index)
         for number, path in enumerate(index.paths):
             if _METADATA.match(path) and index.sizes[number] <= _LARGEST:
                 try:
-                    text = b"".join(map(bytes, contents.pieces(number)))
+                    text = b"".join(map(bytes, reader.pieces(number)))
                 except FrameError as error:
                     raise UnsoundError(pack, [str(error)]) from None
-                one = describe(text)
-                if one.name:
-                    found[one.name] = one
-    return found
+                metadata = describe(text)
+                if metadata.name:
+                    by_name[metadata.name] = metadata
+    return by_name
 
 
-def describe(text: bytes) -> Described:
-    """Parse one METADATA file; what is damaged in it is left out."""
+def describe(text: bytes) -> DistributionMetadata:
+    """Parse one METADATA file; fields that are damaged are left out."""
     raw, _ = parse_email(text)
     expression = (raw.get("license_expression") or "").strip()
-    return Described(
+    return DistributionMetadata(
         name=canonicalize_name(raw.get("name", "")),
         summary=" ".join(raw.get("summary", "").split()),
         expression=expression,
@@ -98,9 +96,9 @@ def _requires(lines: Sequence[str]) -> Iterator[Requirement]:
 
 
 def dependencies(
-    described: Mapping[str, Described], requested: Sequence[str], target: Target
+    described: Mapping[str, DistributionMetadata], requested: Sequence[str], target: Target
 ) -> dict[str, tuple[str, ...]]:
-    """Name -> names of those in ``described`` that it needs on ``target``, sorted.
+    """Name of a distribution -> names of those in ``described`` that it depends on for ``target``, sorted.
 
     Args:
         described: The distributions of a pack.
@@ -118,7 +116,7 @@ def dependencies(
                 continue
             edges[name].add(needed)
             if more := _extras(requirement) - extras[needed]:
-                # Its own dependencies may be more than was found before.
+                # With more extras asked of it, a distribution may depend on more: look again.
                 extras[needed] |= more
                 waiting.append(needed)
     return {name: tuple(sorted(needed - {name})) for name, needed in edges.items()}
@@ -126,11 +124,11 @@ def dependencies(
 
 def asked_extras(requested: Sequence[str]) -> dict[str, frozenset[str]]:
     """Name -> extras of requirements as the user wrote them."""
-    found: dict[str, frozenset[str]] = {}
+    asked: dict[str, frozenset[str]] = {}
     for requirement in _requires(requested):
         name = canonicalize_name(requirement.name)
-        found[name] = found.get(name, frozenset()) | _extras(requirement)
-    return found
+        asked[name] = asked.get(name, frozenset()) | _extras(requirement)
+    return asked
 
 
 def _extras(requirement: Requirement) -> frozenset[str]:

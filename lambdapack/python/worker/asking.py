@@ -1,4 +1,4 @@
-"""Have the target's own Python, which has nothing but the standard library, do a piece of work."""
+"""Start a worker's file in the target's Python, hand it a request, wait for its answer."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from lambdapack.python.worker.ending import end
 __all__ = ["SETTLED", "STARTER", "Elsewhere", "ask", "command", "library_path"]
 
 STARTER = Path(__file__).with_name("start_worker.py")
-"""Runs a worker's file; a container needs both."""
+"""The file that loads and runs the file of a worker."""
 SETTLED = {
     "LANG": "C.UTF-8",
     "LC_ALL": "C.UTF-8",
@@ -26,13 +26,14 @@ SETTLED = {
     "PYTHONDONTWRITEBYTECODE": "1",
 }
 Elsewhere = Callable[[Mapping[str, Any], Path, Path, Mapping[str, str], str], dict[str, Any]]
-"""``ask`` where the interpreter is, if that is not this machine: request, folder for what comes back, the
-worker's file, environment, what is being done -> the worker's result. Paths in the request are moved."""
+"""``ask`` where the interpreter is, if that is not this machine: request, folder for the result, the worker's
+file, environment, what is being done -> the worker's result. Paths of the request are replaced by copies'."""
 _GRACE_SECONDS = 60
+_CHARACTERS = 2000
 
 
 def command(python: str | Path, file: str | Path, *arguments: str | Path) -> list[str]:
-    """The command that runs a worker's file: no package of that Python's, no bytecode written."""
+    """The command that runs a worker's file: without that Python's packages, and writing no bytecode."""
     return [str(part) for part in (python, "-S", "-s", "-B", file, *arguments)]
 
 
@@ -52,31 +53,45 @@ def ask(
     environment: Mapping[str, str] | None = None,
     elsewhere: Elsewhere | None = None,
 ) -> dict[str, Any]:
-    """Run a worker and return its result.
-
-    It finds a home and a temporary folder of its own and none of this process's environment.
+    """Run a worker in a home and an environment of its own, and return its result.
 
     Args:
         interpreter: What runs it.
         worker: A Python file that defines ``run(request) -> result``.
-        request: What it is asked, of JSON's types.
-        work: An empty folder for it, except for what the request names there.
-        seconds: What it may take by itself; it is ended one minute later.
-        doing: What it does, for errors.
-        environment: Variables that it sees besides.
-        elsewhere: Runs it where ``interpreter`` is, if that is not this machine.
+        request: The argument of ``run``, of JSON's types.
+        work: A folder for the worker, empty but for what the request names there.
+        seconds: How long the worker may take by its own clock; it is ended one minute later.
+        doing: What the worker does, for errors.
+        environment: Variables that the worker sees besides.
+        elsewhere: Runs the worker where ``interpreter`` is, if that is not this machine.
 
     Raises:
-        ToolError: It gave no result.
+        ToolError: The worker gave no result.
     """
     variables = environment or {}
     if elsewhere is not None:
         return elsewhere(request, work, worker, {**SETTLED, **variables}, doing)
     (work / "request.json").write_text(json.dumps(request))
-    # The end of its stdin is the end of this process, however that came, and then of the worker.
+    words = command(interpreter.path, STARTER, worker, work / "request.json", work / "result.json")
+    status, complaint = _run(words, work, variables, seconds=seconds, doing=doing)
+    try:
+        result: dict[str, Any] = json.loads((work / "result.json").read_text())
+    except (OSError, ValueError) as error:
+        raise ToolError(
+            f"{doing} failed: {interpreter.path} ended with status {status} and no result",
+            detail=complaint.decode(errors="replace")[-_CHARACTERS:] or None,
+        ) from error
+    return result
+
+
+def _run(
+    words: list[str], work: Path, variables: Mapping[str, str], *, seconds: float, doing: str
+) -> tuple[int, bytes]:
+    """Run a worker's command in ``work``; its status and what it wrote to stderr."""
+    # The worker ends when its stdin does, which is when this process ends, however that comes.
     lifeline, held = os.pipe()
     process = subprocess.Popen(
-        command(interpreter.path, STARTER, worker, work / "request.json", work / "result.json"),
+        words,
         stdin=lifeline,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -86,23 +101,16 @@ def ask(
     try:
         _, complaint = process.communicate(timeout=seconds + _GRACE_SECONDS)
     except subprocess.TimeoutExpired as error:
-        raise ToolError(f"{doing} failed: {interpreter.path} does not answer") from error
+        raise ToolError(f"{doing} failed: {words[0]} does not answer") from error
     finally:
         end(process)
         os.close(lifeline)
         os.close(held)
-    try:
-        result: dict[str, Any] = json.loads((work / "result.json").read_text())
-    except (OSError, ValueError) as error:
-        raise ToolError(
-            f"{doing} failed: {interpreter.path} ended with status {process.returncode} and no result",
-            detail=complaint.decode(errors="replace")[-2000:] or None,
-        ) from error
-    return result
+    return process.returncode, complaint
 
 
 def _surroundings(work: Path) -> dict[str, str]:
-    """What a Lambda function finds, as far as a program's choice of files can depend on it."""
+    """The variables that a program's choice of files can depend on, as a Lambda function finds them."""
     home, temporary = work / "home", work / "tmp"
     home.mkdir()
     temporary.mkdir()

@@ -25,14 +25,14 @@ from urllib.parse import quote
 import pytest
 
 from lambdapack.errors import ConfigurationError, ToolError
-from lambdapack.install.docker import DockerBuilder, container, engine, images
+from lambdapack.install.docker import DockerBuilder, container, engine, image_builds, images
 from lambdapack.install.docker.container import LABEL
-from lambdapack.install.docker.loading import ImageLoader
+from lambdapack.install.docker.workers import ImageWorkers
 from lambdapack.lock import read_requirements, resolve
 from lambdapack.model.target import Target
 from lambdapack.progress import QUIET
 from lambdapack.python import interpreter, toolchain
-from lambdapack.slim.stripping import LOAD_WORKER
+from lambdapack.slim.loading import LOAD_WORKER
 from tests.support import docker_world
 from tests.support.command_line import Run
 from tests.support.system_libraries import compile_c, libraries
@@ -107,7 +107,7 @@ def world(lambdapack_cache: Path) -> Iterator[Any]:
         pytest.skip("no Docker engine answers, and only root can start one (apt install docker.io)")
     with docker_world.running_engine(), engine.connect() as client:
         base = docker_world.base_image(client, PYTHON)
-        images.build(client, TARGET, on=base, tag=BUILT)
+        image_builds.build(client, TARGET, on=base, tag=BUILT)
         toolchain.ensure(interpreter.find(PYTHON), lambdapack_cache)
         yield client
         client.images.remove(BUILT, force=True)
@@ -560,10 +560,10 @@ def test_an_image_without_a_package_manager_says_so(world: Any) -> None:
     bare = image_with(world, "lambdapack-test/bare:1", {"usr/bin/apt-get": b"/nowhere"})
     found = images.find(world, TARGET, bare)
     with pytest.raises(ToolError, match="none of dnf") as caught:
-        images.with_packages(world, found, ["libpq-devel"], {})
+        image_builds.with_packages(world, found, ["libpq-devel"], {})
     assert "--image" in str(caught.value.hint)
     with pytest.raises(ConfigurationError, match="not the name"):
-        images.with_packages(world, found, ["x; rm -rf /"], {})
+        image_builds.with_packages(world, found, ["x; rm -rf /"], {})
     world.images.remove(bare, force=True)
 
 
@@ -608,7 +608,9 @@ def test_a_base_without_the_python_is_refused(world: Any) -> None:
     """An image is checked when it is built, not in the middle of somebody's build."""
     other = "3.14" if PYTHON != "3.14" else "3.12"
     with pytest.raises(ToolError, match="building the image") as caught:
-        images.build(world, Target(other), on=docker_world.BASE.format(PYTHON), tag="lambdapack-test/no")
+        image_builds.build(
+            world, Target(other), on=docker_world.BASE.format(PYTHON), tag="lambdapack-test/no"
+        )
     assert "not found" in str(caught.value.detail)
 
 
@@ -635,9 +637,9 @@ def test_time_is_limited(world: Any, lambdapack_cache: Path) -> None:
 
 def docker_limits(seconds: float, memory_mb: int | None = None) -> Any:
     """Limits of so many seconds and megabytes."""
-    from lambdapack.install import Limits  # noqa: PLC0415
+    from lambdapack.install import BuildLimits  # noqa: PLC0415
 
-    return Limits(seconds=seconds, memory_mb=memory_mb)
+    return BuildLimits(seconds=seconds, memory_mb=memory_mb)
 
 
 def test_stripped_libraries_are_loaded_in_the_image(world: Any, tmp_path: Path) -> None:
@@ -657,7 +659,7 @@ def test_stripped_libraries_are_loaded_in_the_image(world: Any, tmp_path: Path) 
     paths = ["fine.so", "never.so", "sub/broken.so"]
     image = images.find(world, TARGET, BUILT)
     with container.start(world, image, TARGET, docker_limits(120), {}) as running:
-        failed = ImageLoader(running).check(original, stripped, paths, LOAD_WORKER, QUIET)
+        failed = ImageWorkers(running).load(original, stripped, paths, LOAD_WORKER, QUIET)
     assert list(failed) == ["sub/broken.so"]
     assert "libX.so.6" in failed["sub/broken.so"]
 
@@ -671,7 +673,6 @@ def test_memory_is_limited(world: Any) -> None:
     ):
         running.run(
             [running.relay.python, "-c", "print(len(b'x' * 2**29))"], environment={}, doing="using memory",
-            output=lambda data: None, errors=lambda data: None,
         )  # fmt: skip
     assert "image_memory" in str(caught.value.hint)
 

@@ -21,8 +21,9 @@ from hypothesis import strategies as st
 from packageurl import PackageURL
 
 from lambdapack.errors import ToolError
-from lambdapack.install.docker import engine, images, libraries_worker, settings
+from lambdapack.install.docker import engine, image_builds, images, libraries_worker, settings
 from lambdapack.install.docker.relay import Relay
+from lambdapack.model import PipOptions
 from lambdapack.model.target import Target
 from tests.support.command_line import Run
 
@@ -155,7 +156,9 @@ def test_pips_settings_are_handed_in(
         monkeypatch.delenv(name)
     monkeypatch.setenv("PIP_CONFIG_FILE", str(configuration))
     monkeypatch.setenv("PIP_EXTRA_INDEX_URL", f"file://{folders['index']}")
-    told = settings.read(environment={"NETRC": str(netrc), "HTTPS_PROXY": "http://proxy:1"})
+    monkeypatch.setenv("NETRC", str(netrc))
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy:1")
+    told = settings.read()
     assert told.folders == {folders["heap"]: False, folders["index"]: True}
     assert "hush%%40home" in told.secrets() or "hush%40home" in told.secrets()
     environment = told.hand_in(relay, {"A": "b"})
@@ -195,13 +198,13 @@ def test_the_keyring_is_asked_on_this_side(
     monkeypatch.setenv("PIP_INDEX_URL", "https://me@example.com/simple")
     if provider:
         monkeypatch.setenv("PIP_KEYRING_PROVIDER", provider)
-    options = [
-        "--extra-index-url",
-        "https://us@other.example.com/x",
-        "--extra-index-url",
-        "https://plain.example",
-    ]
-    told = settings.read(options, environment={})
+    options = PipOptions(
+        (
+            ("extra-index-url", "https://us@other.example.com/x"),
+            ("extra-index-url", "https://plain.example"),
+        )
+    )
+    told = settings.read(options)
     written = Path(told.hand_in(relay, {})["PIP_CONFIG_FILE"]).read_text()
     meant = told.options(relay, options)
     if provider == "disabled":
@@ -209,8 +212,8 @@ def test_the_keyring_is_asked_on_this_side(
         assert meant == options
         return
     assert "https://me:hush%40home%3A1@example.com/simple" in written
-    assert meant[1] == "https://us:by-host@other.example.com/x"
-    assert meant[3] == "https://plain.example"
+    assert meant.pairs[0][1] == "https://us:by-host@other.example.com/x"
+    assert meant.pairs[1][1] == "https://plain.example"
     assert {"hush@home:1", "hush%40home%3A1", "by-host"} <= set(told.secrets(options))
 
 
@@ -226,7 +229,7 @@ def test_every_target_has_an_image_and_a_dockerfile() -> None:
         target = Target(python)
         assert python in images.name(target)
         assert python in images.base(target)
-        text = images._context(images.dockerfile(target)).read().decode()
+        text = image_builds.context(images.dockerfile(target)).read().decode()
         assert "ARG BASE" in text
         for manager in ("yum", "dnf", "apt-get", "apk", "curl"):
             assert manager not in text
@@ -262,7 +265,7 @@ def test_the_engines_errors_are_told_apart(text: str, said: str, hint: str | Non
     """Each way in which an engine refuses has its own message and a hint that helps."""
     import docker.errors  # noqa: PLC0415
 
-    with pytest.raises(ToolError) as caught, engine.explained("building"):
+    with pytest.raises(ToolError) as caught, engine.engine_errors("building"):
         raise docker.errors.APIError(text)
     assert said in caught.value.message
     assert "building" in caught.value.message

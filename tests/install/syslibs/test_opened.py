@@ -13,20 +13,21 @@ from typing import Any
 import pytest
 
 from lambdapack.install import syslibs
-from lambdapack.model import Distribution, Lacking, Trace, Tree
+from lambdapack.model import Distribution, MissingLibrary, Trace, Tree, source_of
 from lambdapack.model.target import Target
 from lambdapack.pack import check, write
 from lambdapack.progress import QUIET
 from lambdapack.python import bytecode, interpreter
-from lambdapack.python.module_names import source_of
-from lambdapack.slim.cut import SlimOptions, cut
+from lambdapack.slim.copy import slim_copy
+from lambdapack.slim.loading import TargetPython
+from lambdapack.slim.options import SlimOptions
 from lambdapack.trace import run as traced
 from runtime_shim._index import Index, decode, encode
 from tests.support.shim_world import World, running_world
 from tests.support.system_libraries import Folder, compile_c, libraries
 
 PYTHON = ".".join(map(str, sys.version_info[:2]))
-HAS = syslibs.provided(Target(PYTHON))
+HAS = syslibs.runtime_libraries(Target(PYTHON))
 ODD = "/usr/lib64/libodd.so.1"
 MODULES = {
     "by_name/__init__.py": "from by_name.inner import odd\n",
@@ -86,9 +87,9 @@ def built(root: Path, image: Path) -> tuple[Tree, Trace]:
     tree = tree_of(root, MODULES, compiled=True)
     trace = traced(tree, interpreter.find(PYTHON), CODE, environment={"LD_LIBRARY_PATH": str(image)})
     assert dict(trace.foreign).keys() == {"libodd.so.1", "libquaint.so.3"}
-    found = syslibs.opened(tree, HAS, trace)
+    found = syslibs.opened_libraries(tree, HAS, trace)
     made = syslibs.bundle(tree, HAS, Folder(image), QUIET, glibc=(2, 99), opened=found)
-    return syslibs.named(made, trace), trace
+    return syslibs.with_openers(made, trace), trace
 
 
 @pytest.fixture(scope="module", params=["sources", "bytecode"])
@@ -103,7 +104,7 @@ def world(
     (folder / "tree").mkdir()
     tree, trace = built(folder / "tree", image)
     options = SlimOptions(sources=request.param == "sources")
-    slimmed = cut(tree, folder / "slim", trace=trace, interpreter=None, options=options).tree
+    slimmed = slim_copy(tree, folder / "slim", trace=trace, python=TargetPython(), options=options).tree
     with running_world(folder, interpreter.find(PYTHON), lambdapack_cache, (slimmed, trace)) as running:
         yield running
 
@@ -191,7 +192,7 @@ def seen(tmp_path: Path, modules: Mapping[str, str], **more: Any) -> dict[str, t
     trace = Trace(
         tuple(modules), frozenset(), "traced", more.pop("code", "import mine"), (("libodd.so.1", ODD),)
     )
-    found = syslibs.opened(tree, HAS, trace, more.pop("search", ()))
+    found = syslibs.opened_libraries(tree, HAS, trace, more.pop("search", ()))
     return {one.name: (one.needed_by, one.reason) for one in found}
 
 
@@ -242,12 +243,12 @@ def test_what_is_opened_by_another_name_has_a_reason(tmp_path: Path) -> None:
 def test_what_has_a_reason_is_not_bundled(tmp_path: Path, image: Path) -> None:
     """It stays missing, with that reason; so does what the image's linker does not find by its name."""
     tree = tree_of(tmp_path / "tree", {"a.py": ""})
-    opened = [Lacking("libodd.so.1", ("a.py",), "said why"), Lacking("libplugin.so", ("a.py",))]
+    opened = [MissingLibrary("libodd.so.1", ("a.py",), "said why"), MissingLibrary("libplugin.so", ("a.py",))]
     source = Folder(image)
     made = syslibs.bundle(tree, HAS, source, QUIET, glibc=(2, 99), opened=opened)
     assert source.asked == ["libplugin.so"]
     assert made.libraries == ()
-    assert {one.name: one.reason[:8] for one in made.lacking} == {
+    assert {one.name: one.reason[:8] for one in made.missing} == {
         "libodd.so.1": "said why",
         "libplugin.so": "a progra",
     }
@@ -263,26 +264,26 @@ def test_a_library_that_is_linked_to_and_opened_is_there_once(tmp_path: Path, im
     first = syslibs.bundle(tree, HAS, Folder(image), QUIET, glibc=(2, 99))
     trace = Trace(("a.py",), frozenset(), "traced", "import a", (("libodd.so.1", ODD),))
     made = syslibs.bundle(
-        first, HAS, Folder(image), QUIET, glibc=(2, 99), opened=syslibs.opened(first, HAS, trace)
+        first, HAS, Folder(image), QUIET, glibc=(2, 99), opened=syslibs.opened_libraries(first, HAS, trace)
     )
     assert {one.name: one.needed_by for one in made.libraries} == {
         "libeven.so.2": ("lambdapack.libs/libodd.so.1",),
         "libodd.so.1": ("a.py", "libuse.so"),
     }
-    assert made.lacking == ()
+    assert made.missing == ()
 
 
 def test_what_the_functions_own_code_opens_stays_missing(tmp_path: Path, image: Path) -> None:
     """Also where the library goes along for somebody else: it may not be mapped yet then."""
     tree = tree_of(tmp_path / "tree", {"a.py": ""})
     opened = [
-        Lacking("libeven.so.2", (syslibs.TRACED,), "not of the pack"),
-        Lacking("libodd.so.1", ("a.py",)),
+        MissingLibrary("libeven.so.2", (syslibs.TRACED,), "not of the pack"),
+        MissingLibrary("libodd.so.1", ("a.py",)),
     ]
     for _ in ("by need", "by name"):
         tree = syslibs.bundle(tree, HAS, Folder(image), QUIET, glibc=(2, 99), opened=opened)
         assert [one.name for one in tree.libraries] == ["libeven.so.2", "libodd.so.1"]
-        assert tree.lacking == (opened[0],)
+        assert tree.missing == (opened[0],)
     assert tree.libraries[0].needed_by == ("lambdapack.libs/libodd.so.1",)
 
 
@@ -291,20 +292,20 @@ def test_a_part_of_an_opened_library_that_is_missing_is_fatal(tmp_path: Path, im
     (tmp_path / "part").mkdir()
     shutil.copy(image / "libodd.so.1", tmp_path / "part")
     tree = tree_of(tmp_path / "tree", {"a.py": ""})
-    opened = [Lacking("libodd.so.1", ("a.py",))]
+    opened = [MissingLibrary("libodd.so.1", ("a.py",))]
     made = syslibs.bundle(tree, HAS, Folder(tmp_path / "part"), QUIET, glibc=(2, 99), opened=opened)
-    ((name, users),) = ((one.name, one.needed_by) for one in made.lacking)
+    ((name, users),) = ((one.name, one.needed_by) for one in made.missing)
     assert (name, users) == ("libeven.so.2", ("lambdapack.libs/libodd.so.1",))
     for module in ("a.py", "a.pyc"):
-        used = syslibs.Used(["__pycache__/a.cpython-312.pyc"], {module: users}, {})
-        (found,) = syslibs.weigh(made.lacking, HAS, [module, *users], used, image=True)
+        used = syslibs.PackUse(["__pycache__/a.cpython-312.pyc"], {module: users}, {})
+        (found,) = syslibs.weigh(made.missing, HAS, [module, *users], used, image=True)
         assert found.fatal
 
 
 def index_of(folder: Path, image: Path) -> Index:
     """The index of a pack with a module that opens ``libodd.so.1``."""
     tree = tree_of(folder / "tree", {"a.py": "", "a-1.dist-info/METADATA": ""})
-    opened = [Lacking("libodd.so.1", ("a.py",))]
+    opened = [MissingLibrary("libodd.so.1", ("a.py",))]
     made = syslibs.bundle(tree, HAS, Folder(image), QUIET, glibc=(2, 99), opened=opened)
     trace = Trace(("a.py",), frozenset(), "traced", "import a")
     return decode(write(made, trace, "0" * 64, folder / "out", level=1).index_path.read_bytes())
@@ -333,7 +334,7 @@ def test_the_first_error_is_told_and_the_module_goes_on(
     shutil.copy(image / "libodd.so.1", tmp_path / "part")
     text = "import ctypes\ntry: ctypes.CDLL('libodd.so.1')\nexcept OSError as error: said = str(error)\n"
     tree = tree_of(tmp_path / "tree", {"a.py": text}, compiled=True)
-    opened = [Lacking("libodd.so.1", ("a.py",))]
+    opened = [MissingLibrary("libodd.so.1", ("a.py",))]
     made = syslibs.bundle(tree, HAS, Folder(tmp_path / "part"), QUIET, glibc=(2, 99), opened=opened)
     trace = Trace((source_of("a.py"),), frozenset(), "traced", "import a")
     with running_world(tmp_path, interpreter.find(PYTHON), lambdapack_cache, (made, trace)) as running:

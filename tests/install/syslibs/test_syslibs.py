@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from lambdapack import limits
 from lambdapack.errors import CheckError
 from lambdapack.install import syslibs
-from lambdapack.model import Lacking, Trace, Tree
+from lambdapack.model import MissingLibrary, Trace, Tree
 from lambdapack.model.target import Target
 from lambdapack.progress import QUIET, Progress
 from lambdapack.python import interpreter, toolchain
@@ -51,13 +51,13 @@ def tree(images: Path, tmp_path: Path) -> Tree:
 
 
 def bundled(tree: Tree, images: Path, progress: Progress = QUIET) -> Tree:
-    has = syslibs.provided(tree.target)
+    has = syslibs.runtime_libraries(tree.target)
     return syslibs.bundle(tree, has, Folder(images), progress, glibc=(2, 99))
 
 
 def test_what_neither_pack_nor_lambda_has_is_found(tree: Tree) -> None:
     """Each missing name once, with every file that asks for it; libc and the like are not missing."""
-    found = syslibs.lacking(tree, syslibs.provided(tree.target))
+    found = syslibs.missing_libraries(tree, syslibs.runtime_libraries(tree.target))
     assert [one.name for one in found] == ["libodd.so.1"]
     assert len(found[0].needed_by) == 3
     assert "oddlib/libtwice.so" in found[0].needed_by
@@ -67,13 +67,13 @@ def test_what_is_missing_is_bundled_with_what_it_needs(tree: Tree, images: Path)
     """Transitively, byte for byte as the image has it, under the name that is asked for."""
     result = bundled(tree, images)
     assert [one.name for one in result.libraries] == ["libeven.so.2", "libodd.so.1"]
-    assert result.lacking == ()
+    assert result.missing == ()
     for one in result.libraries:
         assert (tree.root / one.path).read_bytes() == (images / one.name).read_bytes()
         assert one.package == "odd-1"
     even = next(one for one in result.libraries if one.name == "libeven.so.2")
     assert even.needed_by == ("lambdapack.libs/libodd.so.1",)
-    assert syslibs.lacking(result, syslibs.provided(tree.target)) == ()
+    assert syslibs.missing_libraries(result, syslibs.runtime_libraries(tree.target)) == ()
 
 
 def test_what_the_pack_has_itself_is_not_looked_for(tree: Tree, images: Path) -> None:
@@ -81,7 +81,7 @@ def test_what_the_pack_has_itself_is_not_looked_for(tree: Tree, images: Path) ->
     (tree.root / "oddlib" / "libodd.so.1").write_bytes((images / "libodd.so.1").read_bytes())
     (tree.root / "oddlib" / "libeven.so.2").write_bytes((images / "libeven.so.2").read_bytes())
     source = Folder(images)
-    result = syslibs.bundle(tree, syslibs.provided(tree.target), source, QUIET, glibc=(2, 99))
+    result = syslibs.bundle(tree, syslibs.runtime_libraries(tree.target), source, QUIET, glibc=(2, 99))
     assert source.asked == []
     assert not (tree.root / "lambdapack.libs").exists()
     assert result == tree
@@ -93,7 +93,7 @@ def test_what_the_image_lacks_too_stays_missing(tree: Tree, images: Path, tmp_pa
     part.mkdir()
     (part / "libodd.so.1").write_bytes((images / "libodd.so.1").read_bytes())
     result = bundled(tree, part)
-    assert [(one.name, one.needed_by) for one in result.lacking] == [
+    assert [(one.name, one.needed_by) for one in result.missing] == [
         ("libeven.so.2", ("lambdapack.libs/libodd.so.1",))
     ]
 
@@ -104,7 +104,7 @@ def test_a_library_of_another_soname_is_refused(tree: Tree, images: Path, tmp_pa
     compile_c(
         "int odd(void) { return 1; }", wrong / "libodd.so.1", "-shared", "-fPIC", "-Wl,-soname,libodd.so.9"
     )
-    (missing,) = bundled(tree, wrong).lacking
+    (missing,) = bundled(tree, wrong).missing
     assert "libodd.so.9" in missing.reason
     assert not (tree.root / "lambdapack.libs").exists()
 
@@ -121,9 +121,9 @@ def test_the_c_librarys_own_parts_are_never_bundled(tree: Tree, images: Path, tm
         source, tree.root / "oddlib" / "libnisuser.so", "-shared", "-fPIC",
         "-Wl,--no-as-needed", "-Xlinker", str(fake),
     )  # fmt: skip
-    has = replace(syslibs.provided(tree.target), certain=frozenset(("libc.so.6",)))
+    has = replace(syslibs.runtime_libraries(tree.target), certain=frozenset(("libc.so.6",)))
     result = syslibs.bundle(tree, has, Folder(folder), QUIET, glibc=(2, 99))
-    (missing,) = result.lacking
+    (missing,) = result.missing
     assert missing.name == "libnsl.so.1"
     assert "C library" in missing.reason
 
@@ -131,7 +131,7 @@ def test_the_c_librarys_own_parts_are_never_bundled(tree: Tree, images: Path, tm
 def test_a_bundled_library_that_wants_a_newer_glibc_is_warned_of(tree: Tree, images: Path) -> None:
     """What the lock allows counts for libraries of the image, too."""
     heard = Told()
-    has = syslibs.provided(tree.target)
+    has = syslibs.runtime_libraries(tree.target)
     odd = images / "libodd.so.1"
     asks = compile_c(
         "#include <stdlib.h>\nint odd(void) { return atoi(getenv(\"X\")); }", odd.parent / "new" / odd.name,
@@ -229,7 +229,7 @@ def test_the_first_error_of_a_bundled_library_is_told(broken: World, mode: str) 
 @pytest.mark.parametrize("target", TARGETS, ids=str)
 def test_the_lists_are_sound(target: Target) -> None:
     """Nothing is certain and absent at once, the C library and Python are certain, libgomp is absent."""
-    has = syslibs.provided(target)
+    has = syslibs.runtime_libraries(target)
     assert {"libc.so.6", "libm.so.6", "libstdc++.so.6", "libgcc_s.so.1", "libz.so.1"} <= has.certain
     assert f"libpython{target.python}.so.1.0" in has.certain
     assert ("ld-linux-aarch64.so.1" in has.certain) == (target.arch == "arm64")
@@ -244,37 +244,37 @@ def test_only_the_c_librarys_names_are_its_own(stem: str, number: int) -> None:
     name = f"{stem}.so.{number}"
     known = ("libc", "libm", "libresolv", "libutil", "libpthread", "libdl", "librt", "libanl", "libnsl")
     if stem not in (*known, "libmvec", "libcidn") and not stem.startswith(("ld-linux", "libnss_")):
-        assert not syslibs.Provided.is_glibc(name)
+        assert not syslibs.RuntimeLibraries.is_glibc(name)
 
 
 def missing(*paths: str, reason: str = "") -> Any:
-    return [Lacking("libgomp.so.1", paths, reason)]
+    return [MissingLibrary("libgomp.so.1", paths, reason)]
 
 
 def test_a_missing_library_is_told_where_it_matters() -> None:
     """A warning with name, user and way out where the trace used it; a note where it did not."""
-    has = syslibs.provided(Target("3.12"))
+    has = syslibs.runtime_libraries(Target("3.12"))
     heard = Told()
-    syslibs.tell(missing("a.so", "b.so"), has, ["b.so"], heard, image=False)
+    syslibs.report_missing(missing("a.so", "b.so"), has, ["b.so"], heard, image=False)
     assert heard.notes == []
     (said,) = heard.warnings
     for word in ("libgomp.so.1 (b.so needs it)", "Amazon Linux 2023", "--builder docker", "lambdapack plan"):
         assert word in said
     heard = Told()
-    syslibs.tell(missing("a.so"), has, [], heard, image=True)
+    syslibs.report_missing(missing("a.so"), has, [], heard, image=True)
     assert heard.warnings == []
     assert "libgomp.so.1" in heard.notes[0]
     heard = Told()
-    syslibs.tell(missing("a.so"), has, ["a.so"], heard, image=True)
+    syslibs.report_missing(missing("a.so"), has, ["a.so"], heard, image=True)
     assert "--system-package" in heard.warnings[0]
 
 
 def test_many_missing_libraries_are_one_line() -> None:
     """However many a package asks for: the first of them, how many more, and who asks."""
-    has, heard = syslibs.provided(Target("3.12")), Told()
+    has, heard = syslibs.runtime_libraries(Target("3.12")), Told()
     users = ("cv2/cv2.abi3.so", "cv2/qt/libqxcb.so", "cv2/qt/libshm.so")
-    many = [Lacking(f"libX{number}.so.6", users[: 1 + number % 3]) for number in range(9)]
-    syslibs.tell(many, has, users, heard, image=False)
+    many = [MissingLibrary(f"libX{number}.so.6", users[: 1 + number % 3]) for number in range(9)]
+    syslibs.report_missing(many, has, users, heard, image=False)
     (said,) = heard.warnings
     assert "libX0.so.6, libX1.so.6, libX2.so.6 and 6 more (cv2/cv2.abi3.so and 2 more need them)" in said
     assert len(said) < 250
@@ -285,9 +285,9 @@ def test_many_missing_libraries_are_one_line() -> None:
 
 def weighed(touched: list[str] | None, **more: Any) -> Any:
     """What becomes of ``libgomp.so.1``, which ``a.so`` and ``b.so`` ask for."""
-    used = syslibs.Used(touched, more.pop("needs", {}), more.pop("failed", {}))
+    used = syslibs.PackUse(touched, more.pop("needs", {}), more.pop("failed", {}))
     paths = more.pop("paths", ["a.so", "b.so", "c.so"])
-    has = syslibs.provided(Target("3.12"))
+    has = syslibs.runtime_libraries(Target("3.12"))
     found = syslibs.weigh(missing("a.so", "b.so"), has, paths, used, image=False, **more)
     return found[0] if found else None
 
@@ -395,11 +395,17 @@ def test_the_embedded_cloud_warns_of_it(run_lambdapack: Run, lacking_project: Pa
 
 def test_a_trace_that_fails_for_want_of_one_says_so() -> None:
     """The linker's words in the traced program's output become the name, and what helps."""
-    has = syslibs.provided(Target("3.12"))
+    has = syslibs.runtime_libraries(Target("3.12"))
     detail = "ImportError: libgomp.so.1: cannot open shared object file: No such file or directory"
-    with pytest.raises(CheckError) as caught, syslibs.explained(missing("a.so"), has, image=False):
+    with (
+        pytest.raises(CheckError) as caught,
+        syslibs.missing_library_errors(missing("a.so"), has, image=False),
+    ):
         raise CheckError("the traced code ended with status 1: import a", detail=detail)
     assert "libgomp.so.1" in caught.value.message
     assert "--builder docker" in str(caught.value.hint)
-    with pytest.raises(CheckError, match="ended with status 1"), syslibs.explained([], has, image=False):
+    with (
+        pytest.raises(CheckError, match="ended with status 1"),
+        syslibs.missing_library_errors([], has, image=False),
+    ):
         raise CheckError("the traced code ended with status 1: import a", detail=detail)

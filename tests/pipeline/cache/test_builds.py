@@ -12,20 +12,20 @@ from pathlib import Path
 import pytest
 
 from lambdapack.model.target import Target
+from lambdapack.pipeline import BuildResult, Reuse, build
 from lambdapack.pipeline.options import BuildOptions
-from lambdapack.pipeline.stages import Built, Reuse, build
 from lambdapack.python import interpreter, toolchain
-from lambdapack.slim.cut import SlimOptions
+from lambdapack.slim import SlimOptions
 from lambdapack.trace import TraceOptions
 from tests.lock.test_direct import package
-from tests.pipeline.cache.test_store import damage, files
+from tests.pipeline.cache.test_build_cache import damage, files
 from tests.support.command_line import Run
 from tests.support.told import Told
 from tests.support.wheelhouse import wheel
 
 PYTHON = ".".join(map(str, sys.version_info[:2]))
 DEFAULT = Reuse()
-Build = Callable[..., tuple[Built, Told]]
+Build = Callable[..., tuple[BuildResult, Told]]
 
 
 def code(name: str, size: int = 20) -> dict[str, bytes]:
@@ -64,7 +64,7 @@ def builds(wheels: Path, tmp_path: Path, lambdapack_cache: Path) -> Build:
         reuse: Reuse = DEFAULT,
         output: Path | None = None,
         **options: object,
-    ) -> tuple[Built, Told]:
+    ) -> tuple[BuildResult, Told]:
         number, heard = next(count), Told()
         folder = tmp_path / cache
         folder.mkdir(exist_ok=True)

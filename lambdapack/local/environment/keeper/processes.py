@@ -15,7 +15,7 @@ from . import kernel
 
 _KEPT_CAPABILITIES = (1, 2)  # DAC_OVERRIDE, DAC_READ_SEARCH: root's files stay readable
 _WATCH_EVERY = 0.1
-"""Seconds between two looks at the memory of the processes, where no control group caps it."""
+"""Seconds between two looks at the memory of the processes, where no control group has a cap."""
 
 
 def say(**document: Any) -> None:
@@ -188,7 +188,7 @@ class Keeper:
         self.runtime = 0
 
     def check_memory(self, limit: int) -> None:
-        """Kill the processes if they hold more than ``limit`` bytes; for where no control group does it."""
+        """Kill the processes if they hold more than ``limit`` bytes; for where no control group has a cap."""
         members = self.members()
         # The peak of each process counts too, so that a short excess between two looks is noticed.
         peaks = [_memory(pid, "VmHWM") for pid in members]

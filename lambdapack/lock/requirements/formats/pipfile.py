@@ -15,12 +15,18 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from lambdapack.errors import ConfigurationError
-from lambdapack.lock.requirements.direct import Direct
 from lambdapack.lock.requirements.fields import Fields, read_json
-from lambdapack.lock.requirements.locked import Asked, Locked, LockedFile, Selection, from_repository, sha256
+from lambdapack.lock.requirements.locked import (
+    LockedFile,
+    LockedPackage,
+    LockFile,
+    Scope,
+    Selection,
+    from_repository,
+    locked_reference,
+    sha256,
+)
 from lambdapack.lock.requirements.markers import holds, is_marker
-
-__all__ = ["PipfileLock", "read"]
 
 _SPEC = 6
 _DEFAULT = "default"
@@ -30,14 +36,8 @@ _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
 @dataclass(frozen=True)
-class PipfileLock:
-    """A sound ``Pipfile.lock``; see ``LockFile``."""
-
-    path: Path
-    fields: Fields
-    registries: tuple[tuple[str, str], ...]
-
-    extras: frozenset[str] = frozenset()
+class PipfileLock(LockFile):
+    """A sound ``Pipfile.lock``."""
 
     @property
     def groups(self) -> frozenset[str]:
@@ -45,15 +45,15 @@ class PipfileLock:
         known = {canonicalize_name(name) for name in self.fields.table if name not in ("_meta", _DEFAULT)}
         return frozenset(known | {alias for alias, name in _ALIASES.items() if name in known})
 
-    def select(self, asked: Asked) -> Selection:
-        """The default category, and those that were asked for."""
-        wanted = {_DEFAULT, *(_ALIASES.get(name, name) for name in asked.groups)}
-        chosen: dict[str, Locked] = {}
+    def select(self, scope: Scope) -> Selection:
+        """The default category, and those that the user asks for."""
+        wanted = {_DEFAULT, *(_ALIASES.get(name, name) for name in scope.groups)}
+        chosen: dict[str, LockedPackage] = {}
         for category in (name for name in self.fields.table if canonicalize_name(name) in wanted):
             section = self.fields.section(category)
             for name in section.table:
                 entry = section.section(name)
-                if not holds(entry.text("markers", ""), asked.environment):
+                if not holds(entry.text("markers", ""), scope.environment):
                     continue
                 package = self._locked(canonicalize_name(name), entry)
                 before = chosen.setdefault(package.name, package)
@@ -65,28 +65,22 @@ class PipfileLock:
                     )
         return Selection(tuple(chosen.values()), None)
 
-    def _locked(self, name: str, entry: Fields) -> Locked:
+    def _locked(self, name: str, entry: Fields) -> LockedPackage:
         where = f"{self.path}: {entry.key}"
-        files = tuple(LockedFile("", one) for one in _hashes(entry))
+        files = tuple(LockedFile("", value) for value in _hashes(entry))
         if any(kind in entry.table for kind in ("git", "hg", "svn", "bzr")):
             raise from_repository(where, name)
         for key in ("file", "path"):
             if key in entry.table:
-                location = _expanded(entry.text(key))
-                if "://" not in location:
-                    location = str((self.path.parent / location).resolve())
-                hashes = tuple(one.hash for one in files)
-                return Locked(name, "", (), Direct(name, (), "", location, hashes, where), where)
+                hashes = [file.hash for file in files]
+                direct = locked_reference(name, _expanded(entry.text(key)), self.path, where, hashes)
+                return LockedPackage(name, "", (), direct, where)
         version = entry.text("version")
-        if not version.startswith("=="):
+        if not version.startswith("==") or not _is_version(version[2:]):
             raise entry.wrong("version", "an exact version, e.g. ==1.2.3")
-        try:
-            Version(version[2:])
-        except InvalidVersion:
-            raise entry.wrong("version", "an exact version, e.g. ==1.2.3") from None
         if not files:
             raise entry.wrong("hashes", "at least one sha256 hash")
-        return Locked(name, version[2:], files, None, where)
+        return LockedPackage(name, version[2:], files, None, where)
 
 
 def read(path: Path) -> PipfileLock:
@@ -108,17 +102,26 @@ def read(path: Path) -> PipfileLock:
             if not is_marker(entry.text("markers", "")):
                 raise entry.wrong("markers", "an environment marker")
             list(_hashes(entry))
-    sources = tuple((one.text("name", ""), _expanded(one.text("url"))) for one in meta.sections("sources"))
+    sources = tuple(
+        (source.text("name", ""), _expanded(source.text("url"))) for source in meta.sections("sources")
+    )
     return PipfileLock(path, fields, sources)
 
 
+def _is_version(text: str) -> bool:
+    try:
+        return bool(Version(text))
+    except InvalidVersion:
+        return False
+
+
 def _hashes(entry: Fields) -> Iterator[str]:
-    for number, one in enumerate(entry.texts("hashes")):
+    for number, value in enumerate(entry.texts("hashes")):
         key = f"hashes[{number}]"
-        if one.startswith("sha256:"):
-            yield sha256(Fields(entry.path, entry.key, {key: one}), key)
+        if value.startswith("sha256:"):
+            yield sha256(Fields(entry.path, entry.key, {key: value}), key)
 
 
 def _expanded(text: str) -> str:
     """``text`` with ``${NAME}`` filled in, as pipenv does."""
-    return _VARIABLE.sub(lambda found: os.environ.get(found[1], found[0]), text)
+    return _VARIABLE.sub(lambda variable: os.environ.get(variable[1], variable[0]), text)

@@ -13,23 +13,30 @@ from pathlib import Path
 from packaging.utils import canonicalize_name
 
 from lambdapack.errors import ConfigurationError
-from lambdapack.lock.requirements.direct import Direct
 from lambdapack.lock.requirements.fields import Fields, read_toml
-from lambdapack.lock.requirements.formats.poetry_project import MAIN, Project, Wish, wishes
-from lambdapack.lock.requirements.formats.poetry_versions import allows, ranges
+from lambdapack.lock.requirements.formats.poetry_project import (
+    MAIN,
+    Dependency,
+    Project,
+    allows,
+    ranges,
+    read_project,
+)
 from lambdapack.lock.requirements.locked import (
-    Asked,
-    Locked,
     LockedFile,
+    LockedPackage,
+    LockFile,
+    Scope,
     Selection,
     from_repository,
+    locked_reference,
     named_file,
+    only_entry,
+    python_error,
     sha256,
     version_of,
 )
 from lambdapack.lock.requirements.markers import holds, is_marker
-
-__all__ = ["PoetryLock", "read"]
 
 _LEGACY = "legacy"
 
@@ -41,19 +48,28 @@ class _Package:
     version: str
     groups: frozenset[str]
     markers: Mapping[str, str]
-    wishes: tuple[Wish, ...]
+    dependencies: tuple[Dependency, ...]
     files: tuple[LockedFile, ...]
+
+    def takes(self, python: str) -> bool:
+        """Whether the package runs on this version of Python."""
+        return allows(self.fields.text("python-versions", "*"), python)
+
+    def needs(self, extra: str, scope: Scope) -> Iterator[Dependency]:
+        """What the package needs on the target: for ``extra``, or without any extra where it is empty."""
+        extras = {extra} if extra else set()
+        for dependency in self.dependencies:
+            is_of_extra = "extra" in dependency.marker
+            if is_of_extra == bool(extra) and holds(dependency.marker, scope.environment, extras):
+                yield dependency
 
 
 @dataclass(frozen=True)
-class PoetryLock:
-    """A sound ``poetry.lock``; see ``LockFile``."""
+class PoetryLock(LockFile):
+    """A sound ``poetry.lock``, with the project beside it where there is one."""
 
-    path: Path
-    fields: Fields
     packages: tuple[_Package, ...]
     project: Project | None
-    registries: tuple[tuple[str, str], ...]
 
     @property
     def extras(self) -> frozenset[str]:
@@ -66,62 +82,54 @@ class PoetryLock:
         known = {group for package in self.packages for group in package.groups}
         return frozenset((known | set(self.project.groups if self.project else ())) - {MAIN})
 
-    def select(self, asked: Asked) -> Selection:
-        """The main group's packages, and those of the groups and extras that were asked for."""
+    def select(self, scope: Scope) -> Selection:
+        """The main group's packages, and those of the groups and extras that the user asks for."""
         pythons = self.fields.section("metadata").text("python-versions")
-        if not allows(pythons, asked.environment["python_full_version"]):
-            raise ConfigurationError(
-                f"{self.path} was made for Python {pythons}, and the target has "
-                f"{asked.environment['python_full_version']}",
-                hint="choose another Python with --python, or lock again with a wider range of Pythons",
-            )
-        said = all(package.groups for package in self.packages)
-        chosen = self._said(asked) if said else self._walked(asked)
-        requested = self._requested(asked)
-        packages = tuple(_locked(one, self.path) for _, one in sorted(chosen.items()))
-        named = None if requested is None else tuple(name for name in requested if name in chosen)
-        return Selection(packages, named, tuple(self._wishes()))
+        if not allows(pythons, scope.python):
+            raise python_error(self.path, pythons, scope)
+        has_groups = all(package.groups for package in self.packages)
+        chosen = self._grouped(scope) if has_groups else self._walked(scope)
+        packages = tuple(_locked(package, self.path) for _, package in sorted(chosen.items()))
+        names = [dependency.name for dependency in self._roots(scope)] if self.project else []
+        requested = tuple(name for name in dict.fromkeys(names) if name in chosen)
+        return Selection(packages, requested if names else None, tuple(self._declared()))
 
-    def _wishes(self) -> Iterator[tuple[str, str]]:
-        for wish in self.project.groups.get(MAIN, ()) if self.project else ():
-            found = ranges(wish.version)
-            if len(found) == 1:
-                clauses = ",".join(operator + version for operator, version in found[0])
-                yield f"{wish.name}{clauses}", f"{self.path.with_name('pyproject.toml')}"
+    def _declared(self) -> Iterator[tuple[str, str]]:
+        for dependency in self.project.groups.get(MAIN, ()) if self.project else ():
+            alternatives = ranges(dependency.version)
+            if len(alternatives) == 1:
+                clauses = ",".join(operator + version for operator, version in alternatives[0])
+                yield f"{dependency.name}{clauses}", f"{self.path.with_name('pyproject.toml')}"
 
-    def _said(self, asked: Asked) -> dict[str, _Package]:
-        wanted = {MAIN, *asked.groups}
+    def _grouped(self, scope: Scope) -> dict[str, _Package]:
+        wanted = {MAIN, *scope.groups}
         chosen: dict[str, _Package] = {}
         for package in self.packages:
             markers = [package.markers.get(group, "") for group in sorted(package.groups & wanted)]
-            if any(holds(marker, asked.environment, asked.extras) for marker in markers):
+            if any(holds(marker, scope.environment, scope.extras) for marker in markers):
                 self._take(chosen, package)
         return chosen
 
-    def _walked(self, asked: Asked) -> dict[str, _Package]:
+    def _walked(self, scope: Scope) -> dict[str, _Package]:
         if self.project is None:
             raise ConfigurationError(
                 f"{self.path}: a lock of Poetry 1 does not say what was asked for, and there is no "
                 f"pyproject.toml beside it",
                 hint="put the project's pyproject.toml beside it, or lock again with Poetry 2",
             )
-        queue = deque(one for one in self._roots(asked) if holds(one.marker, asked.environment, asked.extras))
+        queue = deque(
+            root for root in self._roots(scope) if holds(root.marker, scope.environment, scope.extras)
+        )
         chosen: dict[str, _Package] = {}
         walked: set[tuple[str, str]] = set()
         while queue:
-            wish = queue.popleft()
-            package = self._find(wish, asked)
+            dependency = queue.popleft()
+            package = self._find(dependency, scope)
             self._take(chosen, package)
-            for extra in ("", *wish.extras):
-                if (package.name, extra) in walked:
-                    continue
-                walked.add((package.name, extra))
-                extras = {extra} if extra else set()
-                for one in package.wishes:
-                    if bool(extra) == ("extra" in one.marker) and holds(
-                        one.marker, asked.environment, extras
-                    ):
-                        queue.append(one)
+            for extra in ("", *dependency.extras):
+                if (package.name, extra) not in walked:
+                    walked.add((package.name, extra))
+                    queue.extend(package.needs(extra, scope))
         return chosen
 
     def _take(self, chosen: dict[str, _Package], package: _Package) -> None:
@@ -132,39 +140,26 @@ class PoetryLock:
                 hint="make the lock again: poetry lock",
             )
 
-    def _roots(self, asked: Asked) -> Iterator[Wish]:
+    def _roots(self, scope: Scope) -> Iterator[Dependency]:
         assert self.project is not None
         by_extra = self.fields.section("extras")
         optional = {
             canonicalize_name(text.split(" ", maxsplit=1)[0].split("[", maxsplit=1)[0])
             for extra in by_extra.table
-            if canonicalize_name(extra) in asked.extras
+            if canonicalize_name(extra) in scope.extras
             for text in by_extra.texts(extra)
         }
-        for group in (MAIN, *sorted(asked.groups)):
-            for wish in self.project.groups.get(group, ()):
-                if not wish.optional or wish.name in optional:
-                    yield wish
+        for group in (MAIN, *sorted(scope.groups)):
+            for dependency in self.project.groups.get(group, ()):
+                if not dependency.optional or dependency.name in optional:
+                    yield dependency
 
-    def _find(self, wish: Wish, asked: Asked) -> _Package:
-        there = [one for one in self.packages if one.name == wish.name]
-        if len(there) > 1:
-            python = asked.environment["python_full_version"]
-            there = [one for one in there if allows(wish.version, one.version)]
-            there = [one for one in there if allows(one.fields.text("python-versions", "*"), python)] or there
-        if len(there) != 1:
-            what = "no package" if not there else f"{len(there)} packages"
-            raise ConfigurationError(
-                f"{self.path}: package: expected one entry for {wish.name} {wish.version}, found {what}",
-                hint="make the lock again: poetry lock",
-            )
-        return there[0]
-
-    def _requested(self, asked: Asked) -> tuple[str, ...] | None:
-        if self.project is None:
-            return None
-        found = [one.name for one in self._roots(asked)]
-        return tuple(dict.fromkeys(found)) or None
+    def _find(self, dependency: Dependency, scope: Scope) -> _Package:
+        entries = [package for package in self.packages if package.name == dependency.name]
+        if len(entries) > 1:
+            entries = [package for package in entries if allows(dependency.version, package.version)]
+            entries = [package for package in entries if package.takes(scope.python)] or entries
+        return only_entry(self.path, dependency.name, dependency.version, entries, "poetry")
 
 
 def read(path: Path) -> PoetryLock:
@@ -177,24 +172,22 @@ def read(path: Path) -> PoetryLock:
     metadata = fields.section("metadata")
     if metadata.text("lock-version", "").split(".")[0] not in ("1", "2"):
         raise metadata.wrong("lock-version", "a version from 1 to 2")
-    packages = tuple(_package(one, metadata) for one in fields.sections("package"))
+    packages = tuple(_package(entry, metadata) for entry in fields.sections("package"))
     extras = fields.section("extras")
     for name in extras.table:
         extras.texts(name)
     pyproject = path.with_name("pyproject.toml")
-    project = wishes(read_toml(pyproject)) if pyproject.is_file() else None
-    return PoetryLock(path, fields, packages, project, tuple(_registries(packages)))
+    project = read_project(read_toml(pyproject)) if pyproject.is_file() else None
+    return PoetryLock(path, fields, tuple(dict.fromkeys(_registries(packages))), packages, project)
 
 
 def _registries(packages: tuple[_Package, ...]) -> Iterator[tuple[str, str]]:
-    found: dict[tuple[str, str], None] = {}
     for package in packages:
         source = package.fields.section("source")
         if not source.table:
-            found["", "https://pypi.org/simple"] = None
+            yield "", "https://pypi.org/simple"
         elif source.text("type") == _LEGACY:
-            found[source.text("reference", ""), source.text("url")] = None
-    yield from found
+            yield source.text("reference", ""), source.text("url")
 
 
 def _package(fields: Fields, metadata: Fields) -> _Package:
@@ -209,12 +202,12 @@ def _package(fields: Fields, metadata: Fields) -> _Package:
         raise fields.wrong("markers", "environment markers")
     name = fields.name()
     files = tuple(
-        LockedFile(named_file(one, one.text("file"), "file", name), sha256(one))
-        for one in _files(fields, metadata)
+        LockedFile(named_file(entry, entry.text("file"), "file", name), sha256(entry))
+        for entry in _files(fields, metadata)
     )
     section = fields.section("dependencies")
-    found = tuple(wish for dependency in section.table for wish in Wish.read(section, dependency))
-    return _Package(fields, name, version_of(fields), groups, markers, found, files)
+    dependencies = tuple(entry for key in section.table for entry in Dependency.read(section, key))
+    return _Package(fields, name, version_of(fields), groups, markers, dependencies, files)
 
 
 def _files(fields: Fields, metadata: Fields) -> Iterator[Fields]:
@@ -226,19 +219,16 @@ def _files(fields: Fields, metadata: Fields) -> Iterator[Fields]:
     yield from files.sections(fields.text("name"))
 
 
-def _locked(package: _Package, path: Path) -> Locked:
+def _locked(package: _Package, path: Path) -> LockedPackage:
     where = f"{path}: {package.fields.key}"
     source = package.fields.section("source")
     kind = source.text("type", _LEGACY)
     if kind == "git":
         raise from_repository(where, package.name)
     if kind == _LEGACY:
-        return Locked(package.name, package.version, package.files, None, where)
+        return LockedPackage(package.name, package.version, package.files, None, where)
     if kind not in ("url", "file", "directory"):
         raise source.wrong("type", "legacy, url, file, directory or git")
-    location = source.text("url")
-    if "://" not in location:
-        location = str((path.parent / location).resolve())
-    hashes = tuple(sorted(one.hash for one in package.files))
-    direct = Direct(package.name, (), "", location, hashes, where)
-    return Locked(package.name, package.version, (), direct, where)
+    hashes = [file.hash for file in package.files]
+    direct = locked_reference(package.name, source.text("url"), path, where, hashes)
+    return LockedPackage(package.name, package.version, (), direct, where)

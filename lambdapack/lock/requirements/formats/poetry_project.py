@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from packaging.requirements import InvalidRequirement, Requirement
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion, Version
 
 from lambdapack.lock.requirements.fields import Fields
-from lambdapack.lock.requirements.formats.poetry_versions import ranges
 from lambdapack.lock.requirements.markers import is_marker
-
-__all__ = ["MAIN", "Project", "Wish", "wishes"]
 
 MAIN = "main"
 
 
 @dataclass(frozen=True)
-class Wish:
-    """A dependency as Poetry writes it.
+class Dependency:
+    """A dependency in Poetry's own form.
 
     Attributes:
         name: Canonical.
         version: A constraint in Poetry's own language.
-        marker: When it is needed, its ``python`` included.
-        extras: Wanted of it.
-        optional: Whether only an extra brings it.
+        marker: When the package is needed; Poetry's key ``python`` is part of it.
+        extras: Extras of the package that are asked for.
+        optional: Whether only an extra asks for the package.
     """
 
     name: str
@@ -36,31 +36,31 @@ class Wish:
     optional: bool = False
 
     @classmethod
-    def read(cls, fields: Fields, key: str) -> Iterator[Wish]:
-        """The wishes for one name: a version, a table, or a list of tables, one of which will hold."""
-        for one in cls._read(fields, key):
+    def read(cls, fields: Fields, key: str) -> Iterator[Dependency]:
+        """The dependencies on one name: a version, a table, or a list of tables, of which one will hold."""
+        for dependency in cls._read(fields, key):
             try:
-                ranges(one.version)
+                ranges(dependency.version)
             except ValueError:
                 raise fields.wrong(key, "a version constraint like ^1.2 or >=1,<2") from None
-            yield one
+            yield dependency
 
     @classmethod
-    def _read(cls, fields: Fields, key: str) -> Iterator[Wish]:
+    def _read(cls, fields: Fields, key: str) -> Iterator[Dependency]:
         value = fields.table[key]
         name = canonicalize_name(key)
         if isinstance(value, str):
             yield cls(name, value)
         elif isinstance(value, Mapping):
             yield cls._table(name, fields.section(key))
-        elif isinstance(value, list) and all(isinstance(one, str) for one in value):
-            yield from (cls(name, one) for one in value)
+        elif isinstance(value, list) and all(isinstance(version, str) for version in value):
+            yield from (cls(name, version) for version in value)
         else:
-            for one in fields.sections(key):
-                yield cls._table(name, one)
+            for table in fields.sections(key):
+                yield cls._table(name, table)
 
     @classmethod
-    def _table(cls, name: str, fields: Fields) -> Wish:
+    def _table(cls, name: str, fields: Fields) -> Dependency:
         marker = fields.text("markers", "")
         if not is_marker(marker):
             raise fields.wrong("markers", "an environment marker")
@@ -72,20 +72,21 @@ class Wish:
 
 def _python_marker(constraint: str) -> str:
     """``^3.8 || ~3.7`` as a marker."""
-    found = []
-    for clauses in ranges(constraint) if constraint not in ("", "*") else ():
-        found.append(" and ".join(f"python_full_version {op} '{version}'" for op, version in clauses))
-    return " or ".join(f"({one})" for one in found if one)
+    alternatives = [
+        " and ".join(f"python_full_version {operator} '{version}'" for operator, version in clauses)
+        for clauses in (ranges(constraint) if constraint else ())
+    ]
+    return " or ".join(f"({marker})" for marker in alternatives if marker)
 
 
 @dataclass(frozen=True)
 class Project:
-    """A project's wishes by group; ``main`` are those of the project itself."""
+    """A project's dependencies by group; those in ``main`` are always needed."""
 
-    groups: Mapping[str, tuple[Wish, ...]]
+    groups: Mapping[str, tuple[Dependency, ...]]
 
 
-def wishes(fields: Fields) -> Project:
+def read_project(fields: Fields) -> Project:
     """Read a ``pyproject.toml``.
 
     Raises:
@@ -93,14 +94,14 @@ def wishes(fields: Fields) -> Project:
     """
     poetry = fields.section("tool").section("poetry")
     project = fields.section("project")
-    groups: dict[str, list[Wish]] = {MAIN: []}
+    groups: dict[str, list[Dependency]] = {MAIN: []}
     for requirement in project.texts("dependencies"):
         groups[MAIN].append(_standard(project, "dependencies", requirement))
     extras = project.section("optional-dependencies")
     for extra in extras.table:
         for requirement in extras.texts(extra):
-            wish = _standard(extras, extra, requirement)
-            groups[MAIN].append(replace(wish, optional=True))
+            dependency = _standard(extras, extra, requirement)
+            groups[MAIN].append(replace(dependency, optional=True))
     if not groups[MAIN]:
         groups[MAIN] += _table(poetry.section("dependencies"))
     groups.setdefault("dev", []).extend(_table(poetry.section("dev-dependencies")))
@@ -112,23 +113,84 @@ def wishes(fields: Fields) -> Project:
     for group in standard.table:
         if not isinstance(standard.table[group], list):
             raise standard.wrong(group, "a list of requirements")
-        found = [one for one in standard.table[group] if isinstance(one, str)]
+        texts = [entry for entry in standard.table[group] if isinstance(entry, str)]
         groups.setdefault(canonicalize_name(group), []).extend(
-            _standard(standard, group, one) for one in found
+            _standard(standard, group, text) for text in texts
         )
-    return Project({name: tuple(found) for name, found in groups.items()})
+    return Project({name: tuple(dependencies) for name, dependencies in groups.items()})
 
 
-def _table(fields: Fields) -> Iterator[Wish]:
+def _table(fields: Fields) -> Iterator[Dependency]:
     for key in fields.table:
         if key != "python":
-            yield from Wish.read(fields, key)
+            yield from Dependency.read(fields, key)
 
 
-def _standard(fields: Fields, key: str, text: str) -> Wish:
+def _standard(fields: Fields, key: str, text: str) -> Dependency:
     try:
-        found = Requirement(text)
+        parsed = Requirement(text)
     except InvalidRequirement:
         raise fields.wrong(key, "requirements like 'spacy>=3.7'") from None
-    extras = tuple(sorted(canonicalize_name(extra) for extra in found.extras))
-    return Wish(canonicalize_name(found.name), str(found.specifier) or "*", str(found.marker or ""), extras)
+    extras = tuple(sorted(canonicalize_name(extra) for extra in parsed.extras))
+    version, marker = str(parsed.specifier) or "*", str(parsed.marker or "")
+    return Dependency(canonicalize_name(parsed.name), version, marker, extras)
+
+
+_CLAUSE = re.compile(r"\s*(\^|~=|~|===|==|!=|<=|>=|<|>|=)?\s*v?([0-9][^\s,|<>=!~^]*|\*)\s*,?")
+
+
+def allows(constraint: str, version: str) -> bool:
+    """Whether ``constraint`` takes ``version``; ``False`` where either is malformed."""
+    try:
+        parsed = Version(version)
+        return any(
+            SpecifierSet(",".join(op + bound for op, bound in clauses)).contains(parsed, prereleases=True)
+            for clauses in ranges(constraint)
+        )
+    except (InvalidSpecifier, InvalidVersion, ValueError):
+        return False
+
+
+def ranges(constraint: str) -> list[list[tuple[str, str]]]:
+    """Alternatives, each a list of PEP 440 clauses that hold together.
+
+    Raises:
+        ValueError: ``constraint`` is not a version constraint.
+    """
+    return [_clauses(part) for part in re.split(r"\|\|?", constraint)]
+
+
+def _clauses(text: str) -> list[tuple[str, str]]:
+    clauses: list[tuple[str, str]] = []
+    position = 0
+    text = text.strip()
+    while position < len(text):
+        match = _CLAUSE.match(text, position)
+        if match is None:
+            raise ValueError(f"{text!r} is not a version constraint")
+        clauses += _meant(match[1] or "", match[2])
+        position = match.end()
+    return clauses
+
+
+def _meant(operator: str, version: str) -> list[tuple[str, str]]:
+    if version == "*":
+        return []
+    if operator == "^":
+        return [(">=", version), ("<", _next(version, _caret(version)))]
+    if operator == "~":
+        return [(">=", version), ("<", _next(version, min(1, len(Version(version).release) - 1)))]
+    if operator in ("", "="):
+        operator = "=="
+    return [(operator, version)]
+
+
+def _caret(version: str) -> int:
+    """The place of the first number that is not zero: the numbers up to it may not change."""
+    release = Version(version).release
+    return next((place for place, number in enumerate(release) if number), len(release) - 1)
+
+
+def _next(version: str, place: int) -> str:
+    release = Version(version).release
+    return ".".join(map(str, (*release[:place], release[place] + 1)))

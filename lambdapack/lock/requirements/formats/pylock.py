@@ -11,31 +11,28 @@ from urllib.parse import urlsplit
 from packaging.utils import canonicalize_name
 
 from lambdapack.errors import ConfigurationError
-from lambdapack.lock.requirements.direct import Direct
 from lambdapack.lock.requirements.fields import Fields, read_toml
 from lambdapack.lock.requirements.locked import (
-    Asked,
-    Locked,
     LockedFile,
+    LockedPackage,
+    LockFile,
+    Scope,
     Selection,
     check_python,
     from_repository,
+    locked_reference,
 )
 
 if TYPE_CHECKING:
-    from packaging.pylock import Package, PackageArchive, PackageSdist, PackageWheel, Pylock
-
-__all__ = ["PylockFile", "read"]
+    from packaging.pylock import Package, PackageSdist, PackageWheel, Pylock
 
 _PYPI_FILES = "files.pythonhosted.org"
 
 
 @dataclass(frozen=True)
-class PylockFile:
-    """A sound ``pylock.toml``; see ``LockFile``."""
+class PylockFile(LockFile):
+    """A sound ``pylock.toml``."""
 
-    path: Path
-    fields: Fields
     lock: Pylock
 
     @property
@@ -48,30 +45,25 @@ class PylockFile:
         """Dependency groups that the lock knows."""
         return frozenset(canonicalize_name(name) for name in self.lock.dependency_groups or ())
 
-    @property
-    def registries(self) -> tuple[tuple[str, str], ...]:
-        """The indexes that packages name."""
-        return tuple(dict.fromkeys(("", one.index) for one in self.lock.packages if one.index))
-
-    def select(self, asked: Asked) -> Selection:
+    def select(self, scope: Scope) -> Selection:
         """The packages whose markers hold."""
         if self.lock.requires_python is not None:
-            check_python(self.fields, "requires-python", str(self.lock.requires_python), asked)
-        variables = self._variables(asked)
+            check_python(self.fields, "requires-python", str(self.lock.requires_python), scope)
+        variables = self._variables(scope)
         if self.lock.environments and not any(
-            one.evaluate(dict(asked.environment)) for one in self.lock.environments
+            marker.evaluate(dict(scope.environment)) for marker in self.lock.environments
         ):
             raise ConfigurationError(
                 f"{self.path}: environments: none of those that it was made for is the target's",
                 hint="lock again for the target",
             )
-        chosen: dict[str, Locked] = {}
+        chosen: dict[str, LockedPackage] = {}
         for number, package in enumerate(self.lock.packages):
             if package.marker is not None and not package.marker.evaluate(variables, context="lock_file"):
                 continue
             where = Fields(self.path, f"packages[{number}]", self.fields.table["packages"][number])
             if package.requires_python is not None:
-                check_python(where, "requires-python", str(package.requires_python), asked)
+                check_python(where, "requires-python", str(package.requires_python), scope)
             if package.name in chosen:
                 raise ConfigurationError(
                     f"{self.path}: {where.key}: {package.name} is there twice for the target",
@@ -80,42 +72,40 @@ class PylockFile:
             chosen[package.name] = self._locked(package, where)
         return Selection(tuple(chosen.values()), self._requested(chosen))
 
-    def _variables(self, asked: Asked) -> dict[str, Any]:
+    def _variables(self, scope: Scope) -> dict[str, Any]:
         groups = {
-            name for name in self.lock.dependency_groups or () if canonicalize_name(name) in asked.groups
+            name for name in self.lock.dependency_groups or () if canonicalize_name(name) in scope.groups
         }
         default = set(self.lock.default_groups or ())
         return {
-            **asked.environment,
-            "extras": frozenset(asked.extras),
+            **scope.environment,
+            "extras": frozenset(scope.extras),
             "dependency_groups": frozenset(groups | default),
         }
 
-    def _requested(self, chosen: Mapping[str, Locked]) -> tuple[str, ...] | None:
+    def _requested(self, chosen: Mapping[str, LockedPackage]) -> tuple[str, ...] | None:
         """What no other package needs; unknown where the lock does not say what needs what."""
-        lists = [one.dependencies for one in self.lock.packages if one.name in chosen]
-        if all(one is None for one in lists):
+        lists = [package.dependencies for package in self.lock.packages if package.name in chosen]
+        if all(dependencies is None for dependencies in lists):
             return None
-        needed = {str(entry.get("name")) for one in lists for entry in one or ()}
+        needed = {str(entry.get("name")) for dependencies in lists for entry in dependencies or ()}
         return tuple(name for name in chosen if name not in needed)
 
-    def _locked(self, package: Package, where: Fields) -> Locked:
-        said = f"{self.path}: {where.key}"
+    def _locked(self, package: Package, where: Fields) -> LockedPackage:
+        place = f"{self.path}: {where.key}"
         version = str(package.version or "")
         if package.vcs is not None:
-            raise from_repository(said, package.name)
+            raise from_repository(place, package.name)
         if package.directory is not None:
-            below = Path(package.directory.path, package.directory.subdirectory or "")
-            place = str((self.path.parent / below).resolve())
-            return Locked(package.name, version, (), Direct(package.name, (), "", place, (), said), said)
+            folder = str(Path(package.directory.path, package.directory.subdirectory or ""))
+            direct = locked_reference(package.name, folder, self.path, place)
+            return LockedPackage(package.name, version, (), direct, place)
         if package.archive is not None:
-            return Locked(package.name, version, (), self._direct(package, package.archive, said), said)
-        return Locked(package.name, version, tuple(_files(package, where)), None, said)
-
-    def _direct(self, package: Package, file: PackageArchive, said: str) -> Direct:
-        location = file.url or str((self.path.parent / str(file.path)).resolve())
-        hashes = (f"sha256:{file.hashes['sha256']}",) if "sha256" in file.hashes else ()
-        return Direct(package.name, (), "", location, hashes, said)
+            file = package.archive
+            hashes = [f"sha256:{file.hashes['sha256']}"] if "sha256" in file.hashes else []
+            direct = locked_reference(package.name, file.url or str(file.path), self.path, place, hashes)
+            return LockedPackage(package.name, version, (), direct, place)
+        return LockedPackage(package.name, version, tuple(_files(package, where)), None, place)
 
 
 def read(path: Path) -> PylockFile:
@@ -128,13 +118,15 @@ def read(path: Path) -> PylockFile:
 
     fields = read_toml(path)
     try:
-        return PylockFile(path, fields, Pylock.from_dict(fields.table))
+        lock = Pylock.from_dict(fields.table)
     except PylockValidationError as error:
         key = f"{error.context}: " if error.context else ""
         raise ConfigurationError(
             f"{path}: {key}{error.message[:1].lower()}{error.message[1:]}",
             hint="make the lock again with the tool that wrote it",
         ) from None
+    registries = dict.fromkeys(("", package.index) for package in lock.packages if package.index)
+    return PylockFile(path, fields, tuple(registries), lock)
 
 
 def _files(package: Package, where: Fields) -> Iterator[LockedFile]:

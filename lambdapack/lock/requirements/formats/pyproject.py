@@ -13,18 +13,16 @@ from packaging.utils import canonicalize_name
 from lambdapack.errors import ConfigurationError
 from lambdapack.lock.requirements.fields import Fields, read_toml
 
-__all__ = ["Pyproject", "read"]
-
 
 @dataclass(frozen=True)
 class Pyproject:
-    """What a project asks for; see ``read``.
+    """What a project asks for.
 
     Attributes:
         path: The file.
         name: The project's own, canonical.
-        dependencies: Its requirements, with the lines that they are on.
-        extras, groups: The same by normalised name; groups with what they include.
+        dependencies: The project's requirements, with the lines that they are on.
+        extras, groups: The same by normalised name; groups with the groups that they include.
     """
 
     path: Path
@@ -34,7 +32,7 @@ class Pyproject:
     groups: Mapping[str, tuple[tuple[str, int], ...]]
 
     def wanted(self, extras: frozenset[str], groups: frozenset[str]) -> Iterator[tuple[str, int]]:
-        """The requirements, those of ``extras`` and ``groups`` included; an extra may name others."""
+        """The requirements, with those of ``extras`` and ``groups``; an extra may name other extras."""
         yield from self.dependencies
         taken: set[str] = set()
         queue = [requirement for extra in sorted(extras) for requirement in self._extra(extra, taken)]
@@ -54,21 +52,21 @@ class Pyproject:
         return self.extras.get(extra, ())
 
     def _itself(self, text: str) -> tuple[str, ...] | None:
-        """The extras of the project that ``text`` names, if it names the project."""
+        """The extras of the project that a requirement names, if it names the project; else ``None``."""
         try:
-            found = Requirement(text)
+            requirement = Requirement(text)
         except InvalidRequirement:
             return None
-        if not self.name or canonicalize_name(found.name) != self.name or found.url:
+        if not self.name or canonicalize_name(requirement.name) != self.name or requirement.url:
             return None
-        return tuple(sorted(canonicalize_name(extra) for extra in found.extras))
+        return tuple(sorted(canonicalize_name(extra) for extra in requirement.extras))
 
 
 def read(path: Path) -> Pyproject:
     """Read ``path``.
 
     Raises:
-        ConfigurationError: It is not TOML, or asks for nothing in a way that is standard.
+        ConfigurationError: The file is not TOML, or has neither ``[project]`` dependencies nor groups.
     """
     fields = read_toml(path)
     lines = path.read_text("utf-8-sig").splitlines()
@@ -102,11 +100,11 @@ def _groups(fields: Fields, lines: list[str]) -> Iterator[tuple[str, tuple[tuple
     try:
         resolver = DependencyGroupResolver(table)
         for group in table:
-            found = resolver.resolve(group)
-            yield canonicalize_name(group), tuple((str(one), _line_of(lines, str(one))) for one in found)
+            texts = [str(requirement) for requirement in resolver.resolve(group)]
+            yield canonicalize_name(group), tuple((text, _line_of(lines, text)) for text in texts)
     except ExceptionGroup as error:
-        told = "; ".join(str(one).splitlines()[0] for one in error.exceptions)
-        raise ConfigurationError(f"{fields.path}: dependency-groups: {told}") from None
+        reasons = "; ".join(str(reason).splitlines()[0] for reason in error.exceptions)
+        raise ConfigurationError(f"{fields.path}: dependency-groups: {reasons}") from None
 
 
 def _nothing(fields: Fields) -> str:
@@ -119,7 +117,7 @@ def _nothing(fields: Fields) -> str:
 
 
 def _line_of(lines: list[str], text: str) -> int:
-    """Where ``text`` stands, spaces and quotes aside; 1 where it is written otherwise."""
+    """The number of the line that has ``text``, spaces and quotes aside; 1 where there is none."""
     wanted = re.sub(r"[\s\"'\\]", "", text)
     for number, line in enumerate(lines, 1):
         if wanted and wanted in re.sub(r"[\s\"'\\]", "", line):

@@ -6,7 +6,7 @@ https://docs.astral.sh/uv/concepts/projects/layout/#the-lockfile
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -15,22 +15,23 @@ from urllib.parse import unquote, urlsplit
 from packaging.utils import canonicalize_name
 
 from lambdapack.errors import ConfigurationError
-from lambdapack.lock.requirements.direct import Direct
+from lambdapack.lock.requirements.direct import DirectReference
 from lambdapack.lock.requirements.fields import Fields, read_toml
 from lambdapack.lock.requirements.locked import (
-    Asked,
-    Locked,
     LockedFile,
+    LockedPackage,
+    LockFile,
+    Scope,
     Selection,
     check_python,
     from_repository,
+    locked_reference,
     named_file,
+    only_entry,
     sha256,
     version_of,
 )
 from lambdapack.lock.requirements.markers import holds, is_marker
-
-__all__ = ["UvLock", "read"]
 
 _VERSION = 1
 _LOCAL = ("virtual", "editable", "directory")
@@ -58,34 +59,40 @@ class _Package:
 
 
 @dataclass(frozen=True)
-class UvLock:
-    """A sound ``uv.lock``; see ``LockFile``."""
+class UvLock(LockFile):
+    """A sound ``uv.lock``."""
 
-    path: Path
-    fields: Fields
     packages: tuple[_Package, ...]
     members: tuple[_Package, ...]
-    registries: tuple[tuple[str, str], ...]
 
     @property
     def extras(self) -> frozenset[str]:
-        """Optional dependencies of the project."""
+        """Names of the project's optional dependencies."""
         return frozenset(name for member in self.members for name in member.extras)
 
     @property
     def groups(self) -> frozenset[str]:
-        """Dependency groups of the project."""
+        """Names of the project's dependency groups."""
         return frozenset(name for member in self.members for name in member.groups)
 
-    def select(self, asked: Asked) -> Selection:
+    def select(self, scope: Scope) -> Selection:
         """What the project needs on the target, without the project itself."""
         if "requires-python" in self.fields.table:
             specifier = self.fields.text("requires-python")
-            check_python(self.fields, "requires-python", specifier, asked)
-        roots = list(self._roots(asked))
-        wanted = self._wanted(asked)
-        queue = deque(one for one in roots if holds(one.marker, asked.environment, wanted))
-        requested = tuple(dict.fromkeys(one.name for one in queue))
+            check_python(self.fields, "requires-python", specifier, scope)
+        extras = self._extras(scope)
+        roots = [root for root in self._roots(scope) if holds(root.marker, scope.environment, extras)]
+        chosen = self._walk(roots, scope.environment, extras)
+        members = {member.name for member in self.members}
+        requested = dict.fromkeys(root.name for root in roots if root.name not in members)
+        packages = tuple(self._locked(chosen[name]) for name in sorted(chosen.keys() - members))
+        return Selection(packages, tuple(requested), tuple(self._declared()))
+
+    def _walk(
+        self, roots: Iterable[_Dependency], environment: Mapping[str, str], extras: Collection[str]
+    ) -> dict[str, _Package]:
+        """Every package, by name, that ``roots`` lead to."""
+        queue = deque(roots)
         chosen: dict[str, _Package] = {}
         walked: set[tuple[str, str]] = set()
         while queue:
@@ -97,55 +104,48 @@ class UvLock:
                     f"{self.path}: the lock needs both {versions} of {package.name} here",
                     hint="extras or groups that conflict were asked for together",
                 )
-            for more in ("", *needed.extras):
-                if (package.name, more) not in walked:
-                    walked.add((package.name, more))
-                    found = package.extras.get(more, ()) if more else package.dependencies
-                    queue.extend(one for one in found if holds(one.marker, asked.environment, wanted))
-        members = {member.name for member in self.members}
-        packages = tuple(self._locked(one) for name, one in sorted(chosen.items()) if name not in members)
-        wishes = tuple(self._wishes())
-        return Selection(packages, tuple(name for name in requested if name not in members), wishes)
+            for extra in ("", *needed.extras):
+                if (package.name, extra) not in walked:
+                    walked.add((package.name, extra))
+                    more = package.extras.get(extra, ()) if extra else package.dependencies
+                    queue.extend(need for need in more if holds(need.marker, environment, extras))
+        return chosen
 
-    def _wanted(self, asked: Asked) -> set[str]:
-        """Extras; markers of locks with conflicts ask which ones and which groups of which package."""
-        wanted = {*asked.extras}
+    def _extras(self, scope: Scope) -> set[str]:
+        """Extras that markers may name; in locks with conflicts also ``extra-<length>-<member>-<name>``."""
+        extras = {*scope.extras}
         for member in self.members:
-            for kind, names in (("extra", asked.extras), ("group", asked.groups)):
-                wanted |= {f"{kind}-{len(member.name)}-{member.name}-{name}" for name in names}
-        return wanted
+            for kind, names in (("extra", scope.extras), ("group", scope.groups)):
+                extras |= {f"{kind}-{len(member.name)}-{member.name}-{name}" for name in names}
+        return extras
 
-    def _wishes(self) -> Iterator[tuple[str, str]]:
+    def _declared(self) -> Iterator[tuple[str, str]]:
         for member in self.members:
-            for one in member.fields.section("metadata").sections("requires-dist"):
-                yield f"{one.name()}{one.text('specifier', '')}", f"{self.path}: {one.key}"
+            for fields in member.fields.section("metadata").sections("requires-dist"):
+                yield f"{fields.name()}{fields.text('specifier', '')}", f"{self.path}: {fields.key}"
 
-    def _roots(self, asked: Asked) -> Iterator[_Dependency]:
+    def _roots(self, scope: Scope) -> Iterator[_Dependency]:
         for member in self.members:
             yield from member.dependencies
-            for extra in sorted(asked.extras):
+            for extra in sorted(scope.extras):
                 yield from member.extras.get(extra, ())
-            for group in sorted(asked.groups):
+            for group in sorted(scope.groups):
                 yield from member.groups.get(group, ())
 
     def _find(self, needed: _Dependency) -> _Package:
-        there = [one for one in self.packages if one.name == needed.name]
-        if len(there) > 1 and needed.version:
-            there = [one for one in there if one.version == needed.version]
-        if len(there) > 1 and needed.source:
-            there = [one for one in there if one.source == needed.source]
-        if len(there) != 1:
-            what = "no package" if not there else f"{len(there)} packages"
-            raise ConfigurationError(
-                f"{self.path}: package: expected one entry for {needed.name} {needed.version}, found {what}",
-                hint="make the lock again: uv lock",
-            )
-        return there[0]
+        entries = [package for package in self.packages if package.name == needed.name]
+        if len(entries) > 1 and needed.version:
+            entries = [package for package in entries if package.version == needed.version]
+        if len(entries) > 1 and needed.source:
+            entries = [package for package in entries if package.source == needed.source]
+        return only_entry(self.path, needed.name, needed.version, entries, "uv")
 
-    def _locked(self, package: _Package) -> Locked:
+    def _locked(self, package: _Package) -> LockedPackage:
         direct = _direct(package, self.path)
         files = () if direct else tuple(_files(package, self.path.parent))
-        return Locked(package.name, package.version, files, direct, f"{self.path}: {package.fields.key}")
+        return LockedPackage(
+            package.name, package.version, files, direct, f"{self.path}: {package.fields.key}"
+        )
 
 
 def read(path: Path) -> UvLock:
@@ -157,23 +157,20 @@ def read(path: Path) -> UvLock:
     fields = read_toml(path)
     if fields.table.get("version") != _VERSION:
         raise fields.wrong("version", f"{_VERSION}, the format that is known here")
-    packages = tuple(_package(one) for one in fields.sections("package"))
+    packages = tuple(_package(entry) for entry in fields.sections("package"))
     if not packages:
         raise fields.wrong("package", "a list of packages")
-    registries = dict.fromkeys(
-        str(one.source["registry"]) for one in packages if "://" in str(one.source.get("registry"))
-    )
-    return UvLock(
-        path, fields, packages, tuple(_members(fields, packages)), tuple(("", one) for one in registries)
-    )
+    addresses = [str(package.source.get("registry", "")) for package in packages]
+    registries = dict.fromkeys(("", address) for address in addresses if "://" in address)
+    return UvLock(path, fields, tuple(registries), packages, tuple(_members(fields, packages)))
 
 
 def _members(fields: Fields, packages: Iterable[_Package]) -> Iterator[_Package]:
     """The project; all members of a workspace that has no project at its root."""
-    local = [one for one in packages if any(key in one.source for key in _LOCAL)]
-    root = [one for one in local if "." in (one.source.get("virtual"), one.source.get("editable"))]
+    local = [package for package in packages if any(key in package.source for key in _LOCAL)]
+    root = [p for p in local if "." in (p.source.get("virtual"), p.source.get("editable"))]
     names = {canonicalize_name(name) for name in fields.section("manifest").texts("members")}
-    members = root or [one for one in local if one.name in names]
+    members = root or [package for package in local if package.name in names]
     if not members:
         raise fields.wrong("package", 'the project itself, with source = { virtual = "." } or editable')
     yield from members
@@ -201,23 +198,24 @@ def _tables(fields: Fields) -> dict[str, tuple[_Dependency, ...]]:
 
 
 def _dependencies(fields: Fields, name: str) -> Iterator[_Dependency]:
-    for one in fields.sections(name):
-        marker = one.text("marker", "")
+    for entry in fields.sections(name):
+        marker = entry.text("marker", "")
         if not is_marker(marker):
-            raise one.wrong("marker", "an environment marker")
-        extras = tuple(canonicalize_name(extra) for extra in one.texts("extra"))
-        source = dict(one.section("source").table)
-        yield _Dependency(one.name(), one.text("version", ""), source, extras, marker)
+            raise entry.wrong("marker", "an environment marker")
+        extras = tuple(canonicalize_name(extra) for extra in entry.texts("extra"))
+        source = dict(entry.section("source").table)
+        yield _Dependency(entry.name(), entry.text("version", ""), source, extras, marker)
 
 
 def _files(package: _Package, folder: Path) -> Iterator[LockedFile]:
-    for one in _entries(package.fields):
-        key = next((key for key in ("url", "path", "filename") if key in one.table), "url")
-        filename = unquote(PurePosixPath(urlsplit(one.text(key)).path).name)
+    registry = str(package.source["registry"])
+    for entry in _entries(package.fields):
+        key = next((key for key in ("url", "path", "filename") if key in entry.table), "url")
+        filename = unquote(PurePosixPath(urlsplit(entry.text(key)).path).name)
         # An index may be a folder.
-        local = key == "path" and "://" not in str(package.source["registry"])
-        location = str((folder / str(package.source["registry"]) / one.text(key)).resolve()) if local else ""
-        yield LockedFile(named_file(one, filename, key, package.name), sha256(one), location)
+        local = key == "path" and "://" not in registry
+        location = str((folder / registry / entry.text(key)).resolve()) if local else ""
+        yield LockedFile(named_file(entry, filename, key, package.name), sha256(entry), location)
 
 
 def _entries(fields: Fields) -> Iterator[Fields]:
@@ -226,7 +224,7 @@ def _entries(fields: Fields) -> Iterator[Fields]:
         yield fields.section("sdist")
 
 
-def _direct(package: _Package, path: Path) -> Direct | None:
+def _direct(package: _Package, path: Path) -> DirectReference | None:
     """Where a package is that no index has."""
     fields, source = package.fields, package.source
     if "registry" in source:
@@ -234,7 +232,5 @@ def _direct(package: _Package, path: Path) -> Direct | None:
     if "git" in source:
         raise from_repository(f"{path}: {fields.key}", package.name)
     location = next(str(source[kind]) for kind in _SOURCES if kind in source)
-    if "://" not in location:
-        location = str((path.parent / location).resolve())
-    hashes = tuple(sorted(sha256(one) for one in _entries(fields) if "hash" in one.table))
-    return Direct(package.name, (), "", location, hashes, f"{path}: {fields.key}")
+    hashes = [sha256(entry) for entry in _entries(fields) if "hash" in entry.table]
+    return locked_reference(package.name, location, path, f"{path}: {fields.key}", hashes)

@@ -1,4 +1,4 @@
-"""What the resolver found, as plain data."""
+"""The answers of pip-tools, as plain data."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def solved(
         link = ireq.link
         version = str(next(iter(ireq.specifier)).version)
         digest = link.hash if link.hash_name == "sha256" else None
-        # Where the metadata of another names it by an address, that may be a folder.
+        # Metadata may name a distribution by an address, even by a folder, which has no hash.
         url = ireq.req.url or ""
         pins.append(
             {
@@ -57,7 +57,7 @@ def unsatisfiable(repository: Any, roots: list[Any], error: Exception, pages: Pa
 
 
 def describe(requirement: Any, parent: Any) -> dict[str, Any]:
-    """Who wants what."""
+    """A requirement, and the distribution or the place that states the requirement."""
     ireq = getattr(requirement, "_ireq", None)
     python = getattr(requirement, "specifier", None) if ireq is None else None
     candidate = getattr(requirement, "candidate", None)
@@ -71,7 +71,7 @@ def describe(requirement: Any, parent: Any) -> dict[str, Any]:
 
 
 def files_of(repository: Any, name: str) -> Iterable[dict[str, Any]]:
-    """Every file that the index has of a package, whatever it is for."""
+    """Every file that the index has of a package, for whatever Python or platform."""
     from pip._internal.index.package_finder import PackageFinder
     from pip._internal.models.format_control import FormatControl
     from pip._internal.models.selection_prefs import SelectionPreferences

@@ -18,7 +18,7 @@ def main() -> None:
     """Answer one request."""
     request = json.load(sys.stdin)
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    # Whatever pip prints goes beside the answers, not among them.
+    # What pip prints goes to standard error, not among the answers.
     os.dup2(2, 1)
 
     def answer(event: dict[str, Any]) -> None:
@@ -29,7 +29,7 @@ def main() -> None:
     sys.path.insert(0, request["tools"])
     resolve(request, answer)
     answers.close()
-    # Threads may still wait for pages that nobody needs any more.
+    # Do not wait for threads that still fetch pages which are not needed any more.
     os._exit(0)
 
 
@@ -71,8 +71,8 @@ def resolve(request: dict[str, Any], answer: Callable[[dict[str, Any]], None]) -
         roots = read(request, repository)
         for name in [root.name for root in roots if not root.constraint] + request["hints"]:
             pages.expect(name)
-        found = solve(repository, roots)
-        answer(solved(repository, found, pages, metadata, request["weighed"]))
+        solution = solve(repository, roots)
+        answer(solved(repository, solution, pages, metadata, request["weighed"]))
     except (DistributionNotFound, UnsupportedPythonVersion) as error:
         answer(unsatisfiable(repository, roots, error, pages))
     except HashError as error:
@@ -90,38 +90,38 @@ def open_repository(request: dict[str, Any]) -> Any:
     from pip._vendor.packaging import _musllinux
     from piptools.repositories.pypi import PyPIRepository
 
-    # A resolver that runs on musl would otherwise offer its own wheels.
+    # A Python that runs on musl would otherwise take wheels for musl.
     _musllinux.platform_tags = lambda archs: iter(())
-    # Metadata is enough for a lock: nothing is downloaded that the index describes.
+    # Metadata is enough for a lock: wheels are not downloaded.
     RequirementPreparer.prepare_linked_requirements_more = lambda *args, **kwargs: None
     repository = PyPIRepository(request["pip_args"], cache_dir=request["cache"])
-    # pip-tools sets it to false, whatever pip was told.
+    # pip-tools sets this to false, whatever pip's options say.
     repository.options.ignore_dependencies = request["alone"]
     return repository
 
 
 def solve(repository: Any, roots: list[Any]) -> Iterable[Any]:
-    """pip-tools' own resolution, without build tools left out."""
+    """pip-tools' own resolution; packages such as setuptools, which it calls unsafe, stay in."""
     from piptools.resolver import BacktrackingResolver
 
     resolver = BacktrackingResolver(
         constraints=roots, existing_constraints={}, repository=repository, allow_unsafe=True
     )
-    found: Iterable[Any] = resolver.resolve()
-    return found
+    solution: Iterable[Any] = resolver.resolve()
+    return solution
 
 
 def read(request: dict[str, Any], repository: Any) -> list[Any]:
-    """Requirements and constraints as pip's own objects, each knowing where it came from."""
+    """Requirements and constraints as pip's own objects, with ``comes_from`` set to their place."""
     from pip._internal.req.constructors import install_req_from_parsed_requirement
     from pip._internal.req.req_file import parse_requirements
 
     def parse(path: str, constraint: bool, origins: Any) -> Any:
-        found = parse_requirements(
+        lines = parse_requirements(
             path, session=repository.session, finder=repository.finder,
             options=repository.options, constraint=constraint,
         )  # fmt: skip
-        for number, parsed in enumerate(found):
+        for number, parsed in enumerate(lines):
             ireq = install_req_from_parsed_requirement(parsed, isolated=False)
             ireq.comes_from = origins[number] if origins is not None else path
             yield ireq

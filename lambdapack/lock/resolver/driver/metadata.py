@@ -10,15 +10,15 @@ from typing import Any
 
 from .pages import Pages
 
-TAIL = 128 * 1024  # of a wheel: its metadata is usually there, with the zip's directory
+TAIL = 128 * 1024  # A wheel's last bytes: usually its metadata is there, with the zip's directory.
 PIECE = 64 * 1024
 
 
 class Metadata:
-    """What wheels say of themselves, without downloading them.
+    """Metadata of wheels, without downloading the wheels.
 
-    A wheel's metadata never changes, so it is kept by the wheel's hash. ``leaves`` are packages of which
-    nothing is asked but their names: they will be refused or left out.
+    A wheel's metadata never changes, so it is kept by the wheel's hash. ``leaves`` are packages of which only
+    the name is needed, because they will be refused or left out.
     """
 
     def __init__(self, request: dict[str, Any], repository: Any, pages: Pages) -> None:
@@ -57,7 +57,7 @@ class Metadata:
         return os.path.join(self.folder, link.hash) if link.hash_name == "sha256" else None
 
     def install(self, preparer: Any) -> None:
-        """Answer for pip's ``RequirementPreparer``."""
+        """Answer in place of pip's ``RequirementPreparer``."""
         from pip._internal.metadata import get_metadata_distribution
 
         fetch = preparer._fetch_metadata_only
@@ -84,12 +84,12 @@ class Metadata:
         preparer.prepare_linked_requirement = prepare_linked_requirement
 
     def needs(self, name: str, version: str, extras: Any) -> list[str]:
-        """What a distribution that was looked at needs here, as requirements without markers."""
+        """What a distribution needs on the target, without markers; empty where its metadata was not read."""
         dist = self.dists.get((name, version))
         if dist is None:
             return []
-        wanted = [*dist.iter_dependencies(), *(dist.iter_dependencies(extras) if extras else ())]
-        return sorted({str(one).partition(";")[0].strip() for one in wanted})
+        needs = [*dist.iter_dependencies(), *(dist.iter_dependencies(extras) if extras else ())]
+        return sorted({str(need).partition(";")[0].strip() for need in needs})
 
     def size(self, link: Any) -> int:
         """Bytes that the wheel at ``link`` takes when it is unpacked; 0 where that cannot be learnt."""
@@ -111,7 +111,7 @@ def keep(path: str, data: bytes) -> None:
 
 
 class Ranged(io.RawIOBase):
-    """A remote file, of which only pieces are fetched. Its end comes first: a zip's directory."""
+    """A remote file, of which only pieces are fetched: first the end, which has a zip's directory."""
 
     def __init__(self, session: Any, url: str) -> None:
         self.session, self.url = session, url
@@ -126,7 +126,7 @@ class Ranged(io.RawIOBase):
         self.piece = self.tail
 
     def request(self, wanted: str) -> Any:
-        """GET a range; an answer that is none, and larger than a range, is not read."""
+        """GET a range. A whole file in its place is read only where it is as small as a range."""
         headers = {"Range": wanted, "Accept-Encoding": "identity", "Cache-Control": "no-cache"}
         answer = self.session.get(self.url, headers=headers, stream=True)
         answer.raise_for_status()
@@ -155,7 +155,7 @@ class Ranged(io.RawIOBase):
         return self.position
 
     def readinto(self, buffer: Any) -> int:
-        """Read from the piece at hand, fetching another where the position lies outside of it."""
+        """Read from the piece at hand; where the position lies outside, fetch another piece."""
         if self.position >= self.size or not buffer:
             return 0
         start, data = next(
@@ -166,14 +166,14 @@ class Ranged(io.RawIOBase):
             data = self.request("bytes={}-{}".format(self.position, stop - 1)).content
             start = self.position
             self.piece = (start, data)
-        found = data[self.position - start :][: len(buffer)]
-        buffer[: len(found)] = found
-        self.position += len(found)
-        return len(found)
+        piece = data[self.position - start :][: len(buffer)]
+        buffer[: len(piece)] = piece
+        self.position += len(piece)
+        return len(piece)
 
 
 def ranged_metadata(session: Any, url: str) -> bytes | None:
-    """METADATA of a remote wheel from its last bytes; ``None`` where the server or the file forbids it."""
+    """METADATA of a remote wheel from its last bytes; ``None`` where server or file do not allow that."""
     from pip._vendor.requests.exceptions import RequestException
 
     try:

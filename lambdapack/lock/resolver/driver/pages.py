@@ -38,7 +38,7 @@ class Pages:
                 self.coming[link.url] = future
 
     def get(self, link: Any, **options: Any) -> Any:
-        """What pip calls to have a page."""
+        """Fetch a page for pip, which calls this."""
         self.used.add(link.url)
         name = link.url.rstrip("/").rsplit("/", 1)[-1]
         self.answer({"event": "package", "name": name})
@@ -46,12 +46,12 @@ class Pages:
         return self.fetch(link, **options) if coming is None else coming.result()
 
     def failed(self, link: Any, reason: Any, meth: Any = None) -> None:
-        """Take pip's report that a page could not be had; a 404 and the like are answers."""
+        """Take pip's report that a page could not be fetched; a 404 and the like are answers."""
         status = getattr(getattr(reason, "response", None), "status_code", None)
         if status is None or status >= 500 or status == 429:
             self.failures[link.url] = "{}: {}".format(getattr(link, "redacted_url", link), reason)
 
     @property
     def unreachable(self) -> list[str]:
-        """Pages that pip needed and could not have."""
+        """Pages that pip needed and that could not be fetched, with the reason."""
         return [reason for url, reason in self.failures.items() if url in self.used]

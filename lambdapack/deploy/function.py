@@ -1,0 +1,50 @@
+"""A function as its user describes it, and the packs that it reads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lambdapack.model import FunctionAsset, FunctionSettings, Location, Target
+
+
+@dataclass(frozen=True)
+class FunctionOptions:
+    """What a user says of a function.
+
+    Attributes:
+        name: The function's name.
+        handler: ``module.function``, or ``runtime_shim.handler``.
+        source: Folder with the function's code.
+        target: Python and architecture.
+        settings: How Lambda runs it.
+        ignore: Patterns of files of ``source`` to leave out of the zip, as in ``.gitignore``.
+        assets: Name -> file or folder of each asset that the configuration names. The zip leaves them out,
+            and the assets that were built beside the pack must be these. ``None``: whichever were built.
+    """
+
+    name: str
+    handler: str
+    source: Path
+    target: Target
+    settings: FunctionSettings = field(default_factory=FunctionSettings)
+    ignore: tuple[str, ...] = ()
+    assets: Mapping[str, Path] | None = None
+
+
+@dataclass(frozen=True)
+class Dependencies:
+    """The packs that a function reads, as its zip names them.
+
+    Attributes:
+        pack_id: The pack's id.
+        index: The pack's index file on this machine, ``<id>.index.json``.
+        location: Where the pack is in S3; ``None`` where that is not known.
+        assets: The function's assets; those to be fetched at the start in that order.
+    """
+
+    pack_id: str
+    index: Path
+    location: Location | None = None
+    assets: tuple[FunctionAsset, ...] = ()

@@ -1,0 +1,200 @@
+"""A lock for one C library: with builds for the CPU in place of CUDA, and sdists in place of wheels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from lambdapack.errors import ConfigurationError, ToolError
+from lambdapack.lock.requirements import direct
+from lambdapack.lock.requirements.read import Requirements
+from lambdapack.lock.resolver.cuda import CUDA_PREFIXES, cpu_constraints, cuda_error, is_cuda
+from lambdapack.lock.resolver.driver_process import Driver
+from lambdapack.lock.resolver.explain import explain, only_sdists
+from lambdapack.lock.resolver.left_out import Exclusions
+from lambdapack.lock.resolver.solution import Candidate, Failure, NoLockError, Question, Solution
+from lambdapack.lock.resolver.target_requirements import FileChoice, TargetRequirements
+from lambdapack.lock.sources.prepare import Preparer
+from lambdapack.model import Lock, Pin, PipOptions
+from lambdapack.progress import Progress
+from lambdapack.python import wheel_tags
+
+# Failures that another C library cannot mend.
+_FINAL_KINDS = frozenset(("network", "hash", "pip"))
+
+
+@dataclass(frozen=True)
+class Attempts:
+    """Attempts to lock the same requirements, each for another C library.
+
+    Attributes:
+        roots: The requirements.
+        exclusions: What is left out.
+        driver: Answers questions.
+        progress: Told of every choice made for the user.
+    """
+
+    roots: TargetRequirements
+    exclusions: Exclusions
+    driver: Driver
+    progress: Progress
+
+    def lock(self, glibc: tuple[int, int]) -> Lock:
+        """The lock for a C library, without CUDA.
+
+        Raises:
+            NoLockError: There is none for this C library.
+            LambdapackError: There is none for any.
+        """
+        needs_graph = bool(self.exclusions)
+        choice = self.roots.choose_files(glibc, needs_graph=needs_graph)
+        question = self._question(choice, glibc)
+        solution = choice.solution or self._solution(question)
+        if any(is_cuda(candidate.name) for candidate in self._packed(solution, question)):
+            solution = self._solution_for_cpu(solution, question)
+        if solution.unreachable:
+            # pip would go on with the indexes that answer, and lock other versions than tomorrow.
+            failure = Failure("network", {"unreachable": solution.unreachable})
+            raise NoLockError(explain(failure, self.roots.target, glibc), is_final=True)
+        return self._lock(solution, question)
+
+    def _question(self, choice: FileChoice, glibc: tuple[int, int]) -> Question:
+        alone = self.roots.alone
+        return Question(
+            choice.requirements,
+            self.roots.target,
+            glibc,
+            sdists=choice.sdists,
+            leaf_prefixes=() if alone else CUDA_PREFIXES,
+            leaf_names=() if alone else tuple(sorted(self.exclusions.names)),
+            alone=alone,
+            weighed=self.exclusions.weighed,
+        )
+
+    def _packed(self, solution: Solution, question: Question) -> tuple[Candidate, ...]:
+        return self.exclusions.packed(solution.candidates, question.requirements.names)
+
+    def _solution(self, question: Question) -> Solution:
+        outcome = self._ask_with_sdists(question)
+        if isinstance(outcome, Solution):
+            return outcome
+        # Nor can another C library help where the index has no file at all of a package.
+        is_final = outcome.kind in _FINAL_KINDS or not all(outcome.facts["files"].values())
+        raise NoLockError(explain(outcome, self.roots.target, question.glibc), is_final=is_final)
+
+    def _solution_for_cpu(self, solution: Solution, question: Question) -> Solution:
+        """A solution with builds for the CPU in place of those for CUDA."""
+        packed = self._packed(solution, question)
+        # A lock file's versions are not ours to change.
+        constraint_sets = () if self.roots.selections else cpu_constraints(question.requirements, packed)
+        for constraints in constraint_sets:
+            outcome = self._ask_with_sdists(replace(question, constraints=constraints))
+            if isinstance(outcome, Failure):
+                continue
+            if not any(is_cuda(candidate.name) for candidate in self._packed(outcome, question)):
+                self.progress.note(
+                    f"took the build for the CPU alone ({', '.join(constraints)}): the newest needs CUDA, "
+                    f"and Lambda has no GPU"
+                )
+                return outcome
+        raise NoLockError(cuda_error(packed, self.roots.target), is_cuda=True)
+
+    def _ask_with_sdists(self, question: Question) -> Solution | Failure:
+        """Ask, and while no solution is found for want of a wheel, ask again with an sdist in its place."""
+        wheels_only = set(question.requirements.only_binary)
+        while True:
+            outcome = self.driver.ask(question)
+            if not self.roots.builds or isinstance(outcome, Solution) or ":all:" in wheels_only:
+                return outcome
+            more = only_sdists(outcome) - question.sdists - wheels_only
+            if not more:
+                return outcome
+            self.progress.note(f"no wheel fits: building {', '.join(sorted(more))} from its sdist")
+            question = replace(question, sdists=question.sdists | more)
+
+    def _lock(self, solution: Solution, question: Question) -> Lock:
+        """The lock, once every file is known to fit and to have a hash that the user's lines allow."""
+        packed = self._packed(solution, question)
+        if not packed:
+            raise ConfigurationError(
+                f"nothing is left to install for {self.roots.target}: every requirement is excluded or has a "
+                f"marker that does not hold there",
+                hint="look at --exclude and at the markers after ';' in the requirements",
+            )
+        packed, pages = prepare_addressed(packed, self.roots.preparer)
+        for candidate in packed:
+            is_wheel = candidate.filename.endswith(".whl")
+            if is_wheel and not wheel_tags.fits(candidate.filename, self.roots.target, question.glibc):
+                raise ToolError(
+                    f"resolving chose {candidate.filename}, which does not fit {self.roots.target}"
+                )
+            _check_hash(candidate, question.requirements)
+        names = {candidate.name for candidate in packed}
+        return Lock(
+            self.roots.target,
+            question.glibc,
+            pins=tuple(sorted(Pin(file.name, file.version, (file.hash,)) for file in packed)),
+            requested=tuple(name for name in _requested(question.requirements, solution) if name in names),
+            sources=question.requirements.options + pages,
+            built=tuple(sorted(file.name for file in packed if not file.filename.endswith(".whl"))),
+            left_out=self.exclusions.report(solution.candidates, packed, self.progress),
+            addressed=tuple(file.name for file in packed if file.url),
+        )
+
+
+def _requested(requirements: Requirements, solution: Solution) -> Sequence[str]:
+    """What the user asks for; of a lock that does not tell, the packages that no other package needs."""
+    roots = [candidate.name for candidate in solution.candidates if not candidate.parents]
+    return requirements.names or roots or [candidate.name for candidate in solution.candidates]
+
+
+def _check_hash(candidate: Candidate, requirements: Requirements) -> None:
+    for line, origin in zip(requirements.lines, requirements.origins, strict=True):
+        text, *hashes = line.split(" --hash=")
+        is_same = canonicalize_name(Requirement(text).name) == candidate.name
+        if is_same and hashes and candidate.hash not in hashes:
+            raise ConfigurationError(
+                f"{origin}: none of the hashes of {candidate.name} is that of {candidate.filename}, the "
+                f"wheel that fits (its hash is {candidate.hash})",
+                hint="lock the requirements again for this target, or leave the hashes out",
+            )
+
+
+def prepare_addressed(
+    candidates: Sequence[Candidate], preparer: Preparer
+) -> tuple[tuple[Candidate, ...], PipOptions]:
+    """Fetch or build the candidates that are known by an address.
+
+    Returns:
+        All candidates, with the wheels that are installed; pip's options for the pages that link to those.
+
+    Raises:
+        LambdapackError: There is nothing at an address that could be installed.
+    """
+    complete, pages = [], []
+    for candidate in candidates:
+        if candidate.url:
+            wheel = preparer.prepare(_reference(candidate))
+            pages.append(wheel.page)
+            known = replace(candidate, version=wheel.version, filename=wheel.filename, hash=wheel.hash)
+            complete.append(known)
+        else:
+            complete.append(candidate)
+    return tuple(complete), PipOptions.find_links(*pages)
+
+
+def _reference(candidate: Candidate) -> direct.DirectReference:
+    who = ", ".join(candidate.parents) or "a requirement"
+    origin = f"{who} needs {candidate.name} @ {direct.shown(candidate.url)}"
+    try:
+        return direct.parse(f"{candidate.name} @ {candidate.url}", (), Path(), origin)
+    except ValueError as error:
+        raise ConfigurationError(
+            f"{origin}: {error}",
+            hint="name a wheel or a folder of it yourself: lambdapack build ... "
+            f"'{candidate.name} @ file:///...'",
+        ) from None

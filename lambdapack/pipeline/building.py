@@ -1,0 +1,131 @@
+"""A build from end to end: requirements -> a pack, its report, the assets' packs, the bill of materials."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from lambdapack.install import Builder, choose
+from lambdapack.lock import Downloads, Requirements, read_requirements
+from lambdapack.memo import default_cache_dir
+from lambdapack.pack import assets as asset_packs
+from lambdapack.pack.assets import Asset
+from lambdapack.pipeline import cache as build_cache
+from lambdapack.pipeline import sbom
+from lambdapack.pipeline.cache import BuildCache, Locks
+from lambdapack.pipeline.cached_lock import LockRequest
+from lambdapack.pipeline.options import REUSE, BuildOptions, Reuse
+from lambdapack.pipeline.stages import BuildResult, Clock, PackBuild
+from lambdapack.progress import QUIET, Progress
+from lambdapack.slim import check_options
+
+
+def build(
+    options: BuildOptions,
+    *,
+    assets: Sequence[Asset] = (),
+    cache_dir: Path | None = None,
+    reuse: Reuse = REUSE,
+    jobs: int | None = None,
+    progress: Progress = QUIET,
+) -> BuildResult:
+    """Build a pack into ``options.output``, and beside it the packs of ``assets`` and the bill of materials.
+
+    A pack of the very same inputs that an earlier build made, there or in the cache, is taken instead. The
+    folder holds one build at a time: what an earlier one left there is replaced, once the new one is whole.
+
+    Args:
+        options: What is built, for which target, and where it goes.
+        assets: Files and folders that the function loads, each into a pack of its own.
+        cache_dir: What is kept between builds; ``None`` for the user's own cache folder.
+        reuse: What may be taken from earlier builds.
+        jobs: Cores to use; ``None`` for all of them. The bytes are the same whatever their number.
+        progress: Told each step.
+
+    Raises:
+        ConfigurationError: The options, the requirements or an asset cannot be built as they are.
+        CheckError: The traced code fails, or a binary is for another machine.
+        ToolError: A tool, the network or the disk failed. Whatever is raised, an earlier build in
+            ``options.output`` is still whole.
+    """
+    check_options(options.slim)
+    asset_packs.check(assets)
+    cache_dir = cache_dir or default_cache_dir()
+    store = build_cache.open_cache(cache_dir, progress, enabled=reuse.cache)
+    result = _build_pack(options, _Earlier(cache_dir, store, reuse), jobs=jobs, progress=progress)
+    built = asset_packs.build(assets, options.output, jobs=jobs, progress=progress)
+    bill = sbom.write(result.report, built, options.output, store)
+    if reuse.cache and not result.reused:
+        build_cache.prune(cache_dir, max_bytes=reuse.limit, builds_only=True)
+    return replace(result, assets=built, bill=bill)
+
+
+@dataclass(frozen=True)
+class _Earlier:
+    """What earlier builds left."""
+
+    cache_dir: Path
+    store: BuildCache
+    reuse: Reuse
+
+
+def _build_pack(
+    options: BuildOptions, earlier: _Earlier, *, jobs: int | None, progress: Progress
+) -> BuildResult:
+    """Take the pack of an earlier build, or choose a builder and run the stages in its workshop."""
+    requirements = _requirements(options, progress)
+    builder, reason = _builder(options, progress)
+    store, locks = earlier.store, Locks(earlier.store)
+    downloads = Downloads(earlier.cache_dir, requirements.options, progress)
+    request = LockRequest(options, requirements, locks, downloads, refresh=not earlier.reuse.lock)
+    pack_build = PackBuild(options, requirements.shown, {"name": builder.name, "reason": reason}, store)
+    identity, python = builder.identify(options.target, progress=progress)
+    python = python or locks.interpreter(identity)
+    with store.in_use():
+        known = request.recall(python, identity, progress) if python else None
+        if python and known:
+            result = pack_build.reuse(known.lock, python, identity, progress)
+            if result is not None:
+                return replace(result, lock_age=known.seconds)
+        with builder.open(
+            options.target, sources=requirements.options, cache_dir=earlier.cache_dir, progress=progress
+        ) as workshop:
+            if workshop.identity:
+                locks.keep_interpreter(workshop.identity, workshop.interpreter)
+            clock = Clock()
+            with clock.stage("lock"):
+                lock = (
+                    known.lock
+                    if known
+                    else request.ask_index(workshop, cache_dir=earlier.cache_dir, progress=progress)
+                )
+            result = pack_build.reuse(lock, workshop.interpreter, workshop.identity, progress)
+            result = result or pack_build.run(lock, workshop, clock=clock, jobs=jobs, progress=progress)
+    return replace(result, lock_age=known.seconds if known else None)
+
+
+def _requirements(options: BuildOptions, progress: Progress) -> Requirements:
+    requirements = read_requirements(
+        options.requirements,
+        options.files,
+        extras=options.extras,
+        groups=options.groups,
+        optional=bool(options.trace.assets),
+    )
+    if requirements.is_empty:
+        progress.note("no requirements: the function has its assets, and a pack without files")
+    return requirements
+
+
+def _builder(options: BuildOptions, progress: Progress) -> tuple[Builder, str]:
+    """The builder and, for people, why it was chosen."""
+    builder, reason = choose(
+        options.builder,
+        options.target,
+        image=options.image,
+        limits=options.limits,
+        packages=options.packages,
+    )
+    progress.note(f"builder: {builder.name} ({reason})")
+    return builder, reason

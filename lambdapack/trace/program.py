@@ -1,0 +1,110 @@
+"""The program that is traced, in the target's Python."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import runtime_shim
+from lambdapack.errors import CheckError
+from lambdapack.install import Workshop, check_binaries, portable_files
+from lambdapack.model import Lock, Trace, Tree
+from lambdapack.progress import Progress
+from lambdapack.trace.modules import default_code
+from lambdapack.trace.options import TraceOptions
+from lambdapack.trace.tracing import run
+from lambdapack.trace.walk import heuristic
+
+
+class Program:
+    """What the user's program does with a tree; run as often as it takes to prove that it still works.
+
+    Args:
+        options: What to run.
+        lock: What is installed, and for which target.
+        workshop: Has the target's Python.
+        work: A folder for what is needed meanwhile.
+        progress: Told what could not be done.
+
+    Attributes:
+        options, lock, workshop: As given.
+        native: Whether the target's Python can run, here or in an image.
+    """
+
+    def __init__(
+        self, options: TraceOptions, lock: Lock, workshop: Workshop, work: Path, progress: Progress
+    ) -> None:
+        self.options, self.lock, self.workshop = options, lock, workshop
+        self.native = workshop.interpreter.machine == lock.target.machine
+        self._work = work
+        self._progress = progress
+        self._code: str | None = None
+
+    def trace(self, tree: Tree) -> Trace:
+        """The files of ``tree`` that the program touches; by rule of thumb where it cannot run.
+
+        Raises:
+            CheckError: The program failed, or it loads a binary for another machine.
+            ToolError: The interpreter could not be run.
+        """
+        if not self.native:
+            self._progress.note(
+                f"no Python for {tree.target.arch} runs on this machine: files are ordered by the heuristic"
+            )
+            return heuristic(tree, self.lock.requested)
+        if self._code is None:
+            # Of the first tree, which is whole: slimming must not change what is run.
+            self._code = self._code_for(tree)
+        try:
+            return run(
+                tree,
+                self.workshop.interpreter,
+                self._code,
+                search=self._search(),
+                assets=self.options.assets,
+                environment=self.options.environment,
+                timeout=self.options.timeout,
+                elsewhere=self.workshop.ask_elsewhere,
+                progress=self._progress,
+            )
+        except CheckError as error:
+            # The dynamic linker says "No such file" of a library for another machine.
+            self._check_binaries(tree, said=f"{error.message}\n{error.detail or ''}")
+            raise
+
+    def _check_binaries(self, tree: Tree, said: str) -> None:
+        """Refuse the tree where the failed program named a binary for another machine."""
+        portable, glibc = portable_files(tree), self.lock.glibc
+        check_binaries(tree, portable=portable, glibc=glibc, progress=self._progress, said=said)
+
+    def _code_for(self, tree: Tree) -> str:
+        if self.options.handler:
+            return _call(self.options.handler, self.options.event)
+        return self.options.code or default_code(tree, self.lock.requested)
+
+    def _search(self) -> tuple[Path, ...]:
+        if self.options.handler is None or self.options.source is None:
+            return ()
+        # A handler may begin with "import runtime_shim". Without an index the shim does nothing; alone in a
+        # folder it brings no other package of this environment along.
+        beside = self._work / "shim"
+        if not beside.exists():
+            shim = Path(runtime_shim.__file__).parent
+            shutil.copytree(shim, beside / shim.name, ignore=shutil.ignore_patterns("__pycache__"))
+        return (self.options.source, beside)
+
+
+def _call(handler: str, event: Any) -> str:
+    """Code that calls ``handler`` once, with a context like Lambda's."""
+    module, _, function = handler.replace("/", ".").rpartition(".")
+    return f"""\
+import importlib, json, types
+context = types.SimpleNamespace(
+    function_name="trace", function_version="$LATEST", aws_request_id="trace", memory_limit_in_mb="1769",
+    invoked_function_arn="", log_group_name="", log_stream_name="", identity=None, client_context=None,
+    get_remaining_time_in_millis=lambda: 300000)
+event = json.loads({json.dumps(event)!r})
+getattr(importlib.import_module({module!r}), {function!r})(event, context)
+"""

@@ -1,0 +1,60 @@
+"""The same lock, target and options give the id that earlier releases gave: packs in S3 stay in use."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from lambdapack.errors import ConfigurationError
+from lambdapack.model import Target
+from lambdapack.pipeline import BuildOptions, build
+from lambdapack.python import interpreter
+
+UV_LOCK = Path(__file__).parents[1] / "lock" / "locks" / "uv" / "uv.lock"
+
+
+@dataclass(frozen=True)
+class Case:
+    """A build and the id that it had when this test was written."""
+
+    target: Target
+    pack_id: str
+    requirements: tuple[str, ...] = ()
+    files: tuple[Path, ...] = ()
+
+
+CASES = {
+    "traced": Case(
+        Target("3.11"),
+        "be1017d05528f1426dfccb2311b8f8eb14d150f8318e050c6d9596f2e698cce2",
+        requirements=("jinja2==3.1.6", "markupsafe==3.0.2", "pyyaml==6.0.2"),
+    ),
+    "for another processor": Case(
+        Target("3.12", "arm64"),
+        "d1044909c017caf07ef3e5ee5b650a64d2b60eec3b5c6a8f43c975a942aa2231",
+        requirements=("numpy==2.2.6",),
+    ),
+    "of a lock file": Case(
+        Target("3.11"),
+        "b3c3913982071ff6decc271c94cb468a9a58b7f436c421a2459e1a359d85a093",
+        files=(UV_LOCK,),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_an_id_stays_the_same_from_release_to_release(
+    name: str, tmp_path: Path, lambdapack_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever is rearranged inside, the bytes stay; only the version of lambdapack in them may change."""
+    case = CASES[name]
+    try:
+        interpreter.find(case.target.python)
+    except ConfigurationError as error:
+        pytest.skip(error.message)
+    monkeypatch.setattr(importlib.import_module("lambdapack.pack.write"), "__version__", "0.1.0")
+    options = BuildOptions(case.requirements, case.files, case.target, tmp_path, builder="local", level=3)
+    assert build(options, cache_dir=lambdapack_cache).report.pack.id == case.pack_id
