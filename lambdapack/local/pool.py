@@ -65,7 +65,7 @@ class Pool:
         return environment
 
     def release(self, environment: Environment, *, keep: bool) -> None:
-        """After an invocation, keep the environment warm, or end the environment; after ``close`` always end."""
+        """Keep the environment warm after an invocation, or end the environment, as after ``close``."""
         with self._lock:
             keep = keep and environment in self._busy
             if environment in self._busy:
