@@ -75,14 +75,7 @@ class Sandbox:
         self._generation = 0
         tmp = _tmp(folder, isolation, tmp_mb)
         self.group = _make_group(folder, memory_mb) if isolation.level == "root" else cgroups.Group({}, False)
-        groups = self.group.folders
-        self.limits = Limits(
-            isolation.level,
-            isolation.tmp,
-            "cgroup" if "memory" in groups else "watched",
-            "cpu" in groups,
-            "pids" in groups,
-        )
+        self.limits = _limits(isolation, self.group)
         self.paths = _paths(folder, isolation, code, runtime)
         configuration = {
             "level": isolation.level,
@@ -97,7 +90,7 @@ class Sandbox:
                 "fsize": tmp_mb * limits.MIB if isolation.level == "none" else None,
             },
             "cgroups": self.group.procs,
-            "watch": None if "memory" in groups else memory_mb * limits.MIB,
+            "watch": memory_mb * limits.MIB if self.limits.memory == "watched" else None,
             "log": log,
         }
         try:
@@ -142,6 +135,11 @@ class Sandbox:
     def _tell_exit(self, answer: dict[str, Any]) -> None:
         over = bool(answer["over"])
         self._happenings.put(Happening("exit", self._generation, status=answer["status"], over_memory=over))
+
+
+def _limits(isolation: Isolation, group: cgroups.Group) -> Limits:
+    memory = "cgroup" if "memory" in group.folders else "watched"
+    return Limits(isolation.level, isolation.tmp, memory, "cpu" in group.folders, "pids" in group.folders)
 
 
 def _paths(folder: Path, isolation: Isolation, code: Path, runtime: Runtime) -> Paths:
