@@ -39,13 +39,7 @@ RESPONSE_TOO_LARGE = Failure(
 
 
 def exit_failure(status: int, over_memory: bool, request_id: str = "") -> Failure:
-    """The runtime has died.
-
-    Args:
-        status: Its exit status, negative for a signal.
-        over_memory: It was killed for its memory.
-        request_id: The invocation's, ``""`` in the init phase.
-    """
+    """The runtime has died; ``status`` is negative for a signal, ``request_id`` empty in an init phase."""
     if status < 0:
         # Lambda is written in Go, and takes Go's names of signals.
         how = "signal: " + ("killed" if status == -9 else signal.strsignal(-status) or str(-status))

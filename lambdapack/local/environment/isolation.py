@@ -51,14 +51,7 @@ class Limits:
 
 
 def candidates(isolation: str) -> tuple[Isolation, ...]:
-    """The isolations to try, the most like Lambda first.
-
-    Args:
-        isolation: A level, or ``auto`` for all that this user may try.
-
-    Raises:
-        ConfigurationError: There is no such level.
-    """
+    """The isolations of a level, or with ``auto`` all that this user may try, the most like Lambda first."""
     if isolation == "auto":
         return ISOLATIONS if os.geteuid() == 0 else ISOLATIONS[2:]
     chosen = tuple(candidate for candidate in ISOLATIONS if candidate.level == isolation)

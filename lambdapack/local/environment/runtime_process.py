@@ -14,15 +14,8 @@ from lambdapack.local.environment.sandbox import Sandbox
 class RuntimeProcess:
     """The runtime in its sandbox; after a crash it may be started again.
 
-    Args:
-        sandbox: Where it runs.
-        happenings: What the sandbox and the Runtime API tell.
-        api: Its Runtime API.
-        argv: Its command.
-        environment: Its environment variables.
-
     Attributes:
-        alive: Whether it has asked for an event and has not been killed since.
+        alive: Whether the runtime has asked for an event and has not been killed since.
     """
 
     def __init__(

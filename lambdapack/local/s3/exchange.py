@@ -33,13 +33,7 @@ class HangupError(Exception):
 class Exchange:
     """A request that is being answered, and the figures of its entry in the log.
 
-    Attributes:
-        connection: The client's connection.
-        request: The request.
-        fault: The fault that strikes the request.
-        access_key: The client's, once its signature was accepted.
-        status: The status that was answered, 0 before.
-        sent: Bytes of the body that were sent.
+    They are set when the request is authorised, refused, or sent.
     """
 
     connection: socket.socket

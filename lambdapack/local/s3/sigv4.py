@@ -124,23 +124,6 @@ def _parse(authorization: str) -> re.Match[str]:
     return parsed
 
 
-def sign(request: Request, credentials: Credentials, region: str, now: datetime) -> dict[str, str]:
-    """The headers of ``request`` and the headers that sign them all; ``host`` must be among the former."""
-    stamp = now.astimezone(timezone.utc).strftime("%Y%m%dT%H%M%SZ")
-    headers = {"x-amz-content-sha256": UNSIGNED, **request.headers, "x-amz-date": stamp}
-    if credentials.session_token:
-        headers["x-amz-security-token"] = credentials.session_token
-    signed = sorted(headers)
-    scope = f"{stamp[:8]}/{region}/s3/aws4_request"
-    ready = Request(request.method, request.path, request.query, headers)
-    signature = _signature(ready, signed, scope, credentials.secret_key)[0]
-    headers["authorization"] = (
-        f"{ALGORITHM} Credential={credentials.access_key}/{scope}, "
-        f"SignedHeaders={';'.join(signed)}, Signature={signature}"
-    )
-    return headers
-
-
 def _check_scope(request: Request, parsed: re.Match[str], credentials: Credentials, now: datetime) -> None:
     try:
         sent = datetime.strptime(request.headers.get("x-amz-date", ""), "%Y%m%dT%H%M%SZ")
