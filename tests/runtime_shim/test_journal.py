@@ -29,7 +29,7 @@ STAMP_OF_FILE = new_stamp()
 
 
 def test_a_new_file_has_its_content_zeros_and_the_stamp(file: OpenFile) -> None:
-    """Content, then zeros up to its size, then the stamp, readable by this user alone; nothing is left over."""
+    """Content, zeros up to its size, the stamp; for this user alone, and with nothing left beside it."""
     path = Path(file.path)
     assert path.read_bytes() == b"\0\1\0\0" + STAMP_OF_FILE
     assert path.stat().st_mode & 0o777 == 0o600
