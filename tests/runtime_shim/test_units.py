@@ -9,6 +9,7 @@ import urllib.parse
 from itertools import pairwise
 
 import pytest
+import zstandard
 from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
@@ -111,6 +112,38 @@ def test_a_file_is_complete_after_exactly_the_frames_it_touches(sizes: list[int]
     for file, size in enumerate(sizes):
         touched = {(offsets[file] + byte) // frame for byte in range(max(size, 1))}
         assert set(index.frames_of(file)) == touched
+
+
+class Parts:
+    """The real decoder, which gives a byte at a time."""
+
+    def ZstdDecompressor(self) -> Parts:  # noqa: N802 - zstandard's name
+        return self
+
+    def stream_reader(self, stored: memoryview) -> Parts:
+        self._reader = zstandard.ZstdDecompressor().stream_reader(stored)
+        return self
+
+    def readinto(self, data: memoryview) -> int:
+        return self._reader.readinto(data[:1])
+
+    def read(self, size: int) -> bytes:
+        return self._reader.read(size)
+
+
+@pytest.mark.parametrize("decoder", [zstandard, Parts()], ids=["at once", "in parts"])
+@pytest.mark.parametrize("more", [-1, 0, 1])
+def test_a_frame_has_exactly_the_size_of_the_index(decoder: object, more: int) -> None:
+    """The digest vouches for the stored bytes, the index alone for what they become."""
+    content = bytes(range(200))
+    stored, data = memoryview(zstandard.compress(content)), memoryview(bytearray(200 + more))
+    if more:
+        with pytest.raises(_s3.S3Error, match=f"does not decompress to the {200 + more} bytes") as caught:
+            _fetch.decompress(decoder, stored, data)
+        assert not caught.value.retry
+    else:
+        _fetch.decompress(decoder, stored, data)
+        assert bytes(data) == content
 
 
 JSON = st.recursive(
