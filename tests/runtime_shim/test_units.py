@@ -80,6 +80,19 @@ def test_where_an_object_is(bucket: str, region: str, host: str, path: str) -> N
     assert (source.host, source.path, source.port, source.tls) == (host, path, 443, True)
 
 
+@pytest.mark.parametrize(("memory", "connections"), [("", 1), ("x", 1), ("3008", 1), ("3009", 3)])
+def test_large_functions_get_several_connections(memory: str, connections: int) -> None:
+    """Above the memory of which AWS says that the link is faster."""
+    assert _fetch.connections_for({"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": memory}) == connections
+
+
+def test_requests_grow_so_that_there_are_few() -> None:
+    """The first is small for the first imports, each later one four times as large, up to a bound."""
+    mb = 1024 * 1024
+    jobs = _fetch.cut(list(range(120)), [mb] * 120)
+    assert [len(job) for job in jobs] == [1, 4, 16, 24, 24, 24, 24, 3]
+
+
 @given(
     stored=st.lists(st.integers(1, 5_000_000), min_size=1, max_size=60),
     missing=st.sets(st.integers(0, 59)),
