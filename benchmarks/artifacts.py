@@ -169,7 +169,7 @@ class Kit:
             lock.read_requirements(workload.requirements, []),
             self.target,
             self.interpreter,
-            glibc=workload.glibc,
+            options=lock.LockOptions(workload.glibc),
             cache_dir=self.cache,
             progress=self.progress,
         )

@@ -9,15 +9,14 @@ import tempfile
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-import lambdapack
 from benchmarks.slimming.rows import Row
 from benchmarks.slimming.zipped import weight
 from lambdapack import lock, pack, trace
 from lambdapack.install import LocalBuilder, LocalWorkshop, read_tree
+from lambdapack.memo import tool_digest
 from lambdapack.model import Lock, Pin, Tree
 from lambdapack.model.target import Target
 from lambdapack.pack.extract import extract
@@ -85,12 +84,12 @@ def measure(row: Row, folder: Path, known: Mapping[str, Any] | None, progress: P
     target = Target(row.python)
     with LocalBuilder().open(target, cache_dir=folder / "cache", progress=progress) as shop:
         tree, locked, weights = _installed(row, target, shop, folder, progress)
-        inputs = hashlib.sha256(f"{locked.digest} {_code()} {row!r}".encode()).hexdigest()
+        inputs = hashlib.sha256(f"{locked.digest} {tool_digest()} {row!r}".encode()).hexdigest()
         if known is not None and known["inputs"] == inputs:
             return dict(known)
         with tempfile.TemporaryDirectory(dir=folder, prefix="work-") as name:
             work = Path(name)
-            program = trace.Program(_options(row, work), locked, shop, work, progress)
+            program = trace.Program(_options(row, work).trace, locked, shop, work, progress)
             traced = program.trace(tree)
             slimmed = slim(tree, traced, SlimOptions(), program=program, work=work, progress=progress)
             memo = open_cache(folder / "cache", progress)
@@ -122,18 +121,6 @@ def measure(row: Row, folder: Path, known: Mapping[str, Any] | None, progress: P
             **weights,
         )
     )
-
-
-@cache
-def _code() -> str:
-    """SHA-256 of the code that slims and packs."""
-    root = Path(lambdapack.__file__).parent
-    files = [path for name in _DECIDING for path in sorted((root / name).rglob("*.py"))]
-    files += [root / "slimming.py", root / "bytecode_worker.py"]
-    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
-
-
-_DECIDING = ("elf", "pack", "slim", "trace", "worker")
 
 
 def weigh(row: Row, folder: Path, progress: Progress) -> dict[str, int]:
@@ -193,8 +180,7 @@ def _locked(row: Row, target: Target, shop: LocalWorkshop, folder: Path, progres
         wanted,
         target,
         shop.interpreter,
-        glibc=row.glibc,
-        exclude=row.exclude,
+        options=lock.LockOptions(row.glibc, frozenset(row.exclude)),
         cache_dir=folder / "cache",
         place=shop.place,
         progress=progress,
