@@ -22,10 +22,10 @@ from benchmarks.ways import REGION, Way
 from lambdapack import limits
 from lambdapack.errors import ConfigurationError, ToolError
 from lambdapack.local.endpoint import Endpoint, new_credentials
-from lambdapack.local.environment import sandbox
+from lambdapack.local.environment.isolation import ISOLATIONS, describe
 from lambdapack.local.environment.runtime import Runtime
 from lambdapack.local.environment.runtime_api import Happening
-from lambdapack.local.environment.sandbox import ISOLATIONS, Sandbox
+from lambdapack.local.environment.sandbox import Sandbox
 
 __all__ = ["Box", "Raw", "Rig", "Setting"]
 
@@ -194,7 +194,7 @@ class Rig:
                 if self._isolation == len(ISOLATIONS):
                     raise
                 continue
-            self.limited["environment"] = sandbox.describe(held.limits)
+            self.limited["environment"] = describe(held.limits)
             if held.paths.tmp != "/tmp":
                 _refuse_leftovers()
             return held

@@ -195,10 +195,7 @@ class Connection:
             self._sock.sendall(("%sRange: bytes=%d-%d\r\n\r\n" % (head, first, last)).encode("ascii"))
             status, headers, self._rest = read_head(self._sock, self.source.at)
             if status != 206:
-                # Most starts meet no refusal, so the module that explains one is imported only here.
-                from ._refusal import read
-
-                raise read(self.source, self._sock, status, headers, self._rest)
+                raise self._refused(status, headers)
             check_range(self.source, headers, first, last)
             # Short waits from here on: with MSG_WAITALL a read returns the bytes that came before a silence
             # only when its wait is over.
@@ -217,6 +214,13 @@ class Connection:
             # A reused connection may have given surplus bytes of the answer before; a new one will not.
             error.retry = error.retry or (reused and error.status == 206)
             raise
+
+    def _refused(self, status: int, headers: Mapping[str, str]) -> S3Error:
+        # Most starts meet no refusal, so the module that explains one is imported only here.
+        from ._refusal import read
+
+        assert self._sock is not None
+        return read(self.source, self._sock, status, headers, self._rest)
 
     def _is_idle(self) -> bool:
         """Whether the connection of the last request can carry another: open, with nothing left to read."""

@@ -49,10 +49,15 @@ def check(place: Place, frames: list[int]) -> None:
 
 
 def _most(place: Place, frames: list[int]) -> int:
-    """An upper bound of what ``frames`` take, without a look at each file: mostly there is room for it."""
+    """An upper bound of what ``frames`` take, without a look at each file: mostly there is room for it.
+
+    Beside its content a real file takes at most the rest of a block, a folder and an entry, and rounds the
+    arena's parts before and behind it up; a frame's ends may cut a file and such a part.
+    """
     index = place.index
     files = len(index.classes) - sum(index.classes.count(letter) for letter in place.in_arena)
-    return sum(index.frame_size[frame] for frame in frames) + files * BLOCK
+    blocks = 4 * files + 3 * len(frames) + SPARE
+    return sum(index.frame_size[frame] for frame in frames) + blocks * BLOCK + files * ENTRY
 
 
 def _need(place: Place, frames: list[int]) -> int:

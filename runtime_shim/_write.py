@@ -105,8 +105,7 @@ class Writer:
         fd = open_own(new, posix.O_RDWR | posix.O_CREAT)
         try:
             if not sound(fd, size, len(frames)):
-                # New, or truncated: nothing in it is believed.
-                posix.ftruncate(fd, 0)
+                # New, or truncated: none of its pieces is believed.
                 posix.ftruncate(fd, size)
                 write(fd, bytes(len(frames)) + MARK, size)
             write(fd, data, at)

@@ -1,6 +1,7 @@
 """The local cloud: functions run by Lambda's own runtime client, within Lambda's limits, without an account.
 
-``LocalCloud`` is the whole of it; ``lambdapack.local.server.serve`` keeps one running.
+In go a ``FunctionSpec`` and a pack's path (``LocalCloud.deploy``), then payloads (``LocalCloud.invoke``); out
+come ``Invocation`` values with Lambda's log lines. ``serve`` keeps a cloud running for several commands.
 """
 
 from lambdapack.local.cloud import DEFAULT_STATE, LocalCloud

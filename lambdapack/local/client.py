@@ -1,4 +1,4 @@
-"""A running server of the local cloud, as others see it: one JSON line there, one back."""
+"""A client of the local cloud's server: it sends one line of JSON and gets one back."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class Client:
     """Talks to a server.
 
     Args:
-        port: On 127.0.0.1.
-        token: What the server asks for, from its file that only its user can read.
+        port: The server's port on 127.0.0.1.
+        token: The server's secret, from its file that only its user can read.
     """
 
     def __init__(self, port: int, token: str) -> None:
@@ -51,18 +51,18 @@ class Client:
         self._ask("stop")
 
     def alive(self) -> bool:
-        """Whether it answers."""
+        """Whether the server answers."""
         try:
             self._ask("ping")
         except (OSError, errors.LambdapackError):
             return False
         return True
 
-    def _ask(self, what: str, **arguments: Any) -> dict[str, Any]:
-        request = {"token": self._token, "do": what, **arguments}
+    def _ask(self, command: str, **arguments: Any) -> dict[str, Any]:
+        request = {"token": self._token, "do": command, **arguments}
         try:
             with socket.create_connection(("127.0.0.1", self._port), timeout=5) as connection:
-                connection.settimeout(None)  # an invocation takes as long as it takes
+                connection.settimeout(None)  # an invocation may take up to the function's timeout
                 connection.sendall(json.dumps(request).encode() + b"\n")
                 with connection.makefile("rb") as reader:
                     line = reader.readline()
@@ -78,13 +78,13 @@ class Client:
 
 
 def find(state: Path) -> Client | None:
-    """The server that runs on a state folder, if there is one."""
+    """A client of the server that runs on a state folder, ``None`` if no server runs."""
     try:
         document = json.loads((state / ADDRESS_FILE).read_text())
         client = Client(int(document["port"]), str(document["token"]))
     except (OSError, ValueError, KeyError):
         return None
-    # The file of a server that was killed may still be there.
+    # A server that was killed leaves its file.
     return client if client.alive() else None
 
 

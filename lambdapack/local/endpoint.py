@@ -1,4 +1,4 @@
-"""The S3 endpoint's process, from the local cloud's side."""
+"""The S3 endpoint as a process that the local cloud starts and sends commands."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from lambdapack.errors import ToolError
-from lambdapack.local.link import Fault
+from lambdapack.local.link import Fault, LinkSettings
 from lambdapack.local.s3.objects import Entry
 from lambdapack.local.s3.sigv4 import Credentials
 
@@ -37,16 +37,16 @@ class Endpoint:
     Args:
         root: Folder of ``<bucket>/<key>``.
         host: The address that it listens on.
-        prefix: What its command begins with, to run it somewhere else, in a network namespace say.
+        prefix: Words before its command, to run it elsewhere, for example in a network namespace.
 
     Raises:
-        ToolError: It does not start.
+        ToolError: The process does not start.
     """
 
     def __init__(self, root: Path, *, host: str = "127.0.0.1", prefix: Sequence[str] = ()) -> None:
         root.mkdir(parents=True, exist_ok=True)
         self._lock = threading.Lock()
-        # In a session of its own: Ctrl-C in a terminal is for us; the end of stdin is for it.
+        # In a session of its own: Ctrl-C in a terminal ends this process, which closes the endpoint's stdin.
         self._process = subprocess.Popen(
             [*prefix, *_COMMAND, "--root", str(root), "--host", host],
             stdin=subprocess.PIPE,
@@ -66,16 +66,9 @@ class Endpoint:
         faults: Iterable[Fault] = (),
     ) -> None:
         """Let ``credentials`` GET the objects ``read`` (``bucket/key``) over a link of their own."""
-        self._ask(
-            "grant",
-            grant={
-                "credentials": asdict(credentials),
-                "read": sorted(read),
-                "bandwidth_mbps": bandwidth_mbps,
-                "latency_ms": latency_ms,
-                "faults": [fault.as_dict() for fault in faults],
-            },
-        )
+        link = LinkSettings(bandwidth_mbps, latency_ms, tuple(faults))
+        grant = {"credentials": asdict(credentials), "read": sorted(read), **link.as_dict()}
+        self._ask("grant", grant=grant)
 
     def set_link(
         self,
@@ -85,13 +78,8 @@ class Endpoint:
         faults: Iterable[Fault] = (),
     ) -> None:
         """Change the link of a grant; its requests are counted from 1 again."""
-        self._ask(
-            "link",
-            access_key=access_key,
-            bandwidth_mbps=bandwidth_mbps,
-            latency_ms=latency_ms,
-            faults=[fault.as_dict() for fault in faults],
-        )
+        link = LinkSettings(bandwidth_mbps, latency_ms, tuple(faults))
+        self._ask("link", access_key=access_key, **link.as_dict())
 
     def revoke(self, access_key: str) -> None:
         """Forget a grant."""
@@ -112,11 +100,11 @@ class Endpoint:
             self._process.kill()
             self._process.wait()
 
-    def _ask(self, what: str, **arguments: Any) -> dict[str, Any]:
+    def _ask(self, command: str, **arguments: Any) -> dict[str, Any]:
         with self._lock:
             try:
                 assert self._process.stdin is not None
-                self._process.stdin.write(json.dumps({"do": what, **arguments}) + "\n")
+                self._process.stdin.write(json.dumps({"do": command, **arguments}) + "\n")
                 self._process.stdin.flush()
             except (OSError, ValueError) as error:
                 raise ToolError(f"talking to the local S3 endpoint: {error}") from None

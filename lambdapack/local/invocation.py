@@ -1,4 +1,4 @@
-"""What an invocation answers, and the lines that Lambda writes to its log."""
+"""The result of an invocation, and the lines that Lambda writes to its log."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from lambdapack import limits
 
 @dataclass(frozen=True)
 class Invocation:
-    """One invocation.
+    """The result of one invocation.
 
     Attributes:
         request_id: A UUID.
-        payload: What the function answered; JSON. An object with ``errorType`` and ``errorMessage``
-            where ``error`` is set.
-        error: The function failed (Lambda's ``FunctionError``).
+        payload: The function's answer, JSON. An object with ``errorType`` and ``errorMessage`` where
+            ``error`` is set.
+        error: Whether the function failed (Lambda's ``FunctionError``).
         log: Everything that was written to stdout and stderr since the invocation before, with
             Lambda's INIT_START, START, END and REPORT lines.
-        cold: It ran in an environment made for it.
-        duration_ms: Of the invoke phase.
+        cold: Whether its environment was made for it.
+        duration_ms: The duration of the invoke phase.
         billed_ms: Whole milliseconds, init included.
-        init_ms: Of the init phase, ``None`` where there was none or it failed.
-        max_memory_mb: What the processes held at most.
-        stats: The shim's own line about the cold start, parsed, if there is one in the log.
+        init_ms: The duration of the init phase, ``None`` where there was none or it failed.
+        max_memory_mb: The peak of the processes' memory.
+        stats: The shim's line about the cold start, parsed, if it is in the log.
     """
 
     request_id: str
@@ -58,11 +58,11 @@ class Report:
 
     Attributes:
         request_id: A UUID.
-        duration_ms: Of the invoke phase.
-        init_ms: Of the init phase if it succeeded and belongs to this invocation.
-        spent_init_ms: Of an init phase that failed before this invocation: billed, not reported.
+        duration_ms: The duration of the invoke phase.
+        init_ms: The duration of the init phase if it succeeded and belongs to this invocation.
+        spent_init_ms: The duration of an init phase that failed before this invocation: billed, not reported.
         memory_mb: The function's setting.
-        peak_bytes: What it held.
+        peak_bytes: The peak of the processes' memory.
         status: ``""``, ``timeout`` or ``error``.
         error_type: For ``error``.
     """
@@ -84,7 +84,7 @@ class Report:
 
     @property
     def max_memory_mb(self) -> int:
-        """In MiB, never more than there is."""
+        """The peak in MiB, at most the function's setting."""
         return min(self.memory_mb, math.ceil(self.peak_bytes / limits.MIB))
 
     def lines(self) -> str:
@@ -113,7 +113,7 @@ def init_report(milliseconds: float, phase: str, status: str, error_type: str = 
 
 
 def find_stats(log: str) -> Mapping[str, Any] | None:
-    """The last line of the shim about a cold start."""
+    """The shim's last line about a cold start, parsed, ``None`` if there is none."""
     for line in reversed(log.splitlines()):
         if '"lambdapack"' in line and line.startswith("{"):
             try:

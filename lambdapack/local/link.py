@@ -15,11 +15,11 @@ Kind = Literal["status", "reset", "stall", "truncate", "corrupt", "close"]
 
 @dataclass(frozen=True)
 class Fault:
-    """One thing that goes wrong, as data.
+    """One thing that goes wrong with a request.
 
     Attributes:
         nth: Which GET or HEAD it strikes, counted from 1 over all connections of the environment.
-        kind: ``status`` answers ``status`` instead; ``close`` closes the connection without a word;
+        kind: ``status`` answers ``status`` instead; ``close`` closes the connection without an answer;
             ``reset`` sends ``after`` bytes of the body, then RST; ``stall`` pauses ``seconds`` after
             ``after`` bytes; ``truncate`` closes cleanly after ``after`` bytes; ``corrupt`` inverts
             the byte at ``after`` in the body.
@@ -68,10 +68,39 @@ def read_faults(entries: Iterable[Mapping[str, Any]]) -> tuple[Fault, ...]:
     return tuple(faults)
 
 
+@dataclass(frozen=True)
+class LinkSettings:
+    """The network between one environment and S3.
+
+    Attributes:
+        bandwidth_mbps: Megabits a second for all connections together; ``None``: no limit.
+        latency_ms: Before the first byte of each response; ``None``: 0.
+        faults: What goes wrong, counted from the request after the link was set.
+    """
+
+    bandwidth_mbps: float | None = None
+    latency_ms: float | None = None
+    faults: tuple[Fault, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """As a document for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, document: Mapping[str, Any]) -> LinkSettings:
+        """From parsed JSON, in which every field may be missing and others are ignored.
+
+        Raises:
+            ConfigurationError: A fault is wrong.
+        """
+        faults = read_faults(document.get("faults", ()))
+        return cls(document.get("bandwidth_mbps"), document.get("latency_ms"), faults)
+
+
 class TokenBucket:
     """A rate that all connections share, first come first served.
 
-    In any period of ``t`` seconds at most ``rate * t + burst`` bytes are let through.
+    In any period of ``t`` seconds at most ``rate * t + burst`` bytes may pass.
 
     Args:
         rate: Bytes a second.
@@ -89,7 +118,7 @@ class TokenBucket:
     ) -> None:
         self.rate = rate
         self.burst = burst
-        # About 2 ms each: fair between connections, and few enough wake-ups to cost no CPU.
+        # Bytes of about 2 ms: fair between connections, and with so few wake-ups that they cost no CPU.
         self.quantum = max(16 * 1024, min(burst, int(rate * 0.002)))
         self._clock = clock
         self._sleep = sleep
@@ -110,9 +139,7 @@ class Link:
     """The state of one environment's network: its bucket, its latency, its faults still to come.
 
     Args:
-        bandwidth_mbps: Megabits a second for all connections together; ``None``: as fast as it goes.
-        latency_ms: Before the first byte of each response.
-        faults: What goes wrong.
+        bandwidth_mbps, latency_ms, faults: As in ``LinkSettings``.
     """
 
     def __init__(
@@ -122,22 +149,20 @@ class Link:
         faults: Iterable[Fault] = (),
     ) -> None:
         self._lock = threading.Lock()
-        self._count = 0
         self.bucket: TokenBucket | None = None
-        self.latency = 0.0
-        self.faults: tuple[Fault, ...] = ()
-        self.set(bandwidth_mbps, latency_ms, faults)
+        self.set(LinkSettings(bandwidth_mbps, latency_ms, tuple(faults)))
 
-    def set(self, bandwidth_mbps: float | None, latency_ms: float | None, faults: Iterable[Fault]) -> None:
-        """Change the link; requests are counted for ``faults`` from 1 again."""
+    def set(self, settings: LinkSettings) -> None:
+        """Change the link; requests are counted for its faults from 1 again."""
         with self._lock:
-            self.bucket = TokenBucket(bandwidth_mbps * 125_000) if bandwidth_mbps else None
-            self.latency = (latency_ms or 0.0) / 1000
-            self.faults = tuple(faults)
+            rate = settings.bandwidth_mbps
+            self.bucket = TokenBucket(rate * 125_000) if rate else None
+            self.latency = (settings.latency_ms or 0.0) / 1000
+            self.faults = settings.faults
             self._count = 0
 
     def next_fault(self) -> Fault | None:
-        """Count one request; the fault that strikes the request, if any."""
+        """Count a request, and return the fault that strikes this request."""
         with self._lock:
             self._count += 1
             return next((fault for fault in self.faults if fault.strikes(self._count)), None)

@@ -1,4 +1,4 @@
-"""A long-running server of the local cloud: keeps environments warm between commands."""
+"""A long-running server of the local cloud, which keeps environments warm between commands."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def serve(
 
     Args:
         state: The folder; one server at a time.
-        progress: As of ``LocalCloud``.
-        ready: Called with ``127.0.0.1:PORT`` once it answers.
+        progress: As in ``LocalCloud``.
+        ready: Called with ``127.0.0.1:PORT`` once the server answers.
         options: Further arguments of ``LocalCloud``.
 
     Raises:
@@ -77,7 +77,7 @@ def _locked(state: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _terminable() -> Iterator[None]:
-    """SIGTERM ends the server as Ctrl-C does; only the main thread may say so."""
+    """Inside the block SIGTERM ends the server as Ctrl-C does; only the main thread can set that."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -109,7 +109,7 @@ class _Server(socketserver.ThreadingTCPServer):
         self.stopped = threading.Event()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that went away in the middle is no error of ours."""
+        """Print nothing: a client may hang up at any time."""
 
 
 class _Handler(socketserver.StreamRequestHandler):
@@ -134,20 +134,20 @@ class _Handler(socketserver.StreamRequestHandler):
         self.wfile.write(json.dumps(answer).encode() + b"\n")
 
     def _do(self, request: dict[str, Any]) -> dict[str, Any]:
-        cloud, what = self.server.cloud, request["do"]
-        if what == "invoke":
+        cloud, verb = self.server.cloud, request["do"]
+        if verb == "invoke":
             options = dict(request["options"])
             faults = read_faults(options.pop("faults", ()))
             payload = base64.b64decode(request["payload"])
             return cloud.invoke(request["name"], payload, faults=faults, **options).as_dict()
-        if what == "status":
+        if verb == "status":
             return cloud.status()
-        if what == "requests":
+        if verb == "requests":
             return {"requests": [asdict(entry) for entry in cloud.requests(clear=request["clear"])]}
-        if what == "discard":
+        if verb == "discard":
             cloud.discard(request["name"])
-        elif what == "stop":
+        elif verb == "stop":
             self.server.stopped.set()
-        elif what != "ping":
-            raise ConfigurationError(f"the local cloud's server does not know {what!r}")
+        elif verb != "ping":
+            raise ConfigurationError(f"the local cloud's server does not know {verb!r}")
         return {}

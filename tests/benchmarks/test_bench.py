@@ -23,7 +23,7 @@ from benchmarks.measure import measure
 from benchmarks.rig import Rig, Setting
 from benchmarks.ways import FLOOR, OURS, PEERS, WAYS, prepare
 from benchmarks.workloads import Workload
-from lambdapack.local.environment.sandbox import ISOLATIONS
+from lambdapack.local.environment.isolation import ISOLATIONS
 from lambdapack.model.target import Target
 from lambdapack.progress import QUIET
 from tests.support.wheelhouse import wheel

@@ -21,10 +21,10 @@ import pytest
 from lambdapack.errors import CheckError, ConfigurationError
 from lambdapack.limits import MIB
 from lambdapack.local import Fault, LocalCloud
-from lambdapack.local.s3 import sigv4
 from lambdapack.model import Location
 from lambdapack.model.target import Target
 from lambdapack.python.interpreter import installed
+from tests.support import signing
 from tests.support.local_cloud import answer, call, eventually, left_behind, make_spec, processes_of
 from tests.support.told import Told
 
@@ -376,18 +376,17 @@ def test_a_pack_is_read_with_the_functions_own_credentials(cloud: LocalCloud, tm
     location = Location("packs-bucket", "p/packs/ab/abc.tar.zst", "eu-central-1")
     pack = tmp_path / "abc.tar.zst"
     pack.write_bytes(os.urandom(100_000))
-    # The signer needs the standard library alone, and an environment sees no file but the function's.
-    signer = Path(sigv4.__file__).read_text(encoding="utf-8")
+    signer = Path(signing.__file__).read_text(encoding="utf-8")
     source = (
         f"{signer}\nimport http.client, os\n"
         "def handler(event, context):\n"
         "    e = os.environ\n"
         "    host = e['AWS_ENDPOINT_URL_S3'].split('/')[2]\n"
-        "    keys = Credentials(e['AWS_ACCESS_KEY_ID'], e['AWS_SECRET_ACCESS_KEY'], e['AWS_SESSION_TOKEN'])\n"
+        "    keys = e['AWS_ACCESS_KEY_ID'], e['AWS_SECRET_ACCESS_KEY'], e['AWS_SESSION_TOKEN']\n"
         "    out = []\n"
         "    for path in event['paths']:\n"
-        "        request = Request('GET', path, '', {'host': host})\n"
-        "        headers = sign(request, keys, e['AWS_REGION'], datetime.now(timezone.utc))\n"
+        "        now = datetime.now(timezone.utc)\n"
+        "        headers = sign('GET', path, {'host': host}, keys, region=e['AWS_REGION'], now=now)\n"
         "        connection = http.client.HTTPConnection(host)\n"
         "        connection.request('GET', path, headers=headers)\n"
         "        response = connection.getresponse()\n"

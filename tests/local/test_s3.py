@@ -21,7 +21,8 @@ from lambdapack.local.endpoint import Endpoint, new_credentials
 from lambdapack.local.link import Fault, Link
 from lambdapack.local.s3.objects import Grant, Grants
 from lambdapack.local.s3.server import S3Server
-from lambdapack.local.s3.sigv4 import Credentials, Request, sign
+from lambdapack.local.s3.sigv4 import Credentials
+from tests.support.signing import sign
 
 DATA = os.urandom(300_000)
 OWNER = Credentials("AKIAOWNER", "owner/secret+key")
@@ -75,8 +76,9 @@ def get(
 ) -> http.client.HTTPResponse:
     host = server.url.removeprefix("http://")
     connection = connection or http.client.HTTPConnection(host, timeout=20)
-    request = Request(method, path, "", {"host": host, **(headers or {})})
-    signed = sign(request, READER, "eu-west-1", when or datetime.now(timezone.utc))
+    keys = READER.access_key, READER.secret_key, READER.session_token
+    now = when or datetime.now(timezone.utc)
+    signed = sign(method, path, {"host": host, **(headers or {})}, keys, region="eu-west-1", now=now)
     connection.request(method, path, headers=signed)
     return connection.getresponse()
 
@@ -155,7 +157,8 @@ def test_every_signed_part_counts(server: S3Server) -> None:
     host = server.url.removeprefix("http://")
     path = "/bucket/packs/a.tar.zst"
     now = datetime.now(timezone.utc)
-    signed = sign(Request("GET", path, "", {"host": host, "range": "bytes=0-9"}), READER, "x", now)
+    keys = READER.access_key, READER.secret_key, READER.session_token
+    signed = sign("GET", path, {"host": host, "range": "bytes=0-9"}, keys, region="x", now=now)
 
     def status(headers: dict[str, str], where: str = path) -> int:
         connection = http.client.HTTPConnection(host, timeout=20)

@@ -6,6 +6,7 @@ import hashlib
 import json
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -120,6 +121,59 @@ def test_a_value_of_another_type_is_refused(part: str, value: Any) -> None:
     document[part] = value
     with pytest.raises(_index.IndexFormatError):
         _index.decode(json.dumps(document).encode())
+
+
+@pytest.mark.parametrize("number", [2, "1", None, [1]])
+def test_another_format_is_refused(number: Any) -> None:
+    """A pack and a shim of different versions: the error says so."""
+    document = json.loads(_index.encode(index()))
+    document["format"] = number
+    with pytest.raises(_index.IndexFormatError, match="different lambdapack versions"):
+        _index.decode(json.dumps(document).encode())
+
+
+def beside(folder: Path, data: bytes, **location: Any) -> str:
+    """A folder with an index and the location that names it."""
+    known = {"id": hashlib.sha256(data).hexdigest(), "bucket": "b", "key": "k", **location}
+    (folder / "index.json").write_bytes(data)
+    (folder / "location.json").write_text(json.dumps(known))
+    return str(folder)
+
+
+def test_index_and_location_are_read_together(tmp_path: Path) -> None:
+    """The index's bytes and content, and the location, whatever else the location has."""
+    data = _index.encode(index())
+    read, parsed, location = _index.read_beside(beside(tmp_path, data, more=[1]))
+    assert (read, parsed.paths, location["more"]) == (data, list(PATHS), [1])
+
+
+@pytest.mark.parametrize("change", [{"id": "ab" * 32}, {"id": 1}, {"bucket": None}, {"key": 2}])
+def test_a_location_of_another_pack_is_refused(tmp_path: Path, change: dict[str, Any]) -> None:
+    """The id must be the index's, and what says where the pack is must be there."""
+    with pytest.raises(_index.IndexFormatError):
+        _index.read_beside(beside(tmp_path, _index.encode(index()), **change))
+
+
+def test_an_unsound_index_is_refused_even_under_its_own_id(tmp_path: Path) -> None:
+    """Unless it was checked before under this very id: then neither digest nor check is done again."""
+    data = _index.encode(index(hot=2, eager=1))
+    folder, pack_id = beside(tmp_path, data), hashlib.sha256(data).hexdigest()
+    with pytest.raises(_index.IndexFormatError, match="hot 2 is more than eager 1"):
+        _index.read_beside(folder, checked=lambda _: False)
+    asked: list[str] = []
+    _index.read_beside(folder, checked=lambda known: not asked.append(known))
+    assert asked == [pack_id]
+
+
+def test_an_index_has_each_of_its_fields() -> None:
+    """None more, none less: at run time no dataclass sees to that."""
+    fields = {name: getattr(index(), name) for name in _index.FIELDS}
+    _index.Index(**fields)
+    with pytest.raises(TypeError, match="glibc"):
+        _index.Index(**fields, more=1)
+    del fields["glibc"]
+    with pytest.raises(TypeError, match="glibc"):
+        _index.Index(**fields)
 
 
 def test_the_id_vouches_for_the_index() -> None:

@@ -284,12 +284,13 @@ def test_the_first_failure_is_told_at_once_and_once() -> None:
         assert part in line
 
 
-def test_a_slow_down_is_waited_for_and_said(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_slow_down_is_waited_for_and_said(status: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """S3's SlowDown is repeated beyond the bounds of a dead network, and the log says for how long."""
     monkeypatch.setattr(_fetch, "SILENCE", 0.0)
     monkeypatch.setattr(_fetch, "ATTEMPTS", 2)
     frames = Frames(SIZES)
-    busy = refused(503, "SlowDown")
+    busy = refused(status, "SlowDown")
 
     def behave(server: Server, connection: socket.socket, first: int, last: int) -> None:
         (busy if len(server.requests) < 20 else sound)(server, connection, first, last)
@@ -304,6 +305,54 @@ def test_a_slow_down_is_waited_for_and_said(monkeypatch: pytest.MonkeyPatch) -> 
     assert len(told) == 1
     assert "SlowDown" in told[0]
     assert "repeated for 60 s" in told[0]
+
+
+@pytest.mark.parametrize(("more", "attempts"), [(-0.1, 1), (60.0, _fetch.ATTEMPTS)])
+def test_no_attempt_begins_whose_failure_init_would_hide(more: float, attempts: int) -> None:
+    """Init ends before another attempt could fail and say so: then the error is raised at once."""
+    frames = Frames([100])
+    with serving(frames.body, lambda *_: "close") as server:
+        work = fetcher(frames, server.url)
+        work.init_ends = time.monotonic() + _fetch.LAST_ATTEMPT + more
+        with pytest.raises(PackError):
+            work.run(everything(frames))
+    assert len(server.requests) == attempts
+
+
+def test_each_new_attempt_is_signed_anew() -> None:
+    """Credentials that were rotated meanwhile are used by the next attempt."""
+    frames = Frames([100])
+
+    def once(server: Server, connection: socket.socket, first: int, last: int) -> str | None:
+        if len(server.requests) > 1:
+            return sound(server, connection, first, last)
+        environ["AWS_ACCESS_KEY_ID"] = "AKROTATED"
+        return "close"
+
+    with serving(frames.body, once) as server:
+        work = fetcher(frames, server.url)
+        environ: dict[str, str] = work.source._environ  # type: ignore[assignment]
+        work.run(everything(frames))
+    assert frames.complete
+    assert ["AKROTATED" in head for head in server.requests] == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "again"),
+    [(0, False), (_s3.SIGNATURE_LIFE - 1, False), (_s3.SIGNATURE_LIFE, True), (-1, True)],
+)
+def test_a_signature_is_used_while_it_is_fresh(
+    seconds: float, again: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Signed again once it is old, and where the clock was set back: S3 takes no signature of the future."""
+    now = [1_700_000_000.0]
+    clock = SimpleNamespace(time=lambda: now[0], gmtime=time.gmtime, strftime=time.strftime)
+    monkeypatch.setattr(_s3, "time", clock)
+    source = _s3.Source("bucket", "key", "us-east-1", dict(KEYS))
+    before = source.head()
+    now[0] += seconds
+    monkeypatch.setitem(source._environ, "AWS_ACCESS_KEY_ID", "AKROTATED")  # type: ignore[arg-type]
+    assert (source.head() != before) == again
 
 
 def trickle(server: Server, connection: socket.socket, data: bytes) -> None:

@@ -9,6 +9,7 @@ import urllib.parse
 from itertools import pairwise
 
 import pytest
+import zstandard
 from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
@@ -79,6 +80,19 @@ def test_where_an_object_is(bucket: str, region: str, host: str, path: str) -> N
     assert (source.host, source.path, source.port, source.tls) == (host, path, 443, True)
 
 
+@pytest.mark.parametrize(("memory", "connections"), [("", 1), ("x", 1), ("3008", 1), ("3009", 3)])
+def test_large_functions_get_several_connections(memory: str, connections: int) -> None:
+    """Above the memory of which AWS says that the link is faster."""
+    assert _fetch.connections_for({"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": memory}) == connections
+
+
+def test_requests_grow_so_that_there_are_few() -> None:
+    """The first is small for the first imports, each later one four times as large, up to a bound."""
+    mb = 1024 * 1024
+    jobs = _fetch.cut(list(range(120)), [mb] * 120)
+    assert [len(job) for job in jobs] == [1, 4, 16, 24, 24, 24, 24, 3]
+
+
 @given(
     stored=st.lists(st.integers(1, 5_000_000), min_size=1, max_size=60),
     missing=st.sets(st.integers(0, 59)),
@@ -111,6 +125,38 @@ def test_a_file_is_complete_after_exactly_the_frames_it_touches(sizes: list[int]
     for file, size in enumerate(sizes):
         touched = {(offsets[file] + byte) // frame for byte in range(max(size, 1))}
         assert set(index.frames_of(file)) == touched
+
+
+class Parts:
+    """The real decoder, which gives a byte at a time."""
+
+    def ZstdDecompressor(self) -> Parts:  # noqa: N802 - zstandard's name
+        return self
+
+    def stream_reader(self, stored: memoryview) -> Parts:
+        self._reader = zstandard.ZstdDecompressor().stream_reader(stored)
+        return self
+
+    def readinto(self, data: memoryview) -> int:
+        return self._reader.readinto(data[:1])
+
+    def read(self, size: int) -> bytes:
+        return self._reader.read(size)
+
+
+@pytest.mark.parametrize("decoder", [zstandard, Parts()], ids=["at once", "in parts"])
+@pytest.mark.parametrize("more", [-1, 0, 1])
+def test_a_frame_has_exactly_the_size_of_the_index(decoder: object, more: int) -> None:
+    """The digest vouches for the stored bytes, the index alone for what they become."""
+    content = bytes(range(200))
+    stored, data = memoryview(zstandard.compress(content)), memoryview(bytearray(200 + more))
+    if more:
+        with pytest.raises(_s3.S3Error, match=f"does not decompress to the {200 + more} bytes") as caught:
+            _fetch.decompress(decoder, stored, data)
+        assert not caught.value.retry
+    else:
+        _fetch.decompress(decoder, stored, data)
+        assert bytes(data) == content
 
 
 JSON = st.recursive(

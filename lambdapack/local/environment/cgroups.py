@@ -21,11 +21,11 @@ _PERIOD = 20_000
 
 @dataclass(frozen=True)
 class Group:
-    """One environment's groups.
+    """One environment's control groups.
 
     Attributes:
-        folders: Controller -> its folder; with version 2 all are the same one.
-        unified: Version 2.
+        folders: Controller -> its group's folder; with version 2 all have the same folder.
+        unified: Whether this is version 2.
     """
 
     folders: dict[str, Path]
@@ -33,27 +33,26 @@ class Group:
 
     @property
     def procs(self) -> list[str]:
-        """The files that a process writes itself into."""
+        """The files into which a process writes 0 to join the groups."""
         return sorted({str(folder / "cgroup.procs") for folder in self.folders.values()})
 
     def limit_memory(self, limit: int) -> None:
-        """Kill whoever makes the group exceed ``limit`` bytes; no swap."""
+        """Let the kernel kill a process when the group holds more than ``limit`` bytes; no swap."""
         folder = self.folders.get("memory")
         if not folder:
             return
         if self.unified:
             (folder / "memory.max").write_text(str(limit))
-            names = {"memory.swap.max": "0"}
+            swap, value = "memory.swap.max", 0
         else:
             (folder / "memory.limit_in_bytes").write_text(str(limit))
-            names = {"memory.memsw.limit_in_bytes": str(limit)}
-        for name, value in names.items():
-            # Kernels without swap accounting do not have these.
-            with contextlib.suppress(OSError):
-                (folder / name).write_text(value)
+            swap, value = "memory.memsw.limit_in_bytes", limit
+        # A kernel without swap accounting does not have this file.
+        with contextlib.suppress(OSError):
+            (folder / swap).write_text(str(value))
 
     def limit_cpu(self, cpus: float) -> None:
-        """Give ``cpus`` processors' worth of time."""
+        """Give the group the time of ``cpus`` processors."""
         folder = self.folders.get("cpu")
         if not folder:
             return
@@ -65,12 +64,12 @@ class Group:
             (folder / "cpu.cfs_quota_us").write_text(str(quota))
 
     def limit_processes(self, count: int) -> None:
-        """Let there be ``count`` processes and threads."""
+        """Allow at most ``count`` processes and threads."""
         if folder := self.folders.get("pids"):
             (folder / "pids.max").write_text(str(count))
 
     def oom_kills(self) -> int:
-        """How often the kernel killed for memory so far."""
+        """How many processes the kernel has killed for their memory."""
         folder = self.folders.get("memory")
         if not folder:
             return 0
@@ -82,49 +81,53 @@ class Group:
         return 0
 
     def peak_memory(self) -> int:
-        """Bytes in use at most, page cache included; 0 where it is not known."""
+        """The peak of bytes in use, page cache included; 0 where it is not known."""
         folder = self.folders.get("memory")
         if not folder:
             return 0
-        # memory.peak is younger (5.19) than version 2.
+        name = "memory.peak" if self.unified else "memory.max_usage_in_bytes"
+        # memory.peak came with Linux 5.19, later than version 2.
         with contextlib.suppress(OSError):
-            return int(
-                (folder / ("memory.peak" if self.unified else "memory.max_usage_in_bytes")).read_text()
-            )
+            return int((folder / name).read_text())
         return 0
+
+    def remove(self) -> None:
+        """Kill what is in the groups and remove them."""
+        for folder in set(self.folders.values()):
+            remove(folder)
 
 
 def places(name: str, *, root: Path = _ROOT, own: Path = Path("/proc/self/cgroup")) -> dict[str, Path]:
-    """Controller -> where its group ``name`` belongs; leaves out what this system does not have."""
+    """Controller -> the folder for its group ``name``; without controllers that this system lacks."""
     if (root / "cgroup.controllers").exists():
-        # Version 2 wants processes in the leaves only, so this goes beside our own group, not below it.
+        # Version 2 allows processes only in leaves, so the group goes beside this process's, not below it.
         return dict.fromkeys(CONTROLLERS, root / _PARENT / name)
     mine = _own_places(own)
-    found = {}
+    folders = {}
     for controller in CONTROLLERS:
-        # Every controller's own name is a link where several are mounted as one.
+        # Where several controllers are mounted together, each one's name is a link to their mount.
         mounted = root / controller
         parent = mounted / mine.get(controller, "")
         # In a container the path may be the host's, which is not visible here.
         parent = parent if parent.is_dir() else mounted
         if parent.is_dir():
-            found[controller] = parent / name
-    return found
+            folders[controller] = parent / name
+    return folders
 
 
-def create(wanted: dict[str, Path]) -> Group:
-    """Make the groups of ``places``.
+def create(folders: dict[str, Path]) -> Group:
+    """Make the groups for which ``places`` gives the folders.
 
-    ``Group.folders`` has those that could be made: none, e.g., without the privilege.
+    ``Group.folders`` has the ones that could be made; without the privilege, for example, none.
     """
-    unified = {folder.parent.name for folder in wanted.values()} == {_PARENT}
+    unified = {folder.parent.name for folder in folders.values()} == {_PARENT}
     if unified:
-        return Group(wanted if _create_unified(wanted[CONTROLLERS[0]]) else {}, True)
-    return Group({controller: folder for controller, folder in wanted.items() if _mkdir(folder)}, False)
+        return Group(folders if _create_unified(folders[CONTROLLERS[0]]) else {}, True)
+    return Group({controller: folder for controller, folder in folders.items() if _mkdir(folder)}, False)
 
 
 def remove(folder: Path) -> bool:
-    """Kill what is in a group and remove it; whether it is gone."""
+    """Kill what is in a group and remove the group; whether it is gone."""
     for _ in range(200):
         try:
             for pid in (folder / "cgroup.procs").read_text().split():
@@ -142,12 +145,12 @@ def remove(folder: Path) -> bool:
 
 
 def _create_unified(folder: Path) -> bool:
-    wanted = " ".join(f"+{controller}" for controller in CONTROLLERS)
+    switches = " ".join(f"+{controller}" for controller in CONTROLLERS)
     parent = folder.parent
     try:
-        (parent.parent / "cgroup.subtree_control").write_text(wanted)
+        (parent.parent / "cgroup.subtree_control").write_text(switches)
         parent.mkdir(exist_ok=True)
-        (parent / "cgroup.subtree_control").write_text(wanted)
+        (parent / "cgroup.subtree_control").write_text(switches)
         folder.mkdir()
     except OSError:
         return False
@@ -155,6 +158,7 @@ def _create_unified(folder: Path) -> bool:
 
 
 def _own_places(own: Path) -> dict[str, str]:
+    """Controller -> the group of this process, relative to the controller's root."""
     places = {}
     for line in own.read_text().splitlines():
         _, controllers, path = line.split(":", 2)

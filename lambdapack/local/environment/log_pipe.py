@@ -1,4 +1,4 @@
-"""What a function prints, in the order in which it was printed."""
+"""The output of a function, in the order in which it was printed."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _ERROR = re.compile(r"^\[ERROR\].*$", re.MULTILINE)
 
 
 class LogPipe:
-    """The pipe behind the runtime's stdout and stderr; never full.
+    """The pipe behind the runtime's stdout and stderr, which is emptied before it is full.
 
     Attributes:
-        writer: The end for the runtime.
+        writer: The descriptor for the runtime.
     """
 
     def __init__(self) -> None:
@@ -27,7 +27,7 @@ class LogPipe:
         threading.Thread(target=self._pump, daemon=True).start()
 
     def take(self) -> str:
-        """Everything that was written so far and not taken yet, ended by a line feed."""
+        """The text that was written since the last call; a line feed ends it unless it is empty."""
         with self._lock:
             self._read()
             text = self._data.decode("utf-8", "replace")
@@ -52,7 +52,7 @@ class LogPipe:
         poll = select.poll()
         poll.register(self._reader, select.POLLIN)
         while not self._closed:
-            # Wakes up now and then to see that it is closed: nothing else would wake it.
+            # With a time-out, because a close does not end a poll.
             poll.poll(200)
             with self._lock:
                 self._read()

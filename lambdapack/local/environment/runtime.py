@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lambdapack.errors import ConfigurationError, ToolError
-from lambdapack.files import work_folder
+from lambdapack.files import new_folder
 from lambdapack.memo import CacheFolder
 from lambdapack.model import Target
 from lambdapack.progress import QUIET, Progress
@@ -21,12 +21,12 @@ _PLATFORMS = ("manylinux_2_17", "manylinux_2_28", "manylinux_2_34")
 
 @dataclass(frozen=True)
 class Runtime:
-    """What is mounted beside the function.
+    """The folders that are mounted beside the function.
 
     Attributes:
         client: Folder with awslambdaric, ``/var/runtime`` in the environment.
         lang: Folder of an empty virtual environment of the target's Python, ``/var/lang`` there, so
-            that nothing that is installed on this machine can be imported by accident.
+            that no package of this machine can be imported by accident.
         executable: The Python's name below ``lang``, ``bin/python3.12``.
         interpreter: The Python behind it.
     """
@@ -61,44 +61,26 @@ def install(target: Target, cache_dir: Path, *, progress: Progress = QUIET) -> R
 
 
 def _install(where: Path, interpreter: Interpreter, target: Target, progress: Progress) -> None:
-    where.parent.mkdir(parents=True, exist_ok=True)
-    with work_folder(where.parent, f".{where.name}-") as temporary:
-        temporary.chmod(0o755)
+    with new_folder(where) as new:
         with progress.step(f"install awslambdaric for Python {interpreter.python}"):
-            _pip(temporary / "client", interpreter, target)
-            _run(
-                [str(interpreter.path), "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash"],
-                str(temporary / "client"),
-            )
-        _lang(temporary / "lang", interpreter)
-        try:
-            temporary.rename(where)
-        except OSError:
-            # Another process was faster, and its result is as good.
-            if not where.is_dir():
-                raise
+            client = new.path / "client"
+            _pip(client, interpreter, target)
+            compileall = [str(interpreter.path), "-m", "compileall", "-q"]
+            _run([*compileall, "--invalidation-mode", "unchecked-hash", str(client)])
+        _lang(new.path / "lang", interpreter)
 
 
 def _pip(destination: Path, interpreter: Interpreter, target: Target) -> None:
     python = sys.executable if importlib.util.find_spec("pip") else str(interpreter.path)
     tag = target.cache_tag.replace("cpython-", "cp")
     platforms = [f"--platform={name}_{target.machine}" for name in _PLATFORMS]
-    _run(
-        [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"],
-        "--no-compile",
-        "--only-binary=:all:",
-        "--implementation=cp",
-        f"--python-version={target.python}",
-        f"--abi={tag}",
-        "--abi=none",
-        *platforms,
-        f"--target={destination}",
-        "awslambdaric",
-    )
+    options = ["--quiet", "--disable-pip-version-check", "--no-input", "--no-compile", "--only-binary=:all:"]
+    options += ["--implementation=cp", f"--python-version={target.python}", f"--abi={tag}", "--abi=none"]
+    _run([python, "-m", "pip", "install", *options, *platforms, f"--target={destination}", "awslambdaric"])
 
 
-def _run(command: list[str], *arguments: str) -> None:
-    done = subprocess.run([*command, *arguments], capture_output=True, text=True, check=False)
+def _run(command: list[str]) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise ToolError(
             f"installing awslambdaric: {' '.join(command[:3])} failed (status {done.returncode})",
@@ -108,6 +90,7 @@ def _run(command: list[str], *arguments: str) -> None:
 
 
 def _lang(lang: Path, interpreter: Interpreter) -> None:
+    """Make an empty virtual environment of the interpreter."""
     (lang / "bin").mkdir(parents=True)
     (lang / "lib" / f"python{interpreter.python}" / "site-packages").mkdir(parents=True)
     (lang / "pyvenv.cfg").write_text(

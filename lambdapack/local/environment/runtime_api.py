@@ -1,4 +1,4 @@
-"""The Runtime API: what the runtime in an execution environment asks for its next event.
+"""The Runtime API, from which the runtime in an execution environment gets its events.
 
 https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
 """
@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 MAX_REQUEST = 6 * 1024 * 1024
 MAX_RESPONSE = 6 * 1024 * 1024 + 100
-"""Lambda's own error message counts 6291556 bytes."""
+"""6291556 bytes, as in Lambda's own error message."""
 
 _INVOCATION = re.compile(r"/2018-06-01/runtime/invocation/([^/]+)/(response|error)\Z")
 
@@ -29,8 +29,8 @@ class Event:
         request_id: A UUID.
         payload: JSON.
         deadline_ms: Unix time in milliseconds.
-        arn: Of the function, with its version.
-        trace_id: For X-Ray.
+        arn: The function's, with its version.
+        trace_id: X-Ray's.
     """
 
     request_id: str
@@ -42,17 +42,17 @@ class Event:
 
 @dataclass(frozen=True)
 class Happening:
-    """Something that an environment waits for.
+    """Something that the runtime has done, or that has happened to the runtime.
 
     Attributes:
         kind: ``next`` (the runtime asks for an event), ``response``, ``error``, ``init_error``,
-            ``too_large`` (a response over the limit), ``exit`` (the runtime is dead).
-        generation: Which start of the runtime it belongs to.
+            ``too_large`` (a response over the limit), ``exit`` (the runtime has died).
+        generation: The number of the runtime's start: after a crash there is a new one.
         request_id: For ``response``, ``error`` and ``too_large``.
-        body: What was posted.
+        body: What the runtime has posted.
         error_type: From the header of an error, or from its body.
-        status: Exit status, negative for a signal, for ``exit``.
-        over_memory: The keeper killed it for its memory, for ``exit``.
+        status: For ``exit``: the exit status, negative for a signal.
+        over_memory: For ``exit``: whether the keeper killed the runtime for its memory.
     """
 
     kind: Literal["next", "response", "error", "init_error", "too_large", "exit"]
@@ -68,7 +68,7 @@ class RuntimeApi:
     """One environment's Runtime API, on 127.0.0.1.
 
     Args:
-        happenings: Where everything that the runtime says goes.
+        happenings: Gets everything that the runtime does.
     """
 
     def __init__(self, happenings: queue.Queue[Happening]) -> None:
@@ -83,7 +83,7 @@ class RuntimeApi:
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
 
     def restart(self) -> int:
-        """A new runtime is about to start: drop the event of the old one; the new generation."""
+        """Drop the event of the old runtime before a new one starts; the new one's generation."""
         with self._condition:
             self.generation += 1
             self._event = None
@@ -97,7 +97,7 @@ class RuntimeApi:
             self._condition.notify_all()
 
     def take(self, generation: int) -> Event | None:
-        """Wait for an event; ``None`` when the asking runtime is of the past."""
+        """Wait for an event; ``None`` if a newer runtime has started meanwhile."""
         with self._condition:
             self._condition.wait_for(
                 lambda: self._event is not None or self._closed or generation != self.generation
@@ -108,7 +108,7 @@ class RuntimeApi:
             return event
 
     def say(self, happening: Happening) -> None:
-        """Tell the environment."""
+        """Tell the environment of a happening."""
         self.happenings.put(happening)
 
     def close(self) -> None:
@@ -126,7 +126,7 @@ class _Server(ThreadingHTTPServer):
     api: RuntimeApi
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A runtime that was killed leaves broken connections; that is no error of ours."""
+        """Print nothing: a runtime that was killed leaves broken connections."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -177,11 +177,11 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._answer(404, b"{}")
 
-    def _outcome(self, api: RuntimeApi, request_id: str, what: str, body: bytes) -> None:
-        if what == "response" and len(body) > MAX_RESPONSE:
+    def _outcome(self, api: RuntimeApi, request_id: str, kind: str, body: bytes) -> None:
+        if kind == "response" and len(body) > MAX_RESPONSE:
             api.say(Happening("too_large", api.generation, request_id))
             self._answer(413, b'{"errorType":"RequestEntityTooLarge","errorMessage":"Response too large"}')
-        elif what == "response":
+        elif kind == "response":
             api.say(Happening("response", api.generation, request_id, body))
             self._answer(202, b'{"status":"OK"}')
         else:

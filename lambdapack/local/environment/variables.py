@@ -9,6 +9,18 @@ from lambdapack.local.environment.sandbox import Paths
 from lambdapack.local.functions import Function
 from lambdapack.local.s3.sigv4 import Credentials
 
+_FIXED = {
+    "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
+    "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
+    "AWS_XRAY_CONTEXT_MISSING": "LOG_ERROR",
+    "AWS_XRAY_DAEMON_ADDRESS": "169.254.79.129:2000",
+    "LANG": "en_US.UTF-8",
+    "SHLVL": "0",
+    "TZ": ":UTC",
+}
+_FREE = {"PATH", "LANG", "TZ", "LD_LIBRARY_PATH", "PYTHONPATH", "LAMBDAPACK_ROOT", "AWS_ENDPOINT_URL_S3"}
+"""The variables that a function may set itself, as in Lambda; it cannot set keys and names."""
+
 
 def variables(
     function: Function,
@@ -20,39 +32,49 @@ def variables(
     api: str,
     log_stream: str,
 ) -> dict[str, str]:
-    """Everything that the runtime's process gets; the function's own variables cannot replace Lambda's."""
+    """All variables of the runtime's process.
+
+    Args:
+        function: The function, with its own variables; most of Lambda's it cannot replace.
+        memory_mb: Lambda's setting.
+        credentials: The credentials that the function gets.
+        paths: The folders of the environment.
+        s3_url: The S3 endpoint.
+        api: ``host:port`` of the Runtime API.
+        log_stream: The name of the log stream.
+    """
     lambdas = {
+        **_FIXED,
+        **_folders(paths),
         "AWS_ACCESS_KEY_ID": credentials.access_key,
         "AWS_DEFAULT_REGION": function.region,
         "AWS_ENDPOINT_URL_S3": s3_url,
         "AWS_EXECUTION_ENV": f"AWS_Lambda_{function.target.runtime}",
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(memory_mb),
         "AWS_LAMBDA_FUNCTION_NAME": function.name,
-        "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
-        "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
         "AWS_LAMBDA_LOG_GROUP_NAME": f"/aws/lambda/{function.name}",
         "AWS_LAMBDA_LOG_STREAM_NAME": log_stream,
         "AWS_LAMBDA_RUNTIME_API": api,
         "AWS_REGION": function.region,
         "AWS_SECRET_ACCESS_KEY": credentials.secret_key,
         "AWS_SESSION_TOKEN": credentials.session_token,
-        "AWS_XRAY_CONTEXT_MISSING": "LOG_ERROR",
-        "AWS_XRAY_DAEMON_ADDRESS": "169.254.79.129:2000",
+        "_HANDLER": function.handler,
+    }
+    own = function.settings.environment.items()
+    return lambdas | {name: value for name, value in own if name in _FREE or name not in lambdas}
+
+
+def _folders(paths: Paths) -> dict[str, str]:
+    """The variables that name folders."""
+    folders = {
         "LAMBDA_RUNTIME_DIR": paths.client,
         "LAMBDA_TASK_ROOT": paths.task,
-        "LANG": "en_US.UTF-8",
         "LD_LIBRARY_PATH": f"{paths.lang}/lib:/lib64:/usr/lib64:{paths.client}:{paths.client}/lib:"
         f"{paths.task}:{paths.task}/lib:/opt/lib",
         "PATH": f"{paths.lang}/bin:/usr/local/bin:/usr/bin:/bin:/opt/bin",
         "PYTHONPATH": paths.client,
-        "SHLVL": "0",
-        "TZ": ":UTC",
-        "_HANDLER": function.handler,
     }
     if paths.tmp != "/tmp":
-        # Lambda does not set these; here they keep the function to its own folder.
-        lambdas |= {"TMPDIR": paths.tmp, "LAMBDAPACK_ROOT": f"{paths.tmp}/lambdapack"}
-    # As in Lambda, PATH, LANG, TZ and the like may be set by the function; keys and names may not.
-    free = {"PATH", "LANG", "TZ", "LD_LIBRARY_PATH", "PYTHONPATH", "LAMBDAPACK_ROOT", "AWS_ENDPOINT_URL_S3"}
-    own = function.settings.environment.items()
-    return lambdas | {name: value for name, value in own if name in free or name not in lambdas}
+        # Lambda does not set these; here they keep the function's files in its own folder.
+        folders |= {"TMPDIR": paths.tmp, "LAMBDAPACK_ROOT": f"{paths.tmp}/lambdapack"}
+    return folders

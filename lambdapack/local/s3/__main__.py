@@ -20,14 +20,14 @@ from pathlib import Path
 from typing import Any
 
 from lambdapack.errors import LambdapackError
-from lambdapack.local.link import Link, read_faults
+from lambdapack.local.link import Link, LinkSettings, read_faults
 from lambdapack.local.s3.objects import Grant, Grants
 from lambdapack.local.s3.server import S3Server
 from lambdapack.local.s3.sigv4 import Credentials
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Serve; see the module's docstring."""
+    """Run the endpoint, in one of the module's two ways."""
     options = _parser().parse_args(arguments)
     try:
         server = S3Server(options.root, Grants(_grants(options)), port=options.port, host=options.host)
@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         with contextlib.suppress(KeyboardInterrupt):
             threading.Event().wait()
     server.close()
-    # Threads in the middle of a long body would be waited for otherwise.
+    # A normal exit would wait for threads that are in the middle of a long body.
     os._exit(0)
 
 
@@ -92,21 +92,20 @@ def _obey(server: S3Server) -> None:
 
 
 def _do(server: S3Server, command: dict[str, Any]) -> dict[str, Any]:
-    what = command["do"]
-    if what == "grant":
+    verb = command["do"]
+    if verb == "grant":
         server.grants.put(Grant.from_dict(command["grant"]))
-    elif what == "revoke":
+    elif verb == "revoke":
         server.grants.remove(command["access_key"])
-    elif what == "link":
+    elif verb == "link":
         grant = server.grants.get(command["access_key"])
         if grant is None:
             raise KeyError(command["access_key"])
-        faults = read_faults(command.get("faults", ()))
-        grant.link.set(command.get("bandwidth_mbps"), command.get("latency_ms"), faults)
-    elif what == "log":
+        grant.link.set(LinkSettings.from_dict(command))
+    elif verb == "log":
         return {"log": [asdict(entry) for entry in server.log.take(clear=bool(command.get("clear")))]}
     else:
-        raise KeyError(what)
+        raise KeyError(verb)
     return {}
 
 

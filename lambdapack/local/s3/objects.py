@@ -1,4 +1,4 @@
-"""What the S3 endpoint knows: who may do what, the objects in their folder, and who asked for what."""
+"""The S3 endpoint's grants, its objects, and its log of requests."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from lambdapack.local.link import Link, read_faults
+from lambdapack.local.link import Link, LinkSettings
 from lambdapack.local.s3.sigv4 import Credentials, RefusedError, Request, verify
 
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]\Z")
@@ -22,15 +22,15 @@ _RANGE = re.compile(r"bytes=(\d*)-(\d*)\Z")
 
 @dataclass(frozen=True)
 class Grant:
-    """What one pair of keys may do.
+    """What a client with one pair of keys may do.
 
     Attributes:
-        credentials: What it signs with.
-        read: ``bucket/key`` names that it may GET; ``None`` is every object.
-        write: Whether it may PUT.
-        list: Whether it may know that an object does not exist (``s3:ListBucket``): S3 answers a GET
-            of a missing object with 404 to those who may list, and with 403 to all others.
-        link: Its network.
+        credentials: The keys.
+        read: ``bucket/key`` names that the client may GET; ``None``: every object.
+        write: Whether the client may PUT.
+        list: Whether the client may know that an object does not exist (``s3:ListBucket``): S3 answers a
+            GET of a missing object with 404 to a client that may list, and with 403 to any other.
+        link: The client's network.
     """
 
     credentials: Credentials
@@ -43,21 +43,18 @@ class Grant:
     def from_dict(cls, document: Mapping[str, Any]) -> Grant:
         """From the JSON that ``Endpoint.grant`` sends."""
         read = document.get("read")
+        link = LinkSettings.from_dict(document)
         return cls(
             Credentials(**document["credentials"]),
             None if read is None else frozenset(read),
             bool(document.get("write")),
             bool(document.get("list")),
-            Link(
-                document.get("bandwidth_mbps"),
-                document.get("latency_ms"),
-                read_faults(document.get("faults", ())),
-            ),
+            Link(link.bandwidth_mbps, link.latency_ms, link.faults),
         )
 
 
 class Grants:
-    """The grants by access key; may change while requests are served."""
+    """The grants by access key; they may change while requests are served."""
 
     def __init__(self, grants: Iterable[Grant] = ()) -> None:
         self._grants = {grant.credentials.access_key: grant for grant in grants}
@@ -75,10 +72,10 @@ class Grants:
         return self._grants.get(access_key)
 
     def authorise(self, request: Request, now: datetime) -> Grant:
-        """Who signed the request.
+        """The grant whose keys have signed the request.
 
         Raises:
-            RefusedError: Nobody, or not properly.
+            RefusedError: The request is not signed, or its signature is wrong.
         """
         grants = self._grants
         known = {key: grant.credentials for key, grant in grants.items()}
@@ -95,7 +92,7 @@ class Objects:
         """Where an object is kept.
 
         Raises:
-            RefusedError: The names cannot be ones of S3, or would leave the folder.
+            RefusedError: S3 does not allow such names, or they would leave the folder.
         """
         parts = key.split("/")
         if not _BUCKET.match(bucket):
@@ -108,22 +105,18 @@ class Objects:
         """A descriptor of the object, for reading.
 
         Raises:
-            RefusedError: 404, or 403 to those who may not list.
+            RefusedError: There is none: 404, or 403 if the client may not list.
         """
         path = self.path(bucket, key)
         try:
-            if not path.is_file():
-                raise FileNotFoundError(path)
-            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            if path.is_file():
+                return os.open(path, os.O_RDONLY)
         except (OSError, ValueError):
-            if not may_list:
-                raise RefusedError(403, "AccessDenied", "Access Denied") from None
-            if not (self.root / bucket).is_dir():
-                raise RefusedError(
-                    404, "NoSuchBucket", "The specified bucket does not exist", {"BucketName": bucket}
-                ) from None
-            raise RefusedError(404, "NoSuchKey", "The specified key does not exist.", {"Key": key}) from None
-        return descriptor
+            pass
+        if not may_list:
+            raise RefusedError(403, "AccessDenied", "Access Denied")
+        self._check_bucket(bucket)
+        raise RefusedError(404, "NoSuchKey", "The specified key does not exist.", {"Key": key})
 
     def put(self, bucket: str, key: str, body: bytes, *, only_new: bool) -> str:
         """Store an object whole or not at all; its ETag.
@@ -132,10 +125,7 @@ class Objects:
             RefusedError: The bucket does not exist, or the object does and ``only_new`` is set.
         """
         path = self.path(bucket, key)
-        if not (self.root / bucket).is_dir():
-            raise RefusedError(
-                404, "NoSuchBucket", "The specified bucket does not exist", {"BucketName": bucket}
-            )
+        self._check_bucket(bucket)
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.parent / f".{secrets.token_hex(8)}.part"
         temporary.write_bytes(body)
@@ -154,6 +144,12 @@ class Objects:
         finally:
             temporary.unlink(missing_ok=True)
         return f'"{hashlib.md5(body, usedforsecurity=False).hexdigest()}"'
+
+    def _check_bucket(self, bucket: str) -> None:
+        if not (self.root / bucket).is_dir():
+            raise RefusedError(
+                404, "NoSuchBucket", "The specified bucket does not exist", {"BucketName": bucket}
+            )
 
 
 def parse_range(header: str, size: int) -> tuple[int, int] | None:
@@ -191,10 +187,10 @@ class Entry:
 
     Attributes:
         connection: Number of the TCP connection it came over, from 1.
-        access_key: Who asked, ``""`` where the signature was not accepted.
+        access_key: The client's, ``""`` where the signature was not accepted.
         method, path, range: As sent; ``range`` is ``""`` without the header.
-        status: What was answered; 0 where a fault closed the connection instead.
-        sent: Bytes of the body that left.
+        status: The answer's status; 0 where a fault closed the connection instead.
+        sent: Bytes of the body that were sent.
         fault: Kind of the fault that struck, or ``""``.
     """
 

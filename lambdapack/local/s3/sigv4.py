@@ -1,4 +1,4 @@
-"""AWS Signature Version 4, from the verifier's side: is this request signed by a secret that we know?
+"""AWS Signature Version 4, from the verifier's side: is a request signed with a known secret key?
 
 https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html
 """
@@ -16,7 +16,7 @@ from urllib.parse import quote, unquote
 ALGORITHM = "AWS4-HMAC-SHA256"
 UNSIGNED = "UNSIGNED-PAYLOAD"
 SKEW = timedelta(minutes=15)
-"""How far S3 lets a client's clock be off."""
+"""By how much a client's clock may be wrong, as in S3."""
 
 _AUTHORIZATION = re.compile(
     r"Credential=(?P<key>[^/,\s]+)/(?P<date>\d{8})/(?P<region>[^/,\s]+)/(?P<service>[^/,\s]+)/aws4_request,\s*"
@@ -25,7 +25,7 @@ _AUTHORIZATION = re.compile(
 
 
 class RefusedError(Exception):
-    """What S3 answers instead.
+    """The error that S3 answers to a request.
 
     Args:
         status: HTTP status.
@@ -44,12 +44,12 @@ class RefusedError(Exception):
 
 @dataclass(frozen=True)
 class Credentials:
-    """What a client signs with.
+    """The keys that a client signs with.
 
     Attributes:
-        access_key, secret_key: The pair.
-        session_token: Must be sent and signed when it is not ``""``.
-        expires: Unix time after which they are refused, or ``None``.
+        access_key, secret_key: The pair of keys.
+        session_token: Unless it is ``""``, the client must send and sign the token.
+        expires: Unix time after which the keys are refused, or ``None``.
         region: The only region that a signature may name, or ``""`` for any.
     """
 
@@ -62,7 +62,7 @@ class Credentials:
 
 @dataclass(frozen=True)
 class Request:
-    """A request as it came over the wire. Header names are in lower case."""
+    """A request as the client has sent it, with header names in lower case."""
 
     method: str
     path: str
@@ -74,22 +74,14 @@ def verify(request: Request, known: Mapping[str, Credentials], now: datetime) ->
     """The credentials that signed ``request``.
 
     Args:
-        request: The request; its body is not looked at, only the digest that the client declared.
-        known: By access key.
+        request: The request; of its body only the digest counts that the client has declared.
+        known: Access key -> credentials.
         now: The server's time, with a time zone.
 
     Raises:
-        RefusedError: With the status and code that S3 answers.
+        RefusedError: The request is not signed, or not properly; status and code are S3's.
     """
-    text = request.headers.get("authorization", "")
-    if not text:
-        raise RefusedError(403, "AccessDenied", "Access Denied")
-    algorithm, _, rest = text.partition(" ")
-    parsed = _AUTHORIZATION.match(rest.strip())
-    if algorithm != ALGORITHM or not parsed:
-        raise RefusedError(
-            400, "AuthorizationHeaderMalformed", "The authorization header that you provided is not valid."
-        )
+    parsed = _parse(request.headers.get("authorization", ""))
     credentials = known.get(parsed["key"])
     if credentials is None:
         raise RefusedError(
@@ -119,24 +111,17 @@ def verify(request: Request, known: Mapping[str, Credentials], now: datetime) ->
     return credentials
 
 
-def sign(request: Request, credentials: Credentials, region: str, now: datetime) -> dict[str, str]:
-    """The headers of ``request`` with those that sign it added.
-
-    ``request.headers`` must have ``host``; all of its headers are signed.
-    """
-    stamp = now.astimezone(timezone.utc).strftime("%Y%m%dT%H%M%SZ")
-    headers = {"x-amz-content-sha256": UNSIGNED, **request.headers, "x-amz-date": stamp}
-    if credentials.session_token:
-        headers["x-amz-security-token"] = credentials.session_token
-    signed = sorted(headers)
-    scope = f"{stamp[:8]}/{region}/s3/aws4_request"
-    ready = Request(request.method, request.path, request.query, headers)
-    signature = _signature(ready, signed, scope, credentials.secret_key)[0]
-    headers["authorization"] = (
-        f"{ALGORITHM} Credential={credentials.access_key}/{scope}, "
-        f"SignedHeaders={';'.join(signed)}, Signature={signature}"
-    )
-    return headers
+def _parse(authorization: str) -> re.Match[str]:
+    """The parts of an Authorization header."""
+    if not authorization:
+        raise RefusedError(403, "AccessDenied", "Access Denied")
+    algorithm, _, rest = authorization.partition(" ")
+    parsed = _AUTHORIZATION.match(rest.strip())
+    if algorithm != ALGORITHM or not parsed:
+        raise RefusedError(
+            400, "AuthorizationHeaderMalformed", "The authorization header that you provided is not valid."
+        )
+    return parsed
 
 
 def _check_scope(request: Request, parsed: re.Match[str], credentials: Credentials, now: datetime) -> None:
@@ -172,7 +157,7 @@ def _check_session(request: Request, signed: Sequence[str], credentials: Credent
     token = request.headers.get("x-amz-security-token", "")
     if token != credentials.session_token:
         raise RefusedError(400, "InvalidToken", "The provided token is malformed or otherwise invalid.")
-    # S3 wants every x-amz-* header that is sent to be signed, and the host always.
+    # S3 demands that the host and every x-amz-* header that is sent are signed.
     needed = {name for name in request.headers if name.startswith("x-amz-")} | {"host"}
     missing = sorted(needed - set(signed))
     if missing or "x-amz-content-sha256" not in request.headers:
@@ -187,6 +172,7 @@ def _check_session(request: Request, signed: Sequence[str], credentials: Credent
 
 
 def _signature(request: Request, signed: Sequence[str], scope: str, secret: str) -> tuple[str, str, str]:
+    """The signature, the canonical request and the string to sign."""
     headers = "".join(f"{name}:{' '.join(request.headers.get(name, '').split())}\n" for name in signed)
     canonical = "\n".join(
         [
