@@ -3,8 +3,7 @@
 Pure arithmetic: no file, no clock, no network.
 """
 
-from lambdapack.plan.arithmetic import assess
-from lambdapack.plan.document import VERSION, document, enforce
+from lambdapack.plan.arithmetic import VERSION, assess, document, enforce
 from lambdapack.plan.model import AssetFacts, Budget, Check, Facts, LibraryFacts, Row, Sized, Verdict
 
 __all__ = [

@@ -7,6 +7,8 @@ Python, while its original does, keeps its original bytes.
 
 from __future__ import annotations
 
+import csv
+import io
 import os
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -15,19 +17,18 @@ from pathlib import Path
 from lambdapack.errors import ConfigurationError
 from lambdapack.files import link, new_folder, walk
 from lambdapack.memo import NOTHING, Memo
-from lambdapack.model import Owners, SlimReport, Trace, Tree, bytecode_of, is_cached
+from lambdapack.model import Distribution, Owners, SlimReport, Trace, Tree, bytecode_of, is_cached
 from lambdapack.progress import QUIET, Progress
 from lambdapack.python.bytecode import compile_tree
 from lambdapack.python.interpreter import Interpreter
 from lambdapack.slim.accounts import SOURCES, STRIP, UNOWNED, Account
 from lambdapack.slim.loading import TargetPython, load_failures
-from lambdapack.slim.options import SlimOptions, check_options
 from lambdapack.slim.reading import Mention
-from lambdapack.slim.records import write_records
 from lambdapack.slim.restoring import Changes, Group
-from lambdapack.slim.select import select
+from lambdapack.slim.select import SlimOptions, check_options, select
 from lambdapack.slim.stripping import StripResult, strip_tree
 
+_RECORD = ".dist-info/RECORD"
 _UNCHECKED_HASH = b"\1\0\0\0"
 
 
@@ -83,7 +84,7 @@ def slim_copy(
     with new_folder(destination) as folder:
         filling = _Filling(tree, folder.path, kept, options, frozenset(restore), progress)
         stripped = filling.fill(python, memo)
-        distributions = write_records(tree, folder.path)
+        distributions = _write_records(tree, folder.path)
         account = Account(tree.root, folder.path, owners, selection, stripped)
         report, changes = account.report(), account.changes()
     slimmed = replace(tree, root=destination, distributions=distributions)
@@ -187,3 +188,36 @@ def _is_unchecked(path: Path) -> bool:
     """Whether bytecode is of the kind that an import takes without a look at the source."""
     with path.open("rb") as file:
         return file.read(8)[4:] == _UNCHECKED_HASH
+
+
+def _write_records(tree: Tree, part: Path) -> tuple[Distribution, ...]:
+    """Write each distribution's RECORD below ``part``; the distributions with the files that are there.
+
+    ``packages_distributions()`` finds the distributions that have no top_level.txt by it, and so do programs
+    that look for a package's version by its module. So it stays, with the files that stayed; hashes and
+    sizes, which are optional, are left out: stripping changed many, and nothing at run time reads them.
+    """
+    slimmed = []
+    for distribution in tree.distributions:
+        files = tuple(place for path in distribution.files if (place := _place(path, part)))
+        for path in files:
+            if path.endswith(_RECORD) and path.count("/") == 1:
+                (part / path).unlink()
+                (part / path).write_text(_record(files), encoding="utf-8")
+        slimmed.append(replace(distribution, files=files))
+    return tuple(slimmed)
+
+
+def _place(path: str, part: Path) -> str:
+    """The path that holds a recorded file now: a source may have become its bytecode; empty if none does."""
+    if (part / path).is_file():
+        return path
+    if path.endswith(".py") and (part / (path + "c")).is_file():
+        return path + "c"
+    return ""
+
+
+def _record(files: tuple[str, ...]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows((path, "", "") for path in sorted(files))
+    return text.getvalue()

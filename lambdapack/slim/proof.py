@@ -18,10 +18,9 @@ from lambdapack.slim.accounts import SOURCES, STRIP
 from lambdapack.slim.copy import SlimCopy, slim_copy
 from lambdapack.slim.importing import Outcome, difference, import_modules
 from lambdapack.slim.loading import TargetPython
-from lambdapack.slim.options import SlimOptions
 from lambdapack.slim.reading import mention_notes
-from lambdapack.slim.restoring import Group, Probe, necessary
-from lambdapack.slim.search import Search
+from lambdapack.slim.restoring import Group, Probe, causes, necessary
+from lambdapack.slim.select import SlimOptions
 from lambdapack.trace import Program, public_modules
 
 _IMPORT_SECONDS = 120.0
@@ -193,8 +192,9 @@ class _Proof:
             for name in broken:
                 owner = next(owner for owner, names in modules.items() if name in names)
                 names = modules[owner][: modules[owner].index(name) + 1]
-                search = Search(self._import, probe, self._copy.changes, names, before[name])
-                groups = search.causes(after[name], owner, frozenset(self._reasons))
+                outcomes = (before[name], after[name])
+                known = frozenset(self._reasons)
+                groups = causes(self._import, probe, names, outcomes, owner=owner, known=known)
                 lost = difference(before[name], after[name]) or ""
                 if groups is None:
                     helpless[name] = f"imports otherwise now, whatever is restored: {lost}"

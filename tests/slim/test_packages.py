@@ -13,9 +13,8 @@ from benchmarks.slimming.table import DOCUMENT, FIGURES, document
 from benchmarks.slimming.zipped import weight
 from lambdapack.model import Target, Tree
 from lambdapack.slim import SlimOptions
-from lambdapack.slim.globs import matcher
 from lambdapack.slim.packages import PACKAGE_RULES
-from lambdapack.slim.rules import RULES, Rule
+from lambdapack.slim.rules import RULES, Rule, matcher
 from lambdapack.slim.select import select
 
 SAMPLES = {
