@@ -55,27 +55,24 @@ def write(
     check_level(level)
     stream = Stream(Member(file.path, file.name, file.size, file.executable) for file in content.files)
     extents = list(pairwise([*_cuts([*stream.starts, stream.files_end]), stream.end]))
-    return assemble(
-        stream,
-        extents,
-        _label(frames=len(extents), files=len(content.files)),
-        directory,
-        compressor=partial(_compress, level=level),
-        jobs=jobs,
-        progress=progress,
-        doing=f"compress {name}",
-    )
-
-
-def _label(*, frames: int, files: int) -> Label:
-    return Label(
+    label = Label(
         target=_index.ANY_TARGET,
         lock=_NO_LOCK,
         tool=TOOL,
         glibc="",
         hot=0,
-        eager=frames,
-        classes=_index.DATA * files,
+        eager=len(extents),
+        classes=_index.DATA * len(content.files),
+    )
+    return assemble(
+        stream,
+        extents,
+        label,
+        directory,
+        compressor=partial(_compress, level=level),
+        jobs=jobs,
+        progress=progress,
+        doing=f"compress {name}",
     )
 
 
