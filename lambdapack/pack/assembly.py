@@ -65,11 +65,7 @@ class Label:
 
 
 def check_level(level: int) -> None:
-    """Refuse a compression level that zstd does not have.
-
-    Raises:
-        ConfigurationError: zstd does not have ``level``.
-    """
+    """Refuse a compression level that zstd does not have."""
     if not 1 <= level <= zstandard.MAX_COMPRESSION_LEVEL:
         raise ConfigurationError(
             f"compression level {level} is not in 1 to {zstandard.MAX_COMPRESSION_LEVEL}"

@@ -72,7 +72,7 @@ def slim(
         LambdapackError: A tool failed; the program fails even with everything restored; or a binary
             that would be loaded is for another machine.
     """
-    proof = _Proof(tree, trace, options, program=program, work=work, memo=memo, progress=progress)
+    proof = _Proof(tree, trace, options, program, work, memo, progress)
     if not program.native:
         progress.note(f"no module was imported to check slimming: {tree.target.arch} does not run here")
         imports = ImportCheck("not done: the target does not run on this machine", 0, {})
@@ -96,23 +96,20 @@ def _target_python(program: Program) -> TargetPython:
     return TargetPython(python if workshop.runs_here else None, loader, surroundings)
 
 
+@dataclass
 class _Proof:
     """Slims a tree anew until what worked on the installed one works on the slimmed one."""
 
-    def __init__(
-        self,
-        tree: Tree,
-        trace: Trace,
-        options: SlimOptions,
-        *,
-        program: Program,
-        work: Path,
-        memo: Memo,
-        progress: Progress,
-    ) -> None:
-        self._tree, self._trace, self._options = tree, trace, options
-        self._program, self._work, self._memo, self._progress = program, work, memo, progress
-        self._python = _target_python(program)
+    _tree: Tree
+    _trace: Trace
+    _options: SlimOptions
+    _program: Program
+    _work: Path
+    _memo: Memo
+    _progress: Progress
+
+    def __post_init__(self) -> None:
+        self._python = _target_python(self._program)
         self._reasons: dict[Group, str] = {}
         self._first = self._copy = self._slim()
 

@@ -230,20 +230,15 @@ def _give_back_imported(
     pending = [path for path in sources if path not in taken and path.endswith(".py")]
     while pending and modules:
         for name in _imported(root, pending.pop(), folders):
-            for module in _with_packages(name):
-                path = modules.pop(module, None)
+            parts = name.split(".")
+            for length in range(1, len(parts) + 1):
+                path = modules.pop(".".join(parts[:length]), None)
                 if path is None or path not in taken:
                     continue
                 returned = _whole_folder(path, taken, rules[taken[path]])
                 for each in returned:
                     del taken[each]
                 pending += [each for each in returned if each.endswith(".py")]
-
-
-def _with_packages(name: str) -> Iterator[str]:
-    """``a.b.c`` -> ``a``, ``a.b``, ``a.b.c``."""
-    parts = name.split(".")
-    yield from (".".join(parts[:length]) for length in range(1, len(parts) + 1))
 
 
 def _whole_folder(path: str, taken: Mapping[str, str], rule: Rule) -> list[str]:

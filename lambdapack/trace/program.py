@@ -81,7 +81,10 @@ class Program:
             return heuristic(tree, self.lock.requested)
         if self._code is None:
             # Of the first tree, which is whole: slimming must not change what is run.
-            self._code = self._code_for(tree)
+            if self.options.handler:
+                self._code = _call(self.options.handler, self.options.event)
+            else:
+                self._code = self.options.code or default_code(tree, self.lock.requested)
         try:
             return run(
                 tree,
@@ -96,18 +99,10 @@ class Program:
             )
         except CheckError as error:
             # The dynamic linker says "No such file" of a library for another machine.
-            self._check_binaries(tree, said=f"{error.message}\n{error.detail or ''}")
+            said = f"{error.message}\n{error.detail or ''}"
+            portable, glibc = portable_files(tree), self.lock.glibc
+            check_binaries(tree, portable=portable, glibc=glibc, progress=self._progress, said=said)
             raise
-
-    def _check_binaries(self, tree: Tree, said: str) -> None:
-        """Refuse the tree where the failed program named a binary for another machine."""
-        portable, glibc = portable_files(tree), self.lock.glibc
-        check_binaries(tree, portable=portable, glibc=glibc, progress=self._progress, said=said)
-
-    def _code_for(self, tree: Tree) -> str:
-        if self.options.handler:
-            return _call(self.options.handler, self.options.event)
-        return self.options.code or default_code(tree, self.lock.requested)
 
     def _search(self) -> tuple[Path, ...]:
         if self.options.handler is None or self.options.source is None:

@@ -40,17 +40,7 @@ def write(
 ) -> Pack:
     """Write ``<id>.tar.zst`` and ``<id>.index.json`` into ``directory``, which is made when it is missing.
 
-    Args:
-        content: What to pack.
-        directory: Where the two files go.
-        level: zstd's, 1 to 22.
-        jobs: As for ``lambdapack.pack.write``.
-        progress: Told the uncompressed bytes that are done.
-        name: The asset's, for people.
-
-    Raises:
-        ConfigurationError: The level does not exist.
-        ToolError: A file cannot be read or changed meanwhile, the folder cannot be written to.
+    ``name`` is the asset's, for people; all else is as for ``lambdapack.pack.write``.
     """
     check_level(level)
     stream = Stream(Member(file.path, file.name, file.size, file.executable) for file in content.files)
@@ -77,11 +67,7 @@ def write(
 
 
 def _cuts(starts: Sequence[int]) -> Iterator[int]:
-    """Where frames begin: before a header, or inside a large file.
-
-    Args:
-        starts: Where each file's header begins; the last is where the files end.
-    """
+    """Where frames begin: before a header, or inside a large file; ``starts`` end where the files do."""
     begin = 0
     yield begin
     for start, stop in pairwise(starts):
