@@ -43,15 +43,7 @@ class Pack:
 
 @dataclass(frozen=True)
 class Label:
-    """What an index says besides the places of frames and files; ``runtime_shim._index`` defines each.
-
-    Attributes:
-        target, lock, tool, glibc: What the pack is for, and what made it.
-        hot, eager: How many frames the trace touched, and how many a start waits for.
-        classes: A letter for each file.
-        needs: Number of a file -> numbers of the files that it maps.
-        native: Top-level name -> numbers of the native-data files that it waits for.
-    """
+    """What an index says besides the places of frames and files; ``runtime_shim._index`` defines each."""
 
     target: str
     lock: str

@@ -16,7 +16,7 @@ from pathlib import Path
 from lambdapack import pack
 from lambdapack.errors import LambdapackError
 from lambdapack.pack import check
-from lambdapack.pack.owners import read_owners
+from lambdapack.pack.compare import read_owners
 from runtime_shim import _index
 from runtime_shim._disk import Place
 from runtime_shim._index import Index

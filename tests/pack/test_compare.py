@@ -9,7 +9,7 @@ import pytest
 
 from lambdapack import pack
 from lambdapack.errors import CheckError
-from lambdapack.pack.owners import read_owners
+from lambdapack.pack.compare import read_owners
 from tests.support import packing
 
 FILES: Mapping[str, bytes] = {**packing.SAMPLE, "loose/a.txt": b"1", "loose/b.txt": b"2"}

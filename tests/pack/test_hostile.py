@@ -80,7 +80,7 @@ def test_records_of_files_that_are_not_there_cost_nothing(tmp_path: Path) -> Non
     records = ["".join(f"{number}/{line}\n" for line in range(40_000)).encode() for number in range(40)]
     path = forged(tmp_path, paths, records)
     statement = (
-        "from lambdapack.pack.owners import read_owners; from pathlib import Path\n"
+        "from lambdapack.pack.compare import read_owners; from pathlib import Path\n"
         "with pack.open_pack(Path(sys.argv[2])) as (file, _, index):\n"
         "    print(len(read_owners(pack.FileReader(file, index)).recorded))"
     )
