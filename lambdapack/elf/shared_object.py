@@ -108,6 +108,7 @@ def _read(elf: ELFFile) -> Elf:
             raise ElfError(f"a segment ends at byte {end} of {elf.stream_len}: the file is truncated")
     dynamic = next((s for s in segments if isinstance(s, DynamicSegment)), None)
     tags = _tags(dynamic) if dynamic is not None else {}
+    lines = tags.get("DT_RUNPATH") or tags.get("DT_RPATH") or []
     machine = str(elf["e_machine"])
     kind = str(elf["e_type"])
     return Elf(
@@ -115,8 +116,9 @@ def _read(elf: ELFFile) -> Elf:
         kind=_KINDS.get(kind, kind),
         soname=next(iter(tags.get("DT_SONAME", ())), None),
         needed=tuple(tags.get("DT_NEEDED", ())),
-        runpath=_search_path(tags),
-        glibc=_glibc(elf),
+        # The dynamic linker ignores DT_RPATH where there is a DT_RUNPATH (ld.so(8)).
+        runpath=tuple(entry for line in lines for entry in line.split(":") if entry),
+        glibc=max(_glibc_versions(_version_names(elf)), default=None),
         program=kind == "ET_EXEC" or any(segment["p_type"] == "PT_INTERP" for segment in segments),
     )
 
@@ -135,16 +137,6 @@ def _tags(dynamic: Dynamic) -> dict[str, list[str]]:
         if name in attributes:
             strings.setdefault(name, []).append(str(getattr(tag, attributes[name])))
     return strings
-
-
-def _search_path(tags: dict[str, list[str]]) -> tuple[str, ...]:
-    # The dynamic linker ignores DT_RPATH where there is a DT_RUNPATH (ld.so(8)).
-    lines = tags.get("DT_RUNPATH") or tags.get("DT_RPATH") or []
-    return tuple(entry for line in lines for entry in line.split(":") if entry)
-
-
-def _glibc(elf: ELFFile) -> tuple[int, int] | None:
-    return max(_glibc_versions(_version_names(elf)), default=None)
 
 
 def _version_names(elf: ELFFile) -> Iterator[str]:

@@ -167,7 +167,8 @@ def _blocks(file: _File, gone: set[int]) -> list[_Block]:
     _include_trap_padding(file, blocks)
     removed = []
     for number, section in enumerate(file.sections):
-        if not section.stored or number == file.header.shstrndx or _inside(blocks, section):
+        inside = any(block.start <= section.offset and section.end <= block.end for block in blocks)
+        if not section.stored or number == file.header.shstrndx or inside:
             continue
         block = _Block(section.offset, section.end, _alignment(section.addralign))
         if number in gone:
@@ -188,10 +189,6 @@ def _alignment(value: int) -> int:
     if align & (align - 1) or align > _ALIGN_MAX:
         raise _OddError("an alignment is not a power of two")
     return align
-
-
-def _inside(blocks: Sequence[_Block], section: Section) -> bool:
-    return any(block.start <= section.offset and section.end <= block.end for block in blocks)
 
 
 def _merged(blocks: list[_Block]) -> list[_Block]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -43,15 +43,7 @@ class Pack:
 
 @dataclass(frozen=True)
 class Label:
-    """What an index says besides the places of frames and files; ``runtime_shim._index`` defines each.
-
-    Attributes:
-        target, lock, tool, glibc: What the pack is for, and what made it.
-        hot, eager: How many frames the trace touched, and how many a start waits for.
-        classes: A letter for each file.
-        needs: Number of a file -> numbers of the files that it maps.
-        native: Top-level name -> numbers of the native-data files that it waits for.
-    """
+    """What an index says besides the places of frames and files; ``runtime_shim._index`` defines each."""
 
     target: str
     lock: str
@@ -60,16 +52,12 @@ class Label:
     hot: int
     eager: int
     classes: str
-    needs: Mapping[int, Sequence[int]] = field(default_factory=dict)
-    native: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    needs: dict[int, list[int]] = field(default_factory=dict)
+    native: dict[str, list[int]] = field(default_factory=dict)
 
 
 def check_level(level: int) -> None:
-    """Refuse a compression level that zstd does not have.
-
-    Raises:
-        ConfigurationError: zstd does not have ``level``.
-    """
+    """Refuse a compression level that zstd does not have."""
     if not 1 <= level <= zstandard.MAX_COMPRESSION_LEVEL:
         raise ConfigurationError(
             f"compression level {level} is not in 1 to {zstandard.MAX_COMPRESSION_LEVEL}"
@@ -127,7 +115,9 @@ def assemble(
 def _publish(index: Index, part: Part, directory: Path) -> Pack:
     """Write what follows the frames, then give the pack and its index their names."""
     encoded = _index.encode(index)
-    part.file.write(_tail(index, encoded))
+    index_frame = tail.encode_index_frame(encoded)
+    sizes = [*zip(index.frame_stored, index.frame_size, strict=True), (len(index_frame), 0)]
+    part.file.write(index_frame + tail.encode_seek_table(sizes))
     pack_id = hashlib.sha256(encoded).hexdigest()
     pack = Pack(pack_id, directory / f"{pack_id}.tar.zst", directory / f"{pack_id}.index.json", index)
     write_bytes(pack.index_path, encoded)
@@ -141,22 +131,14 @@ def _index_of(
 ) -> Index:
     members = stream.members
     return Index(
-        target=label.target,
-        lock=label.lock,
-        tool=label.tool,
-        glibc=label.glibc,
-        hot=label.hot,
-        eager=label.eager,
+        **vars(label),
         frame_stored=sizes,
         frame_size=[end - start for start, end in extents],
         frame_sha256=digests,
         paths=[member.name for member in members],
-        classes=label.classes,
         sizes=[member.size for member in members],
         offsets=stream.offsets,
         executable=[number for number, member in enumerate(members) if member.executable],
-        needs={number: list(needed) for number, needed in label.needs.items()},
-        native={name: list(numbers) for name, numbers in label.native.items()},
     )
 
 
@@ -177,9 +159,3 @@ def _in_order(
         finally:
             for future in waiting:
                 future.cancel()
-
-
-def _tail(index: Index, encoded: bytes) -> bytes:
-    index_frame = tail.encode_index_frame(encoded)
-    sizes = [*zip(index.frame_stored, index.frame_size, strict=True), (len(index_frame), 0)]
-    return index_frame + tail.encode_seek_table(sizes)

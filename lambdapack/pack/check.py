@@ -14,7 +14,7 @@ from typing import Any, TypeGuard
 
 from lambdapack.errors import ConfigurationError
 from lambdapack.model import Target
-from lambdapack.pack.tar import BLOCK, END, padding
+from lambdapack.pack.stream import BLOCK, END, padding
 from runtime_shim import _index
 
 FRAME_SIZE_MAX = _index.FRAME_SIZE_MAX
@@ -107,10 +107,6 @@ def _is_ints(value: object) -> TypeGuard[list[int]]:
     return isinstance(value, list) and all(map(_is_int, value))
 
 
-def _is_strings(value: object) -> TypeGuard[list[str]]:
-    return isinstance(value, list) and all(isinstance(item, str) for item in value)
-
-
 def _shape(document: Mapping[str, Any]) -> Iterator[str]:
     if document.keys() != _TOP_LEVEL_KEYS:
         yield f"the index has the fields {sorted(map(ascii, document))}, not {sorted(_TOP_LEVEL_KEYS)}"
@@ -141,8 +137,11 @@ def _columns(
         if key == "class":
             if not isinstance(column, str):
                 yield "files.class is not a string"
-        elif not (_is_strings(column) if key in strings else _is_ints(column)):
-            yield f"{name}.{key} is not a list of {'strings' if key in strings else 'integers'}"
+        elif key in strings:
+            if not isinstance(column, list) or not all(isinstance(item, str) for item in column):
+                yield f"{name}.{key} is not a list of strings"
+        elif not _is_ints(column):
+            yield f"{name}.{key} is not a list of integers"
     lengths = {len(columns[key]) for key in keys if key != "executable" and hasattr(columns[key], "__len__")}
     if len(lengths) != 1:
         yield f"the columns of {name} are of different lengths"

@@ -30,13 +30,9 @@ class Classification:
 
 
 def classify(root: Path, target: Target, paths: Iterable[str], native: frozenset[str]) -> Classification:
-    """Classify the files of a tree.
+    """Classify the files of a tree; ``native`` are those that only native code was seen to open.
 
-    Args:
-        root: The tree.
-        target: What it is for: an extension for another Python is not importable.
-        paths: The tree's files, relative to ``root``.
-        native: The files that only native code was seen to open.
+    An extension for another Python than the target's is not importable.
     """
     kinds: dict[str, str] = {}
     objects: dict[str, Elf] = {}

@@ -18,6 +18,8 @@ from lambdapack.pack.read import FileReader, FrameError, UnsoundError, open_pack
 from runtime_shim._index import Index
 
 _FIELDS = ("target", "lock", "tool", "glibc")
+_DIST_INFO = re.compile(r"(?P<name>[^/]+?)-(?P<version>[^/-]+)\.dist-info/")
+_RECORD_MAX = 8 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -128,10 +130,6 @@ def _frames(index: Index, its: Index) -> Iterator[str]:
         f"frames: {first} is the first that differs, with {held} in it; "
         f"{same} of {len(mine)} are in both, and now there are {len(theirs)}"
     )
-
-
-_DIST_INFO = re.compile(r"(?P<name>[^/]+?)-(?P<version>[^/-]+)\.dist-info/")
-_RECORD_MAX = 8 * 1024 * 1024
 
 
 def read_owners(reader: FileReader) -> Owners:

@@ -12,7 +12,7 @@ builds that began a frame at different places soon cut at the same file again.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
 
@@ -93,7 +93,10 @@ def _cut_band(spans: Sequence[Span], band: Band) -> Iterator[tuple[int, int]]:
     for is_large, group in groupby(spans, key=lambda span: span.end - span.start > LARGE):
         if is_large:
             for span in group:
-                yield from _pieces(span)
+                # Equal pieces, the first of which holds the file's header.
+                size = span.end - span.start
+                count = -(-size // PIECE_MAX)
+                yield from pairwise(span.start + size * number // count for number in range(count + 1))
         else:
             yield from _runs(list(group), sizes)
 
@@ -128,10 +131,3 @@ def _next_cut(spans: Sequence[Span], first: int, size: Sizes) -> int:
     # No file begins in there: so the frame ends early rather than get too large.
     fitting = [number for number in after if spans[number].start <= start + size.most]
     return fitting[-1] if fitting else first + 1
-
-
-def _pieces(span: Span) -> Iterable[tuple[int, int]]:
-    """Cut one large file into equal pieces, the first of which holds its header."""
-    count = -(-(span.end - span.start) // PIECE_MAX)
-    cuts = [span.start + (span.end - span.start) * number // count for number in range(count + 1)]
-    return pairwise(cuts)

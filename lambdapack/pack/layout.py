@@ -74,8 +74,8 @@ class Layout:
     """
 
     entries: tuple[Entry, ...]
-    needs: Mapping[int, tuple[int, ...]]
-    native: Mapping[str, tuple[int, ...]]
+    needs: dict[int, list[int]]
+    native: dict[str, list[int]]
     glibc: str
 
 
@@ -94,12 +94,12 @@ def arrange(tree: Tree, trace: Trace) -> Layout:
     classes = classify(tree.root, tree.target, files, trace.native)
     direct = {**classes.direct, **_opened(tree, classes.kinds)}
     hot = _hot_order(tree, trace, classes.kinds, direct)
-    bands = {path: _band(classes.kinds[path], path in hot) for path in files}
+    bands = {path: Band.HOT if path in hot else _LAZY.get(classes.kinds[path], Band.REST) for path in files}
     hot_rank = {path: rank for rank, path in enumerate(hot)}
     order = sorted(files, key=lambda path: (bands[path], hot_rank.get(path, 0), _top_level(path), path))
     numbers = {path: number for number, path in enumerate(order)}
     entries = tuple(
-        Entry(path, files[path].st_size, _is_executable(files[path]), classes.kinds[path], bands[path])
+        Entry(path, files[path].st_size, bool(files[path].st_mode & 0o111), classes.kinds[path], bands[path])
         for path in order
     )
     return Layout(
@@ -125,23 +125,11 @@ def _walk(root: Path) -> dict[str, os.stat_result]:
                     "a pack carries regular files only",
                     hint=_DROP,
                 )
-            files[_portable(relative)] = status
+            problem = path_problem(relative)
+            if problem:
+                raise ConfigurationError(f"a pack cannot carry {relative!r}: the name {problem}", hint=_DROP)
+            files[relative] = status
     return dict(sorted(files.items()))
-
-
-def _portable(path: str) -> str:
-    problem = path_problem(path)
-    if problem:
-        raise ConfigurationError(f"a pack cannot carry {path!r}: the name {problem}", hint=_DROP)
-    return path
-
-
-def _is_executable(status: os.stat_result) -> bool:
-    return bool(status.st_mode & 0o111)
-
-
-def _band(kind: str, hot: bool) -> Band:
-    return Band.HOT if hot else _LAZY.get(kind, Band.REST)
 
 
 def _top_level(path: str) -> str:
@@ -159,13 +147,9 @@ def _opened(tree: Tree, kinds: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
     return {path: tuple(libraries) for path, libraries in opened.items()}
 
 
-def _needs(direct: Mapping[str, tuple[str, ...]], numbers: Mapping[str, int]) -> dict[int, tuple[int, ...]]:
+def _needs(direct: Mapping[str, tuple[str, ...]], numbers: Mapping[str, int]) -> dict[int, list[int]]:
     mapped = {numbers[path]: load_order(path, direct) for path in direct}
-    return {
-        number: tuple(sorted(numbers[path] for path in needed))
-        for number, needed in sorted(mapped.items())
-        if needed
-    }
+    return {number: sorted(numbers[path] for path in needed) for number, needed in mapped.items() if needed}
 
 
 def _hot_order(
@@ -224,7 +208,7 @@ def _touched(traced: Iterable[str], kinds: Mapping[str, str], target: Target) ->
             yield present
 
 
-def _native(entries: Iterable[Entry]) -> dict[str, tuple[int, ...]]:
+def _native(entries: Iterable[Entry]) -> dict[str, list[int]]:
     importable = {
         _top_level(entry.path).split(".")[0]
         for entry in entries
@@ -235,4 +219,4 @@ def _native(entries: Iterable[Entry]) -> dict[str, tuple[int, ...]]:
         if entry.kind == _index.NATIVE_DATA:
             top = _top_level(entry.path)
             groups.setdefault(top if top in importable else "*", []).append(number)
-    return {name: tuple(numbers) for name, numbers in sorted(groups.items())}
+    return groups

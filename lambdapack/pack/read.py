@@ -15,8 +15,9 @@ import zstandard
 
 from lambdapack.errors import CheckError, ConfigurationError, ToolError
 from lambdapack.files import write_bytes
-from lambdapack.pack import check, tail, tar
+from lambdapack.pack import check, tail
 from lambdapack.pack.assembly import Pack
+from lambdapack.pack.stream import END, padding, tar_header
 from runtime_shim import _index
 from runtime_shim._index import Index
 
@@ -233,16 +234,16 @@ class _Between:
         """Offset, expected bytes, and the problem if the pack has others; no bytes where it has it anyway."""
         end = 0
         for number, (path, size) in enumerate(zip(self._index.paths, self._index.sizes, strict=True)):
-            header = tar.header(path, size, number in self._executable)
+            header = tar_header(path, size, number in self._executable)
             if end + len(header) != self._index.offsets[number]:
                 yield end, None, f"{path}: its offset does not leave room for its tar header"
             else:
                 yield end, header, f"{path}: its tar header is not the one that the index implies"
             end = self._index.offsets[number] + size
-            if tar.padding(size):
-                yield end, bytes(tar.padding(size)), f"{path}: it is not padded with zeros"
-            end += tar.padding(size)
-        yield end, tar.END, "the archive does not end in two blocks of zeros"
+            if padding(size):
+                yield end, bytes(padding(size)), f"{path}: it is not padded with zeros"
+            end += padding(size)
+        yield end, END, "the archive does not end in two blocks of zeros"
 
     def problems(self, number: int, content: bytes) -> Iterator[str]:
         """What is wrong with the parts that begin in the next frame, ``number``; each ends in it too."""

@@ -1,15 +1,35 @@
-"""The tar stream of a pack, readable at any frame without holding the rest."""
+"""The tar stream of a pack: which bytes stand between its files; readable at any frame without the rest."""
 
 from __future__ import annotations
 
 import os
+import tarfile
 from bisect import bisect_right
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
 from lambdapack.errors import ToolError
-from lambdapack.pack import tar
+
+BLOCK = 512
+END = bytes(2 * BLOCK)
+"""Marks the end of the archive."""
+
+
+def tar_header(path: str, size: int, executable: bool) -> bytes:
+    """The header of a regular file: POSIX ustar, with a pax header before it for what does not fit.
+
+    Everything that depends on a machine (times, owners, the umask) is zero.
+    """
+    info = tarfile.TarInfo(path)
+    info.size = size
+    info.mode = 0o755 if executable else 0o644
+    return info.tobuf(tarfile.PAX_FORMAT, "utf-8", "strict")
+
+
+def padding(size: int) -> int:
+    """Zero bytes that follow a content of ``size`` bytes."""
+    return -size % BLOCK
 
 
 class Member(NamedTuple):
@@ -34,16 +54,16 @@ class Stream:
 
     def __init__(self, members: Iterable[Member]) -> None:
         self.members = list(members)
-        self._headers = [tar.header(member.name, member.size, member.executable) for member in self.members]
+        self._headers = [tar_header(member.name, member.size, member.executable) for member in self.members]
         self.starts: list[int] = []
         self.offsets: list[int] = []
         position = 0
         for member, header in zip(self.members, self._headers, strict=True):
             self.starts.append(position)
             self.offsets.append(position + len(header))
-            position += len(header) + member.size + tar.padding(member.size)
+            position += len(header) + member.size + padding(member.size)
         self.files_end = position
-        self.end = position + len(tar.END)
+        self.end = position + len(END)
 
     def read(self, start: int, end: int) -> bytearray:
         """The bytes from ``start`` up to ``end``; no header of a file is cut by either.

@@ -3,8 +3,7 @@
 Pure arithmetic: no file, no clock, no network.
 """
 
-from lambdapack.plan.arithmetic import assess
-from lambdapack.plan.document import VERSION, document, enforce
+from lambdapack.plan.arithmetic import VERSION, assess, document, enforce
 from lambdapack.plan.model import (
     AssetFacts,
     Budget,
@@ -18,6 +17,5 @@ from lambdapack.plan.model import (
 
 __all__ = [
     "VERSION", "AssetFacts", "Budget", "Check", "Facts", "LibraryFacts", "Row", "SizedDistribution",
-    "Verdict", "assess",
-    "document", "enforce",
+    "Verdict", "assess", "document", "enforce",
 ]  # fmt: skip

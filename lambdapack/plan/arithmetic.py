@@ -1,19 +1,22 @@
-"""From sizes and limits to a verdict. Pure: no file, no clock, no network."""
+"""From sizes and limits to a verdict, as values, as a document, and as an error where it is negative."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from math import ceil
-from typing import Literal
+from typing import Any, Literal
 
 from lambdapack import limits
+from lambdapack.errors import CheckError
 from lambdapack.plan.model import Budget, Check, Facts, Row, Verdict
 from lambdapack.plan.shares import owners_by_name, stored_by_file
 from runtime_shim._index import ARENA
 from runtime_shim._space import bytes_on_disk
 
+VERSION = 1
+"""The JSON document's version; rises when a key changes its meaning or goes."""
 _BLOCK = 4096
 """What a file of an asset rounds up to in /tmp, at most."""
 _FILE_SYSTEM = 32
@@ -93,7 +96,7 @@ def _limits(facts: Facts, seen: Verdict) -> Iterator[Check]:
     ok = seen.eager_seconds <= limits.INIT_TIMEOUT
     yield Check(
         "init", "limit", seen.eager_seconds, limits.INIT_TIMEOUT, "seconds", ok,
-        f"fetching {amount(seen.eager)} at {amount(limits.LINK_BYTES_PER_SECOND)}/s",
+        f"fetching {_bytes(seen.eager)} at {_bytes(limits.LINK_BYTES_PER_SECOND)}/s",
         None if ok else f"use provisioned concurrency, whose init may take 900 s, or drop {_largest(seen)}",
     )  # fmt: skip
 
@@ -111,7 +114,7 @@ def _without(seen: Verdict) -> str:
         return "the function's own code, with the shim"
     times = seen.without_lambdapack / limits.UNZIPPED
     compared = f"{times:.1f} times what Lambda takes" if times > 1 else "which Lambda takes as well"
-    return f"without lambdapack it would be {amount(seen.without_lambdapack)}, {compared}"
+    return f"without lambdapack it would be {_bytes(seen.without_lambdapack)}, {compared}"
 
 
 def _tmp_check(name: str, kind: Literal["limit", "advice"], need: int, tmp_mb: int, note: str) -> Check:
@@ -185,17 +188,50 @@ def _largest_asset(seen: Verdict) -> str:
     if not seen.assets:
         return "nothing"
     largest = max(seen.assets, key=lambda asset: asset.stored)
-    return f"the asset {largest.name} ({amount(largest.stored)})"
+    return f"the asset {largest.name} ({_bytes(largest.stored)})"
 
 
 def _largest(seen: Verdict) -> str:
     if not seen.rows:
         return "nothing"
-    return f"{seen.rows[0].name} ({amount(seen.rows[0].stored)})"
+    return f"{seen.rows[0].name} ({_bytes(seen.rows[0].stored)})"
 
 
-def amount(size: float) -> str:
+def _bytes(size: float) -> str:
     """Bytes for people: ``5.0 MB`` (a megabyte is 1,000,000 bytes), ``28.6 kB``."""
     if size < limits.MB / 10:
         return f"{size / 1000:.1f} kB"
     return f"{size / limits.MB:,.1f} MB"
+
+
+def document(verdict: Verdict) -> dict[str, Any]:
+    """The verdict as a versioned document, ready for ``json.dumps``."""
+    return {"document": "lambdapack.plan", "version": VERSION, "ok": verdict.ok, **asdict(verdict)}
+
+
+def enforce(verdict: Verdict) -> None:
+    """Raise where a verdict is negative.
+
+    Raises:
+        CheckError: A limit or a budget is broken; every one is in the message, its fix in the hint.
+    """
+    if verdict.ok:
+        return
+    broken = "; ".join(map(_broken, verdict.failed))
+    fixes = dict.fromkeys(check.fix for check in verdict.failed if check.fix)
+    raise CheckError(f"the plan does not fit: {broken}", hint="; ".join(fixes))
+
+
+def _broken(check: Check) -> str:
+    if check.unit == "files":
+        return check.note
+    return (
+        f"{check.name} is {_amount(check.measured, check)}, over {_amount(check.limit, check)} ({check.note})"
+    )
+
+
+def _amount(value: float, check: Check) -> str:
+    if check.unit == "seconds":
+        return f"{value:.1f} s"
+    # Lambda counts /tmp in units of 2**20.
+    return f"{value / limits.MIB:,.1f} MiB" if check.name.endswith("tmp") else _bytes(value)

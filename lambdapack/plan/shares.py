@@ -54,7 +54,8 @@ def _pieces(index: Index) -> Iterator[tuple[int, list[tuple[int, int]]]]:
     """Each frame's number, with its files and how many bytes of the stream each has in the frame."""
     order = sorted(range(len(index.paths)), key=lambda file: index.offsets[file])
     # A file's stretch begins where the file before it ends: so the stretch holds the file's header.
-    ends = [_padded(index.offsets[file] + index.sizes[file]) for file in order]
+    contents = (index.offsets[file] + index.sizes[file] for file in order)
+    ends = [-(-end // _TAR_BLOCK) * _TAR_BLOCK for end in contents]
     ends[-1] = index.frame_start[-1]
     at = 0
     for frame, (start, end) in enumerate(zip(index.frame_start, index.frame_start[1:], strict=False)):
@@ -67,10 +68,6 @@ def _pieces(index: Index) -> Iterator[tuple[int, list[tuple[int, int]]]]:
             pieces.append((order[here], stop - cursor))
             cursor, here = stop, min(here + 1, len(order) - 1)
         yield frame, pieces
-
-
-def _padded(offset: int) -> int:
-    return -(-offset // _TAR_BLOCK) * _TAR_BLOCK
 
 
 def owners_by_name(paths: Iterable[str], distributions: Sequence[SizedDistribution]) -> list[str]:

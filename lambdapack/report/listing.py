@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +73,9 @@ def summary(
         head.append(f"{name:<8}", style="bold")
         head.append(f"{value}\n")
     beside: list[RenderableType] = [assets_table(assets), ""] if assets else []
-    return Group(head, *beside, _bands(index), "", _classes(index), "", _folders(index))
+    classes = _sums("class", map(CLASS_NAMES.__getitem__, index.classes), index)
+    folders = _sums("folder", (path.split("/", 1)[0] for path in index.paths), index)
+    return Group(head, *beside, _bands(index), "", classes, "", folders)
 
 
 def listing(index: Index) -> Iterator[str]:
@@ -97,27 +99,17 @@ def _bands(index: Index) -> RenderableType:
     return rows
 
 
-def _classes(index: Index) -> RenderableType:
-    rows = table("class", "files", "size")
-    count, size = Counter(index.classes), Counter[str]()
-    for letter, own in zip(index.classes, index.sizes, strict=True):
-        size[letter] += own
-    for letter, total in size.most_common():
-        rows.add_row(CLASS_NAMES[letter], f"{count[letter]:,}", megabytes(total))
-    return rows
-
-
-def _folders(index: Index) -> RenderableType:
-    rows = table("folder", "files", "size")
+def _sums(name: str, keys: Iterable[str], index: Index) -> RenderableType:
+    """Files and bytes by the key of each file, the largest sum first."""
+    rows = table(name, "files", "size")
     count, size = Counter[str](), Counter[str]()
-    for path, own in zip(index.paths, index.sizes, strict=True):
-        top = path.split("/", 1)[0]
-        count[top] += 1
-        size[top] += own
-    for top, total in size.most_common(_SHOWN):
-        rows.add_row(top, f"{count[top]:,}", megabytes(total))
+    for key, own in zip(keys, index.sizes, strict=True):
+        count[key] += 1
+        size[key] += own
+    for key, total in size.most_common(_SHOWN):
+        rows.add_row(key, f"{count[key]:,}", megabytes(total))
     if len(size) > _SHOWN:
         rest = size.most_common()[_SHOWN:]
-        files = sum(count[top] for top, _ in rest)
+        files = sum(count[key] for key, _ in rest)
         rows.add_row(f"{len(rest)} more", f"{files:,}", megabytes(sum(total for _, total in rest)))
     return rows

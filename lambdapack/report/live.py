@@ -42,18 +42,15 @@ class LineProgress:
         begun = time.perf_counter()
         yield advance
         counted = f", {_amount(done, None, unit)}" if done and unit else ""
-        self._line(f"{name}: {time.perf_counter() - begun:.1f} s{counted}")
+        self.note(f"{name}: {time.perf_counter() - begun:.1f} s{counted}")
 
     def note(self, message: str) -> None:
         """Print a line."""
-        self._line(message)
+        print(message, file=self._stream, flush=True)
 
     def warn(self, message: str) -> None:
         """Print a line that says it is a warning."""
-        self._line(f"warning: {message}")
-
-    def _line(self, text: str) -> None:
-        print(text, file=self._stream, flush=True)
+        self.note(f"warning: {message}")
 
 
 class TerminalProgress:

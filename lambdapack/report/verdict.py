@@ -57,15 +57,13 @@ def _checks(verdict: Verdict) -> Table:
     for name in ("", "check", "measured", "at most", "what"):
         rows.add_column(name, justify="right" if name in ("measured", "at most") else "left")
     for check in verdict.checks:
-        mark, style = ("ok", "green") if check.ok else _broken(check)
+        mark, style = ("ok", "green") if check.ok else ("no", "red")
+        if not check.ok and check.kind == "advice":
+            mark, style = "advice", "yellow"
         note = check.note if check.fix is None else f"{check.note}: {check.fix}"
         rows.add_row(Text(mark, style=style), check.name, _amount(check, check.measured),
                      _amount(check, check.limit), note)  # fmt: skip
     return rows
-
-
-def _broken(check: Check) -> tuple[str, str]:
-    return ("advice", "yellow") if check.kind == "advice" else ("no", "red")
 
 
 def _amount(check: Check, value: float) -> str:

@@ -22,15 +22,7 @@ _RECORD = "record"
 
 @dataclass(frozen=True)
 class Account:
-    """An installed tree beside its slimmed copy.
-
-    Attributes:
-        root: The installed tree.
-        part: The slimmed tree.
-        owners: Each file of the installed tree, in order, and its distribution.
-        selection: What the rules dropped.
-        stripped: What stripping did.
-    """
+    """The installed tree ``root``, its files with their owners, beside its slimmed copy ``part``."""
 
     root: Path
     part: Path

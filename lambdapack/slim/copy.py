@@ -8,7 +8,6 @@ Python, while its original does, keeps its original bytes.
 from __future__ import annotations
 
 import csv
-import io
 import os
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -20,15 +19,14 @@ from lambdapack.memo import NOTHING, Memo
 from lambdapack.model import Distribution, Owners, SlimReport, Trace, Tree, bytecode_of, is_cached
 from lambdapack.progress import QUIET, Progress
 from lambdapack.python.bytecode import compile_tree
-from lambdapack.python.interpreter import Interpreter
 from lambdapack.slim.accounts import SOURCES, STRIP, UNOWNED, Account
 from lambdapack.slim.loading import TargetPython, load_failures
-from lambdapack.slim.options import SlimOptions, check_options
 from lambdapack.slim.reading import Mention
 from lambdapack.slim.restoring import Changes, Group
-from lambdapack.slim.select import select
+from lambdapack.slim.select import SlimOptions, check_options, select
 from lambdapack.slim.stripping import StripResult, strip_tree
 
+_RECORD = ".dist-info/RECORD"
 _UNCHECKED_HASH = b"\1\0\0\0"
 
 
@@ -72,11 +70,11 @@ def slim_copy(
 
     Raises:
         ConfigurationError: ``destination`` is not empty; ``options`` name an unknown rule.
-        ToolError: The interpreter failed; the disk is full.
     """
     check_options(options)
     _check_empty(destination)
-    owners = _owners(tree)
+    owned = Owners.installed(tree.distributions)
+    owners = {path: owned.of(path) or UNOWNED for path in sorted(walk(tree.root))}
     selection = select(
         tree, owners, touched=trace.files, options=options, restore=restore, requested=requested
     )
@@ -84,7 +82,7 @@ def slim_copy(
     with new_folder(destination) as folder:
         filling = _Filling(tree, folder.path, kept, options, frozenset(restore), progress)
         stripped = filling.fill(python, memo)
-        distributions = write_records(tree, folder.path)
+        distributions = _write_records(tree, folder.path)
         account = Account(tree.root, folder.path, owners, selection, stripped)
         report, changes = account.report(), account.changes()
     slimmed = replace(tree, root=destination, distributions=distributions)
@@ -99,24 +97,9 @@ def _check_empty(destination: Path) -> None:
         )
 
 
-def _owners(tree: Tree) -> dict[str, str]:
-    """Each file of the tree, in order, and the distribution that it belongs to."""
-    owners = Owners.installed(tree.distributions)
-    return {path: owners.of(path) or UNOWNED for path in sorted(walk(tree.root))}
-
-
 @dataclass(frozen=True)
 class _Filling:
-    """How the files that stay get into the slimmed tree.
-
-    Attributes:
-        tree: The installed tree.
-        part: The folder of the slimmed one.
-        kept: Each file that stays, in order, and its distribution.
-        options: The user's wishes.
-        restore: Rules and the distributions in which they do not apply.
-        progress: Told about each step.
-    """
+    """How the files that stay, ``kept`` with their distributions, get into the slimmed tree ``part``."""
 
     tree: Tree
     part: Path
@@ -127,7 +110,10 @@ class _Filling:
 
     def fill(self, python: TargetPython, memo: Memo) -> StripResult:
         """Strip, link and compile; what stripping did, once its objects were loaded."""
-        stripped = self._strip()
+        stripped = StripResult()
+        if self.options.strip:
+            spared = self._restored(STRIP)
+            stripped = strip_tree(self.tree.root, self.part, self.kept, self.progress, spared)
         stale = {path for path in self.kept if is_cached(path) and not _is_unchecked(self.tree.root / path)}
         self._link(path for path in self.kept if path not in stripped.saved and path not in stale)
         if stripped.saved:
@@ -136,15 +122,12 @@ class _Filling:
             )
             self._revert(failures)
             stripped = stripped.without(failures)
-        self._compile(python.interpreter)
+        missing = [path for path in self.kept if path.endswith(".py") and not self._bytecode(path).exists()]
+        if missing and python.interpreter is not None:
+            compile_tree(self.part, python.interpreter, only=missing, progress=self.progress)
         if not self.options.sources:
             self._drop_sources()
         return stripped
-
-    def _strip(self) -> StripResult:
-        if not self.options.strip:
-            return StripResult()
-        return strip_tree(self.tree.root, self.part, self.kept, self.progress, self._restored(STRIP))
 
     def _restored(self, rule: str) -> set[str]:
         """The files to which ``rule`` does not apply."""
@@ -163,11 +146,6 @@ class _Filling:
             (self.part / path).unlink()
             self.progress.warn(f"{path} keeps its original bytes: stripped, it does not load ({reason})")
         self._link(sorted(failures))
-
-    def _compile(self, interpreter: Interpreter | None) -> None:
-        missing = [path for path in self.kept if path.endswith(".py") and not self._bytecode(path).exists()]
-        if missing and interpreter is not None:
-            compile_tree(self.part, interpreter, only=missing, progress=self.progress)
 
     def _bytecode(self, source: str) -> Path:
         return self.part / bytecode_of(source, self.tree.target)
@@ -190,18 +168,22 @@ def _is_unchecked(path: Path) -> bool:
         return file.read(8)[4:] == _UNCHECKED_HASH
 
 
-_RECORD = ".dist-info/RECORD"
+def _write_records(tree: Tree, part: Path) -> tuple[Distribution, ...]:
+    """Write each distribution's RECORD below ``part``; the distributions with the files that are there.
 
-
-def write_records(tree: Tree, part: Path) -> tuple[Distribution, ...]:
-    """Write each distribution's RECORD below ``part``; the distributions with the files that are there."""
+    ``packages_distributions()`` finds the distributions that have no top_level.txt by it, and so do programs
+    that look for a package's version by its module. So it stays, with the files that stayed; hashes and
+    sizes, which are optional, are left out: stripping changed many, and nothing at run time reads them.
+    """
     slimmed = []
     for distribution in tree.distributions:
         files = tuple(place for path in distribution.files if (place := _place(path, part)))
         for path in files:
             if path.endswith(_RECORD) and path.count("/") == 1:
                 (part / path).unlink()
-                (part / path).write_text(_record(files), encoding="utf-8")
+                with (part / path).open("w", encoding="utf-8") as file:
+                    rows = ((listed, "", "") for listed in sorted(files))
+                    csv.writer(file, lineterminator="\n").writerows(rows)
         slimmed.append(replace(distribution, files=files))
     return tuple(slimmed)
 
@@ -213,9 +195,3 @@ def _place(path: str, part: Path) -> str:
     if path.endswith(".py") and (part / (path + "c")).is_file():
         return path + "c"
     return ""
-
-
-def _record(files: tuple[str, ...]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows((path, "", "") for path in sorted(files))
-    return text.getvalue()

@@ -51,28 +51,27 @@ def import_modules(
     elsewhere: Elsewhere | None = None,
     progress: Progress = QUIET,
 ) -> dict[str, Outcome]:
-    """Import modules of the tree ``root`` in ``interpreter``.
+    """Import modules of the tree ``root``, to which nothing is written, in ``interpreter``.
 
-    Args:
-        root: The tree; nothing is written to it.
-        modules: Lists of names; those of one list are imported in one process.
-        interpreter: The target's Python.
-        timeout: Seconds that each module may take.
-        environment: Variables that the modules see.
-        elsewhere: Runs the worker where ``interpreter`` is, if that is not this machine.
-        progress: Shows that something is being done.
-
-    Raises:
-        ToolError: The interpreter gave no answer.
+    The modules of one list are imported in one process; each may take ``timeout`` seconds. ``elsewhere`` runs
+    the worker where ``interpreter`` is, if that is not this machine.
     """
     count = sum(map(len, modules))
     with scratch_folder() as folder, progress.step(f"import {count} modules"):
         work = folder.resolve()
         (work / "cwd").mkdir()
+        request = {
+            "root": str(root.resolve()),
+            "search": [],
+            "cwd": str(work / "cwd"),
+            "modules": [list(names) for names in modules],
+            "timeout": timeout,
+            "jobs": len(os.sched_getaffinity(0)),
+        }
         answers = worker.ask(
             interpreter,
             _WORKER,
-            _request(root, modules, timeout, work / "cwd"),
+            request,
             work,
             seconds=timeout * count,
             doing="importing the tree's modules",
@@ -80,17 +79,6 @@ def import_modules(
             elsewhere=elsewhere,
         )
     return {name: _outcome(answer) for name, answer in sorted(answers.items())}
-
-
-def _request(root: Path, modules: Sequence[Sequence[str]], timeout: float, cwd: Path) -> dict[str, Any]:
-    return {
-        "root": str(root.resolve()),
-        "search": [],
-        "cwd": str(cwd),
-        "modules": [list(names) for names in modules],
-        "timeout": timeout,
-        "jobs": len(os.sched_getaffinity(0)),
-    }
 
 
 def _named(message: str) -> Iterator[str]:

@@ -70,40 +70,22 @@ def load_failures(
     remembered = python.surroundings is not None
     if remembered and memo.get(_KIND, key) is not None:
         return {}
-    failures = _load(root, part, sorted(stripped.saved), python, progress)
+    paths = sorted(stripped.saved)
+    if python.loader is not None:
+        failures = python.loader(root, part, paths, LOAD_WORKER, progress)
+    else:
+        assert python.interpreter is not None
+        failures = check_loads(root, part, paths, python.interpreter, progress)
     # A failure is not remembered: it may have been the machine's.
     if remembered and not failures:
         memo.put(_KIND, key, b"")
     return failures
 
 
-def _load(
-    root: Path, part: Path, paths: Sequence[str], python: TargetPython, progress: Progress
-) -> Mapping[str, str]:
-    if python.loader is not None:
-        return python.loader(root, part, paths, LOAD_WORKER, progress)
-    assert python.interpreter is not None
-    return check_loads(root, part, paths, python.interpreter, progress)
-
-
 def check_loads(
     root: Path, part: Path, paths: Sequence[str], interpreter: Interpreter, progress: Progress
 ) -> Mapping[str, str]:
-    """Load each stripped object in a Python of this machine.
-
-    Args:
-        root: The tree with the originals.
-        part: The slimmed tree, complete, so that objects find those that they need.
-        paths: The stripped objects.
-        interpreter: The target's Python.
-        progress: Advances by one an object.
-
-    Returns:
-        Path -> why the stripped object does not load, though its original does.
-
-    Raises:
-        ToolError: The interpreter failed.
-    """
+    """Load the stripped objects ``paths`` in a Python of this machine; gives what ``load_failures`` does."""
     failures: dict[str, str] = {}
     with (
         tempfile.TemporaryFile() as request,

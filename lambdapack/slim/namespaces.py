@@ -24,14 +24,8 @@ def last_files(
 
     Such a package is a folder without code that would be emptied, and whose dotted name is an entry point or,
     in kept code, imported or a string. The files in the folder itself stay, since code that names the folder
-    reads them; where the folder has but folders in it, the smallest file below it stays.
-
-    Args:
-        root: The tree.
-        paths: The tree's files, without bytecode.
-        taken: Path -> the rule that takes it.
-        rules: The rules whose folders are looked at; a folder that another rule empties (tests, the user's
-            ``drop``) goes.
+    reads them; where the folder has but folders in it, the smallest file below it stays. A folder that
+    another rule than ``rules`` empties (tests, the user's ``drop``) goes.
     """
     emptied = _emptied(paths, taken, rules)
     if not emptied:

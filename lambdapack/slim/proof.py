@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,9 +17,9 @@ from lambdapack.slim.accounts import SOURCES, STRIP
 from lambdapack.slim.copy import SlimCopy, slim_copy
 from lambdapack.slim.importing import Outcome, difference, import_modules
 from lambdapack.slim.loading import TargetPython, linker_facts
-from lambdapack.slim.options import SlimOptions
 from lambdapack.slim.reading import mention_notes
-from lambdapack.slim.restoring import Changes, Group, Probe, necessary, suspects
+from lambdapack.slim.restoring import Group, Probe, causes, necessary
+from lambdapack.slim.select import SlimOptions
 from lambdapack.trace import Program, public_modules
 
 _IMPORT_SECONDS = 120.0
@@ -71,7 +71,7 @@ def slim(
         LambdapackError: A tool failed; the program fails even with everything restored; or a binary
             that would be loaded is for another machine.
     """
-    proof = _Proof(tree, trace, options, program=program, work=work, memo=memo, progress=progress)
+    proof = _Proof(tree, trace, options, program, work, memo, progress)
     if not program.native:
         progress.note(f"no module was imported to check slimming: {tree.target.arch} does not run here")
         imports = ImportCheck("not done: the target does not run on this machine", 0, {})
@@ -95,23 +95,20 @@ def _target_python(program: Program) -> TargetPython:
     return TargetPython(python if workshop.runs_here else None, loader, surroundings)
 
 
+@dataclass
 class _Proof:
     """Slims a tree anew until what worked on the installed one works on the slimmed one."""
 
-    def __init__(
-        self,
-        tree: Tree,
-        trace: Trace,
-        options: SlimOptions,
-        *,
-        program: Program,
-        work: Path,
-        memo: Memo,
-        progress: Progress,
-    ) -> None:
-        self._tree, self._trace, self._options = tree, trace, options
-        self._program, self._work, self._memo, self._progress = program, work, memo, progress
-        self._python = _target_python(program)
+    _tree: Tree
+    _trace: Trace
+    _options: SlimOptions
+    _program: Program
+    _work: Path
+    _memo: Memo
+    _progress: Progress
+
+    def __post_init__(self) -> None:
+        self._python = _target_python(self._program)
         self._reasons: dict[Group, str] = {}
         self._first = self._copy = self._slim()
 
@@ -191,8 +188,9 @@ class _Proof:
             for name in broken:
                 owner = next(owner for owner, names in modules.items() if name in names)
                 names = modules[owner][: modules[owner].index(name) + 1]
-                search = Search(self._import, probe, self._copy.changes, names, before[name])
-                groups = search.causes(after[name], owner, frozenset(self._reasons))
+                outcomes = (before[name], after[name])
+                known = frozenset(self._reasons)
+                groups = causes(self._import, probe, names, outcomes, owner=owner, known=known)
                 lost = difference(before[name], after[name]) or ""
                 if groups is None:
                     helpless[name] = f"imports otherwise now, whatever is restored: {lost}"
@@ -256,50 +254,3 @@ def _packages_below(distribution: Distribution) -> list[str]:
     packages = {module_name(path) for path in distribution.files if path.endswith("/__init__.py")}
     names = {name for name in packages if name and name.count(".") == 1 and "._" not in name}
     return sorted(name for name in names if name.partition(".")[0] in packages)
-
-
-Importer = Callable[[Path, Sequence[Sequence[str]]], dict[str, Outcome]]
-"""How the modules of a tree import: root, lists of modules."""
-
-
-class Search:
-    """The search for what one module needs.
-
-    Args:
-        importer: Imports modules in the target's Python.
-        probe: The slimmed tree, in which things can be restored.
-        changes: What slimming did, by group.
-        names: The modules to import in one process; the last is the one that is broken.
-        before: How that module imported before slimming.
-    """
-
-    def __init__(
-        self, importer: Importer, probe: Probe, changes: Changes, names: Sequence[str], before: Outcome
-    ) -> None:
-        self._importer, self._probe, self._changes = importer, probe, changes
-        self._names, self._before = names, before
-
-    def causes(self, after: Outcome, owner: str, known: frozenset[Group]) -> frozenset[Group] | None:
-        """The groups that the module needs, ``known`` ones included; ``None`` where nothing helps.
-
-        Args:
-            after: How the module imports now.
-            owner: Its distribution, whose groups are tried first.
-            known: Groups that are restored already.
-        """
-        groups = sorted(self._changes, key=lambda group: (group[1] != owner, group))
-        known &= frozenset(groups)
-        restored, outcome = known, after
-        while new := suspects(outcome.wanted, self._changes) - restored:
-            restored |= new
-            outcome = self._import(restored)
-            if difference(self._before, outcome) is None:
-                return restored
-        return necessary(groups, self._works, known)
-
-    def _works(self, groups: frozenset[Group]) -> bool:
-        return difference(self._before, self._import(groups)) is None
-
-    def _import(self, groups: frozenset[Group]) -> Outcome:
-        with self._probe.with_restored(groups) as root:
-            return self._importer(root, [self._names])[self._names[-1]]

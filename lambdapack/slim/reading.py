@@ -61,14 +61,7 @@ def find_mentions(
     A whole name (``"parser.h"``) stands for the files of that name anywhere in the top-level package. A bare
     suffix (``".pyi"``, ``"*.h"``, ``f"{module}.pyi"``) stands for the files with it: stubs anywhere in the
     package, sources and headers in the folder of the module that says so and below it. Sources and headers
-    that code names to build something do not count.
-
-    Args:
-        root: The tree.
-        paths: The tree's files.
-        taken: Path -> the rule that takes it.
-        owners: Path -> distribution.
-        rules: The rules by name; only those with ``read`` are looked at.
+    that code names to build something do not count. Only rules with ``read`` are looked at.
     """
     packages: dict[tuple[str, str], list[str]] = defaultdict(list)
     for path, name in taken.items():

@@ -9,11 +9,14 @@ from pathlib import Path
 
 from lambdapack.files import link
 from lambdapack.python.module_names import module_name
+from lambdapack.slim.importing import Outcome, difference
 
 Group = tuple[str, str]
 """A rule and the distribution that it took something from: what is restored, is restored whole."""
 Changes = Mapping[Group, Sequence[str]]
 """Group -> the files of the installed tree that it removed or altered."""
+Importer = Callable[[Path, Sequence[Sequence[str]]], Mapping[str, Outcome]]
+"""How the modules of a tree import: root, lists of modules."""
 
 
 def suspects(names: Collection[str], changes: Changes) -> set[Group]:
@@ -78,9 +81,9 @@ class Probe:
 
     def __init__(self, installed: Path, slimmed: Path, changes: Changes, place: Path) -> None:
         self.root = place
+        self.changes = changes
         self._installed = installed
         self._slimmed = slimmed
-        self._changes = changes
         shutil.copytree(slimmed, place, copy_function=link)
 
     def close(self) -> None:
@@ -90,7 +93,7 @@ class Probe:
     @contextmanager
     def with_restored(self, groups: Collection[Group]) -> Iterator[Path]:
         """The tree as it would be with ``groups`` restored."""
-        paths = [path for group in groups for path in self._changes[group]]
+        paths = [path for group in groups for path in self.changes[group]]
         try:
             for path in paths:
                 self._put(self._installed / path, path)
@@ -111,3 +114,39 @@ class Probe:
             if not (self.root / folder).is_dir() or any((self.root / folder).iterdir()):
                 break
             (self.root / folder).rmdir()
+
+
+def causes(
+    importer: Importer,
+    probe: Probe,
+    names: Sequence[str],
+    outcomes: tuple[Outcome, Outcome],
+    *,
+    owner: str,
+    known: frozenset[Group],
+) -> frozenset[Group] | None:
+    """The groups that a module needs to import as before, ``known`` ones included; ``None``: nothing helps.
+
+    Args:
+        importer: Imports modules in the target's Python.
+        probe: The slimmed tree, in which things can be restored.
+        names: The modules to import in one process; the last is the one that is broken.
+        outcomes: How that module imported before slimming, and how it does now.
+        owner: Its distribution, whose groups are tried first.
+        known: Groups that are restored already.
+    """
+    before, outcome = outcomes
+
+    def restored(groups: frozenset[Group]) -> Outcome:
+        with probe.with_restored(groups) as root:
+            return importer(root, [names])[names[-1]]
+
+    groups = sorted(probe.changes, key=lambda group: (group[1] != owner, group))
+    known &= frozenset(groups)
+    fixed = known
+    while new := suspects(outcome.wanted, probe.changes) - fixed:
+        fixed |= new
+        outcome = restored(fixed)
+        if difference(before, outcome) is None:
+            return fixed
+    return necessary(groups, lambda tried: difference(before, restored(tried)) is None, known)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -16,7 +18,7 @@ class Rule:
         folders: Names of folders: everything below one goes, unless code that stays imports from it.
         whole: Whether such a folder stays as a whole when something imports from it; else only the
             modules that are imported do.
-        globs: Patterns over the path (``slim.select.matcher``).
+        globs: Patterns over the path (``matcher``).
         magic: Only files that begin with these bytes.
         distributions: Only files of these, by canonical name; of any where empty.
         needed_by: Only where one of these is installed too and the user asked for none of
@@ -49,6 +51,30 @@ class Exemption:
     globs: tuple[str, ...]
     why: str
     marker: bytes = b""
+
+
+def matcher(patterns: Iterable[str]) -> Callable[[str], bool]:
+    """A function that says whether any of ``patterns`` matches a path.
+
+    ``*`` and ``?`` stay inside one folder, ``**`` crosses folders (``spacy/lang/**``, ``**/tests/**``), and
+    a pattern without a slash is for the file's name, wherever it is (``*.pyx``).
+    """
+    expressions = [_expression(pattern) for pattern in patterns]
+    if not expressions:
+        return lambda path: False
+    compiled = re.compile("|".join(expressions))
+    return lambda path: compiled.fullmatch(path) is not None
+
+
+def _expression(pattern: str) -> str:
+    if "/" not in pattern and pattern != "**":
+        pattern = "**/" + pattern
+    if pattern.endswith("/"):
+        pattern += "**"
+    out = []
+    for token in re.findall(r"\*\*/|\*\*|\*|\?|[^*?]+", pattern.removeprefix("/")):
+        out.append({"**/": "(?:[^/]+/)*", "**": ".*", "*": "[^/]*", "?": "[^/]"}.get(token, re.escape(token)))
+    return "".join(out)
 
 
 RULES: Final = (

@@ -3,25 +3,66 @@
 from __future__ import annotations
 
 import ast
+import difflib
 import re
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
+from lambdapack.errors import ConfigurationError
 from lambdapack.model import Target, Tree, bytecode_of, is_cached, source_of
 from lambdapack.python.module_names import imports, module_name
 from lambdapack.slim.namespaces import last_files
-from lambdapack.slim.options import SlimOptions
 from lambdapack.slim.packages import PACKAGE_RULES
 from lambdapack.slim.reading import Mention, find_mentions
 from lambdapack.slim.restoring import Group
-from lambdapack.slim.rules import EXEMPTIONS, RULES, Rule
+from lambdapack.slim.rules import EXEMPTIONS, RULES, Rule, matcher
 
 USER_RULE = "drop"
 """Name, in the report, of what the user's own patterns took."""
 _CACHES = "caches"
 _IMPORT = re.compile(rb"^[ \t]*(?:from|import)[ \t](?:\\\r?\n|\([^)]*\)|[^\n])*", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class SlimOptions:
+    """What a user may say about slimming.
+
+    Attributes:
+        keep: Patterns of files that no rule drops (``rules.matcher`` says how they match).
+        drop: Patterns of further files to drop. What the trace touched stays all the same.
+        disable: Names of rules that do not apply (``rule_names()``).
+        strip: Strip shared objects.
+        sources: Keep the ``.py`` files. Without them tracebacks have no lines and ``inspect.getsource``
+            fails.
+    """
+
+    keep: tuple[str, ...] = ()
+    drop: tuple[str, ...] = ()
+    disable: tuple[str, ...] = ()
+    strip: bool = True
+    sources: bool = True
+
+
+def rule_names() -> tuple[str, ...]:
+    """The names that ``disable`` may hold."""
+    return tuple(rule.name for rule in (*RULES, *PACKAGE_RULES))
+
+
+def check_options(options: SlimOptions) -> None:
+    """Refuse options that make no sense, before anything slow is done.
+
+    Raises:
+        ConfigurationError: ``options`` name an unknown rule.
+    """
+    unknown = sorted(set(options.disable) - set(rule_names()))
+    if unknown:
+        close = difflib.get_close_matches(unknown[0], rule_names(), n=1)
+        raise ConfigurationError(
+            f"there is no slimming rule {unknown[0]!r} (there are: {', '.join(rule_names())})",
+            hint=f"did you mean {close[0]!r}?" if close else None,
+        )
 
 
 @dataclass(frozen=True)
@@ -189,20 +230,15 @@ def _give_back_imported(
     pending = [path for path in sources if path not in taken and path.endswith(".py")]
     while pending and modules:
         for name in _imported(root, pending.pop(), folders):
-            for module in _with_packages(name):
-                path = modules.pop(module, None)
+            parts = name.split(".")
+            for length in range(1, len(parts) + 1):
+                path = modules.pop(".".join(parts[:length]), None)
                 if path is None or path not in taken:
                     continue
                 returned = _whole_folder(path, taken, rules[taken[path]])
                 for each in returned:
                     del taken[each]
                 pending += [each for each in returned if each.endswith(".py")]
-
-
-def _with_packages(name: str) -> Iterator[str]:
-    """``a.b.c`` -> ``a``, ``a.b``, ``a.b.c``."""
-    parts = name.split(".")
-    yield from (".".join(parts[:length]) for length in range(1, len(parts) + 1))
 
 
 def _whole_folder(path: str, taken: Mapping[str, str], rule: Rule) -> list[str]:
@@ -249,27 +285,3 @@ def _bytecode(
             continue
         elif source not in owners or path != bytecode_of(source, target):
             yield path, _CACHES
-
-
-def matcher(patterns: Iterable[str]) -> Callable[[str], bool]:
-    """A function that says whether any of ``patterns`` matches a path.
-
-    ``*`` and ``?`` stay inside one folder, ``**`` crosses folders (``spacy/lang/**``, ``**/tests/**``), and
-    a pattern without a slash is for the file's name, wherever it is (``*.pyx``).
-    """
-    expressions = [_expression(pattern) for pattern in patterns]
-    if not expressions:
-        return lambda path: False
-    compiled = re.compile("|".join(expressions))
-    return lambda path: compiled.fullmatch(path) is not None
-
-
-def _expression(pattern: str) -> str:
-    if "/" not in pattern and pattern != "**":
-        pattern = "**/" + pattern
-    if pattern.endswith("/"):
-        pattern += "**"
-    out = []
-    for token in re.findall(r"\*\*/|\*\*|\*|\?|[^*?]+", pattern.removeprefix("/")):
-        out.append({"**/": "(?:[^/]+/)*", "**": ".*", "*": "[^/]*", "?": "[^/]"}.get(token, re.escape(token)))
-    return "".join(out)

@@ -43,13 +43,6 @@ def strip_tree(
 
     Code for GPUs is filled with zeros on the way: such a file keeps its length, and a pack takes no space for
     it. Nothing is remembered of an earlier build: to strip a file takes as long as to prove two digests.
-
-    Args:
-        root: The tree with the originals.
-        destination: The slimmed tree.
-        paths: The files to look at, relative to ``root``.
-        progress: Advances by one an object.
-        spared: Objects that are not stripped.
     """
     saved: dict[str, int] = {}
     digests: dict[str, str] = {}
@@ -59,21 +52,13 @@ def strip_tree(
             original = root / path
             content = original.read_bytes()
             digests[path] = hashlib.sha256(content).hexdigest()
-            data = None if path in spared else _smaller(content)
+            blank = None if path in spared else without_gpu_code(content)
+            data = None if path in spared else strip(blank or content) or blank
             if data is not None:
-                _write(destination / path, data, original.stat().st_mode & 0o777)
+                place = destination / path
+                place.parent.mkdir(parents=True, exist_ok=True)
+                place.write_bytes(data)
+                place.chmod(original.stat().st_mode & 0o777)
                 saved[path] = len(content) - len(data)
             advance()
     return StripResult(saved, {}, digests)
-
-
-def _smaller(content: bytes) -> bytes | None:
-    """A shared object with less to compress; ``None`` where nothing can be left out."""
-    blank = without_gpu_code(content)
-    return strip(blank or content) or blank
-
-
-def _write(path: Path, data: bytes, mode: int) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(data)
-    path.chmod(mode)

@@ -1,8 +1,7 @@
 """A tree and a program -> the files that the program touches, in order of first use."""
 
 from lambdapack.trace.modules import default_code, public_modules
-from lambdapack.trace.options import TraceOptions
-from lambdapack.trace.program import Program
+from lambdapack.trace.program import Program, TraceOptions
 from lambdapack.trace.tracing import run
 from lambdapack.trace.walk import heuristic
 

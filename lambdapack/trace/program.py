@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +15,32 @@ from lambdapack.install import Workshop, check_binaries, portable_files
 from lambdapack.model import Lock, Trace, Tree
 from lambdapack.progress import Progress
 from lambdapack.trace.modules import default_code
-from lambdapack.trace.options import TraceOptions
 from lambdapack.trace.tracing import run
 from lambdapack.trace.walk import heuristic
+
+
+@dataclass(frozen=True)
+class TraceOptions:
+    """What to run for the trace: ``code``, or ``handler`` of ``source``; neither: the requested imports.
+
+    Attributes:
+        code: Python code.
+        handler: ``module.function``, called once.
+        event: The event for it.
+        source: Folder that the handler is imported from.
+        environment: Environment variables of the function, which any traced code and the imports that prove
+            slimming see.
+        timeout: Seconds.
+        assets: Name -> file or folder; no input of a build: what is in them is not in the pack.
+    """
+
+    code: str | None = None
+    handler: str | None = None
+    event: Any = None
+    source: Path | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+    timeout: float = 300.0
+    assets: Mapping[str, Path] = field(default_factory=dict)
 
 
 class Program:
@@ -56,7 +81,10 @@ class Program:
             return heuristic(tree, self.lock.requested)
         if self._code is None:
             # Of the first tree, which is whole: slimming must not change what is run.
-            self._code = self._code_for(tree)
+            if self.options.handler:
+                self._code = _call(self.options.handler, self.options.event)
+            else:
+                self._code = self.options.code or default_code(tree, self.lock.requested)
         try:
             return run(
                 tree,
@@ -71,18 +99,10 @@ class Program:
             )
         except CheckError as error:
             # The dynamic linker says "No such file" of a library for another machine.
-            self._check_binaries(tree, said=f"{error.message}\n{error.detail or ''}")
+            said = f"{error.message}\n{error.detail or ''}"
+            portable, glibc = portable_files(tree), self.lock.glibc
+            check_binaries(tree, portable=portable, glibc=glibc, progress=self._progress, said=said)
             raise
-
-    def _check_binaries(self, tree: Tree, said: str) -> None:
-        """Refuse the tree where the failed program named a binary for another machine."""
-        portable, glibc = portable_files(tree), self.lock.glibc
-        check_binaries(tree, portable=portable, glibc=glibc, progress=self._progress, said=said)
-
-    def _code_for(self, tree: Tree) -> str:
-        if self.options.handler:
-            return _call(self.options.handler, self.options.event)
-        return self.options.code or default_code(tree, self.lock.requested)
 
     def _search(self) -> tuple[Path, ...]:
         if self.options.handler is None or self.options.source is None:

@@ -214,13 +214,13 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
         watch.drain()
         opened.seek(0)
         mapped.seek(0)
-        maps = mapped.read()
+        maps, below = mapped.read(), request["root"] + "/"
         return {
             "status": status,
             "problem": watch.problem,
             "watched": list(watch.files),
             "opened": [os.fsdecode(path) for path in opened.read().split(b"\0")[:-1]],
-            "mapped": list(_mapped_below(request["root"], maps)),
+            "mapped": [path[len(below) :] for path in _mapped(maps, b"") if path.startswith(below)],
             "foreign": _foreign(request, maps),
         }
 
@@ -276,17 +276,6 @@ def _children() -> list[int]:
         return []
 
 
-def _mapped_below(root: str, maps: bytes) -> dict[str, None]:
-    """Paths, relative to ``root``, of the files below it that are mapped."""
-    below = os.fsencode(root) + b"/"
-    paths: dict[str, None] = {}
-    for line in maps.splitlines():
-        fields = line.split(None, 5)
-        if len(fields) == 6 and fields[5].startswith(below):
-            paths[os.fsdecode(fields[5][len(below) :])] = None
-    return paths
-
-
 def _foreign(request: dict[str, Any], maps: bytes) -> list[list[str]]:
     """Name and path of the mapped libraries that the program must have opened by name.
 
@@ -297,7 +286,7 @@ def _foreign(request: dict[str, Any], maps: bytes) -> list[list[str]]:
     own += [os.environ[name] for name in ("HOME", "TMPDIR") if os.environ.get(name, "/") != "/"]
     names = {}
     needed = {os.path.realpath(sys.executable)}
-    for path in _mapped_code(maps):
+    for path in _mapped(maps, b"x"):
         name, libraries = _linkage(path)
         needed.update(map(os.path.basename, libraries))
         if not any(path == folder or path.startswith(folder + os.sep) for folder in own):
@@ -305,12 +294,12 @@ def _foreign(request: dict[str, Any], maps: bytes) -> list[list[str]]:
     return [[name, path] for path, name in sorted(names.items()) if name not in needed and path not in needed]
 
 
-def _mapped_code(maps: bytes) -> list[str]:
-    """Files of which something executable is mapped."""
+def _mapped(maps: bytes, mode: bytes) -> list[str]:
+    """Files of which something is mapped with ``mode``, ``x`` for what is executable."""
     paths: dict[str, None] = {}
     for line in maps.splitlines():
         fields = line.split(None, 5)
-        if len(fields) == 6 and b"x" in fields[1] and fields[5].startswith(b"/"):
+        if len(fields) == 6 and mode in fields[1] and fields[5].startswith(b"/"):
             paths[os.fsdecode(fields[5])] = None
     return list(paths)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -125,17 +125,9 @@ def _trace(tree: Tree, code: str, result: Mapping[str, Any]) -> Trace:
         # What inotify saw before it failed is only part of it, and in the right order only by itself.
         order = dict.fromkeys([*result["opened"], *result["mapped"]])
     files = tuple(path for path in order if (tree.root / path).is_file())
-    native = frozenset(_native(tree.root, (path for path in files if path not in opened)))
+    # The dynamic linker opened an ELF file; a Python that the code started, Python files. Being mapped is no
+    # proof: native code maps data files too.
+    unclaimed = (path for path in files if path not in opened and not path.endswith(_PYTHON_SUFFIXES))
+    native = frozenset(path for path in unclaimed if not elf.is_elf(tree.root / path))
     foreign = tuple((name, path) for name, path in result["foreign"])
     return Trace(files, native, "traced", code, foreign)
-
-
-def _native(root: Path, unclaimed: Iterable[str]) -> Iterator[str]:
-    """Of the files ``unclaimed``, which this Python did not open: those that no loader reads either.
-
-    The dynamic linker opened an ELF file; a Python that the code started, Python files. Being mapped is no
-    proof: native code maps data files too.
-    """
-    for path in unclaimed:
-        if not path.endswith(_PYTHON_SUFFIXES) and not elf.is_elf(root / path):
-            yield path

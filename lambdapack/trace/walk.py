@@ -36,12 +36,9 @@ def heuristic(tree: Tree, requested: Collection[str]) -> Trace:
     ordered = dict.fromkeys(walk.files)
     for distribution in tree.distributions:
         if any(path in ordered for path in distribution.files):
-            ordered.update(dict.fromkeys(filter(_is_shared_object, distribution.files)))
+            objects = (path for path in distribution.files if ".so" in PurePosixPath(path).suffixes)
+            ordered.update(dict.fromkeys(objects))
     return Trace(tuple(ordered), frozenset(), "heuristic", default_code(tree, requested))
-
-
-def _is_shared_object(path: str) -> bool:
-    return ".so" in PurePosixPath(path).suffixes
 
 
 class _Walk:

@@ -17,7 +17,7 @@ from lambdapack.elf.gpu import SECTIONS, without_gpu_code
 from lambdapack.model import Trace
 from lambdapack.slim.copy import slim_copy
 from lambdapack.slim.loading import TargetPython
-from lambdapack.slim.options import SlimOptions
+from lambdapack.slim.select import SlimOptions
 from tests.elf.test_stripping import DEBUG, TEXT, Part, build, images, names
 from tests.support.installed import make_tree, own
 

@@ -14,7 +14,8 @@ import zstandard
 
 from lambdapack import pack
 from lambdapack.errors import CheckError
-from lambdapack.pack import check, tail, tar
+from lambdapack.pack import check, tail
+from lambdapack.pack.stream import END, padding, tar_header
 from runtime_shim import _index
 
 DEEP = "a/" * 2040 + "x"
@@ -41,10 +42,10 @@ def forged(folder: Path, paths: Sequence[str], contents: Sequence[bytes] | None 
     contents = contents or [b""] * len(paths)
     stream, offsets = bytearray(), []
     for path, content in zip(paths, contents, strict=True):
-        stream += tar.header(path, len(content), False)
+        stream += tar_header(path, len(content), False)
         offsets.append(len(stream))
-        stream += content + bytes(tar.padding(len(content)))
-    stream += tar.END
+        stream += content + bytes(padding(len(content)))
+    stream += END
     frame = zstandard.compress(bytes(stream))
     index = _index.Index(
         target="any", lock="ab" * 32, tool="forger 1", glibc="", hot=0, eager=1,

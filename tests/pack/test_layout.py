@@ -214,7 +214,7 @@ def test_native_data_comes_before_any_code_of_its_distribution(tmp_path: Path, c
         "weights/blob",
     ]
     assert kinds(layout)["demo/model.bin"] == "n"
-    assert layout.native == {"*": (3,), "demo": (1,)}
+    assert layout.native == {"*": [3], "demo": [1]}
 
 
 def test_a_bytecode_file_stays_importable(tmp_path: Path) -> None:
@@ -345,7 +345,7 @@ def test_needs_come_right_before_and_are_transitive(tmp_path: Path) -> None:
     layout = arrange(packing.tree(tmp_path, files), packing.trace("p/t.txt", f"p/x.{SO}"))
     assert order(layout, Band.HOT) == ["p/t.txt", "l/libb.so", "l/liba.so", f"p/x.{SO}"]
     assert order(layout, Band.REST) == ["l/unused.so"]
-    assert layout.needs == {2: (1,), 3: (1, 2)}
+    assert layout.needs == {2: [1], 3: [1, 2]}
 
 
 def test_a_module_needs_what_it_opens_by_name(tmp_path: Path) -> None:
@@ -368,4 +368,4 @@ def test_a_module_needs_what_it_opens_by_name(tmp_path: Path) -> None:
         "p/__pycache__/a.cpython-311.pyc",
     ]
     numbers = {entry.path: number for number, entry in enumerate(layout.entries)}
-    assert layout.needs == {numbers["libs/liba.so.1"]: (1,), numbers["p/a.py"]: (1, 2)}
+    assert layout.needs == {numbers["libs/liba.so.1"]: [1], numbers["p/a.py"]: [1, 2]}

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from lambdapack import pack
 from lambdapack.errors import CheckError, ConfigurationError
-from lambdapack.pack import Pack, tail, tar
+from lambdapack.pack import Pack, tail
+from lambdapack.pack.stream import END, tar_header
 from runtime_shim import _index
 from tests.support import packing
 
@@ -155,7 +156,7 @@ def forged(folder: Path, contents: bytes, **fields: object) -> Path:
     return path
 
 
-STREAM = tar.header("a.bin", 3, False) + b"abc" + bytes(509) + tar.END
+STREAM = tar_header("a.bin", 3, False) + b"abc" + bytes(509) + END
 
 
 def test_a_forged_pack_can_be_sound(tmp_path: Path) -> None:

@@ -25,11 +25,10 @@ from lambdapack.python.bytecode import compile_tree
 from lambdapack.slim import stripping
 from lambdapack.slim.copy import slim_copy
 from lambdapack.slim.loading import TargetPython, check_loads, load_failures
-from lambdapack.slim.options import SlimOptions, rule_names
 from lambdapack.slim.packages import PACKAGE_RULES
 from lambdapack.slim.reading import mention_notes
-from lambdapack.slim.rules import RULES
-from lambdapack.slim.select import matcher
+from lambdapack.slim.rules import RULES, matcher
+from lambdapack.slim.select import SlimOptions, rule_names
 from tests.support.installed import OWN, make_tree, own
 from tests.support.told import Told
 

@@ -14,8 +14,8 @@ from benchmarks.slimming.zipped import weight
 from lambdapack.model import Target, Tree
 from lambdapack.slim import SlimOptions
 from lambdapack.slim.packages import PACKAGE_RULES
-from lambdapack.slim.rules import RULES, Rule
-from lambdapack.slim.select import matcher, select
+from lambdapack.slim.rules import RULES, Rule, matcher
+from lambdapack.slim.select import select
 
 SAMPLES = {
     "torch-tests": ("torch/bin/test_api", "torch/bin/torch_shm_manager"),

@@ -20,8 +20,7 @@ from lambdapack.python import interpreter
 from lambdapack.python.bytecode import compile_tree
 from lambdapack.slim import SlimOptions, SlimResult, slim
 from lambdapack.slim.importing import Outcome, difference, import_modules
-from lambdapack.slim.proof import Search
-from lambdapack.slim.restoring import Group, Probe, necessary, suspects
+from lambdapack.slim.restoring import Group, Probe, causes, necessary, suspects
 from lambdapack.trace import Program, TraceOptions
 from tests.support.installed import OWN, make_tree, own
 
@@ -175,8 +174,8 @@ def test_where_either_of_two_would_do_the_modules_own_distribution_is_restored(t
         return {"z": Outcome("imported") if list(root.rglob("x")) else GONE}
 
     probe = Probe(tmp_path / "in", tmp_path / "out", changes, tmp_path / "probe")
-    search = Search(importer, probe, changes, ["z"], Outcome("imported"))
-    assert search.causes(GONE, "z", frozenset()) == {("docs", "z")}
+    both = (Outcome("imported"), GONE)
+    assert causes(importer, probe, ["z"], both, owner="z", known=frozenset()) == {("docs", "z")}
 
 
 @given(st.sets(st.integers(0, 30)), st.integers(1, 30))

@@ -16,7 +16,7 @@ from lambdapack.model.target import Target
 from lambdapack.python import interpreter
 from lambdapack.slim.copy import slim_copy
 from lambdapack.slim.loading import TargetPython
-from lambdapack.slim.options import SlimOptions
+from lambdapack.slim.select import SlimOptions
 from tests.support.installed import OWN
 
 CODE = """\

@@ -5,8 +5,7 @@ alone, and an id that depends on its content, not on where it lies nor on what e
 """
 
 from lambdapack.pack.assets.building import build, check
-from lambdapack.pack.assets.model import Asset, BuiltAsset
-from lambdapack.pack.assets.placing import placed
-from lambdapack.pack.assets.record import FILE_NAME, FOLDER, document, read
+from lambdapack.pack.assets.collect import Asset
+from lambdapack.pack.assets.record import FILE_NAME, FOLDER, BuiltAsset, document, placed, read
 
 __all__ = ["FILE_NAME", "FOLDER", "Asset", "BuiltAsset", "build", "check", "document", "placed", "read"]

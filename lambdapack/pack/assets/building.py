@@ -14,8 +14,8 @@ import zstandard
 from lambdapack import pack
 from lambdapack.errors import LambdapackError, ToolError
 from lambdapack.pack.assets import record, writing
-from lambdapack.pack.assets.collect import Content, collect, digest, settled
-from lambdapack.pack.assets.model import Asset, BuiltAsset
+from lambdapack.pack.assets.collect import Asset, Content, collect, digest, settled
+from lambdapack.pack.assets.record import BuiltAsset
 from lambdapack.progress import QUIET, Progress
 
 

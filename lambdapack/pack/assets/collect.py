@@ -1,4 +1,4 @@
-"""The files of an asset, and their digest."""
+"""An asset as its user names it, its files, and their digest."""
 
 from __future__ import annotations
 
@@ -6,14 +6,35 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from lambdapack.errors import ConfigurationError, ToolError
 from lambdapack.files import is_ignored, sha256_of
-from lambdapack.pack.assets.model import Asset
 from lambdapack.pack.check import path_problem
 
 # A file that was changed within this time before it was hashed may change again and look the same.
 _TICK_NS = 2_000_000_000
+
+Fetch = Literal["start", "use"]
+
+
+@dataclass(frozen=True)
+class Asset:
+    """An asset of the configuration.
+
+    Attributes:
+        name: What ``runtime_shim.path`` takes.
+        path: A file or a folder.
+        fetch: ``start``: in the background of a cold start; ``use``: when it is first asked for.
+        ignore: Patterns of files of a folder to leave out.
+        level: zstd level.
+    """
+
+    name: str
+    path: Path
+    fetch: Fetch = "start"
+    ignore: tuple[str, ...] = ()
+    level: int = 19
 
 
 @dataclass(frozen=True, order=True)

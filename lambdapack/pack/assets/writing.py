@@ -40,25 +40,24 @@ def write(
 ) -> Pack:
     """Write ``<id>.tar.zst`` and ``<id>.index.json`` into ``directory``, which is made when it is missing.
 
-    Args:
-        content: What to pack.
-        directory: Where the two files go.
-        level: zstd's, 1 to 22.
-        jobs: As for ``lambdapack.pack.write``.
-        progress: Told the uncompressed bytes that are done.
-        name: The asset's, for people.
-
-    Raises:
-        ConfigurationError: The level does not exist.
-        ToolError: A file cannot be read or changed meanwhile, the folder cannot be written to.
+    ``name`` is the asset's, for people; all else is as for ``lambdapack.pack.write``.
     """
     check_level(level)
     stream = Stream(Member(file.path, file.name, file.size, file.executable) for file in content.files)
     extents = list(pairwise([*_cuts([*stream.starts, stream.files_end]), stream.end]))
+    label = Label(
+        target=_index.ANY_TARGET,
+        lock=_NO_LOCK,
+        tool=TOOL,
+        glibc="",
+        hot=0,
+        eager=len(extents),
+        classes=_index.DATA * len(content.files),
+    )
     return assemble(
         stream,
         extents,
-        _label(frames=len(extents), files=len(content.files)),
+        label,
         directory,
         compressor=partial(_compress, level=level),
         jobs=jobs,
@@ -67,24 +66,8 @@ def write(
     )
 
 
-def _label(*, frames: int, files: int) -> Label:
-    return Label(
-        target=_index.ANY_TARGET,
-        lock=_NO_LOCK,
-        tool=TOOL,
-        glibc="",
-        hot=0,
-        eager=frames,
-        classes=_index.DATA * files,
-    )
-
-
 def _cuts(starts: Sequence[int]) -> Iterator[int]:
-    """Where frames begin: before a header, or inside a large file.
-
-    Args:
-        starts: Where each file's header begins; the last is where the files end.
-    """
+    """Where frames begin: before a header, or inside a large file; ``starts`` end where the files do."""
     begin = 0
     yield begin
     for start, stop in pairwise(starts):

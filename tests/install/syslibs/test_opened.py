@@ -20,7 +20,7 @@ from lambdapack.progress import QUIET
 from lambdapack.python import bytecode, interpreter
 from lambdapack.slim.copy import slim_copy
 from lambdapack.slim.loading import TargetPython
-from lambdapack.slim.options import SlimOptions
+from lambdapack.slim.select import SlimOptions
 from lambdapack.trace import run as traced
 from runtime_shim._index import Index, decode, encode
 from tests.support.shim_world import World, running_world
