@@ -12,7 +12,7 @@ from lambdapack.files import walk
 from lambdapack.install import Workshop, read_tree
 from lambdapack.memo import key_of, tool_digest
 from lambdapack.model import Distribution, Lock, Tree
-from lambdapack.pipeline.cache import CachedDistribution, Store, Trees
+from lambdapack.pipeline.cache import Store, trees
 from lambdapack.pipeline.options import version_of
 from lambdapack.progress import Progress
 from lambdapack.python.wheel_recipe import recipe
@@ -38,21 +38,23 @@ def install(
     Raises:
         ToolError: An sdist cannot be built, or pip, the interpreter or the engine failed.
     """
-    trees, keys = Trees(store), _keys(lock, workshop)
-    known = {name: entry for name, key in keys.items() if (entry := trees.get(key))}
+    keys = _keys(lock, workshop)
+    known = {name: entry for name, key in keys.items() if (entry := trees.get(store, key))}
     for name in _sharing({name: entry.files for name, entry in known.items()}):
         del known[name]
     while True:
         fresh = _install_fresh(_without(lock, known), destination, workshop, jobs=jobs, progress=progress)
         installed = set(walk(destination))
-        unusable = _link(known, installed, trees, destination)
+        # They bring a file that was installed too, or were damaged or removed meanwhile.
+        unusable = {name for name, entry in known.items() if not installed.isdisjoint(entry.files)}
+        unusable = unusable or {name for name in known if not trees.link(store, known[name], destination)}
         if not unusable:
             break
         for name in unusable:
             del known[name]
         shutil.rmtree(destination)
     for name, paths in _owned(fresh, installed).items():
-        trees.put(keys[name], destination, paths)
+        trees.put(store, keys[name], destination, paths)
     tree = read_tree(destination, lock.target)
     return workshop.bundle(tree, lock, progress=progress), len(known)
 
@@ -100,17 +102,6 @@ def _without(lock: Lock, known: Iterable[str]) -> Lock:
         requested=tuple(name for name in lock.requested if name in names),
         built=tuple(name for name in lock.built if name in names),
     )
-
-
-def _link(
-    known: Mapping[str, CachedDistribution], installed: set[str], trees: Trees, destination: Path
-) -> set[str]:
-    """Link distributions of the cache into a tree; the names of those with which it has to be made again.
-
-    These bring a file that was installed too, or were damaged or removed meanwhile.
-    """
-    clashing = {name for name, entry in known.items() if not installed.isdisjoint(entry.files)}
-    return clashing or {name for name, entry in known.items() if not trees.link(entry, destination)}
 
 
 def _owned(fresh: Iterable[Distribution], installed: set[str]) -> dict[str, set[str]]:

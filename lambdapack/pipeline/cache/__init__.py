@@ -5,13 +5,12 @@ by its own digest on use, and may be lost at any time: then it is made again. St
 only the pipeline knows the rest.
 """
 
-from lambdapack.pipeline.cache.builds import Builds
+from lambdapack.pipeline.cache import builds, trees
 from lambdapack.pipeline.cache.locks import Locks, Resolved
 from lambdapack.pipeline.cache.store import Store, open_store
-from lambdapack.pipeline.cache.trees import CachedDistribution, Trees
 from lambdapack.pipeline.cache.upkeep import LIMIT, FolderUsage, Pruning, prune, survey
 
 __all__ = [
-    "LIMIT", "Builds", "CachedDistribution", "FolderUsage", "Locks", "Pruning", "Resolved",
-    "Store", "Trees", "open_store", "prune", "survey",
+    "LIMIT", "FolderUsage", "Locks", "Pruning", "Resolved", "Store", "builds", "open_store", "prune",
+    "survey", "trees",
 ]  # fmt: skip
