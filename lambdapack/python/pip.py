@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from lambdapack.errors import ConfigurationError, LambdapackError, ToolError
-from lambdapack.python.worker.ending import end_group
+from lambdapack.python.worker import end_group
 
 __all__ = ["FROM_ENVIRONMENT", "configured", "environment", "explain", "network_error", "run", "tail"]
 
