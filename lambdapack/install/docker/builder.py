@@ -12,11 +12,10 @@ from lambdapack.errors import ToolError
 from lambdapack.files import scratch_folder
 from lambdapack.install import syslibs
 from lambdapack.install.docker import container, engine, image_builds, images, settings
-from lambdapack.install.docker.container import Container, Limits
+from lambdapack.install.docker.archive import members_below
+from lambdapack.install.docker.container import WORK, Limits
 from lambdapack.install.docker.image_pip import ImagePip
-from lambdapack.install.docker.libraries import ImageLibraries
-from lambdapack.install.docker.resolver import ImageResolver
-from lambdapack.install.docker.wheels import local_wheel, locked_wheels
+from lambdapack.install.docker.wheels import locked_wheels
 from lambdapack.install.docker.workers import ImageWorkers
 from lambdapack.install.syslibs import LibraryOrigin
 from lambdapack.install.unpack import unpack_wheels
@@ -88,7 +87,7 @@ class DockerBuilder:
                 if pip.interpreter.python != target.python:
                     raise ToolError(f"the image {image.name} has Python {version}")
                 progress.note(f"image: {image.name} ({image.id[7:19]}), Python {version}")
-                yield DockerWorkshop(image, pip, running, cache_dir)
+                yield DockerWorkshop(pip, cache_dir)
 
     def libraries(
         self, target: Target, *, progress: Progress = QUIET
@@ -97,7 +96,7 @@ class DockerBuilder:
         with engine.connect() as client:
             image = images.find(client, target, self._name, progress)
             with container.start(client, image, target, self._limits, {}) as running:
-                return ImageLibraries(running).listed(), image
+                return ImageWorkers(running).libraries(), image
 
 
 class DockerWorkshop:
@@ -105,15 +104,14 @@ class DockerWorkshop:
 
     runs_here = False
 
-    def __init__(self, image: images.Image, pip: ImagePip, running: Container, cache_dir: Path) -> None:
+    def __init__(self, pip: ImagePip, cache_dir: Path) -> None:
         self.interpreter: Interpreter = pip.interpreter
-        self.place: Place | None = ImageResolver(pip)
-        self.identity: Mapping[str, str] = _identity(image)
-        self._workers = ImageWorkers(running)
+        self.place: Place | None = pip
+        self.identity: Mapping[str, str] = _identity(pip.image)
+        self._workers = ImageWorkers(pip.container)
         self.ask_elsewhere = self._workers.ask
         self.load_elsewhere = self._workers.load
         self._pip = pip
-        self._libraries = ImageLibraries(running)
         self._cache_dir = cache_dir
 
     def compile_tree(self, root: Path, *, jobs: int | None = None, progress: Progress = QUIET) -> None:
@@ -122,7 +120,12 @@ class DockerWorkshop:
 
     def wheel(self, source: Path, destination: Path, *, label: str, progress: Progress = QUIET) -> Path:
         """Build a wheel of a folder or an sdist in the image; see ``lock.Wheelwright``."""
-        return local_wheel(self._pip, source, self._tools(progress), destination, label)
+        pip = self._pip
+        pip.bring(self._tools(progress))
+        name = f"{pip.container.new_folder()}/{source.name}"
+        pip.container.put(members_below(name, source), doing=f"bringing {label} into the image")
+        doing = f"building a wheel of {label} in {pip.image.name}"
+        return pip.build_wheel(f"{WORK}/{name}", destination, options=pip.sources, doing=doing)
 
     def unpack(self, lock: Lock, destination: Path, *, progress: Progress = QUIET) -> Tree:
         """Build the sdists of ``lock`` in the image, and unpack all wheels; see ``Workshop.unpack``."""
@@ -152,7 +155,7 @@ class DockerWorkshop:
     ) -> Tree:
         """Copy the shared libraries that are missing, and that the image has, into the tree."""
         has = syslibs.runtime_libraries(lock.target)
-        return syslibs.bundle(tree, has, self._libraries, progress, glibc=lock.glibc, opened=opened)
+        return syslibs.bundle(tree, has, self._workers, progress, glibc=lock.glibc, opened=opened)
 
     def _tools(self, progress: Progress) -> Path:
         return toolchain.ensure(self.interpreter, self._cache_dir, progress)

@@ -1,10 +1,12 @@
-"""pip of the target's own Python in a container, told what pip is told on this machine."""
+"""pip and pip-tools of the target's own Python in a container, told what pip is told on this machine."""
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any, TextIO
 
 from lambdapack.errors import LambdapackError, ToolError
 from lambdapack.files import disk_errors
@@ -14,20 +16,20 @@ from lambdapack.install.docker.images import Image
 from lambdapack.install.docker.prerequisites import MissingPrerequisite, find_missing
 from lambdapack.install.docker.settings import Settings, masked
 from lambdapack.install.docker.workers import PLACES
-from lambdapack.lock import DRIVER_FOLDER
+from lambdapack.lock import DRIVER_CODE, DRIVER_FOLDER, Answers
+from lambdapack.progress import Advance
 from lambdapack.python import pip
 from lambdapack.python.interpreter import Interpreter
 
-TOOLS = f"{WORK}/tools"
-"""Where pip and pip-tools are in the container."""
-CACHE = f"{WORK}/cache"
-_RUNNER = f"{TOOLS}/pip/__pip-runner__.py"
+_TOOLS = f"{WORK}/tools"
+_CACHE = f"{WORK}/cache"
+_RUNNER = f"{_TOOLS}/pip/__pip-runner__.py"
 VARIABLES: Mapping[str, str] = {
     **PLACES,
-    "XDG_CACHE_HOME": CACHE,
+    "XDG_CACHE_HOME": _CACHE,
     "LC_ALL": "C.UTF-8",
     "TZ": "UTC",
-    "PIP_CACHE_DIR": f"{CACHE}/pip",
+    "PIP_CACHE_DIR": f"{_CACHE}/pip",
     "PIP_DISABLE_PIP_VERSION_CHECK": "1",
     "PIP_NO_INPUT": "1",
     "PIP_NO_COLOR": "1",
@@ -40,11 +42,12 @@ VARIABLES: Mapping[str, str] = {
 }
 """What pip, and what it builds, see of the image, and what decides the bytes of a wheel."""
 _LINES_OF_DETAIL = 12
+_BUILD_FAILED = "error: subprocess-exited-with-error"
 _PACKAGE_MANAGER = "command -v dnf || command -v microdnf || command -v yum || command -v apt-get"
 
 
 class ImagePip:
-    """pip and pip-tools in a running container.
+    """pip and pip-tools in a running container, where they resolve; see ``lock.Place``.
 
     Args:
         container: Running.
@@ -81,9 +84,38 @@ class ImagePip:
         self.container.put(members, doing="bringing pip into the container")
         self._tools = tools
 
-    def options(self, options: Sequence[str]) -> list[str]:
-        """A requirements file's options, with the container's addresses of local folders."""
-        return self._settings.options(self.container.relay, options)
+    def ask(
+        self, request: Mapping[str, Any], texts: Mapping[str, str], tools: Path, log: TextIO, advance: Advance
+    ) -> dict[str, Any] | None:
+        """The resolver's driver's last answer to ``request``; see ``lock.Place.ask``.
+
+        Raises:
+            ToolError: An sdist's metadata cannot be built, or the container failed.
+        """
+        self.bring(tools)
+        relay = self.container.relay
+        options = self._settings.options(relay, request["pip_args"])
+        full = {**request, "tools": _TOOLS, "cache": f"{_CACHE}/metadata", "pip_args": options}
+        for name, text in texts.items():
+            full[name] = relay.keep(f"{name}.txt", text.encode())
+        answers = Answers(advance)
+        ended = self.container.run(
+            [relay.python, "-I", "-B", "-c", DRIVER_CODE, f"{WORK}/lib"],
+            environment=self.environment,
+            doing="resolving the requirements in the image",
+            stdin=relay.keep_json("request.json", full),
+            output=answers.feed,
+        )
+        printed = self.readable(ended.errors)
+        log.write(printed)
+        if answers.last is None or ended.status:
+            return None
+        answer: dict[str, Any] = json.loads(self.readable(json.dumps(answers.last).encode()))
+        if answer.get("kind") == "pip" and _BUILD_FAILED in printed:
+            about = str(answer.get("about") or "an sdist").split(" from ", maxsplit=1)[0]
+            doing = f"building {about.replace('==', ' ')} from its sdist in {self.image.name}"
+            raise self._error(printed[printed.rindex(_BUILD_FAILED) :], doing, 1)
+        return answer
 
     def readable(self, printed: bytes) -> str:
         """What pip printed, with this machine's addresses and without secrets."""
@@ -113,17 +145,17 @@ class ImagePip:
         """
         out = f"{WORK}/{self.container.new_folder()}/out"
         # No options on the command line: an address could be read from the list of processes.
-        lines = [*_lines(self.options(options)), requirement]
-        file = self.container.relay.keep("wheel.txt", "\n".join(lines).encode())
-        python = self.container.relay.python
+        relay = self.container.relay
+        lines = [*_lines(self._settings.options(relay, options)), requirement]
+        file = relay.keep("wheel.txt", "\n".join(lines).encode())
         ended = self.container.run(
-            [python, _RUNNER, "wheel", "--no-deps", *arguments, "--wheel-dir", out, "-r", file],
+            [relay.python, _RUNNER, "wheel", "--no-deps", *arguments, "--wheel-dir", out, "-r", file],
             environment=self.environment,
             doing=doing,
             output=output,
         )
         if ended.status:
-            raise self.error(self.readable(ended.printed), doing, ended.status)
+            raise self._error(self.readable(ended.printed), doing, ended.status)
         with disk_errors(destination):
             destination.mkdir(parents=True, exist_ok=True)
             wheels = self.container.get(out, destination, doing=doing)
@@ -131,7 +163,7 @@ class ImagePip:
             raise ToolError(f"{doing} failed: pip made {len(wheels)} files instead of one wheel")
         return wheels[0]
 
-    def error(self, text: str, doing: str, status: int) -> LambdapackError:
+    def _error(self, text: str, doing: str, status: int) -> LambdapackError:
         """The error for a run of pip that printed ``text`` and ended with ``status``."""
         lines = _deciding(text)
         missing = find_missing(lines)

@@ -1,4 +1,4 @@
-"""Wheels of sdists and local packages, built in a container and kept by what decides their bytes."""
+"""Wheels of a lock's sdists, built in a container and kept by what decides their bytes."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ import shutil
 from pathlib import Path
 
 from lambdapack.files import new_folder
-from lambdapack.install.docker.archive import members_below
-from lambdapack.install.docker.container import WORK
 from lambdapack.install.docker.image_pip import VARIABLES, ImagePip
 from lambdapack.memo import CacheFolder
 from lambdapack.model import Lock, Pin
@@ -76,16 +74,3 @@ def _build(pip: ImagePip, pin: Pin, lock: Lock, destination: Path, advance: Adva
         arguments=["--require-hashes"],
         output=note_last_line,
     )
-
-
-def local_wheel(pip: ImagePip, source: Path, tools: Path, destination: Path, label: str) -> Path:
-    """Build a wheel of a local folder or sdist into the folder ``destination``.
-
-    Raises:
-        ToolError: The wheel cannot be built; says what the image lacks for it.
-    """
-    pip.bring(tools)
-    name = f"{pip.container.new_folder()}/{source.name}"
-    pip.container.put(members_below(name, source), doing=f"bringing {label} into the image")
-    doing = f"building a wheel of {label} in {pip.image.name}"
-    return pip.build_wheel(f"{WORK}/{name}", destination, options=pip.sources, doing=doing)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,13 @@ from lambdapack import elf
 from lambdapack.errors import ToolError
 from lambdapack.install.docker.archive import Member, members_below
 from lambdapack.install.docker.container import WORK, CommandResult, Container
+from lambdapack.install.syslibs import LibraryOrigin, LibraryQuery
 from lambdapack.progress import Progress
 from lambdapack.python import bytecode, worker
 
 PLACES = {"HOME": f"{WORK}/home", "TMPDIR": f"{WORK}/tmp"}
 """What the bytecode, the trace and imports see of the image besides its Python."""
+_LIBRARIES = Path(__file__).with_name("libraries_worker.py")
 _FAILED = b"! "
 _FINE = b"."
 
@@ -179,6 +182,43 @@ class ImageWorkers:
             doing="fetching the bytecode",
             keep=lambda path: path.endswith(".pyc"),
         )
+
+    def fetch(self, queries: Sequence[LibraryQuery], destination: Path) -> Mapping[str, LibraryOrigin]:
+        """Copy the shared libraries that are there into ``destination``; see ``syslibs.Source``.
+
+        They are searched as the image's own dynamic linker would.
+        """
+        names = {query.name for query in queries}
+        origins = {
+            name: origin
+            for name, origin in self._find({"ask": [asdict(query) for query in queries]}).items()
+            if name in names and "/" not in name
+        }
+        for name, origin in origins.items():
+            self._container.read(origin.path, destination / name, doing=f"copying {name} from the image")
+        return origins
+
+    def libraries(self) -> dict[str, LibraryOrigin]:
+        """Name -> origin of every shared library that programs of the image find."""
+        return self._find({"list": True})
+
+    def _find(self, request: Mapping[str, Any]) -> dict[str, LibraryOrigin]:
+        name, doing = (
+            f"{self._container.new_folder()}/request.json",
+            "looking for shared libraries in the image",
+        )
+        ended = self.run(
+            _LIBRARIES,
+            members=[(name, json.dumps(request).encode())],
+            environment={"LC_ALL": "C"},
+            doing=doing,
+            stdin=f"{WORK}/{name}",
+        )
+        try:
+            answer = json.loads(ended.output)
+            return {str(name): LibraryOrigin(*map(str, origin)) for name, origin in answer.items()}
+        except (ValueError, AttributeError, TypeError):
+            raise _failure(f"{doing} failed", ended) from None
 
 
 def _moved(request: Mapping[str, Any], folder: str) -> tuple[dict[str, Any], dict[str, Path]]:
