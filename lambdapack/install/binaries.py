@@ -86,19 +86,14 @@ def _read(tree: Tree, said: str) -> tuple[dict[str, Elf], dict[str, str]]:
         for path in sorted((*objects, *damaged))
         if path not in bundled and not (tree.root / path).is_symlink() and (not said or path in said)
     ]
-    return (
-        {
-            path: objects[path]
-            for path in own
-            if path in objects and _matters(path, objects[path], tree.target)
-        },
-        {path: damaged[path] for path in own if path in damaged},
-    )
-
-
-def _matters(path: str, headers: Elf, target: Target) -> bool:
-    """Whether a processor could run the file, or Python would try to import it."""
-    return headers.machine not in _NO_PROCESSOR or _is_extension(path, target)
+    loadable = {
+        path: objects[path]
+        for path in own
+        # A processor could run it, or Python would try to import it.
+        if path in objects
+        and (objects[path].machine not in _NO_PROCESSOR or _is_extension(path, tree.target))
+    }
+    return loadable, {path: damaged[path] for path in own if path in damaged}
 
 
 def _loaded(objects: Mapping[str, Elf], target: Target) -> set[str]:

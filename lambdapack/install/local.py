@@ -59,7 +59,6 @@ class LocalWorkshop:
         sources: pip's options of the requirements.
     """
 
-    runs_here = True
     ask_elsewhere = None
     load_elsewhere = None
     place: Place | None = None

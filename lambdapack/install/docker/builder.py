@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -9,22 +12,24 @@ from pathlib import Path
 from typing import Any
 
 from lambdapack.errors import ToolError
-from lambdapack.files import scratch_folder
+from lambdapack.files import new_folder, scratch_folder
 from lambdapack.install import syslibs
 from lambdapack.install.docker import container, engine, image_builds, images, settings
 from lambdapack.install.docker.archive import members_below
 from lambdapack.install.docker.container import WORK, Limits
-from lambdapack.install.docker.image_pip import ImagePip
-from lambdapack.install.docker.wheels import locked_wheels
+from lambdapack.install.docker.image_pip import VARIABLES, ImagePip
 from lambdapack.install.docker.workers import ImageWorkers
 from lambdapack.install.syslibs import LibraryOrigin
 from lambdapack.install.unpack import unpack_wheels
 from lambdapack.lock import Place
 from lambdapack.memo import CacheFolder
-from lambdapack.model import Lock, MissingLibrary, Target, Tree
-from lambdapack.progress import QUIET, Progress
+from lambdapack.model import Lock, MissingLibrary, Pin, Target, Tree
+from lambdapack.progress import QUIET, Advance, Progress
 from lambdapack.python import toolchain
 from lambdapack.python.interpreter import Interpreter
+from lambdapack.python.wheel_recipe import recipe
+
+_NOTE_CHARACTERS = 80
 
 
 class DockerBuilder:
@@ -102,8 +107,6 @@ class DockerBuilder:
 class DockerWorkshop:
     """A running container with the target's Python in it; see ``Workshop``."""
 
-    runs_here = False
-
     def __init__(self, pip: ImagePip, cache_dir: Path) -> None:
         self.interpreter: Interpreter = pip.interpreter
         self.place: Place | None = pip
@@ -132,10 +135,7 @@ class DockerWorkshop:
         if not lock.built:
             return unpack_wheels(lock, destination, progress=progress)
         with scratch_folder() as folder:
-            tools = self._tools(progress)
-            built = locked_wheels(
-                self._pip, lock, tools, folder, cache_dir=self._cache_dir, progress=progress
-            )
+            built = self._build_sdists(lock, folder, progress)
             pins = {pin.name: pin for pin in (*lock.pins, *built)}
             wheels = replace(
                 lock,
@@ -144,6 +144,28 @@ class DockerWorkshop:
                 built=(),
             )
             return unpack_wheels(wheels, destination, progress=progress)
+
+    def _build_sdists(self, lock: Lock, destination: Path, progress: Progress) -> Sequence[Pin]:
+        """Copy a wheel of each sdist into ``destination``; those in the cache are not built again.
+
+        Returns:
+            Pins for the wheels.
+        """
+        tools, pins = self._tools(progress), []
+        sdists = [pin for pin in lock.pins if pin.name in lock.built]
+        with progress.step("build sdists", total=len(sdists), unit="sdists") as advance:
+            for pin in sdists:
+                folder = CacheFolder.WHEELS.of(self._cache_dir) / _key(pin, lock, self._pip)
+                if not folder.is_dir():
+                    self._pip.bring(tools)
+                    with new_folder(folder) as made:
+                        _build(self._pip, pin, lock, made.path, advance)
+                wheel = next(folder.glob("*.whl"))
+                shutil.copyfile(wheel, destination / wheel.name)
+                digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
+                pins.append(Pin(pin.name, pin.version, (f"sha256:{digest}",)))
+                advance(1, note=wheel.name)
+        return pins
 
     def bundle(
         self,
@@ -163,3 +185,33 @@ class DockerWorkshop:
 
 def _identity(image: images.Image) -> Mapping[str, str]:
     return {"image": image.name, "id": image.id, "digest": image.digest}
+
+
+def _key(pin: Pin, lock: Lock, pip: ImagePip) -> str:
+    """The name of the folder for the wheel of ``pin``, with a digest of all that decides its bytes."""
+    decisive = [
+        str(lock.target),
+        pip.image.id,
+        sorted(pin.hashes),
+        sorted(VARIABLES.items()),
+        recipe(pip.sources),
+        toolchain.requirements(lock.target.python),
+    ]
+    digest = hashlib.sha256(json.dumps(decisive).encode()).hexdigest()
+    return f"{pin.name}-{pin.version}-{digest[:16]}"
+
+
+def _build(pip: ImagePip, pin: Pin, lock: Lock, destination: Path, advance: Advance) -> None:
+    def note_last_line(data: bytes) -> None:
+        lines = pip.readable(data).strip().splitlines()
+        if lines:
+            advance(0, note=f"{pin.name}: {lines[-1].strip()[:_NOTE_CHARACTERS]}")
+
+    pip.build_wheel(
+        Lock(lock.target, lock.glibc, (pin,), ()).text,
+        destination,
+        options=lock.sources,
+        doing=f"building {pin.name} {pin.version} from its sdist in {pip.image.name}",
+        arguments=["--require-hashes"],
+        output=note_last_line,
+    )

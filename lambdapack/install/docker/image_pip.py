@@ -180,18 +180,14 @@ class ImagePip:
         return error
 
     def _way_out(self, missing: MissingPrerequisite) -> str:
-        image = f"or make an image that has it (FROM {self.image.name}) and name it with --image"
-        package = missing.package(self._family())
-        if package is None:
-            return f"install it with --system-package PACKAGE ([build] system-packages), {image}"
-        return f"the package {package} is likely to have it: --system-package {package}, {image}"
-
-    def _family(self) -> str:
-        """``rpm`` or ``deb``: the system whose names packages have in the image."""
         ended = self.container.run(
             ["/bin/sh", "-c", _PACKAGE_MANAGER], environment=PLACES, doing="looking at the image"
         )
-        return "deb" if ended.output.strip().endswith(b"apt-get") else "rpm"
+        package = missing.package("deb" if ended.output.strip().endswith(b"apt-get") else "rpm")
+        image = f"or make an image that has it (FROM {self.image.name}) and name it with --image"
+        if package is None:
+            return f"install it with --system-package PACKAGE ([build] system-packages), {image}"
+        return f"the package {package} is likely to have it: --system-package {package}, {image}"
 
 
 def _lines(options: Sequence[str]) -> list[str]:

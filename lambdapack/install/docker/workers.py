@@ -110,12 +110,7 @@ class ImageWorkers:
     ) -> Mapping[str, str]:
         """Path -> why a stripped library does not load in the container, where its original does.
 
-        Args:
-            root: The tree with the originals.
-            destination: The tree with the stripped libraries.
-            paths: Of the stripped libraries, relative to either tree.
-            file: The worker that tries them, see ``slim.load_worker``.
-            progress: Told what is done.
+        The arguments are a ``Loader``'s; the worker's file is ``slim.load_worker``.
 
         Raises:
             ToolError: The worker failed.
