@@ -123,14 +123,13 @@ def _owned(fresh: Iterable[Distribution], installed: set[str]) -> dict[str, set[
 
 def _with_bytecode(own: set[str], installed: set[str]) -> set[str]:
     """The files of a distribution, and the bytecode that was compiled from them."""
-    modules = {path.removesuffix(".py") for path in own if path.endswith(".py")}
-    return own | {path for path in installed if _module_of(path) in modules}
-
-
-def _module_of(bytecode: str) -> str | None:
-    """``a/__pycache__/b.cpython-312.pyc`` -> ``a/b``; ``None`` for any other file."""
-    folder, slash, name = f"/{bytecode}".rpartition("/__pycache__/")
-    return f"{folder}/{name.rpartition('.cpython-')[0]}"[1:] if slash else None
+    owned = set(own)
+    for path in installed:
+        # ``a/__pycache__/b.cpython-312.pyc`` is of ``a/b.py``.
+        folder, slash, name = f"/{path}".rpartition("/__pycache__/")
+        if slash and f"{folder}/{name.rpartition('.cpython-')[0]}.py"[1:] in own:
+            owned.add(path)
+    return owned
 
 
 def _sharing(owned: Mapping[str, Iterable[str]]) -> set[str]:

@@ -14,7 +14,7 @@ from typing import Any
 from lambdapack.errors import ToolError
 from lambdapack.files import new_folder, scratch_folder
 from lambdapack.install import syslibs
-from lambdapack.install.docker import container, engine, image_builds, images, settings
+from lambdapack.install.docker import container, engine, images, settings
 from lambdapack.install.docker.archive import members_below
 from lambdapack.install.docker.container import WORK, Limits
 from lambdapack.install.docker.image_pip import VARIABLES, ImagePip
@@ -70,7 +70,7 @@ class DockerBuilder:
         image = images.find(client, target, self._name, progress)
         if not self._packages:
             return image
-        return image_builds.with_packages(client, image, self._packages, settings.proxies(), progress)
+        return images.with_packages(client, image, self._packages, settings.proxies(), progress)
 
     @contextmanager
     def open(

@@ -103,7 +103,7 @@ class ImagePip:
             [relay.python, "-I", "-B", "-c", DRIVER_CODE, f"{WORK}/lib"],
             environment=self.environment,
             doing="resolving the requirements in the image",
-            stdin=relay.keep_json("request.json", full),
+            stdin=relay.keep("request.json", json.dumps(full).encode()),
             output=answers.feed,
         )
         printed = self.readable(ended.errors)

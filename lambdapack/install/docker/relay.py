@@ -70,10 +70,6 @@ class Relay:
             self._heard.wait_for(lambda: self._ended or name in self._kept, _SECONDS_TO_BEGIN)
         return f"{self._secrets}/{name}"
 
-    def keep_json(self, name: str, content: object) -> str:
-        """``keep`` for JSON."""
-        return self.keep(name, json.dumps(content).encode())
-
     def url(self, path: Path) -> str:
         """The address by which the container gets the local ``path``."""
         return self._prefix + quote(str(path.resolve()))

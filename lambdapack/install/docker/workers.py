@@ -35,7 +35,7 @@ class ImageWorkers:
     def __init__(self, container: Container) -> None:
         self._container = container
 
-    def run(
+    def _run(
         self,
         file: Path,
         arguments: Sequence[str] = (),
@@ -46,19 +46,9 @@ class ImageWorkers:
         stdin: str | None = None,
         output: Callable[[bytes], None] | None = None,
     ) -> CommandResult:
-        """Run a worker in the container.
+        """Run a worker's file, see ``Container.run``; the files ``members`` are brought in first.
 
-        Args:
-            file: The worker's.
-            arguments: Of its command.
-            members: Files that it needs, which are brought in first.
-            environment: Variables that it sees besides the image's.
-            doing: What it does, for messages.
-            stdin: A file of the container to read.
-            output: Called with each piece of its standard output, as it comes.
-
-        Raises:
-            ToolError: The container or the engine failed; whether the worker did is for the caller to see.
+        Whether the worker failed is for the caller to see.
         """
         own: Member = (f"lib/{file.name}", file)
         self._container.put(chain([own], members), doing=doing)
@@ -75,12 +65,8 @@ class ImageWorkers:
     ) -> dict[str, Any]:
         """Run a worker that defines ``run(request)`` on copies of what ``request`` names; see ``worker.ask``.
 
-        Args:
-            request: ``root``, ``search`` and ``assets`` are folders and files of this machine.
-            work: A folder for the worker's result and for ``log``, what the worker printed.
-            file: The worker's.
-            environment: What the worker sees besides ``PLACES``.
-            doing: What the worker does, for messages.
+        ``root``, ``search`` and ``assets`` are folders and files of this machine. The folder ``work`` gets
+        the result and ``log``, what the worker printed, which sees ``PLACES`` besides ``environment``.
 
         Raises:
             ToolError: The worker gave no result.
@@ -91,7 +77,7 @@ class ImageWorkers:
         own: list[Member] = [(f"lib/{file.name}", file), (f"{name}/cwd", None), (f"{name}/result", None)]
         own.append((f"{name}/request.json", json.dumps(moved).encode()))
         copies = (members_below(path.removeprefix(f"{WORK}/"), source) for path, source in sources.items())
-        ended = self.run(
+        ended = self._run(
             worker.STARTER,
             (f"{WORK}/lib/{file.name}", f"{folder}/request.json", f"{folder}/result/result.json"),
             members=chain(own, *copies),
@@ -134,7 +120,7 @@ class ImageWorkers:
         pairs = [f"{WORK}/{name}/{part}/{path}" for path in paths for part in ("stripped", "original")]
         # Libraries map each other, stripped or not.
         libraries = (members_below(f"{name}/{part}", tree, elf.is_elf) for part, tree in trees.items())
-        ended = self.run(
+        ended = self._run(
             file,
             members=chain([_listed(f"{name}/pairs", pairs)], *libraries),
             environment={"LC_ALL": "C.UTF-8"},
@@ -158,7 +144,7 @@ class ImageWorkers:
             return
         sources: Iterator[Member] = ((f"{name}/tree/{path}", root / path) for path in paths)
         with progress.step("compile in the image", total=len(paths), unit="files") as advance:
-            ended = self.run(
+            ended = self._run(
                 bytecode.WORKER,
                 [f"{WORK}/{name}/tree"],
                 members=chain([_listed(f"{name}/names", paths)], sources),
@@ -202,7 +188,7 @@ class ImageWorkers:
             f"{self._container.new_folder()}/request.json",
             "looking for shared libraries in the image",
         )
-        ended = self.run(
+        ended = self._run(
             _LIBRARIES,
             members=[(name, json.dumps(request).encode())],
             environment={"LC_ALL": "C"},

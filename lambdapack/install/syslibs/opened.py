@@ -11,8 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from lambdapack.install.syslibs.find import names_of, objects_of
-from lambdapack.install.syslibs.runtime import RuntimeLibraries
+from lambdapack.install.syslibs.find import RuntimeLibraries, names_of, objects_of
 from lambdapack.model import MissingLibrary, Trace, Tree
 from lambdapack.python.module_names import source_of
 from runtime_shim._index import LIBRARIES

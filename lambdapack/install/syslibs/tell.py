@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from lambdapack.errors import CheckError
+from lambdapack.install.syslibs.find import RuntimeLibraries
 from lambdapack.install.syslibs.opened import TRACED
-from lambdapack.install.syslibs.runtime import RuntimeLibraries
 from lambdapack.model import MissingLibrary
 from lambdapack.progress import Progress
 from lambdapack.python.module_names import source_of
