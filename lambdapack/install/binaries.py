@@ -10,9 +10,8 @@ from packaging.tags import parse_tag
 
 from lambdapack.elf import Elf
 from lambdapack.errors import ToolError
-from lambdapack.install.records import wheel_tags_of
-from lambdapack.install.syslibs import runtime_libraries
-from lambdapack.install.syslibs.find import names_in, names_of, read_objects
+from lambdapack.install.syslibs.find import names_in, names_of, read_objects, runtime_libraries
+from lambdapack.install.unpack import wheel_tags_of
 from lambdapack.model import Target, Tree
 from lambdapack.progress import Progress
 from lambdapack.python.module_names import module_name

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
 from lambdapack import elf
 from lambdapack.elf import Elf
@@ -49,18 +48,14 @@ class RuntimeLibraries:
         return _GLIBC.match(name) is not None
 
 
+@cache
 def runtime_libraries(target: Target) -> RuntimeLibraries:
     """What Lambda has for ``target``."""
-    table = _read("al2023" if target.operating_system == "Amazon Linux 2023" else "al2")
+    name = "al2023.json" if target.operating_system == "Amazon Linux 2023" else "al2.json"
+    path = resources.files("lambdapack.install.syslibs").joinpath("images").joinpath(name)
+    table = json.loads(path.read_text(encoding="utf-8"))
     names = (*table["provided"], *table["by_architecture"][target.arch], _PYTHON.format(target.python))
     return RuntimeLibraries(table["system"], frozenset(names), frozenset(table["image"]), table["absent"])
-
-
-@cache
-def _read(name: str) -> dict[str, Any]:
-    path = resources.files("lambdapack.install.syslibs").joinpath("images").joinpath(f"{name}.json")
-    table: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return table
 
 
 def missing_libraries(
