@@ -21,7 +21,6 @@ from lambdapack.install.docker.image_pip import VARIABLES, ImagePip
 from lambdapack.install.docker.workers import ImageWorkers
 from lambdapack.install.syslibs import LibraryOrigin
 from lambdapack.install.unpack import unpack_wheels
-from lambdapack.lock import Place
 from lambdapack.memo import CacheFolder
 from lambdapack.model import Lock, MissingLibrary, Pin, Target, Tree
 from lambdapack.progress import QUIET, Advance, Progress
@@ -108,9 +107,9 @@ class DockerWorkshop:
     """A running container with the target's Python in it; see ``Workshop``."""
 
     def __init__(self, pip: ImagePip, cache_dir: Path) -> None:
-        self.interpreter: Interpreter = pip.interpreter
-        self.place: Place | None = pip
-        self.identity: Mapping[str, str] = _identity(pip.image)
+        self.interpreter = pip.interpreter
+        self.place = pip
+        self.identity = _identity(pip.image)
         self._workers = ImageWorkers(pip.container)
         self.ask_elsewhere = self._workers.ask
         self.load_elsewhere = self._workers.load
