@@ -36,12 +36,12 @@ def build(python: str | None, arch: str | None, base: str | None, tag: str | Non
     """Build the image for one target: its base, checked for Python, headers and a compiler."""
     session = Session.open(given["config"], as_json=given["as_json"], quiet=given["quiet"])
     from lambdapack.cli.build import default_python
-    from lambdapack.install.docker import engine, image_builds
+    from lambdapack.install.docker import engine, images
 
     config = session.config.build
     target = Target(python or config.python or default_python(), arch or config.arch)
     with engine.connect() as client:
-        made = image_builds.build(client, target, on=base, tag=tag, progress=session.progress)
+        made = images.build(client, target, on=base, tag=tag, progress=session.progress)
     if session.as_json:
         session.emit("images", {"images": [{"target": str(target), "name": made.name, "id": made.id}]})
         return

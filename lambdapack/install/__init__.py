@@ -8,8 +8,7 @@ from lambdapack.install.binaries import check_binaries, portable_files
 from lambdapack.install.builders import Builder, Workshop, choose
 from lambdapack.install.docker import BuildLimits, DockerBuilder
 from lambdapack.install.local import LocalBuilder, LocalWorkshop
-from lambdapack.install.records import read_tree
-from lambdapack.install.unpack import unpack_wheels
+from lambdapack.install.unpack import read_tree, unpack_wheels
 
 __all__ = [
     "BuildLimits",

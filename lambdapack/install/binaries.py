@@ -10,9 +10,8 @@ from packaging.tags import parse_tag
 
 from lambdapack.elf import Elf
 from lambdapack.errors import ToolError
-from lambdapack.install.records import wheel_tags_of
-from lambdapack.install.syslibs import runtime_libraries
-from lambdapack.install.syslibs.find import names_in, names_of, read_objects
+from lambdapack.install.syslibs.find import names_in, names_of, read_objects, runtime_libraries
+from lambdapack.install.unpack import wheel_tags_of
 from lambdapack.model import Target, Tree
 from lambdapack.progress import Progress
 from lambdapack.python.module_names import module_name
@@ -86,19 +85,14 @@ def _read(tree: Tree, said: str) -> tuple[dict[str, Elf], dict[str, str]]:
         for path in sorted((*objects, *damaged))
         if path not in bundled and not (tree.root / path).is_symlink() and (not said or path in said)
     ]
-    return (
-        {
-            path: objects[path]
-            for path in own
-            if path in objects and _matters(path, objects[path], tree.target)
-        },
-        {path: damaged[path] for path in own if path in damaged},
-    )
-
-
-def _matters(path: str, headers: Elf, target: Target) -> bool:
-    """Whether a processor could run the file, or Python would try to import the file."""
-    return headers.machine not in _NO_PROCESSOR or _is_extension(path, target)
+    loadable = {
+        path: objects[path]
+        for path in own
+        # A processor could run it, or Python would try to import it.
+        if path in objects
+        and (objects[path].machine not in _NO_PROCESSOR or _is_extension(path, tree.target))
+    }
+    return loadable, {path: damaged[path] for path in own if path in damaged}
 
 
 def _loaded(objects: Mapping[str, Elf], target: Target) -> set[str]:

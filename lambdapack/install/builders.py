@@ -38,10 +38,6 @@ class Workshop(Protocol):
         """What built things depend on besides their inputs, e.g. an image's id."""
 
     @property
-    def runs_here(self) -> bool:
-        """Whether ``interpreter`` is a Python of this machine."""
-
-    @property
     def load_elsewhere(self) -> Loader | None:
         """Loads stripped libraries where ``interpreter`` is; ``None`` for this machine."""
 

@@ -31,11 +31,7 @@ class LocalBuilder:
     def identify(
         self, target: Target, *, progress: Progress = QUIET
     ) -> tuple[Mapping[str, str], Interpreter | None]:
-        """The identity and the interpreter of the workshop that ``open`` gives.
-
-        Raises:
-            ConfigurationError: This machine has no such Python.
-        """
+        """See ``Builder``; raises as ``open`` does."""
         return LocalWorkshop.identity, find(target.python)
 
     @contextmanager
@@ -64,7 +60,6 @@ class LocalWorkshop:
         sources: pip's options of the requirements.
     """
 
-    runs_here = True
     ask_elsewhere = None
     load_elsewhere = None
     place: Place | None = None

@@ -12,7 +12,7 @@ from lambdapack.files import walk
 from lambdapack.install import Workshop, read_tree
 from lambdapack.memo import key_of, tool_digest
 from lambdapack.model import Distribution, Lock, Tree
-from lambdapack.pipeline.cache import BuildCache, CachedDistribution, Trees
+from lambdapack.pipeline.cache import BuildCache, trees
 from lambdapack.pipeline.options import version_of
 from lambdapack.progress import Progress
 from lambdapack.python.wheel_recipe import recipe
@@ -38,21 +38,23 @@ def install(
     Raises:
         ToolError: An sdist cannot be built, or pip, the interpreter or the engine failed.
     """
-    trees, keys = Trees(store), _keys(lock, workshop)
-    known = {name: entry for name, key in keys.items() if (entry := trees.get(key))}
+    keys = _keys(lock, workshop)
+    known = {name: entry for name, key in keys.items() if (entry := trees.get(store, key))}
     for name in _sharing({name: entry.files for name, entry in known.items()}):
         del known[name]
     while True:
         fresh = _install_fresh(_without(lock, known), destination, workshop, jobs=jobs, progress=progress)
         installed = set(walk(destination))
-        unusable = _link(known, installed, trees, destination)
+        # They bring a file that was installed too, or were damaged or removed meanwhile.
+        unusable = {name for name, entry in known.items() if not installed.isdisjoint(entry.files)}
+        unusable = unusable or {name for name in known if not trees.link(store, known[name], destination)}
         if not unusable:
             break
         for name in unusable:
             del known[name]
         shutil.rmtree(destination)
     for name, paths in _owned(fresh, installed).items():
-        trees.put(keys[name], destination, paths)
+        trees.put(store, keys[name], destination, paths)
     tree = read_tree(destination, lock.target)
     return workshop.bundle(tree, lock, progress=progress), len(known)
 
@@ -102,17 +104,6 @@ def _without(lock: Lock, known: Iterable[str]) -> Lock:
     )
 
 
-def _link(
-    known: Mapping[str, CachedDistribution], installed: set[str], trees: Trees, destination: Path
-) -> set[str]:
-    """Link distributions of the cache into a tree; the names of those with which it has to be made again.
-
-    These bring a file that was installed too, or were damaged or removed meanwhile.
-    """
-    clashing = {name for name, entry in known.items() if not installed.isdisjoint(entry.files)}
-    return clashing or {name for name, entry in known.items() if not trees.link(entry, destination)}
-
-
 def _owned(fresh: Iterable[Distribution], installed: set[str]) -> dict[str, set[str]]:
     """Name -> files, of each freshly installed distribution that shares none of them."""
     owned = {
@@ -132,14 +123,13 @@ def _owned(fresh: Iterable[Distribution], installed: set[str]) -> dict[str, set[
 
 def _with_bytecode(own: set[str], installed: set[str]) -> set[str]:
     """The files of a distribution, and the bytecode that was compiled from them."""
-    modules = {path.removesuffix(".py") for path in own if path.endswith(".py")}
-    return own | {path for path in installed if _module_of(path) in modules}
-
-
-def _module_of(bytecode: str) -> str | None:
-    """``a/__pycache__/b.cpython-312.pyc`` -> ``a/b``; ``None`` for any other file."""
-    folder, slash, name = f"/{bytecode}".rpartition("/__pycache__/")
-    return f"{folder}/{name.rpartition('.cpython-')[0]}"[1:] if slash else None
+    owned = set(own)
+    for path in installed:
+        # ``a/__pycache__/b.cpython-312.pyc`` is of ``a/b.py``.
+        folder, slash, name = f"/{path}".rpartition("/__pycache__/")
+        if slash and f"{folder}/{name.rpartition('.cpython-')[0]}.py"[1:] in own:
+            owned.add(path)
+    return owned
 
 
 def _sharing(owned: Mapping[str, Iterable[str]]) -> set[str]:

@@ -15,7 +15,7 @@ from lambdapack.model import Lock, Trace, Tree
 from lambdapack.pack.assets import BuiltAsset
 from lambdapack.pipeline import build_json
 from lambdapack.pipeline.build_json import BuildReport
-from lambdapack.pipeline.cache import BuildCache, Builds
+from lambdapack.pipeline.cache import BuildCache, builds
 from lambdapack.pipeline.cached_tree import install
 from lambdapack.pipeline.options import BuildOptions, digest
 from lambdapack.pipeline.output import publish, sound, workspace
@@ -84,7 +84,6 @@ class PackBuild:
         self._lines = lines
         self._builder = builder
         self._store = store
-        self._builds = Builds(store)
 
     def reuse(
         self, lock: Lock, python: Interpreter, identity: Mapping[str, str], progress: Progress
@@ -97,7 +96,7 @@ class PackBuild:
             progress.note(f"nothing changed since the last build in {output}: reused")
             return BuildResult(earlier, output, reused=True, source="output")
         with workspace(output) as work:
-            copies = self._builds.copy(inputs, work / "pack")
+            copies = builds.copy(self._store, inputs, work / "pack")
             earlier = sound(work / "pack", inputs) if copies else None
             if earlier is None:
                 return None
@@ -132,7 +131,7 @@ class PackBuild:
                 messages=tuple(progress.said),
             )
             files = (results.pack.path, results.pack.index_path, build_json.write(made, work / "pack"))
-            self._builds.keep(made.inputs, files)
+            builds.keep(self._store, made.inputs, files)
             publish(files, made, options.output)
         _tell_reuse(made, progress)
         return BuildResult(made, options.output, reused=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import tempfile
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -72,38 +72,25 @@ def _workers(root: Path, interpreter: Interpreter, shares: Sequence[Sequence[str
     processes: list[subprocess.Popen[bytes]] = []
     with os.fdopen(ours, "rb") as answers, tempfile.TemporaryFile() as complaints:
         try:
-            try:
+            with os.fdopen(theirs, "wb") as output:
                 for share in shares:
-                    processes.append(_start(command, share, theirs, complaints, environment))
-            finally:
-                os.close(theirs)
+                    with tempfile.TemporaryFile() as names:
+                        names.write(b"".join(os.fsencode(name) + b"\0" for name in share))
+                        names.seek(0)
+                        started = subprocess.Popen(
+                            command, stdin=names, stdout=output, stderr=complaints, env=environment, cwd="/"
+                        )
+                        processes.append(started)
             yield answers
-            _check([process.wait() for process in processes], interpreter, complaints)
+            statuses = [process.wait() for process in processes]
+            if any(statuses):
+                complaints.seek(0)
+                raise ToolError(
+                    f"compiling to bytecode failed: {interpreter.path} ended with status "
+                    f"{max(statuses, key=abs)}",
+                    detail=complaints.read().decode(errors="replace")[-2000:],
+                )
         finally:
             for process in processes:
                 process.kill()
                 process.wait()
-
-
-def _start(
-    command: Sequence[str],
-    share: Sequence[str],
-    answers: int,
-    complaints: IO[bytes],
-    environment: Mapping[str, str],
-) -> subprocess.Popen[bytes]:
-    with tempfile.TemporaryFile() as names:
-        names.write(b"".join(os.fsencode(name) + b"\0" for name in share))
-        names.seek(0)
-        return subprocess.Popen(
-            command, stdin=names, stdout=answers, stderr=complaints, env=environment, cwd="/"
-        )
-
-
-def _check(statuses: Sequence[int], interpreter: Interpreter, complaints: IO[bytes]) -> None:
-    if any(statuses):
-        complaints.seek(0)
-        raise ToolError(
-            f"compiling to bytecode failed: {interpreter.path} ended with status {max(statuses, key=abs)}",
-            detail=complaints.read().decode(errors="replace")[-2000:],
-        )

@@ -45,7 +45,6 @@ if TYPE_CHECKING:
 _UNCHECKED_HASH = b"\x01\x00\x00\x00"  # PEP 552: the source is never looked at again
 _FILE_MODE = 0o644
 _LATIN_1 = [sys.intern(chr(character)) for character in range(256)]
-_FAILED = 1
 # Out of memory kills too, and says nothing about the file.
 _CRASHES = (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS)
 
@@ -101,18 +100,6 @@ def _cached(path: str) -> str:
     return os.path.join(folder, "__pycache__", f"{name[: -len('.py')]}.{tag}.pyc")
 
 
-def _compile_file(root: str, name: str) -> int:
-    path = os.path.join(root, name)
-    cached = _cached(path)
-    try:
-        with open(path, "rb") as file:
-            content = bytecode(file.read(), name)
-    except (SyntaxError, ValueError, OverflowError, MemoryError, RecursionError):
-        return _FAILED
-    _write(cached, content)
-    return 0
-
-
 def _write(path: str, content: bytes) -> None:
     os.makedirs(os.path.dirname(path), exist_ok=True)
     temporary = f"{path}.{os.getpid()}"
@@ -125,21 +112,24 @@ def _write(path: str, content: bytes) -> None:
 
 
 def _answer(root: str, name: str) -> bytes:
+    path = os.path.join(root, name)
     try:
-        status = _compile_file(root, name)
+        with open(path, "rb") as file:
+            content = bytecode(file.read(), name)
+        _write(_cached(path), content)
     except OSError as error:
         reason = str(error).replace("\n", " ").encode("utf-8", "backslashreplace")
         return b"! " + reason[:2000] + b"\n"
-    if status:
-        _forget(root, name)
+    except (SyntaxError, ValueError, OverflowError, MemoryError, RecursionError):
+        _forget(path)
         return b"-\n"
     return b".\n"
 
 
-def _forget(root: str, name: str) -> None:
+def _forget(path: str) -> None:
     """Remove what pip compiled: Python would take it for the bytecode of a source that did not compile."""
     try:
-        os.unlink(_cached(os.path.join(root, name)))
+        os.unlink(_cached(path))
     except OSError:
         pass
 
@@ -169,7 +159,7 @@ def _compile_all(root: str, names: list[str]) -> int:
         if os.WTERMSIG(status) not in _CRASHES:
             return 128 + os.WTERMSIG(status)
         crashed = int.from_bytes(at[:8], "little")
-        _forget(root, names[crashed])
+        _forget(os.path.join(root, names[crashed]))
         os.write(1, b"-\n")
         first = crashed + 1
     return 0

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from lambdapack.errors import ConfigurationError, LambdapackError, ToolError
-from lambdapack.python.worker.ending import end_group
+from lambdapack.python.worker import end_group
 
 __all__ = ["environment", "explain", "network_error", "run", "tail"]
 

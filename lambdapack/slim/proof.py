@@ -92,7 +92,7 @@ def _target_python(program: Program) -> TargetPython:
     python, loader = workshop.interpreter, workshop.load_elsewhere
     where = dict(workshop.identity) if loader else linker_facts(python)
     surroundings = [tool_digest(), python.version, python.machine, where] if where else None
-    return TargetPython(python if workshop.runs_here else None, loader, surroundings)
+    return TargetPython(None if loader else python, loader, surroundings)
 
 
 @dataclass

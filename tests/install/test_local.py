@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from lambdapack.elf import is_elf, read
 from lambdapack.errors import ConfigurationError, ToolError
 from lambdapack.install import check_binaries, choose, unpack_wheels
-from lambdapack.install.records import read_tree
+from lambdapack.install.unpack import read_tree
 from lambdapack.lock import read_requirements, resolve
 from lambdapack.model import Lock, Pin
 from lambdapack.model.target import Target

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import tarfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePosixPath
@@ -15,7 +16,6 @@ _NOBODY = 1000
 _EXECUTABLE, _PLAIN = 0o755, 0o644
 # A zip, and so a wheel that is built of these files, has no time before 1980.
 _TIME = 315_532_800
-_PIECE = 1 << 20
 
 
 def user() -> int:
@@ -49,14 +49,11 @@ def write(file: IO[bytes], root: str, members: Iterable[Member]) -> None:
 
 
 def _add_file(archive: tarfile.TarFile, path: PurePosixPath, content: Path | bytes) -> None:
-    if isinstance(content, bytes):
-        entry = _entry(path, _PLAIN)
-        entry.size = len(content)
-        archive.addfile(entry, io.BytesIO(content))
-        return
-    entry = _entry(path, _EXECUTABLE if os.access(content, os.X_OK) else _PLAIN)
-    with content.open("rb") as file:
-        entry.size = os.fstat(file.fileno()).st_size
+    executable = isinstance(content, Path) and os.access(content, os.X_OK)
+    entry = _entry(path, _EXECUTABLE if executable else _PLAIN)
+    with io.BytesIO(content) if isinstance(content, bytes) else content.open("rb") as file:
+        entry.size = file.seek(0, os.SEEK_END)
+        file.seek(0)
         archive.addfile(entry, file)
 
 
@@ -73,6 +70,5 @@ def unpack(archive: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> Pat
     source = archive.extractfile(member)
     assert source is not None
     with source, path.open("wb") as file:
-        while data := source.read(_PIECE):
-            file.write(data)
+        shutil.copyfileobj(source, file)
     return path

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -9,22 +12,23 @@ from pathlib import Path
 from typing import Any
 
 from lambdapack.errors import ToolError
-from lambdapack.files import scratch_folder
+from lambdapack.files import new_folder, scratch_folder
 from lambdapack.install import syslibs
-from lambdapack.install.docker import container, engine, image_builds, images, settings
-from lambdapack.install.docker.container import BuildLimits, Container
-from lambdapack.install.docker.image_pip import ImagePip, ImageResolver
-from lambdapack.install.docker.libraries import ImageLibraries
-from lambdapack.install.docker.wheels import local_wheel, locked_wheels
+from lambdapack.install.docker import container, engine, images, settings
+from lambdapack.install.docker.archive import members_below
+from lambdapack.install.docker.container import WORK, BuildLimits
+from lambdapack.install.docker.image_pip import VARIABLES, ImagePip
 from lambdapack.install.docker.workers import ImageWorkers
 from lambdapack.install.syslibs import LibraryOrigin
 from lambdapack.install.unpack import unpack_wheels
-from lambdapack.lock import Place
 from lambdapack.memo import CacheFolder
-from lambdapack.model import NO_OPTIONS, Lock, MissingLibrary, PipOptions, Target, Tree
-from lambdapack.progress import QUIET, Progress
+from lambdapack.model import NO_OPTIONS, Lock, MissingLibrary, Pin, PipOptions, Target, Tree
+from lambdapack.progress import QUIET, Advance, Progress
 from lambdapack.python import toolchain
 from lambdapack.python.interpreter import Interpreter
+from lambdapack.python.wheel_recipe import recipe
+
+_NOTE_CHARACTERS = 80
 
 
 class DockerBuilder:
@@ -65,7 +69,7 @@ class DockerBuilder:
         image = images.find(client, target, self._name, progress)
         if not self._packages:
             return image
-        return image_builds.with_packages(client, image, self._packages, settings.proxies(), progress)
+        return images.with_packages(client, image, self._packages, settings.proxies(), progress)
 
     @contextmanager
     def open(
@@ -92,7 +96,7 @@ class DockerBuilder:
                 if pip.interpreter.python != target.python:
                     raise ToolError(f"the image {image.name} has Python {version}")
                 progress.note(f"image: {image.name} ({image.id[7:19]}), Python {version}")
-                yield DockerWorkshop(image, pip, running, cache_dir)
+                yield DockerWorkshop(pip, cache_dir)
 
     def libraries(
         self, target: Target, *, progress: Progress = QUIET
@@ -101,23 +105,20 @@ class DockerBuilder:
         with engine.connect() as client:
             image = images.find(client, target, self._name, progress)
             with container.start(client, image, target, self._limits, {}) as running:
-                return ImageLibraries(running).listed(), image
+                return ImageWorkers(running).libraries(), image
 
 
 class DockerWorkshop:
     """A running container with the target's Python in it; see ``Workshop``."""
 
-    runs_here = False
-
-    def __init__(self, image: images.Image, pip: ImagePip, running: Container, cache_dir: Path) -> None:
-        self.interpreter: Interpreter = pip.interpreter
-        self.place: Place | None = ImageResolver(pip)
-        self.identity: Mapping[str, str] = _identity(image)
-        self._workers = ImageWorkers(running)
+    def __init__(self, pip: ImagePip, cache_dir: Path) -> None:
+        self.interpreter = pip.interpreter
+        self.place = pip
+        self.identity = _identity(pip.image)
+        self._workers = ImageWorkers(pip.container)
         self.ask_elsewhere = self._workers.ask
         self.load_elsewhere = self._workers.load
         self._pip = pip
-        self._libraries = ImageLibraries(running)
         self._cache_dir = cache_dir
 
     def compile_tree(self, root: Path, *, jobs: int | None = None, progress: Progress = QUIET) -> None:
@@ -126,17 +127,19 @@ class DockerWorkshop:
 
     def wheel(self, source: Path, destination: Path, *, label: str, progress: Progress = QUIET) -> Path:
         """Build a wheel of a folder or an sdist in the image; see ``lock.Wheelwright``."""
-        return local_wheel(self._pip, source, self._tools(progress), destination, label)
+        pip = self._pip
+        pip.bring(self._tools(progress))
+        name = f"{pip.container.new_folder()}/{source.name}"
+        pip.container.put(members_below(name, source), doing=f"bringing {label} into the image")
+        doing = f"building a wheel of {label} in {pip.image.name}"
+        return pip.build_wheel(f"{WORK}/{name}", destination, options=pip.sources, doing=doing)
 
     def unpack(self, lock: Lock, destination: Path, *, progress: Progress = QUIET) -> Tree:
         """Build the sdists of ``lock`` in the image, and unpack all wheels; see ``Workshop.unpack``."""
         if not lock.built:
             return unpack_wheels(lock, destination, progress=progress)
         with scratch_folder() as folder:
-            tools = self._tools(progress)
-            built = locked_wheels(
-                self._pip, lock, tools, folder, cache_dir=self._cache_dir, progress=progress
-            )
+            built = self._build_sdists(lock, folder, progress)
             pins = {pin.name: pin for pin in (*lock.pins, *built)}
             wheels = replace(
                 lock,
@@ -145,6 +148,28 @@ class DockerWorkshop:
                 built=(),
             )
             return unpack_wheels(wheels, destination, progress=progress)
+
+    def _build_sdists(self, lock: Lock, destination: Path, progress: Progress) -> Sequence[Pin]:
+        """Copy a wheel of each sdist into ``destination``; those in the cache are not built again.
+
+        Returns:
+            Pins for the wheels.
+        """
+        tools, pins = self._tools(progress), []
+        sdists = [pin for pin in lock.pins if pin.name in lock.built]
+        with progress.step("build sdists", total=len(sdists), unit="sdists") as advance:
+            for pin in sdists:
+                folder = CacheFolder.WHEELS.of(self._cache_dir) / _key(pin, lock, self._pip)
+                if not folder.is_dir():
+                    self._pip.bring(tools)
+                    with new_folder(folder) as made:
+                        _build(self._pip, pin, lock, made.path, advance)
+                wheel = next(folder.glob("*.whl"))
+                shutil.copyfile(wheel, destination / wheel.name)
+                digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
+                pins.append(Pin(pin.name, pin.version, (f"sha256:{digest}",)))
+                advance(1, note=wheel.name)
+        return pins
 
     def bundle(
         self,
@@ -156,7 +181,7 @@ class DockerWorkshop:
     ) -> Tree:
         """Copy the shared libraries that are missing, and that the image has, into the tree."""
         has = syslibs.runtime_libraries(lock.target)
-        return syslibs.bundle(tree, has, self._libraries, progress, glibc=lock.glibc, opened=opened)
+        return syslibs.bundle(tree, has, self._workers, progress, glibc=lock.glibc, opened=opened)
 
     def _tools(self, progress: Progress) -> Path:
         return toolchain.ensure(self.interpreter, self._cache_dir, progress)
@@ -164,3 +189,33 @@ class DockerWorkshop:
 
 def _identity(image: images.Image) -> Mapping[str, str]:
     return {"image": image.name, "id": image.id, "digest": image.digest}
+
+
+def _key(pin: Pin, lock: Lock, pip: ImagePip) -> str:
+    """The name of the folder for the wheel of ``pin``, with a digest of all that decides its bytes."""
+    decisive = [
+        str(lock.target),
+        pip.image.id,
+        sorted(pin.hashes),
+        sorted(VARIABLES.items()),
+        recipe(pip.sources),
+        toolchain.requirements(lock.target.python),
+    ]
+    digest = hashlib.sha256(json.dumps(decisive).encode()).hexdigest()
+    return f"{pin.name}-{pin.version}-{digest[:16]}"
+
+
+def _build(pip: ImagePip, pin: Pin, lock: Lock, destination: Path, advance: Advance) -> None:
+    def note_last_line(data: bytes) -> None:
+        lines = pip.readable(data).strip().splitlines()
+        if lines:
+            advance(0, note=f"{pin.name}: {lines[-1].strip()[:_NOTE_CHARACTERS]}")
+
+    pip.build_wheel(
+        Lock(lock.target, lock.glibc, (pin,), ()).text,
+        destination,
+        options=lock.sources,
+        doing=f"building {pin.name} {pin.version} from its sdist in {pip.image.name}",
+        arguments=["--require-hashes"],
+        output=note_last_line,
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tarfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -141,7 +142,7 @@ class Container:
         """The command that the engine sees, which becomes ``command``."""
         self._jobs += 1
         job = {"command": list(command), "environment": dict(environment), "input": stdin, "folder": _TMP}
-        path = self.relay.keep_json(f"job-{self._jobs}.json", job)
+        path = self.relay.keep(f"job-{self._jobs}.json", json.dumps(job).encode())
         return [self.relay.python, "-I", f"{WORK}/lib/launch_worker.py", path]
 
     def put(self, members: Iterable[Member], *, doing: str) -> None:

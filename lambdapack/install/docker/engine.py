@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 from lambdapack.errors import LambdapackError, ToolError
@@ -24,23 +24,17 @@ def connect() -> Iterator[Any]:
     Raises:
         ToolError: There is no Docker SDK, no engine answers, or it may not be used.
     """
-    client = _client(_SECONDS)
-    try:
+    with closing(_client(_SECONDS)) as client:
         with engine_errors("asking the Docker engine"):
             client.ping()
         yield client
-    finally:
-        client.close()
 
 
 def answers() -> bool:
     """Whether a Docker engine answers."""
     try:
-        client = _client(_QUICK_SECONDS)
-        try:
+        with closing(_client(_QUICK_SECONDS)) as client:
             return bool(client.ping())
-        finally:
-            client.close()
     except Exception:  # the SDK lets errors of requests and urllib3 through
         return False
 

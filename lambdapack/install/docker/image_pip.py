@@ -1,4 +1,4 @@
-"""pip of the target's own Python in a container, told what pip is told on this machine."""
+"""pip and pip-tools of the target's own Python in a container, told what pip is told on this machine."""
 
 from __future__ import annotations
 
@@ -22,16 +22,15 @@ from lambdapack.progress import Advance
 from lambdapack.python import pip
 from lambdapack.python.interpreter import Interpreter
 
-TOOLS = f"{WORK}/tools"
-"""Where pip and pip-tools are in the container."""
-CACHE = f"{WORK}/cache"
-_RUNNER = f"{TOOLS}/pip/__pip-runner__.py"
+_TOOLS = f"{WORK}/tools"
+_CACHE = f"{WORK}/cache"
+_RUNNER = f"{_TOOLS}/pip/__pip-runner__.py"
 VARIABLES: Mapping[str, str] = {
     **PLACES,
-    "XDG_CACHE_HOME": CACHE,
+    "XDG_CACHE_HOME": _CACHE,
     "LC_ALL": "C.UTF-8",
     "TZ": "UTC",
-    "PIP_CACHE_DIR": f"{CACHE}/pip",
+    "PIP_CACHE_DIR": f"{_CACHE}/pip",
     "PIP_DISABLE_PIP_VERSION_CHECK": "1",
     "PIP_NO_INPUT": "1",
     "PIP_NO_COLOR": "1",
@@ -44,11 +43,12 @@ VARIABLES: Mapping[str, str] = {
 }
 """What pip, and what it builds, see of the image, and what decides the bytes of a wheel."""
 _LINES_OF_DETAIL = 12
+_BUILD_FAILED = "error: subprocess-exited-with-error"
 _PACKAGE_MANAGER = "command -v dnf || command -v microdnf || command -v yum || command -v apt-get"
 
 
 class ImagePip:
-    """pip and pip-tools in a running container.
+    """pip and pip-tools in a running container, where they resolve; see ``lock.Place``.
 
     Args:
         container: Running.
@@ -83,9 +83,38 @@ class ImagePip:
         self.container.put(members, doing="bringing pip into the container")
         self._tools = tools
 
-    def options(self, options: PipOptions) -> PipOptions:
-        """A requirements file's options, with the container's addresses of local folders."""
-        return self._settings.options(self.container.relay, options)
+    def ask(
+        self, request: DriverRequest, tools: Path, log: TextIO, advance: Advance
+    ) -> dict[str, Any] | None:
+        """The resolver's driver's last answer to ``request``; see ``lock.Place.ask``.
+
+        Raises:
+            ToolError: An sdist's metadata cannot be built, or the container failed.
+        """
+        self.bring(tools)
+        relay = self.container.relay
+        options = self._settings.options(relay, request.options).arguments
+        full = {**request.facts, "tools": _TOOLS, "cache": f"{_CACHE}/metadata", "pip_args": options}
+        for name, text in request.texts.items():
+            full[name] = relay.keep(f"{name}.txt", text.encode())
+        answers = AnswerReader(advance)
+        ended = self.container.run(
+            [relay.python, "-I", "-B", "-c", DRIVER_CODE, f"{WORK}/lib"],
+            environment=self.environment,
+            doing="resolving the requirements in the image",
+            stdin=relay.keep("request.json", json.dumps(full).encode()),
+            output=answers.feed,
+        )
+        printed = self.readable(ended.errors)
+        log.write(printed)
+        if answers.last is None or ended.status:
+            return None
+        answer: dict[str, Any] = json.loads(self.readable(json.dumps(answers.last).encode()))
+        if answer.get("kind") == "pip" and _BUILD_FAILED in printed:
+            about = str(answer.get("about") or "an sdist").split(" from ", maxsplit=1)[0]
+            doing = f"building {about.replace('==', ' ')} from its sdist in {self.image.name}"
+            raise self._error(printed[printed.rindex(_BUILD_FAILED) :], doing, 1)
+        return answer
 
     def readable(self, printed: bytes) -> str:
         """What pip printed, with this machine's addresses and without secrets."""
@@ -115,17 +144,17 @@ class ImagePip:
         """
         out = f"{WORK}/{self.container.new_folder()}/out"
         # No options on the command line: an address could be read from the list of processes.
-        text = f"{self.options(options).text}{requirement}\n"
-        file = self.container.relay.keep("wheel.txt", text.encode())
-        python = self.container.relay.python
+        relay = self.container.relay
+        text = f"{self._settings.options(relay, options).text}{requirement}\n"
+        file = relay.keep("wheel.txt", text.encode())
         ended = self.container.run(
-            [python, _RUNNER, "wheel", "--no-deps", *arguments, "--wheel-dir", out, "-r", file],
+            [relay.python, _RUNNER, "wheel", "--no-deps", *arguments, "--wheel-dir", out, "-r", file],
             environment=self.environment,
             doing=doing,
             output=output,
         )
         if ended.status:
-            raise self.error(self.readable(ended.printed), doing, ended.status)
+            raise self._error(self.readable(ended.printed), doing, ended.status)
         with disk_errors(destination):
             destination.mkdir(parents=True, exist_ok=True)
             wheels = self.container.get(out, destination, doing=doing)
@@ -133,7 +162,7 @@ class ImagePip:
             raise ToolError(f"{doing} failed: pip made {len(wheels)} files instead of one wheel")
         return wheels[0]
 
-    def error(self, text: str, doing: str, status: int) -> LambdapackError:
+    def _error(self, text: str, doing: str, status: int) -> LambdapackError:
         """The error for a run of pip that printed ``text`` and ended with ``status``."""
         lines = _deciding(text)
         missing = find_missing(lines)
@@ -150,18 +179,14 @@ class ImagePip:
         return error
 
     def _way_out(self, missing: MissingPrerequisite) -> str:
-        image = f"or make an image that has it (FROM {self.image.name}) and name it with --image"
-        package = missing.package(self._family())
-        if package is None:
-            return f"install it with --system-package PACKAGE ([build] system-packages), {image}"
-        return f"the package {package} is likely to have it: --system-package {package}, {image}"
-
-    def _family(self) -> str:
-        """``rpm`` or ``deb``: the system whose names packages have in the image."""
         ended = self.container.run(
             ["/bin/sh", "-c", _PACKAGE_MANAGER], environment=PLACES, doing="looking at the image"
         )
-        return "deb" if ended.output.strip().endswith(b"apt-get") else "rpm"
+        package = missing.package("deb" if ended.output.strip().endswith(b"apt-get") else "rpm")
+        image = f"or make an image that has it (FROM {self.image.name}) and name it with --image"
+        if package is None:
+            return f"install it with --system-package PACKAGE ([build] system-packages), {image}"
+        return f"the package {package} is likely to have it: --system-package {package}, {image}"
 
 
 def _deciding(text: str) -> list[str]:
@@ -170,46 +195,3 @@ def _deciding(text: str) -> list[str]:
     lines = [line for line in lines if line and not line.startswith(("note:", "hint:", "[notice]"))]
     errors = [number for number, line in enumerate(lines) if re.search(r"error:|Error:", line)]
     return lines[: errors[-1] + 1] if errors else lines
-
-
-_BUILD_FAILED = "error: subprocess-exited-with-error"
-
-
-class ImageResolver:
-    """Where the resolver runs, if that is a container; see ``lock.Place``."""
-
-    def __init__(self, pip: ImagePip) -> None:
-        self._pip = pip
-
-    def ask(
-        self, request: DriverRequest, tools: Path, log: TextIO, advance: Advance
-    ) -> dict[str, Any] | None:
-        """The driver's last answer to ``request``; see ``lock.Place.ask``.
-
-        Raises:
-            ToolError: An sdist's metadata cannot be built, or the container failed.
-        """
-        pip = self._pip
-        pip.bring(tools)
-        relay, options = pip.container.relay, pip.options(request.options).arguments
-        full = {**request.facts, "tools": TOOLS, "cache": f"{CACHE}/metadata", "pip_args": options}
-        for name, text in request.texts.items():
-            full[name] = relay.keep(f"{name}.txt", text.encode())
-        answers = AnswerReader(advance)
-        ended = pip.container.run(
-            [relay.python, "-I", "-B", "-c", DRIVER_CODE, f"{WORK}/lib"],
-            environment=pip.environment,
-            doing="resolving the requirements in the image",
-            stdin=relay.keep_json("request.json", full),
-            output=answers.feed,
-        )
-        printed = pip.readable(ended.errors)
-        log.write(printed)
-        if answers.last is None or ended.status:
-            return None
-        answer: dict[str, Any] = json.loads(pip.readable(json.dumps(answers.last).encode()))
-        if answer.get("kind") == "pip" and _BUILD_FAILED in printed:
-            about = str(answer.get("about") or "an sdist").split(" from ", maxsplit=1)[0]
-            doing = f"building {about.replace('==', ' ')} from its sdist in {pip.image.name}"
-            raise pip.error(printed[printed.rindex(_BUILD_FAILED) :], doing, 1)
-        return answer

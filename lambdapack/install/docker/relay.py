@@ -9,6 +9,7 @@ import re
 import struct
 import threading
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from html import escape, unescape
 from pathlib import Path
 from typing import Any
@@ -69,10 +70,6 @@ class Relay:
             self._heard.wait_for(lambda: self._ended or name in self._kept, _SECONDS_TO_BEGIN)
         return f"{self._secrets}/{name}"
 
-    def keep_json(self, name: str, content: object) -> str:
-        """``keep`` for JSON."""
-        return self.keep(name, json.dumps(content).encode())
-
     def url(self, path: Path) -> str:
         """The address by which the container gets the local ``path``."""
         return self._prefix + quote(str(path.resolve()))
@@ -84,22 +81,22 @@ class Relay:
     def close(self) -> None:
         """Let the container end."""
         self._ended = True
-        try:
+        with suppress(OSError):
             self._stream.close()
-        except OSError:
-            return
 
     def _listen(self) -> None:
         try:
-            for message in self._messages():
-                self._heed(message)
-        except (OSError, ValueError):
-            # Closed, by either side.
-            pass
+            # The errors of a stream that either side closed.
+            with suppress(OSError, ValueError):
+                for message in self._messages():
+                    self._heed(message)
         finally:
-            with self._heard:
-                self._ended = True
-                self._heard.notify_all()
+            self._end()
+
+    def _end(self) -> None:
+        with self._heard:
+            self._ended = True
+            self._heard.notify_all()
 
     def _heed(self, message: Mapping[str, Any]) -> None:
         if message["event"] == "get":
@@ -145,16 +142,15 @@ class Relay:
             for data in body:
                 socket.sendall(data)
         except OSError:
-            with self._heard:
-                self._ended = True
-                self._heard.notify_all()
+            self._end()
 
     def _answer(self, asked: str, wanted: str | None) -> None:
         path = Path(os.path.normpath(unquote(asked.partition("?")[0])))
         page = self._page(path)
+        linked = str(path).removesuffix(".metadata") in self._linked
         if page is not None:
             self._reply(200, {"Content-Type": "text/html"}, len(page), [page])
-        elif self._allowed(path) and path.is_file():
+        elif (linked or self._root(path) is not None) and path.is_file():
             self._file(path, wanted)
         else:
             self._reply(404, {}, 0, [])
@@ -163,9 +159,6 @@ class Relay:
         self, status: int, headers: Mapping[str, str], length: int, body: Iterator[bytes] | list[bytes]
     ) -> None:
         self._send({"event": "answer", "status": status, "headers": headers, "length": length}, body)
-
-    def _allowed(self, path: Path) -> bool:
-        return str(path).removesuffix(".metadata") in self._linked or self._root(path) is not None
 
     def _root(self, path: Path) -> Path | None:
         resolved = path.resolve()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,13 @@ from lambdapack import elf
 from lambdapack.errors import ToolError
 from lambdapack.install.docker.archive import Member, members_below
 from lambdapack.install.docker.container import WORK, CommandResult, Container
+from lambdapack.install.syslibs import LibraryOrigin, LibraryQuery
 from lambdapack.progress import Progress
 from lambdapack.python import bytecode, worker
 
 PLACES = {"HOME": f"{WORK}/home", "TMPDIR": f"{WORK}/tmp"}
 """What the bytecode, the trace and imports see of the image besides its Python."""
+_LIBRARIES = Path(__file__).with_name("libraries_worker.py")
 _FAILED = b"! "
 _FINE = b"."
 
@@ -32,7 +35,7 @@ class ImageWorkers:
     def __init__(self, container: Container) -> None:
         self._container = container
 
-    def run(
+    def _run(
         self,
         file: Path,
         arguments: Sequence[str] = (),
@@ -43,19 +46,9 @@ class ImageWorkers:
         stdin: str | None = None,
         output: Callable[[bytes], None] | None = None,
     ) -> CommandResult:
-        """Run a worker in the container.
+        """Run a worker's file, see ``Container.run``; the files ``members`` are brought in first.
 
-        Args:
-            file: The worker's.
-            arguments: Of its command.
-            members: Files that it needs, which are brought in first.
-            environment: Variables that it sees besides the image's.
-            doing: What it does, for messages.
-            stdin: A file of the container to read.
-            output: Called with each piece of its standard output, as it comes.
-
-        Raises:
-            ToolError: The container or the engine failed; whether the worker did is for the caller to see.
+        Whether the worker failed is for the caller to see.
         """
         own: Member = (f"lib/{file.name}", file)
         self._container.put(chain([own], members), doing=doing)
@@ -72,12 +65,8 @@ class ImageWorkers:
     ) -> dict[str, Any]:
         """Run a worker that defines ``run(request)`` on copies of what ``request`` names; see ``worker.ask``.
 
-        Args:
-            request: ``root``, ``search`` and ``assets`` are folders and files of this machine.
-            work: A folder for the worker's result and for ``log``, what the worker printed.
-            file: The worker's.
-            environment: What the worker sees besides ``PLACES``.
-            doing: What the worker does, for messages.
+        ``root``, ``search`` and ``assets`` are folders and files of this machine. The folder ``work`` gets
+        the result and ``log``, what the worker printed, which sees ``PLACES`` besides ``environment``.
 
         Raises:
             ToolError: The worker gave no result.
@@ -88,7 +77,7 @@ class ImageWorkers:
         own: list[Member] = [(f"lib/{file.name}", file), (f"{name}/cwd", None), (f"{name}/result", None)]
         own.append((f"{name}/request.json", json.dumps(moved).encode()))
         copies = (members_below(path.removeprefix(f"{WORK}/"), source) for path, source in sources.items())
-        ended = self.run(
+        ended = self._run(
             worker.STARTER,
             (f"{WORK}/lib/{file.name}", f"{folder}/request.json", f"{folder}/result/result.json"),
             members=chain(own, *copies),
@@ -107,12 +96,7 @@ class ImageWorkers:
     ) -> Mapping[str, str]:
         """Path -> why a stripped library does not load in the container, where its original does.
 
-        Args:
-            root: The tree with the originals.
-            destination: The tree with the stripped libraries.
-            paths: Of the stripped libraries, relative to either tree.
-            file: The worker that tries them, see ``slim.load_worker``.
-            progress: Told what is done.
+        The arguments are a ``Loader``'s; the worker's file is ``slim.load_worker``.
 
         Raises:
             ToolError: The worker failed.
@@ -136,7 +120,7 @@ class ImageWorkers:
         pairs = [f"{WORK}/{name}/{part}/{path}" for path in paths for part in ("stripped", "original")]
         # Libraries map each other, stripped or not.
         libraries = (members_below(f"{name}/{part}", tree, elf.is_elf) for part, tree in trees.items())
-        ended = self.run(
+        ended = self._run(
             file,
             members=chain([_listed(f"{name}/pairs", pairs)], *libraries),
             environment={"LC_ALL": "C.UTF-8"},
@@ -160,7 +144,7 @@ class ImageWorkers:
             return
         sources: Iterator[Member] = ((f"{name}/tree/{path}", root / path) for path in paths)
         with progress.step("compile in the image", total=len(paths), unit="files") as advance:
-            ended = self.run(
+            ended = self._run(
                 bytecode.WORKER,
                 [f"{WORK}/{name}/tree"],
                 members=chain([_listed(f"{name}/names", paths)], sources),
@@ -179,6 +163,43 @@ class ImageWorkers:
             doing="fetching the bytecode",
             keep=lambda path: path.endswith(".pyc"),
         )
+
+    def fetch(self, queries: Sequence[LibraryQuery], destination: Path) -> Mapping[str, LibraryOrigin]:
+        """Copy the shared libraries that are there into ``destination``; see ``syslibs.Source``.
+
+        They are searched as the image's own dynamic linker would.
+        """
+        names = {query.name for query in queries}
+        origins = {
+            name: origin
+            for name, origin in self._find({"ask": [asdict(query) for query in queries]}).items()
+            if name in names and "/" not in name
+        }
+        for name, origin in origins.items():
+            self._container.read(origin.path, destination / name, doing=f"copying {name} from the image")
+        return origins
+
+    def libraries(self) -> dict[str, LibraryOrigin]:
+        """Name -> origin of every shared library that programs of the image find."""
+        return self._find({"list": True})
+
+    def _find(self, request: Mapping[str, Any]) -> dict[str, LibraryOrigin]:
+        name, doing = (
+            f"{self._container.new_folder()}/request.json",
+            "looking for shared libraries in the image",
+        )
+        ended = self._run(
+            _LIBRARIES,
+            members=[(name, json.dumps(request).encode())],
+            environment={"LC_ALL": "C"},
+            doing=doing,
+            stdin=f"{WORK}/{name}",
+        )
+        try:
+            answer = json.loads(ended.output)
+            return {str(name): LibraryOrigin(*map(str, origin)) for name, origin in answer.items()}
+        except (ValueError, AttributeError, TypeError):
+            raise _failure(f"{doing} failed", ended) from None
 
 
 def _moved(request: Mapping[str, Any], folder: str) -> tuple[dict[str, Any], dict[str, Path]]:

@@ -6,11 +6,17 @@ sources, in ``images/*.json``.
 """
 
 from lambdapack.install.syslibs.bundle import LibraryOrigin, LibraryQuery, Source, bundle
-from lambdapack.install.syslibs.find import merged, missing_libraries
+from lambdapack.install.syslibs.find import RuntimeLibraries, merged, missing_libraries, runtime_libraries
 from lambdapack.install.syslibs.opened import TRACED, opened_libraries, with_openers
-from lambdapack.install.syslibs.runtime import RuntimeLibraries, runtime_libraries
-from lambdapack.install.syslibs.tell import in_short, missing_library_errors, report_missing
-from lambdapack.install.syslibs.weigh import LibraryRisk, PackUse, refuse, weigh
+from lambdapack.install.syslibs.tell import (
+    LibraryRisk,
+    PackUse,
+    in_short,
+    missing_library_errors,
+    refuse,
+    report_missing,
+    weigh,
+)
 
 __all__ = [
     "TRACED", "LibraryOrigin", "LibraryQuery", "LibraryRisk", "PackUse", "RuntimeLibraries", "Source",

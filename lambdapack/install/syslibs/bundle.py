@@ -18,8 +18,7 @@ from typing import NamedTuple, Protocol
 from lambdapack import elf
 from lambdapack.elf import Elf
 from lambdapack.files import scratch_folder
-from lambdapack.install.syslibs.find import merged, missing_libraries, names_of, objects_of
-from lambdapack.install.syslibs.runtime import RuntimeLibraries
+from lambdapack.install.syslibs.find import RuntimeLibraries, merged, missing_libraries, names_of, objects_of
 from lambdapack.model import MissingLibrary, SystemLibrary, Tree
 from lambdapack.progress import Progress
 from runtime_shim._index import LIBRARIES

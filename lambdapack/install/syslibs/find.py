@@ -1,16 +1,61 @@
-"""Find what the ELF files of a tree ask for and neither the tree nor Lambda has."""
+"""What Lambda has, and what the ELF files of a tree ask for that neither the tree nor Lambda has."""
 
 from __future__ import annotations
 
+import json
 import posixpath
+import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
 from pathlib import Path
 
 from lambdapack import elf
 from lambdapack.elf import Elf
 from lambdapack.files import walk
-from lambdapack.install.syslibs.runtime import RuntimeLibraries
-from lambdapack.model import MissingLibrary, Tree
+from lambdapack.model import MissingLibrary, Target, Tree
+
+# Parts of the C library know each other's insides: a part of another build must never be mapped beside
+# Lambda's own.
+_GLIBC = re.compile(
+    r"(ld-linux[\w-]*|libc|libm|libmvec|libpthread|libdl|librt|libutil|libresolv|libanl|libnsl|libcidn|"
+    r"libthread_db|libBrokenLocale|libnss_(compat|db|dns|files|hesiod))\.so\.\d+\Z"
+)
+_PYTHON = "libpython{}.so.1.0"
+
+
+@dataclass(frozen=True)
+class RuntimeLibraries:
+    """The libraries of one Lambda runtime.
+
+    Attributes:
+        system: The operating system, e.g. ``Amazon Linux 2023``.
+        certain: Sonames that Lambda has for sure: never bundled.
+        image: Sonames that AWS's images have beside the certain ones. Bundled where the build image has
+            them, which does no harm; not reported as missing where that cannot be done.
+        absent: Soname -> how it is known that Lambda does not have it.
+    """
+
+    system: str
+    certain: frozenset[str]
+    image: frozenset[str]
+    absent: Mapping[str, str]
+
+    @staticmethod
+    def is_glibc(name: str) -> bool:
+        """Whether ``name`` is a part of the C library, which must not be bundled."""
+        return _GLIBC.match(name) is not None
+
+
+@cache
+def runtime_libraries(target: Target) -> RuntimeLibraries:
+    """What Lambda has for ``target``."""
+    name = "al2023.json" if target.operating_system == "Amazon Linux 2023" else "al2.json"
+    path = resources.files("lambdapack.install.syslibs").joinpath("images").joinpath(name)
+    table = json.loads(path.read_text(encoding="utf-8"))
+    names = (*table["provided"], *table["by_architecture"][target.arch], _PYTHON.format(target.python))
+    return RuntimeLibraries(table["system"], frozenset(names), frozenset(table["image"]), table["absent"])
 
 
 def missing_libraries(

@@ -7,12 +7,11 @@ trace sees which libraries were opened; which module did so is read out of the t
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from lambdapack.install.syslibs.find import names_of, objects_of
-from lambdapack.install.syslibs.runtime import RuntimeLibraries
+from lambdapack.install.syslibs.find import RuntimeLibraries, names_of, objects_of
 from lambdapack.model import MissingLibrary, Trace, Tree, source_of
 from runtime_shim._index import LIBRARIES
 
@@ -45,7 +44,12 @@ def opened_libraries(
         search: Folders of the function's own code, where the function would find libraries, too.
     """
     folders = list(search)
-    names = {name for name, path in trace.foreign if name not in has.certain and _counts(name, path)}
+    # A program asked for these, rather than the machine's own C library or driver.
+    names = {
+        name
+        for name, path in trace.foreign
+        if not (name in has.certain or has.is_glibc(name) or _OF_THE_MACHINE.match(name) or "/gconv/" in path)
+    }
     names = {name for name in names if not any((folder / name).exists() for folder in folders)}
     if not names:
         return ()
@@ -72,11 +76,6 @@ def with_openers(tree: Tree, trace: Trace) -> Tree:
     )
 
 
-def _counts(name: str, path: str) -> bool:
-    """Whether a program asked for the library, rather than the machine's own C library or driver."""
-    return not (RuntimeLibraries.is_glibc(name) or _OF_THE_MACHINE.match(name) or "/gconv/" in path)
-
-
 def _modules(tree: Tree, trace: Trace) -> dict[str, bytes]:
     """Source of each touched module -> the bytes of it and its bytecode, which has every text as it is."""
     modules: dict[str, bytes] = {}
@@ -89,18 +88,15 @@ def _modules(tree: Tree, trace: Trace) -> dict[str, bytes]:
 
 
 def _opens_outside(trace: Trace, folders: Sequence[Path]) -> bool:
-    """Whether the traced code, or the function's own, may open libraries itself."""
+    """Whether the traced code, or the function's own outside of hidden folders, may open libraries itself."""
     if _OPENS.search(trace.code.encode()):
         return True
-    return any(_OPENS.search(path.read_bytes()) for folder in folders for path in _sources(folder))
-
-
-def _sources(folder: Path) -> Iterator[Path]:
-    """The function's own modules, without those of hidden folders."""
-    for path in folder.rglob("*.py"):
-        inside = path.relative_to(folder).parts
-        if path.is_file() and not any(part.startswith(".") for part in inside):
-            yield path
+    for folder in folders:
+        for path in folder.rglob("*.py"):
+            hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+            if path.is_file() and not hidden and _OPENS.search(path.read_bytes()):
+                return True
+    return False
 
 
 def _naming(name: str, modules: Mapping[str, bytes]) -> list[str]:

@@ -5,23 +5,21 @@ by its own digest on use, and may be lost at any time: then it is made again. St
 only the pipeline knows the rest.
 """
 
+from lambdapack.pipeline.cache import builds, trees
 from lambdapack.pipeline.cache.build_cache import BuildCache, open_cache
-from lambdapack.pipeline.cache.builds import Builds
 from lambdapack.pipeline.cache.locks import LockRecord, Locks
-from lambdapack.pipeline.cache.trees import CachedDistribution, Trees
 from lambdapack.pipeline.cache.upkeep import LIMIT, FolderUsage, Pruning, prune, survey
 
 __all__ = [
     "LIMIT",
     "BuildCache",
-    "Builds",
-    "CachedDistribution",
     "FolderUsage",
     "LockRecord",
     "Locks",
     "Pruning",
-    "Trees",
+    "builds",
     "open_cache",
     "prune",
     "survey",
+    "trees",
 ]  # fmt: skip

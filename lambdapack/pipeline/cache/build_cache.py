@@ -76,7 +76,8 @@ class BuildCache:
         if hashlib.sha256(value).digest() != data[:_DIGEST]:
             self.discard(path)
             return None
-        _touch(path)
+        with contextlib.suppress(OSError):
+            os.utime(path)
         return value
 
     def put(self, kind: str, key: str, value: bytes) -> None:
@@ -109,7 +110,11 @@ class BuildCache:
     def making(self) -> Iterator[Path | None]:
         """A folder to make an entry in, gone when the block ends; ``None`` where no entry can be kept."""
         with contextlib.ExitStack() as held:
-            part = self._part(held) if self._writes else None
+            part = None
+            if self._writes:
+                with self._forgiving():
+                    (self.root / PARTS).mkdir(parents=True, exist_ok=True)
+                    part = held.enter_context(locked_folder(self.root / PARTS, _PART))
             with self._forgiving():
                 yield part
 
@@ -127,18 +132,8 @@ class BuildCache:
                 self.root.mkdir(parents=True, exist_ok=True)
                 lock = held.enter_context((self.root / LOCK).open("w"))
                 fcntl.flock(lock, fcntl.LOCK_SH)
-            self.sweep()
+            sweep_folders(self.root / PARTS, _PART)
             yield
-
-    def sweep(self) -> None:
-        """Remove what killed processes left in ``PARTS``."""
-        sweep_folders(self.root / PARTS, _PART)
-
-    def _part(self, held: contextlib.ExitStack) -> Path | None:
-        with self._forgiving():
-            (self.root / PARTS).mkdir(parents=True, exist_ok=True)
-            return held.enter_context(locked_folder(self.root / PARTS, _PART))
-        return None
 
     def _publish(self, part: Path, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -189,8 +184,3 @@ def remove(path: Path) -> OSError | None:
     except OSError as error:
         return error
     return None
-
-
-def _touch(path: Path) -> None:
-    with contextlib.suppress(OSError):
-        os.utime(path)

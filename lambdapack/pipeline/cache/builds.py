@@ -13,47 +13,38 @@ from lambdapack.pipeline.cache.build_cache import BuildCache
 _KIND = "packs"
 
 
-class Builds:
-    """Finished builds.
+def keep(store: BuildCache, inputs: str, files: Iterable[Path]) -> None:
+    """Keep copies of ``files``, all of one folder, as the build of ``inputs``."""
+    with store.making() as part:
+        if part is None:
+            return
+        digests = {path.name: _copy(path, part / path.name) for path in files}
+        store.put_folder(_KIND, inputs, part, json.dumps(digests).encode())
 
-    Args:
-        store: Where they are kept.
+
+def copy(store: BuildCache, inputs: str, destination: Path) -> tuple[Path, ...]:
+    """Copy the files of the build of ``inputs`` into ``destination``.
+
+    No links: a file that is changed there must not change in the cache.
+
+    Returns:
+        The copies; none where the cache has no such build, or a damaged one.
     """
-
-    def __init__(self, store: BuildCache) -> None:
-        self._store = store
-
-    def keep(self, inputs: str, files: Iterable[Path]) -> None:
-        """Keep copies of ``files``, all of one folder, as the build of ``inputs``."""
-        with self._store.making() as part:
-            if part is None:
-                return
-            digests = {path.name: _copy(path, part / path.name) for path in files}
-            self._store.put_folder(_KIND, inputs, part, json.dumps(digests).encode())
-
-    def copy(self, inputs: str, destination: Path) -> tuple[Path, ...]:
-        """Copy the files of the build of ``inputs`` into ``destination``.
-
-        No links: a file that is changed there must not change in the cache.
-
-        Returns:
-            The copies; none where the cache has no such build, or a damaged one.
-        """
-        entry = self._store.get_folder(_KIND, inputs)
-        if entry is None:
-            return ()
-        folder, description = entry
-        copies = []
-        try:
-            for name, digest in json.loads(description).items():
-                if _copy(folder / name, destination / name) != digest:
-                    self._store.discard(folder)
-                    return ()
-                copies.append(destination / name)
-        except OSError:
-            # Pruned meanwhile, or no room. If the destination is at fault, the build itself will say so.
-            return ()
-        return tuple(copies)
+    entry = store.get_folder(_KIND, inputs)
+    if entry is None:
+        return ()
+    folder, description = entry
+    copies = []
+    try:
+        for name, digest in json.loads(description).items():
+            if _copy(folder / name, destination / name) != digest:
+                store.discard(folder)
+                return ()
+            copies.append(destination / name)
+    except OSError:
+        # Pruned meanwhile, or no room. If the destination is at fault, the build itself will say so.
+        return ()
+    return tuple(copies)
 
 
 def _copy(source: Path, destination: Path) -> str:

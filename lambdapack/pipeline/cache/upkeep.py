@@ -200,13 +200,9 @@ def _entry(folder: str, path: Path) -> _Entry | None:
         used = (path / "entry" if (path / "entry").is_file() else path).lstat().st_mtime
         if path.is_symlink() or not path.is_dir():
             return _Entry(folder, path, path.lstat().st_size, used)
-        return _Entry(folder, path, _size(path), used)
+        size = 0
+        for name in walk(path):
+            with contextlib.suppress(OSError):
+                size += (path / name).lstat().st_size
+        return _Entry(folder, path, size, used)
     return None
-
-
-def _size(folder: Path) -> int:
-    size = 0
-    for name in walk(folder):
-        with contextlib.suppress(OSError):
-            size += (folder / name).lstat().st_size
-    return size

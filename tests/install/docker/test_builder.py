@@ -25,7 +25,7 @@ from urllib.parse import quote
 import pytest
 
 from lambdapack.errors import ConfigurationError, ToolError
-from lambdapack.install.docker import DockerBuilder, container, engine, image_builds, images
+from lambdapack.install.docker import DockerBuilder, container, engine, images
 from lambdapack.install.docker.container import LABEL
 from lambdapack.install.docker.workers import ImageWorkers
 from lambdapack.lock import read_requirements, resolve
@@ -107,7 +107,7 @@ def world(lambdapack_cache: Path) -> Iterator[Any]:
         pytest.skip("no Docker engine answers, and only root can start one (apt install docker.io)")
     with docker_world.running_engine(), engine.connect() as client:
         base = docker_world.base_image(client, PYTHON)
-        image_builds.build(client, TARGET, on=base, tag=BUILT)
+        images.build(client, TARGET, on=base, tag=BUILT)
         toolchain.ensure(interpreter.find(PYTHON), lambdapack_cache)
         yield client
         client.images.remove(BUILT, force=True)
@@ -560,10 +560,10 @@ def test_an_image_without_a_package_manager_says_so(world: Any) -> None:
     bare = image_with(world, "lambdapack-test/bare:1", {"usr/bin/apt-get": b"/nowhere"})
     found = images.find(world, TARGET, bare)
     with pytest.raises(ToolError, match="none of dnf") as caught:
-        image_builds.with_packages(world, found, ["libpq-devel"], {})
+        images.with_packages(world, found, ["libpq-devel"], {})
     assert "--image" in str(caught.value.hint)
     with pytest.raises(ConfigurationError, match="not the name"):
-        image_builds.with_packages(world, found, ["x; rm -rf /"], {})
+        images.with_packages(world, found, ["x; rm -rf /"], {})
     world.images.remove(bare, force=True)
 
 
@@ -608,9 +608,7 @@ def test_a_base_without_the_python_is_refused(world: Any) -> None:
     """An image is checked when it is built, not in the middle of somebody's build."""
     other = "3.14" if PYTHON != "3.14" else "3.12"
     with pytest.raises(ToolError, match="building the image") as caught:
-        image_builds.build(
-            world, Target(other), on=docker_world.BASE.format(PYTHON), tag="lambdapack-test/no"
-        )
+        images.build(world, Target(other), on=docker_world.BASE.format(PYTHON), tag="lambdapack-test/no")
     assert "not found" in str(caught.value.detail)
 
 

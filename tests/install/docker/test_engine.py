@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from lambdapack.errors import LambdapackError, ToolError
-from lambdapack.install.docker import container, engine, image_builds, images
+from lambdapack.install.docker import container, engine, images
 from lambdapack.model.target import Target
 from tests.support import docker_world
 from tests.support.command_line import Run
@@ -95,7 +95,7 @@ def test_a_full_disk_of_the_engine_is_told(small_engine: tuple[Any, Path]) -> No
     try:
         for attempt in (
             lambda: started(client, found),
-            lambda: image_builds.with_packages(client, found, ["x"], {}),
+            lambda: images.with_packages(client, found, ["x"], {}),
         ):
             with pytest.raises(ToolError, match="disk is full") as caught:
                 attempt()

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from packageurl import PackageURL
 
 from lambdapack.errors import ToolError
-from lambdapack.install.docker import engine, image_builds, images, libraries_worker, settings
+from lambdapack.install.docker import engine, images, libraries_worker, settings
 from lambdapack.install.docker.relay import Relay
 from lambdapack.model import PipOptions
 from lambdapack.model.target import Target
@@ -229,7 +229,7 @@ def test_every_target_has_an_image_and_a_dockerfile() -> None:
         target = Target(python)
         assert python in images.name(target)
         assert python in images.base(target)
-        text = image_builds.context(images.dockerfile(target)).read().decode()
+        text = images.context(images.dockerfile(target)).read().decode()
         assert "ARG BASE" in text
         for manager in ("yum", "dnf", "apt-get", "apk", "curl"):
             assert manager not in text

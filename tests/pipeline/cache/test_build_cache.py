@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from lambdapack.memo import key_of
 from lambdapack.model import NO_OPTIONS, Lock, Pin, PipOptions
 from lambdapack.model.target import Target
-from lambdapack.pipeline.cache import BuildCache, Builds, Locks, prune, survey
+from lambdapack.pipeline.cache import BuildCache, Locks, builds, prune, survey
 from lambdapack.pipeline.cache.locks import FRESH_SECONDS
 from tests.support.told import Told
 
@@ -155,8 +155,8 @@ def test_killed_at_any_time_it_leaves_only_whole_entries(tmp_path: Path) -> None
     assert not heard.notes
     for part in (tmp_path / ".parts").iterdir():
         os.utime(part, (0, 0))
-    store.sweep()
-    assert not list((tmp_path / ".parts").iterdir())
+    with store.in_use():
+        assert not list((tmp_path / ".parts").iterdir())
 
 
 RACER = """
@@ -257,16 +257,16 @@ def test_a_whole_build_is_copied_and_a_damaged_one_is_not(tmp_path: Path) -> Non
     (made / "a.tar.zst").write_bytes(b"pack")
     (made / "build.json").write_bytes(b"{}")
     heard = Told()
-    builds = Builds(BuildCache(tmp_path / "builds", heard))
-    builds.keep("ab" * 32, files(made))
+    store = BuildCache(tmp_path / "builds", heard)
+    builds.keep(store, "ab" * 32, files(made))
     for _ in range(2):
-        copied = builds.copy("ab" * 32, out)
+        copied = builds.copy(store, "ab" * 32, out)
         assert sorted(path.read_bytes() for path in copied) == [b"pack", b"{}"]
         (out / "a.tar.zst").write_bytes(b"changed")
     damage(next((tmp_path / "builds" / "packs").rglob("a.tar.zst")))
-    assert builds.copy("ab" * 32, out) == ()
+    assert builds.copy(store, "ab" * 32, out) == ()
     assert len(heard.notes) == 1
-    assert builds.copy("ab" * 32, out) == ()
+    assert builds.copy(store, "ab" * 32, out) == ()
 
 
 def lock_of(*pins: tuple[str, str]) -> Lock:

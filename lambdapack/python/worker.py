@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from lambdapack.errors import ToolError
 from lambdapack.python.interpreter import Interpreter
-from lambdapack.python.worker.ending import end
 
-__all__ = ["SETTLED", "STARTER", "Elsewhere", "ask", "command", "library_path"]
+__all__ = ["SETTLED", "STARTER", "Elsewhere", "ask", "command", "end_group", "library_path"]
 
 STARTER = Path(__file__).with_name("start_worker.py")
 """The file that loads and runs the file of a worker."""
@@ -29,6 +30,7 @@ Elsewhere = Callable[[Mapping[str, Any], Path, Path, Mapping[str, str], str], di
 """``ask`` where the interpreter is, if that is not this machine: request, folder for the result, the worker's
 file, environment, what is being done -> the worker's result. Paths of the request are replaced by copies'."""
 _GRACE_SECONDS = 60
+_TERMINATION_SECONDS = 5
 _CHARACTERS = 2000
 
 
@@ -103,7 +105,9 @@ def _run(
     except subprocess.TimeoutExpired as error:
         raise ToolError(f"{doing} failed: {words[0]} does not answer") from error
     finally:
-        end(process)
+        # It may end its children first.
+        process.terminate()
+        _wait(process)
         os.close(lifeline)
         os.close(held)
     return process.returncode, complaint
@@ -123,3 +127,21 @@ def _surroundings(work: Path) -> dict[str, str]:
         **SETTLED,
         **library_path(),
     }
+
+
+def end_group(process: subprocess.Popen[bytes]) -> None:
+    """End a process that was started in a session of its own, with all that it started there."""
+    if process.poll() is None:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
+        _wait(process)
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+def _wait(process: subprocess.Popen[bytes]) -> None:
+    try:
+        process.wait(_TERMINATION_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
