@@ -12,9 +12,9 @@ from pathlib import Path
 
 from lambdapack import store
 from lambdapack.deploy import aws
+from lambdapack.deploy.aws.naming import variables
 from lambdapack.deploy.bundle import Bundle, make_zip
 from lambdapack.deploy.function import Dependencies, FunctionOptions
-from lambdapack.deploy.recorded import variables
 from lambdapack.errors import ConfigurationError
 from lambdapack.install import syslibs
 from lambdapack.model import FunctionSpec, Location, Target

@@ -18,7 +18,7 @@ from moto.server import ThreadedMotoServer
 from lambdapack.deploy import aws
 from lambdapack.deploy.aws import naming, planner
 from lambdapack.deploy.aws.executor import execute
-from lambdapack.deploy.recorded import variables
+from lambdapack.deploy.aws.naming import variables
 from lambdapack.errors import CheckError, ConfigurationError, ToolError
 from lambdapack.model import FunctionAsset, FunctionSettings, FunctionSpec, Location
 from lambdapack.model.target import Target

@@ -143,6 +143,4 @@ def _doing(call: ApiCall, subject: str) -> str:
 
 def _action(call: ApiCall) -> str:
     """IAM's name for the call: ``lambda:CreateFunction``."""
-    if call.operation == "put_object":
-        return "s3:PutObject"
     return f"{call.service}:{''.join(part.capitalize() for part in call.operation.split('_'))}"
