@@ -76,7 +76,7 @@ def check_glibc(spec: FunctionSpec, index: Index | None, pack: Path | None = Non
     """
     if index is None or not index.glibc:
         return
-    needed = _version(index.glibc)
+    needed = tuple(int(part) for part in index.glibc.removeprefix("GLIBC_").split("."))
     if needed <= spec.target.glibc:
         return
     has = ".".join(map(str, spec.target.glibc))
@@ -118,7 +118,3 @@ def _newer_files(pack: Path, index: Index, limit: tuple[int, int]) -> list[tuple
 def _listed(files: list[tuple[str, str]]) -> str:
     shown = ", ".join(f"{path} {version}" for path, version in files[:_SHOWN])
     return shown + (f" and {len(files) - _SHOWN} more" if len(files) > _SHOWN else "")
-
-
-def _version(text: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in text.removeprefix("GLIBC_").split("."))

@@ -4,7 +4,7 @@
 """
 
 from lambdapack.deploy.aws.clients import Clients
-from lambdapack.deploy.aws.deployment import Answer, deploy, destroy, invoke, rollback, status
+from lambdapack.deploy.aws.deployment import Answer, deploy, destroy, invoke, rollback
 from lambdapack.deploy.aws.models import (
     ALIAS,
     ApiCall,
@@ -19,5 +19,5 @@ from lambdapack.deploy.aws.planner import plan
 
 __all__ = [
     "ALIAS", "Answer", "ApiCall", "Clients", "Deployment", "FileBytes", "Observed", "Result", "VersionState",
-    "deploy", "destroy", "invoke", "observe", "plan", "rollback", "status",
+    "deploy", "destroy", "invoke", "observe", "plan", "rollback",
 ]  # fmt: skip

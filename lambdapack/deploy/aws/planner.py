@@ -191,23 +191,19 @@ def _code(spec: FunctionSpec, wanted: FunctionState) -> tuple[dict[str, Any], li
     size = spec.zip_path.stat().st_size
     if size <= limits.ZIP_DIRECT_UPLOAD:
         return {"ZipFile": FileBytes(spec.zip_path)}, []
-    bucket, prefix = _beside_pack(spec, size)
-    digest = base64.b64decode(wanted.code_sha256).hex()
-    key = f"{prefix.strip('/')}/functions/{digest}.zip".lstrip("/")
-    body = {"Bucket": bucket, "Key": key, "Body": FileBytes(spec.zip_path)}
-    why = f"the zip is {size / limits.MIB:.1f} MiB, over the 50 MiB of a direct upload"
-    return {"S3Bucket": bucket, "S3Key": key}, [ApiCall("s3", "put_object", body, why)]
-
-
-def _beside_pack(spec: FunctionSpec, size: int) -> tuple[str, str]:
-    """Bucket and prefix of the function's pack."""
     if spec.location is None:
         raise ConfigurationError(
             f"deploying {spec.name}: its zip is {size / limits.MIB:.1f} MiB, over the 50 MiB of a direct "
             "upload, and there is no bucket to send it through",
             hint="give the deployment an s3:// location, or make the zip smaller",
         )
-    return spec.location.bucket, spec.location.key.rpartition("packs/")[0]
+    # Beside the function's pack.
+    bucket, prefix = spec.location.bucket, spec.location.key.rpartition("packs/")[0]
+    digest = base64.b64decode(wanted.code_sha256).hex()
+    key = f"{prefix.strip('/')}/functions/{digest}.zip".lstrip("/")
+    body = {"Bucket": bucket, "Key": key, "Body": FileBytes(spec.zip_path)}
+    why = f"the zip is {size / limits.MIB:.1f} MiB, over the 50 MiB of a direct upload"
+    return {"S3Bucket": bucket, "S3Key": key}, [ApiCall("s3", "put_object", body, why)]
 
 
 def _publish(spec: FunctionSpec, wanted: FunctionState, description: str) -> ApiCall:
