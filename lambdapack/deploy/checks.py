@@ -67,8 +67,7 @@ def check_glibc(spec: FunctionSpec, index: Index | None, pack: Path | None = Non
     """That the pack's shared objects load on the C library of the function's runtime.
 
     Args:
-        spec: The function.
-        index: The index of its pack; ``None`` for a function without one.
+        spec, index: The function, and the index of its pack; ``None`` for a function without one.
         pack: The pack on this machine, where this machine has it: to name the files that ask for too much.
 
     Raises:

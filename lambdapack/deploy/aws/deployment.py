@@ -132,11 +132,7 @@ def rollback(
 
 
 def destroy(name: str, *, dry_run: bool = False, clients: Clients, progress: Progress = QUIET) -> Deployment:
-    """Remove the function, the role made for it and its log group; packs stay.
-
-    Raises:
-        ToolError: AWS refused or was not reached.
-    """
+    """Remove the function, the role made for it and its log group; packs stay."""
     calls = planner.plan_destroy(name, observe(name, clients, progress=progress))
     if not dry_run:
         execute(calls, clients, progress=progress)
