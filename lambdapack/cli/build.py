@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,9 +53,9 @@ if TYPE_CHECKING:
 @click.option("--cache/--no-cache", default=True, help="Use the build cache.  [default: yes]")
 @click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), metavar="DIR",
               help="Folder for the pack.  [default: .lambdapack/build]")  # fmt: skip
-@common
 @stoppable
-def command(requirements: tuple[str, ...], jobs: int | None, **given: Any) -> None:
+@common
+def command(session: Session, requirements: tuple[str, ...], jobs: int | None, **given: Any) -> None:
     """Build a pack from requirements: lock, install, trace, slim, compress.
 
     Requirements come from the command line or, where it names none, from the configuration or, where that
@@ -70,7 +71,6 @@ def command(requirements: tuple[str, ...], jobs: int | None, **given: Any) -> No
       lambdapack build torch --trace "import torch; torch.ones(2) @ torch.ones(2)"
       id=$(lambdapack build scikit-learn --quiet)
     """
-    session = Session.open(given["config"], as_json=given["as_json"], quiet=given["quiet"])
     from lambdapack import pipeline
 
     options = build_options(session, requirements, given)
@@ -220,25 +220,18 @@ def _slim_options(session: Session, given: dict[str, Any]) -> SlimOptions:
 def _trace_options(session: Session, code: str | None) -> TraceOptions:
     from lambdapack.trace import TraceOptions
 
-    config = session.config.trace
-    # Also where no handler is traced: which modules a package imports may depend on them (KERAS_BACKEND).
-    environment = session.config.function.environment
-    if code is not None or config.handler is None:
-        return TraceOptions(
-            code=code or config.code,
-            environment=environment,
-            timeout=config.timeout,
-            assets=session.assets,
-        )
-    source = session.root / session.config.function.source
-    return TraceOptions(
-        handler=config.handler,
-        event=_event(session.root / config.event) if config.event else {},
-        source=source,
-        environment=environment,
+    config, function = session.config.trace, session.config.function
+    options = TraceOptions(
+        code=code or config.code,
+        # Also where no handler is traced: which modules a package imports may depend on them (KERAS_BACKEND).
+        environment=function.environment,
         timeout=config.timeout,
         assets=session.assets,
     )
+    if code is not None or config.handler is None:
+        return options
+    event = _event(session.root / config.event) if config.event else {}
+    return replace(options, handler=config.handler, event=event, source=session.root / function.source)
 
 
 def _event(path: Path) -> Any:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import asdict
-from typing import Any
 
 import click
 
@@ -29,9 +28,8 @@ def command() -> None:
 
 @command.command("show")
 @common
-def show(**given: Any) -> None:
+def show(session: Session) -> None:
     """Show where the cache is, and what is in it, how big and when it was last used."""
-    session = Session.open(given["config"], as_json=given["as_json"], quiet=given["quiet"])
     from lambdapack.pipeline import cache as buildcache
     from lambdapack.report.units import megabytes
 
@@ -61,13 +59,12 @@ def show(**given: Any) -> None:
 @click.option("--max-size", metavar="SIZE", help="Until no more is left, e.g. 500MB or 2GB.")
 @click.option("--all", "everything", is_flag=True, help="Everything.")
 @common
-def prune(older_than: str | None, max_size: str | None, everything: bool, **given: Any) -> None:
+def prune(session: Session, older_than: str | None, max_size: str | None, everything: bool) -> None:
     """Remove what was not used for the longest time; a build that needs it makes it again.
 
     Without options it prunes the build cache to the size that a build leaves it at. A build that runs
     meanwhile is not disturbed.
     """
-    session = Session.open(given["config"], as_json=given["as_json"], quiet=given["quiet"])
     from lambdapack.pipeline import cache as buildcache
     from lambdapack.report.units import megabytes
 
@@ -81,16 +78,8 @@ def prune(older_than: str | None, max_size: str | None, everything: bool, **give
         everything=everything,
         builds_only=bounded,
     )
-    if session.as_json:
-        session.emit(
-            "cache",
-            {
-                "path": str(session.cache),
-                "freed": pruned.bytes,
-                "entries": pruned.entries,
-                "spared": list(pruned.spared),
-            },
-        )
+    freed = {"freed": pruned.bytes, "entries": pruned.entries, "spared": list(pruned.spared)}
+    session.emit("cache", {"path": str(session.cache), **freed})
     session.say(f"{session.cache}: freed {megabytes(pruned.bytes)}, {pruned.entries:,} entries")
     if pruned.spared:
         session.say(f"left for the build that is running: {', '.join(pruned.spared)}")

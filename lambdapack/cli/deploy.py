@@ -13,16 +13,16 @@ from lambdapack.cli.deployment import (
     function_options,
     location_for,
     missing_libraries,
+    package,
     region_of,
     warn_of_libraries,
 )
 from lambdapack.cli.session import Session, common
 
 if TYPE_CHECKING:
-    from lambdapack.deploy import FunctionOptions, Release
+    from lambdapack.deploy import Release
     from lambdapack.deploy.aws import Deployment
     from lambdapack.model import FunctionSpec
-    from lambdapack.pack import Pack
 
 
 @click.command("deploy", short_help="Package, push and deploy a function.")
@@ -41,14 +41,7 @@ if TYPE_CHECKING:
 @click.option("--location", metavar="s3://BUCKET/PREFIX", help="Where the pack is kept.")
 @allow_lacking_option
 @common
-def command(
-    cloud: str,
-    region: str | None,
-    dry_run: bool,
-    pack_directory: Path | None,
-    location: str | None,
-    **given: Any,
-) -> None:
+def command(session: Session, cloud: str, region: str | None, dry_run: bool, **given: Any) -> None:
     """Package the code, push the pack and deploy the function: to the embedded cloud, or to AWS.
 
     Deploying what is deployed already changes nothing. AWS gets no function that needs a shared library which
@@ -60,12 +53,11 @@ def command(
       lambdapack deploy hello --memory 3008 --tmp 1024
       lambdapack deploy --cloud aws --location s3://bucket/prefix --dry-run
     """
-    session = Session.open(given["config"], as_json=given["as_json"], quiet=given["quiet"])
     from lambdapack import deploy, pack
 
-    made = pack.load(pack_directory or session.build_directory)
+    made = pack.load(given["pack_directory"] or session.build_directory)
     function = function_options(session, made.index.target, given)
-    where = location_for(session, location, cloud)
+    where = location_for(session, given["location"], cloud)
     missing = missing_libraries(session, made, given["allow_lacking"])
     if cloud == "aws":
         rollout = deploy.deploy(
@@ -76,24 +68,12 @@ def command(
         _show(session, rollout.release, rollout.deployment, dry_run=dry_run, where=where)
         return
     warn_of_libraries(session, missing)
-    release = _to_local(session, function, made, where, region=region_of(session, region), dry_run=dry_run)
-    _show(session, release, None, dry_run=dry_run, where=where)
-
-
-def _to_local(
-    session: Session, function: FunctionOptions, made: Pack, where: str, *, region: str, dry_run: bool
-) -> Release:
-    """Deploy to the embedded cloud."""
-    from lambdapack import deploy, store
+    release = package(session, function, made, where, region=region_of(session, region))
     from lambdapack.local import LocalCloud
 
-    release = deploy.package(
-        function, made, lambda pack_id: store.locate(where, pack_id, region),
-        output=session.zip_path(function.name), cache_dir=session.cache, progress=session.progress,
-    )  # fmt: skip
-    with LocalCloud(session.state, progress=session.progress, cache_dir=session.cache) as cloud:
-        cloud.deploy(release.spec, made.path, dry_run=dry_run)
-    return release
+    with LocalCloud(session.state, progress=session.progress, cache_dir=session.cache) as local:
+        local.deploy(release.spec, made.path, dry_run=dry_run)
+    _show(session, release, None, dry_run=dry_run, where=where)
 
 
 def _show(

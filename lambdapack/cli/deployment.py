@@ -14,7 +14,7 @@ from lambdapack.cli.session import Session
 from lambdapack.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from lambdapack.deploy import FunctionOptions
+    from lambdapack.deploy import FunctionOptions, Release
     from lambdapack.deploy.aws import Clients
     from lambdapack.install.syslibs import LibraryRisk
     from lambdapack.pack import Pack
@@ -41,6 +41,24 @@ def function_options(session: Session, target: str, given: dict[str, Any]) -> Fu
         ignore=tuple(config.ignore),
         assets=None if session.file is None else session.assets,
     )
+
+
+def package(
+    session: Session,
+    function: FunctionOptions,
+    made: Pack,
+    location: str | None,
+    *,
+    region: str,
+    output: Path | None = None,
+) -> Release:
+    """Write the function's zip; without a location it holds no address of its pack."""
+    from lambdapack import deploy, store
+
+    return deploy.package(
+        function, made, lambda pack_id: store.locate(location, pack_id, region) if location else None,
+        output=output or session.zip_path(function.name), cache_dir=session.cache, progress=session.progress,
+    )  # fmt: skip
 
 
 def missing_libraries(session: Session, made: Pack, allowed: Sequence[str]) -> tuple[LibraryRisk, ...]:
@@ -88,14 +106,12 @@ def clients(session: Session, region: str | None) -> Clients:
     return Clients(region or session.config.store.region)
 
 
-def allow_lacking_option(function: Any) -> Any:
-    """``--allow-lacking``."""
-    return click.option(
-        "--allow-lacking",
-        multiple=True,
-        metavar="NAME",
-        help="Only warn of a shared library that neither the pack nor Lambda has.",
-    )(function)
+allow_lacking_option = click.option(
+    "--allow-lacking",
+    multiple=True,
+    metavar="NAME",
+    help="Only warn of a shared library that neither the pack nor Lambda has.",
+)
 
 
 def cloud_option(function: Any) -> Any:

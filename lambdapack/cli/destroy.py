@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import click
 
 from lambdapack.cli.deployment import clients, cloud_option
@@ -15,7 +13,7 @@ from lambdapack.cli.session import Session, common
 @cloud_option
 @click.option("--dry-run", is_flag=True, help="Show what would be done in AWS, and do nothing.")
 @common
-def command(name: str | None, cloud: str, region: str | None, dry_run: bool, **given: Any) -> None:
+def command(session: Session, name: str | None, cloud: str, region: str | None, dry_run: bool) -> None:
     """Remove a function, the role that was made for it and its logs. Packs stay.
 
     \b
@@ -23,7 +21,6 @@ def command(name: str | None, cloud: str, region: str | None, dry_run: bool, **g
       lambdapack destroy
       lambdapack destroy hello --cloud aws --dry-run
     """
-    session = Session.open(given["config"], as_json=given["as_json"], quiet=given["quiet"])
     name = name or session.name
     calls = []
     if cloud == "aws":
@@ -36,8 +33,7 @@ def command(name: str | None, cloud: str, region: str | None, dry_run: bool, **g
 
         with LocalCloud(session.state, progress=session.progress, cache_dir=session.cache) as local:
             local.destroy(name)
-    if session.as_json:
-        session.emit("destroy", {"name": name, "cloud": cloud, "dry_run": dry_run, "calls": calls})
+    session.emit("destroy", {"name": name, "cloud": cloud, "dry_run": dry_run, "calls": calls})
     for call in calls:
         session.say(f"  {call}")
     session.say(f"{'would remove' if dry_run else 'removed'} {name}")

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import click
 
@@ -18,10 +18,13 @@ from lambdapack.errors import CheckError, ConfigurationError
 from lambdapack.model import Target
 from lambdapack.python import interpreter
 
+_GB = 1_000_000_000
+_ROOM = 3 * _GB
+
 
 @click.command("doctor", short_help="Say what this machine has and lacks.")
 @common
-def command(**given: Any) -> None:
+def command(session: Session) -> None:
     """Say what this machine has and what it lacks, and what each thing is needed for.
 
     Exit status 1 when a build for the configured target, or for the running Python, cannot work here.
@@ -31,17 +34,9 @@ def command(**given: Any) -> None:
       lambdapack doctor
       lambdapack doctor --json | jq '.checks[] | select(.state == "missing")'
     """
-    session = Session.open(given["config"], as_json=given["as_json"], quiet=given["quiet"])
-    checks = examine(session.config.build.python, session.cache, session.config.build.arch)
-    if session.as_json:
-        session.emit(
-            "doctor",
-            {
-                "checks": [
-                    {"name": c.name, "state": c.state, "found": c.found, "for": c.purpose} for c in checks
-                ]
-            },
-        )
+    checks = _examine(session.config.build.python, session.cache, session.config.build.arch)
+    rows = [{"name": c.name, "state": c.state, "found": c.found, "for": c.purpose} for c in checks]
+    session.emit("doctor", {"checks": rows})
     for check in checks:
         colour = {"ok": "green", "missing": "red"}.get(check.state, "yellow")
         mark = click.style(f"{check.state:<9}", fg=colour)
@@ -53,13 +48,9 @@ def command(**given: Any) -> None:
         raise CheckError(f"a build cannot work on this machine without: {', '.join(missing)}")
 
 
-_GB = 1_000_000_000
-_ROOM = 3 * _GB
-
-
 @dataclass(frozen=True)
-class Check:
-    """A thing that lambdapack can use, and whether this machine has such a thing.
+class _Check:
+    """A thing that lambdapack can use, and whether this machine has it.
 
     Attributes:
         name: The thing, e.g. ``docker``.
@@ -75,7 +66,7 @@ class Check:
     purpose: str
 
 
-def examine(python: str | None, cache: Path, arch: str = "x86_64") -> list[Check]:
+def _examine(python: str | None, cache: Path, arch: str = "x86_64") -> list[_Check]:
     """Check the machine; ``python`` and ``arch`` are the target's, Python by default the running one."""
     wanted = python or ".".join(map(str, sys.version_info[:2]))
     docker = _docker(wanted, arch)
@@ -92,49 +83,49 @@ def examine(python: str | None, cache: Path, arch: str = "x86_64") -> list[Check
     ]
 
 
-def _system() -> Check:
+def _system() -> _Check:
     found = f"{os.uname().sysname} {os.uname().release} on {os.uname().machine}"
     state: Literal["ok", "missing"] = "ok" if sys.platform == "linux" else "missing"
-    return Check("system", state, found, "installing, stripping and tracing Linux wheels")
+    return _Check("system", state, found, "installing, stripping and tracing Linux wheels")
 
 
-def _interpreters(python: str, *, docker: bool) -> Check:
+def _interpreters(python: str, *, docker: bool) -> _Check:
     have = [installed.python for installed in interpreter.installed()]
     found = f"{', '.join(have) or 'none'} (wanted: {python})"
     purpose = "the lock, the bytecode and the trace of a pack for that Python"
     if python in have:
-        return Check("interpreters", "ok", found, purpose)
+        return _Check("interpreters", "ok", found, purpose)
     if docker:
-        return Check(
+        return _Check(
             "interpreters", "optional", f"{found}; --builder docker builds for it in an image", purpose
         )
-    return Check("interpreters", "missing", found, purpose)
+    return _Check("interpreters", "missing", found, purpose)
 
 
-def _pip() -> Check:
+def _pip() -> _Check:
     purpose = "installing the lock"
     done = subprocess.run(
         [sys.executable, "-m", "pip", "--version"], capture_output=True, text=True, check=False
     )
     if done.returncode:
-        return Check("pip", "optional", f"not in {sys.prefix}", purpose)
-    return Check("pip", "ok", done.stdout.split(" from ")[0].strip(), purpose)
+        return _Check("pip", "optional", f"not in {sys.prefix}", purpose)
+    return _Check("pip", "ok", done.stdout.split(" from ")[0].strip(), purpose)
 
 
-def _room(cache: Path) -> Check:
+def _room(cache: Path) -> _Check:
     at = next(path for path in (cache, *cache.absolute().parents) if path.exists())
     free = shutil.disk_usage(at).free
     found = f"{free / _GB:.1f} GB free for {cache}"
-    return Check("disk", "ok" if free > _ROOM else "optional", found, "trees of several GB while building")
+    return _Check("disk", "ok" if free > _ROOM else "optional", found, "trees of several GB while building")
 
 
-def _docker(python: str, arch: str) -> list[Check]:
+def _docker(python: str, arch: str) -> list[_Check]:
     """The Docker engine, and the image in which it would build for the target."""
     purpose = "building what has no wheel, and for any target, inside Lambda's own image"
     try:
         import docker
     except ModuleNotFoundError:
-        return [Check("docker", "optional", "the docker extra is not installed", purpose)]
+        return [_Check("docker", "optional", "the docker extra is not installed", purpose)]
     try:
         engine = docker.from_env(timeout=5)
         try:
@@ -144,12 +135,12 @@ def _docker(python: str, arch: str) -> list[Check]:
             engine.close()
     except Exception as error:  # the SDK lets errors of requests and urllib3 through
         found = f"no engine answers: {str(error).splitlines()[0][:90]}"
-        return [Check("docker", "optional", found, purpose)]
+        return [_Check("docker", "optional", found, purpose)]
     running = f"engine {version['Version']} on {version.get('Arch', 'an unknown processor')}"
-    return [Check("docker", "ok", running, purpose), *_image(python, arch, there)]
+    return [_Check("docker", "ok", running, purpose), *_image(python, arch, there)]
 
 
-def _image(python: str, arch: str, there: Collection[str]) -> list[Check]:
+def _image(python: str, arch: str, there: Collection[str]) -> list[_Check]:
     from lambdapack.install.docker import images
 
     try:
@@ -159,33 +150,33 @@ def _image(python: str, arch: str, there: Collection[str]) -> list[Check]:
     purpose = f"building for {target} with --builder docker"
     for name in (images.name(target), images.base(target)):
         if name in there:
-            return [Check("build image", "ok", name, purpose)]
+            return [_Check("build image", "ok", name, purpose)]
     found = f"{images.base(target)} is pulled when it is needed"
-    return [Check("build image", "optional", found, purpose)]
+    return [_Check("build image", "optional", found, purpose)]
 
 
-def _zstd() -> Check:
+def _zstd() -> _Check:
     path = shutil.which("zstd")
     purpose = "unpacking a pack by hand (tar --zstd -xf); lambdapack itself has its own"
-    return Check("zstd", "ok" if path else "optional", path or "not on PATH", purpose)
+    return _Check("zstd", "ok" if path else "optional", path or "not on PATH", purpose)
 
 
-def _root() -> Check:
+def _root() -> _Check:
     root = os.geteuid() == 0
     found = "root" if root else f"user {os.geteuid()}"
-    return Check("privileges", "ok" if root else "optional", found, "hard caps on /tmp in the local cloud")
+    return _Check("privileges", "ok" if root else "optional", found, "hard caps on /tmp in the local cloud")
 
 
-def _cgroups() -> Check:
+def _cgroups() -> _Check:
     purpose = "CPU in proportion to memory in the local cloud"
     for name in ("cgroup.controllers", "cpu/cpu.cfs_quota_us"):
         path = Path("/sys/fs/cgroup") / name
         if path.exists() and os.access(path.parent, os.W_OK):
-            return Check("cgroups", "ok", f"writable at {path.parent}", purpose)
-    return Check("cgroups", "optional", "no writable control group", purpose)
+            return _Check("cgroups", "ok", f"writable at {path.parent}", purpose)
+    return _Check("cgroups", "optional", "no writable control group", purpose)
 
 
-def _credentials() -> Check:
+def _credentials() -> _Check:
     import botocore.session
 
     purpose = "--cloud aws, and push to S3"
@@ -195,7 +186,7 @@ def _credentials() -> Check:
     try:
         credentials = session.get_credentials()
     except Exception as error:  # any provider may fail in its own way
-        return Check("credentials", "optional", f"unusable: {error}", purpose)
+        return _Check("credentials", "optional", f"unusable: {error}", purpose)
     if credentials is None:
-        return Check("credentials", "optional", "none configured", purpose)
-    return Check("credentials", "ok", f"from {credentials.method}", purpose)
+        return _Check("credentials", "optional", "none configured", purpose)
+    return _Check("credentials", "ok", f"from {credentials.method}", purpose)

@@ -115,7 +115,15 @@ def _report(error: BaseException) -> int:
     if isinstance(error, LambdapackError):
         _show(error)
         return error.exit_status
-    return _unexpected(error)
+    if os.environ.get("LAMBDAPACK_DEBUG"):
+        traceback.print_exception(error)
+    else:
+        click.echo(
+            f"error: lambdapack failed unexpectedly: {type(error).__name__}: {error}\n"
+            "hint: this is a bug; LAMBDAPACK_DEBUG=1 shows the traceback to report",
+            err=True,
+        )
+    return 3
 
 
 def _show(error: LambdapackError) -> None:
@@ -127,16 +135,3 @@ def _show(error: LambdapackError) -> None:
         click.echo(f"{click.style('hint:', fg='cyan', bold=True)} {error.hint}", err=True)
     if os.environ.get("LAMBDAPACK_DEBUG"):
         traceback.print_exception(error)
-
-
-def _unexpected(error: BaseException) -> int:
-    if os.environ.get("LAMBDAPACK_DEBUG"):
-        traceback.print_exception(error)
-    else:
-        name = type(error).__name__
-        click.echo(
-            f"error: lambdapack failed unexpectedly: {name}: {error}\n"
-            "hint: this is a bug; LAMBDAPACK_DEBUG=1 shows the traceback to report",
-            err=True,
-        )
-    return 3

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import click
 
 from lambdapack.cli.session import Session, common
@@ -32,9 +30,8 @@ def command() -> None:
 @click.option("--base", metavar="IMAGE", help="Image to build on.  [default: AWS's build image]")
 @click.option("--tag", metavar="NAME", help="Name of the result.  [default: lambdapack/build:pythonX.Y-ARCH]")
 @common
-def build(python: str | None, arch: str | None, base: str | None, tag: str | None, **given: Any) -> None:
+def build(session: Session, python: str | None, arch: str | None, base: str | None, tag: str | None) -> None:
     """Build the image for one target: its base, checked for Python, headers and a compiler."""
-    session = Session.open(given["config"], as_json=given["as_json"], quiet=given["quiet"])
     from lambdapack.cli.build import default_python
     from lambdapack.install.docker import engine, images
 
@@ -55,12 +52,11 @@ def build(python: str | None, arch: str | None, base: str | None, tag: str | Non
 @click.option("--python", metavar="X.Y", help="The image's Python.  [default: the configuration's]")
 @click.option("--arch", type=click.Choice(["x86_64", "arm64"]), help="The processor.  [default: x86_64]")
 @common
-def libraries(image: str, python: str | None, arch: str | None, **given: Any) -> None:
+def libraries(session: Session, image: str, python: str | None, arch: str | None) -> None:
     """List the shared libraries of IMAGE, and compare with what Lambda is taken to have.
 
     Exit status 1 where the image lacks one that packs rely on.
     """
-    session = Session.open(given["config"], as_json=given["as_json"], quiet=given["quiet"])
     from lambdapack.cli.build import default_python
     from lambdapack.install import syslibs
     from lambdapack.install.docker import DockerBuilder
@@ -89,9 +85,8 @@ def libraries(image: str, python: str | None, arch: str | None, **given: Any) ->
 
 @command.command("list")
 @common
-def show(**given: Any) -> None:
+def show(session: Session) -> None:
     """List the targets, the image that each is built in, and whether it is on the engine."""
-    session = Session.open(given["config"], as_json=given["as_json"], quiet=given["quiet"])
     from lambdapack.install.docker import engine, images
     from lambdapack.report.units import megabytes
 

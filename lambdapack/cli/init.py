@@ -8,7 +8,8 @@ from typing import Any
 
 import click
 
-from lambdapack.cli.session import Session, common
+from lambdapack.cli.session import Session, session_options
+from lambdapack.config import Config
 from lambdapack.errors import ConfigurationError
 from lambdapack.files import write_bytes
 from lambdapack.model import FUNCTION_NAME
@@ -68,7 +69,7 @@ _IGNORE = ".lambdapack/\n__pycache__/\n"
 @click.command("init", short_help="Write a small working project.")
 @click.argument("directory", default=".", type=click.Path(file_okay=False, path_type=Path), metavar="[DIR]")
 @click.option("--name", metavar="NAME", help="The function's name.  [default: the folder's]")
-@common
+@session_options
 def command(directory: Path, name: str | None, **given: Any) -> None:
     """Write a small working project into DIR: a handler, its configuration and a sample event.
 
@@ -91,9 +92,8 @@ def command(directory: Path, name: str | None, **given: Any) -> None:
         ".gitignore": _IGNORE,
     }
     _write(directory, files)
-    session = Session(Session.defaults(), None, directory, given["as_json"], given["quiet"])
-    if session.as_json:
-        session.emit("init", {"directory": str(directory), "name": name, "files": sorted(files)})
+    session = Session(Config(), None, directory, given["as_json"], given["quiet"])
+    session.emit("init", {"directory": str(directory), "name": name, "files": sorted(files)})
     session.say(f"wrote {', '.join(sorted(files))} in {directory}")
     change = "" if directory == Path() else f"cd {directory} && "
     session.say(f"next: {change}lambdapack build && lambdapack deploy && lambdapack invoke")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -14,7 +13,7 @@ from lambdapack.cli.session import Session, common
 @click.argument("pack_path", required=False, type=click.Path(path_type=Path), metavar="[PACK]")
 @click.option("--files", is_flag=True, help="List every file too, in pack order.")
 @common
-def command(pack_path: Path | None, files: bool, **given: Any) -> None:
+def command(session: Session, pack_path: Path | None, files: bool) -> None:
     """List what is in PACK, a .tar.zst or the folder that it was built into.
 
     \b
@@ -22,7 +21,6 @@ def command(pack_path: Path | None, files: bool, **given: Any) -> None:
       lambdapack inspect
       lambdapack inspect .lambdapack/build --files | grep numpy
     """
-    session = Session.open(given["config"], as_json=given["as_json"], quiet=given["quiet"])
     from lambdapack import pack
     from lambdapack.pack import assets
     from lambdapack.pipeline import sbom

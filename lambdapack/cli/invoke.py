@@ -27,12 +27,7 @@ if TYPE_CHECKING:
 @click.option("--latency", type=float, metavar="MS", help="Milliseconds before S3 answers.")
 @common
 def command(
-    name: str | None,
-    cloud: str,
-    region: str | None,
-    payload: str | None,
-    count: int,
-    **given: Any,
+    session: Session, name: str | None, cloud: str, region: str | None, count: int, **given: Any
 ) -> None:
     """Invoke a function and show where its time went. The answer goes to stdout, the log to stderr.
 
@@ -45,10 +40,9 @@ def command(
       lambdapack invoke hello --payload '{"numbers": [1, 2]}' --count 3
       lambdapack invoke --cold --memory 1024 --tmp 512 --bandwidth 300
     """
-    session = Session.open(given["config"], as_json=given["as_json"], quiet=given["quiet"])
     name = name or session.name
     event = session.config.trace.event
-    data = read_payload(payload, session.root / event if event else None)
+    data = read_payload(given["payload"], session.root / event if event else None)
     if cloud == "aws":
         _aws(session, name, data, region=region, count=count, given=given)
         return

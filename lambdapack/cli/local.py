@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import click
 
 from lambdapack.cli.session import Session, common
@@ -11,7 +9,7 @@ from lambdapack.cli.session import Session, common
 
 @click.command("local", short_help="Keep the embedded cloud running.")
 @common
-def command(**given: Any) -> None:
+def command(session: Session) -> None:
     """Keep the embedded cloud of this project running, so that environments stay warm between commands.
 
     deploy, invoke, status and destroy in the same project find it by themselves. Ctrl-C ends it.
@@ -22,7 +20,6 @@ def command(**given: Any) -> None:
       lambdapack invoke         # cold
       lambdapack invoke         # warm
     """
-    session = Session.open(given["config"], as_json=given["as_json"], quiet=given["quiet"])
     from lambdapack.local import serve
 
     def ready(address: str) -> None:

@@ -11,6 +11,7 @@ from lambdapack.cli.deployment import (
     allow_lacking_option,
     function_options,
     missing_libraries,
+    package,
     region_of,
     warn_of_libraries,
 )
@@ -32,14 +33,7 @@ if TYPE_CHECKING:
               show_default=True, metavar="FILE", help="The zip.")  # fmt: skip
 @allow_lacking_option
 @common
-def command(
-    source: Path | None,
-    pack_directory: Path | None,
-    location: str | None,
-    output: Path,
-    allow_lacking: tuple[str, ...],
-    **given: Any,
-) -> None:
+def command(session: Session, source: Path | None, location: str | None, output: Path, **given: Any) -> None:
     """Write a function's zip: handler code, shim, decoder and the pack's index.
 
     \b
@@ -47,19 +41,16 @@ def command(
       lambdapack package src --handler app.handler --pack .lambdapack/build \\
           --location s3://bucket/prefix --output function.zip
     """
-    session = Session.open(given["config"], as_json=given["as_json"], quiet=given["quiet"])
-    from lambdapack import deploy, pack, store
+    from lambdapack import pack
 
-    made = pack.load(pack_directory or session.build_directory)
+    made = pack.load(given["pack_directory"] or session.build_directory)
     function = function_options(session, made.index.target, {**given, "source": source})
-    location, region = location or session.config.store.location, region_of(session, given["region"])
+    location = location or session.config.store.location
     if location is None:
         session.progress.warn("no --location: the zip holds no address of its pack and must be given one")
-    warn_of_libraries(session, missing_libraries(session, made, allow_lacking))
-    release = deploy.package(
-        function, made, lambda pack_id: store.locate(location, pack_id, region) if location else None,
-        output=output, cache_dir=session.cache, progress=session.progress,
-    )  # fmt: skip
+    warn_of_libraries(session, missing_libraries(session, made, given["allow_lacking"]))
+    region = region_of(session, given["region"])
+    release = package(session, function, made, location, region=region, output=output)
     _show(session, release)
 
 

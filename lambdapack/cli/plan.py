@@ -13,6 +13,7 @@ from lambdapack.cli.deployment import (
     function_options,
     location_for,
     missing_libraries,
+    package,
     region_of,
 )
 from lambdapack.cli.session import Session, common
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 @click.option("--tmp", type=int, metavar="MB", help="Ephemeral storage.")
 @allow_lacking_option
 @common
-def command(pack_directory: Path | None, allow_lacking: tuple[str, ...], **given: Any) -> None:
+def command(session: Session, pack_directory: Path | None, **given: Any) -> None:
     """Say whether the pack and the function fit Lambda's limits, and where each megabyte is.
 
     Exit status 1 when a limit of Lambda's or a bound of the [budget] table is broken, or when the function
@@ -42,12 +43,11 @@ def command(pack_directory: Path | None, allow_lacking: tuple[str, ...], **given
       lambdapack plan
       lambdapack plan --tmp 512 --json | jq '.checks[] | select(.ok | not)'
     """
-    session = Session.open(given["config"], as_json=given["as_json"], quiet=given["quiet"])
     from lambdapack import pack, plan
 
     made = pack.load(pack_directory or session.build_directory)
     function = function_options(session, made.index.target, given)
-    verdict = plan.assess(_facts(session, made, function, allow_lacking), _budget(session))
+    verdict = plan.assess(_facts(session, made, function, given["allow_lacking"]), _budget(session))
     if session.as_json:
         click.echo(json.dumps(plan.document(verdict), indent=2))
     elif not session.quiet:
@@ -67,7 +67,10 @@ def _facts(session: Session, made: Pack, function: FunctionOptions, allowed: tup
         report = None
     zipped = unzipped = None
     if session.file is not None:
-        zipped, unzipped = _zip(session, made, function)
+        where, region = location_for(session, None, "local"), region_of(session, None)
+        # What a deployment would send.
+        bundle = package(session, function, made, where, region=region).bundle
+        zipped, unzipped = bundle.size, bundle.unzipped
     settings = function.settings
     return Facts(
         index=made.index,
@@ -101,18 +104,6 @@ def _assets(made: Pack, function: FunctionOptions) -> tuple[AssetFacts, ...]:
             )
         )  # fmt: skip
     return tuple(facts)
-
-
-def _zip(session: Session, made: Pack, function: FunctionOptions) -> tuple[int, int]:
-    """Sizes of the function's zip, packed and unpacked: what a deployment would send."""
-    from lambdapack import deploy, store
-
-    location, region = location_for(session, None, "local"), region_of(session, None)
-    bundle = deploy.package(
-        function, made, lambda pack_id: store.locate(location, pack_id, region),
-        output=session.zip_path(function.name), cache_dir=session.cache, progress=session.progress,
-    ).bundle  # fmt: skip
-    return bundle.size, bundle.unzipped
 
 
 def _budget(session: Session) -> Budget:

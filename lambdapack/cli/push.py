@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import click
 
@@ -16,7 +16,7 @@ from lambdapack.errors import ConfigurationError
 @click.argument("location", required=False, metavar="[s3://BUCKET/PREFIX]")
 @click.option("--region", metavar="NAME", help="The bucket's region.")
 @common
-def command(directory: Path | None, location: str | None, region: str | None, **given: Any) -> None:
+def command(session: Session, directory: Path | None, location: str | None, region: str | None) -> None:
     """Upload the pack in DIR and its assets' packs, each under its own digest.
 
     A pack that is there already is not sent again.
@@ -28,9 +28,9 @@ def command(directory: Path | None, location: str | None, region: str | None, **
       lambdapack push .lambdapack/build s3://bucket/prefix
       lambdapack push                     # with [store] location in lambdapack.toml
     """
-    session = Session.open(given["config"], as_json=given["as_json"], quiet=given["quiet"])
     from lambdapack import pack, store
     from lambdapack.pack import assets
+    from lambdapack.report.units import megabytes
 
     location = location or session.config.store.location
     if location is None:
@@ -53,7 +53,9 @@ def command(directory: Path | None, location: str | None, region: str | None, **
         click.echo(made.id)
     else:
         for outcome in outcomes:
-            session.say(f"{_title(outcome)} in {location}: {_what(outcome)}")
+            title = f"asset {outcome.name} {outcome.id}" if outcome.name else outcome.id
+            what = f"sent {megabytes(outcome.size)}" if outcome.sent else "there already, nothing sent"
+            session.say(f"{title} in {location}: {what}")
 
 
 class _Outcome(NamedTuple):
@@ -63,13 +65,3 @@ class _Outcome(NamedTuple):
     id: str
     sent: bool
     size: int
-
-
-def _title(outcome: _Outcome) -> str:
-    return f"asset {outcome.name} {outcome.id}" if outcome.name else outcome.id
-
-
-def _what(outcome: _Outcome) -> str:
-    from lambdapack.report.units import megabytes
-
-    return f"sent {megabytes(outcome.size)}" if outcome.sent else "there already, nothing sent"

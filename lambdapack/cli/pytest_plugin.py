@@ -8,21 +8,16 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pytest
 
 _VARIABLE = "LAMBDAPACK_ASSETS"
 _set: list[str] = []
 
 
-class _Config(Protocol):
-    """The part of pytest's configuration that is used here."""
-
-    @property
-    def rootpath(self) -> Path:
-        """The folder that pytest takes for the project's."""
-
-
-def pytest_configure(config: _Config) -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """Set the variable to where the assets are."""
     if _VARIABLE in os.environ:
         return

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import click
 
 from lambdapack.cli.deployment import clients
@@ -16,7 +14,7 @@ from lambdapack.cli.session import Session, common
 @click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
 @click.option("--region", metavar="NAME", help="AWS region.")
 @common
-def command(name: str | None, to: str | None, dry_run: bool, region: str | None, **given: Any) -> None:
+def command(session: Session, name: str | None, to: str | None, dry_run: bool, region: str | None) -> None:
     """Point the function in AWS at an earlier version: code and dependencies go back together.
 
     \b
@@ -24,7 +22,6 @@ def command(name: str | None, to: str | None, dry_run: bool, region: str | None,
       lambdapack rollback
       lambdapack rollback hello --to 7
     """
-    session = Session.open(given["config"], as_json=given["as_json"], quiet=given["quiet"])
     from lambdapack.deploy import aws
 
     done = aws.rollback(
@@ -34,10 +31,9 @@ def command(name: str | None, to: str | None, dry_run: bool, region: str | None,
         clients=clients(session, region),
         progress=session.progress,
     )
-    if session.as_json:
-        session.emit(
-            "rollback",
-            {"name": done.name, "arn": done.arn, "function_version": done.version, "pack": done.pack_id,
-             "dry_run": dry_run},
-        )  # fmt: skip
+    session.emit(
+        "rollback",
+        {"name": done.name, "arn": done.arn, "function_version": done.version, "pack": done.pack_id,
+         "dry_run": dry_run},
+    )  # fmt: skip
     session.say(f"{done.name} {'would be' if dry_run else 'is'} at version {done.version}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import re
@@ -46,14 +47,9 @@ class Session:
         sweep_scratch()
         file = config or discover(Path.cwd())
         if file is None:
-            return cls(cls.defaults(), None, Path.cwd(), as_json, quiet)
+            return cls(Config(), None, Path.cwd(), as_json, quiet)
         file = file.absolute()
         return cls(load(file), file, file.parent, as_json, quiet)
-
-    @staticmethod
-    def defaults() -> Config:
-        """The configuration where there is no file."""
-        return Config()
 
     @property
     def progress(self) -> Progress:
@@ -121,8 +117,9 @@ class Session:
         )
 
     def emit(self, document: str, body: Mapping[str, Any]) -> None:
-        """Print one versioned JSON document."""
-        click.echo(json.dumps({"document": f"lambdapack.{document}", "version": 1, **body}, indent=2))
+        """Print one versioned JSON document, for a machine."""
+        if self.as_json:
+            click.echo(json.dumps({"document": f"lambdapack.{document}", "version": 1, **body}, indent=2))
 
     def say(self, text: str) -> None:
         """Print a line for people."""
@@ -137,8 +134,18 @@ class Session:
             Console(highlight=False).print(renderable, soft_wrap=True)
 
 
-def common(function: _Function) -> _Function:
-    """The options that every command takes."""
+def common(command: Callable[..., None]) -> Callable[..., None]:
+    """The options that every command takes, as its ``session``."""
+
+    @functools.wraps(command)
+    def run(config: Path | None, as_json: bool, quiet: bool, **given: Any) -> None:
+        command(session=Session.open(config, as_json=as_json, quiet=quiet), **given)
+
+    return session_options(run)
+
+
+def session_options(function: _Function) -> _Function:
+    """The options that every command takes, one by one."""
     for option in (
         click.option("--quiet", "-q", is_flag=True, help="Print the result and nothing else."),
         click.option("--json", "as_json", is_flag=True, help="Print one versioned JSON document."),

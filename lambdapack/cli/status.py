@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @click.argument("name", required=False, metavar="[NAME]")
 @cloud_option
 @common
-def command(name: str | None, cloud: str, region: str | None, **given: Any) -> None:
+def command(session: Session, name: str | None, cloud: str, region: str | None) -> None:
     """Show what is deployed: in the embedded cloud every function, in AWS the one named.
 
     \b
@@ -25,7 +25,6 @@ def command(name: str | None, cloud: str, region: str | None, **given: Any) -> N
       lambdapack status
       lambdapack status hello --cloud aws --json
     """
-    session = Session.open(given["config"], as_json=given["as_json"], quiet=given["quiet"])
     if cloud == "aws":
         _aws(session, name or session.name, region)
     else:
@@ -60,7 +59,7 @@ def _local(session: Session, name: str | None) -> None:
 def _aws(session: Session, name: str, region: str | None) -> None:
     from lambdapack.deploy import aws
 
-    observed = aws.status(name, clients=clients(session, region), progress=session.progress)
+    observed = aws.observe(name, clients(session, region), progress=session.progress)
     if session.as_json:
         session.emit("status", {"cloud": "aws", "name": name, **_document(observed)})
     elif observed.function is None:

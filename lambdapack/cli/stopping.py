@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-import functools
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import ParamSpec, TypeVar
+from typing import Any, TypeVar
 
-_Arguments = ParamSpec("_Arguments")
-_Result = TypeVar("_Result")
+_Command = TypeVar("_Command", bound=Callable[..., Any])
 _SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 
 
-def stoppable(command: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:
+def stoppable(command: _Command) -> _Command:
     """A command that these signals interrupt; by default they would end this process alone."""
-
-    @functools.wraps(command)
-    def run(*arguments: _Arguments.args, **named: _Arguments.kwargs) -> _Result:
-        with _as_interrupts():
-            return command(*arguments, **named)
-
-    return run
+    return _as_interrupts()(command)
 
 
 @contextmanager

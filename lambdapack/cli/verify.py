@@ -16,9 +16,9 @@ from lambdapack.errors import CheckError
 @click.argument("pack_path", required=False, type=click.Path(path_type=Path), metavar="[PACK]")
 @click.option("--rebuild", is_flag=True, help="Build it again from build.json, and compare every byte.")
 @click.option("--jobs", type=click.IntRange(1), metavar="N", help="Cores to use.  [default: all]")
-@common
 @stoppable
-def command(pack_path: Path | None, rebuild: bool, jobs: int | None, **given: Any) -> None:
+@common
+def command(session: Session, pack_path: Path | None, rebuild: bool, jobs: int | None) -> None:
     """Check every digest of PACK, a .tar.zst or the folder that it was built into with its assets.
 
     Exit status 1 when anything is wrong; every problem is listed. With --rebuild also when a build from
@@ -30,7 +30,6 @@ def command(pack_path: Path | None, rebuild: bool, jobs: int | None, **given: An
       lambdapack verify .lambdapack/build/0f3a….tar.zst
       lambdapack verify --rebuild
     """
-    session = Session.open(given["config"], as_json=given["as_json"], quiet=given["quiet"])
     from lambdapack import pack
     from lambdapack.pack import assets
 
@@ -40,8 +39,7 @@ def command(pack_path: Path | None, rebuild: bool, jobs: int | None, **given: An
         packs.update((asset.name, path.parent / asset.pack) for asset in assets.read(path.parent))
     problems = {name: pack.verify(file) for name, file in packs.items()}
     differing = _rebuilt(session, path, jobs) if rebuild and not any(problems.values()) else None
-    if session.as_json:
-        session.emit("verify", _document(packs, problems, differing))
+    session.emit("verify", _document(packs, problems, differing))
     _tell(session, packs, problems)
     if differing:
         from lambdapack.pipeline import failure

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, StringConstraints
 
-from lambdapack.config.fields import Section, Text, expected, field, toml
+from lambdapack.config.fields import Section, Text, expected, field, rows, unknown
 
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
 _NAME_EXPECTED = "a name of 1 to 64 letters, digits, hyphens and underscores"
@@ -32,14 +31,9 @@ class AssetTable(Section):
     )
 
 
-def _spread(value: object) -> object:
-    """``"path"`` is short for ``{ path = "path" }``."""
-    return {"path": value} if isinstance(value, str) else value
-
-
-Assets = dict[
-    Annotated[str, StringConstraints(pattern=_NAME)], Annotated[AssetTable, BeforeValidator(_spread)]
-]
+# "path" is short for { path = "path" }.
+_SHORT = BeforeValidator(lambda value: {"path": value} if isinstance(value, str) else value)
+Assets = dict[Annotated[str, StringConstraints(pattern=_NAME)], Annotated[AssetTable, _SHORT]]
 
 
 def explain(kind: str, names: Sequence[str], value: object) -> str:
@@ -53,10 +47,7 @@ def explain(kind: str, names: Sequence[str], value: object) -> str:
         return f"{name}: expected a path, or a table with a path, not {value!r}"
     key = names[1]
     if kind == "extra_forbidden":
-        near = difflib.get_close_matches(key, AssetTable.model_fields, n=1, cutoff=0.5)
-        return f"{name}.{key}: unknown key; " + (
-            f"did you mean {near[0]}?" if near else f"expected one of {', '.join(AssetTable.model_fields)}"
-        )
+        return f"{name}.{key}: unknown key; {unknown(key, AssetTable.model_fields)}"
     if kind == "missing":
         return f"{name}: expected a {key} in the table"
     return f"{name}.{key}: expected {expected(AssetTable.model_fields[key])}, not {value!r}"
@@ -68,8 +59,4 @@ def describe() -> Iterator[str]:
     yield 'Models and data, each in a pack of its own ([assets.md](assets.md)): `name = "path"`, or a'
     yield 'table: `name = { path = "models/x", fetch = "use" }`. A name is what `runtime_shim.path` takes:'
     yield from ("1 to 64 letters, digits, hyphens and underscores.", "")
-    yield from ("| key | meaning | expects | default |", "| --- | --- | --- | --- |")
-    for key, info in AssetTable.model_fields.items():
-        default: Any = None if info.is_required() else info.get_default(call_default_factory=True)
-        shown = "" if default is None else f"`{toml(default)}`"
-        yield f"| `{key}` | {info.description} | {expected(info)} | {shown} |"
+    yield from rows(AssetTable.model_fields)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import difflib
+from collections.abc import Collection, Iterator, Mapping
 from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 from pydantic.fields import FieldInfo
 
 _Value = TypeVar("_Value")
@@ -32,14 +33,7 @@ class Section(BaseModel):
 def field(default: _Value, description: str, expected: str, **constraints: Any) -> Any:
     """A field; messages about mistakes and the documentation say that it holds ``expected``."""
     extra: dict[str, Any] = {"expected": expected}
-    if isinstance(default, (list, dict)):
-        kind = type(default)
-        return Field(
-            default_factory=lambda: kind(default),
-            description=description,
-            json_schema_extra=extra,
-            **constraints,
-        )
+    # pydantic gives every model a copy of its own where the default is a list or a table.
     return Field(default=default, description=description, json_schema_extra=extra, **constraints)
 
 
@@ -60,17 +54,26 @@ def one_of(allowed: Collection[_Value]) -> AfterValidator:
     return AfterValidator(check)
 
 
-def _not_empty(value: str) -> str:
-    if not value.strip():
-        raise ValueError(value)
-    return value
-
-
-Text = Annotated[str, AfterValidator(_not_empty)]
+Text = Annotated[str, StringConstraints(pattern=r"\S")]
 """A text that is not blank."""
 
 
-def toml(value: object) -> str:
+def unknown(key: str, known: Collection[str]) -> str:
+    """What to write instead of a key that there is not."""
+    near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+    return f"did you mean {near[0]}?" if near else f"expected one of {', '.join(known)}"
+
+
+def rows(fields: Mapping[str, FieldInfo]) -> Iterator[str]:
+    """The fields as a table of ``docs/configuration.md``."""
+    yield from ("| key | meaning | expects | default |", "| --- | --- | --- | --- |")
+    for key, info in fields.items():
+        default: Any = None if info.is_required() else info.get_default(call_default_factory=True)
+        shown = "" if default is None else f"`{_toml(default)}`"
+        yield f"| `{key}` | {info.description} | {expected(info)} | {shown} |"
+
+
+def _toml(value: object) -> str:
     """A default value, written as TOML."""
     if isinstance(value, bool):
         return str(value).lower()

@@ -6,7 +6,6 @@ Every field says what it is and what it may hold; ``docs/configuration.md`` is m
 
 from __future__ import annotations
 
-import difflib
 import re
 import sys
 from collections.abc import Iterator, Mapping
@@ -19,7 +18,7 @@ from pydantic.fields import FieldInfo
 from lambdapack import limits
 from lambdapack.config import assets as assets_table
 from lambdapack.config.assets import Assets
-from lambdapack.config.fields import Section, Text, expected, field, one_of, toml
+from lambdapack.config.fields import Section, Text, expected, field, one_of, rows, unknown
 from lambdapack.errors import ConfigurationError
 from lambdapack.model import FUNCTION_NAME, FunctionSettings, number_rule
 
@@ -327,9 +326,9 @@ def _explain(kind: str, location: tuple[int | str, ...], value: object, prefix: 
         return f"{_name(location[:1], prefix)} {assets_table.explain(kind, names[1:], value)}"
     section = Config.model_fields.get(names[0]) if names else None
     if kind == "extra_forbidden":
-        known = list(Config.model_fields if len(location) == 1 else _fields_of(section))
+        known = Config.model_fields if len(location) == 1 else _fields_of(section)
         what = "unknown table" if len(location) == 1 else "unknown key"
-        return f"{_name(location, prefix)}: {what}; {_nearest(str(location[-1]), known)}"
+        return f"{_name(location, prefix)}: {what}; {unknown(str(location[-1]), known)}"
     if len(names) < 2 or section is None:
         return f"{_name(location[:1], prefix)}: expected a table, not {value!r}"
     wrong = _fields_of(section)[names[1]]
@@ -351,11 +350,6 @@ def _contradictions(table: Mapping[str, Any], prefix: tuple[str, ...]) -> list[s
 def _name(location: tuple[int | str, ...], prefix: tuple[str, ...]) -> str:
     table = ".".join((*prefix, str(location[0])))
     return " ".join([f"[{table}]", *(str(part) for part in location[1:2])])
-
-
-def _nearest(name: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return f"did you mean {near[0]}?" if near else f"expected one of {', '.join(known)}"
 
 
 def _fields_of(section: FieldInfo | None) -> dict[str, FieldInfo]:
@@ -385,8 +379,4 @@ def _document() -> Iterator[str]:
             continue
         model = section.annotation
         yield from ("", f"## `[{name}]`", "", (model.__doc__ or "") if model else "", "")
-        yield from ("| key | meaning | expects | default |", "| --- | --- | --- | --- |")
-        for key, info in _fields_of(section).items():
-            default = info.get_default(call_default_factory=True)
-            shown = "" if default is None else f"`{toml(default)}`"
-            yield f"| `{key}` | {info.description} | {expected(info)} | {shown} |"
+        yield from rows(_fields_of(section))

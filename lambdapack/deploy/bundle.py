@@ -16,14 +16,13 @@ from pathlib import Path
 import runtime_shim
 from lambdapack import limits
 from lambdapack.deploy import decoder
-from lambdapack.deploy.entry import check_entry
 from lambdapack.deploy.function import Dependencies, FunctionOptions
-from lambdapack.deploy.handler import SHIM
+from lambdapack.deploy.handler import SHIM, check_entry
 from lambdapack.deploy.sources import SourceFile, collect_sources
 from lambdapack.elf import strip
 from lambdapack.errors import CheckError, ConfigurationError
 from lambdapack.files import part_file, scratch_folder
-from lambdapack.model import FunctionAsset, Location, Target
+from lambdapack.model import Location, Target
 from lambdapack.progress import QUIET, Progress
 from lambdapack.python import bytecode
 from lambdapack.python.interpreter import Interpreter
@@ -166,7 +165,12 @@ def _pack_entries(dependencies: Dependencies, extension: Path) -> Iterator[_Entr
         more = {"assets": begun} if begun else {}
         yield _location(SHIM, dependencies.pack_id, dependencies.location, more)
     for asset in dependencies.assets:
-        yield from _asset_entries(asset)
+        folder = f"{SHIM}/{ASSETS_FOLDER}/{asset.name}"
+        data = _read(asset.index)
+        _check_id(asset.index, data, asset.pack_id)
+        yield _Entry(f"{folder}/{INDEX_NAME}", data)
+        if asset.location is not None:
+            yield _location(folder, asset.pack_id, asset.location, {"file": asset.file})
 
 
 def _location(folder: str, pack_id: str, location: Location, more: Mapping[str, object]) -> _Entry:
@@ -181,16 +185,8 @@ def _location(folder: str, pack_id: str, location: Location, more: Mapping[str, 
     )
 
 
-def _asset_entries(asset: FunctionAsset) -> Iterator[_Entry]:
-    folder = f"{SHIM}/{ASSETS_FOLDER}/{asset.name}"
-    data = _read(asset.index)
-    _check_id(asset.index, data, asset.pack_id)
-    yield _Entry(f"{folder}/{INDEX_NAME}", data)
-    if asset.location is not None:
-        yield _location(folder, asset.pack_id, asset.location, {"file": asset.file})
-
-
-def _check_unzipped(unzipped: int, entries: Iterable[_Entry]) -> None:
+def _bundle(entries: Sequence[_Entry], output: Path, progress: Progress) -> Bundle:
+    unzipped = sum(len(entry.data) for entry in entries)
     if unzipped > limits.UNZIPPED:
         largest = max(entries, key=lambda entry: len(entry.data))
         raise CheckError(
@@ -198,11 +194,6 @@ def _check_unzipped(unzipped: int, entries: Iterable[_Entry]) -> None:
             f"the largest is {largest.name} with {_mib(len(largest.data))}",
             hint="name what the handler does not need under ignore, and move dependencies into the pack",
         )
-
-
-def _bundle(entries: Sequence[_Entry], output: Path, progress: Progress) -> Bundle:
-    unzipped = sum(len(entry.data) for entry in entries)
-    _check_unzipped(unzipped, entries)
     with progress.step("zip the function", total=len(entries), unit="files") as advance:
         size = _write(entries, output)
         advance(len(entries))

@@ -67,8 +67,7 @@ def check_glibc(spec: FunctionSpec, index: Index | None, pack: Path | None = Non
     """That the pack's shared objects load on the C library of the function's runtime.
 
     Args:
-        spec: The function.
-        index: The index of its pack; ``None`` for a function without one.
+        spec, index: The function, and the index of its pack; ``None`` for a function without one.
         pack: The pack on this machine, where this machine has it: to name the files that ask for too much.
 
     Raises:
@@ -76,7 +75,7 @@ def check_glibc(spec: FunctionSpec, index: Index | None, pack: Path | None = Non
     """
     if index is None or not index.glibc:
         return
-    needed = _version(index.glibc)
+    needed = tuple(int(part) for part in index.glibc.removeprefix("GLIBC_").split("."))
     if needed <= spec.target.glibc:
         return
     has = ".".join(map(str, spec.target.glibc))
@@ -118,7 +117,3 @@ def _newer_files(pack: Path, index: Index, limit: tuple[int, int]) -> list[tuple
 def _listed(files: list[tuple[str, str]]) -> str:
     shown = ", ".join(f"{path} {version}" for path, version in files[:_SHOWN])
     return shown + (f" and {len(files) - _SHOWN} more" if len(files) > _SHOWN else "")
-
-
-def _version(text: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in text.removeprefix("GLIBC_").split("."))

@@ -33,10 +33,7 @@ def version(target: Target) -> str:
 def extension(target: Target, cache_dir: Path, *, progress: Progress = QUIET) -> Path:
     """The decoder's shared object for ``target``, out of its wheel; fetched once.
 
-    Args:
-        target: Python and architecture that load the decoder.
-        cache_dir: Where the decoder is kept: ``decoder/zstandard-VERSION-TARGET/backend_c.so``.
-        progress: Where to report to.
+    It is kept in ``cache_dir`` as ``decoder/zstandard-VERSION-TARGET/backend_c.so``.
 
     Raises:
         ToolError: pip failed, or what it fetched is not for this target.

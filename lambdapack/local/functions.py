@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import hashlib
 import json
 import shutil
 import stat
@@ -16,7 +15,7 @@ from typing import Any
 
 from lambdapack import limits
 from lambdapack.errors import CheckError, ConfigurationError
-from lambdapack.files import locked_folder, part_file, sweep_folders, write_bytes
+from lambdapack.files import locked_folder, part_file, sha256_of, sweep_folders, write_bytes
 from lambdapack.model import (
     FunctionAsset,
     FunctionSettings,
@@ -110,36 +109,26 @@ class Functions:
         self.state = state
         self.objects = state / "s3"
 
-    def put(self, spec: FunctionSpec, pack: Path | None) -> Function:
+    def put(self, spec: FunctionSpec, pack: Path | None) -> None:
         """Store a function and its pack; an earlier function of that name is replaced at once or not at all.
 
+        The caller has seen to it that Lambda would take the settings (``check_settings``).
+
         Raises:
-            ConfigurationError: A setting that Lambda would refuse, or the file is not a zip.
+            ConfigurationError: The file is not a zip.
             CheckError: The zip is larger than Lambda takes.
         """
-        check_settings(spec.name, spec.settings)
-        with self._locked():
-            return self._put(spec, pack)
-
-    def _put(self, spec: FunctionSpec, pack: Path | None) -> Function:
         if pack and not spec.location:
             raise ConfigurationError(f"deploying {spec.name}: there is a pack, but no location for it")
-        code = self._unpack(spec.zip_path)
-        if pack and spec.location:
-            _copy(pack, self.objects / spec.location.bucket / spec.location.key)
-        assets = {asset.name: (asset.pack_id, self._put_asset(spec.name, asset)) for asset in spec.assets}
-        function = Function(
-            spec.name,
-            spec.handler,
-            spec.target,
-            code,
-            spec.pack_id,
-            spec.location,
-            spec.settings,
-            assets,
-        )
-        write_bytes(self._path(spec.name), json.dumps(function.as_dict(), indent=2).encode() + b"\n")
-        return function
+        with self._locked():
+            code = self._unpack(spec.zip_path)
+            if pack and spec.location:
+                _copy(pack, self.objects / spec.location.bucket / spec.location.key)
+            assets = {asset.name: (asset.pack_id, self._put_asset(spec.name, asset)) for asset in spec.assets}
+            function = Function(
+                spec.name, spec.handler, spec.target, code, spec.pack_id, spec.location, spec.settings, assets
+            )
+            write_bytes(self._path(spec.name), json.dumps(function.as_dict(), indent=2).encode() + b"\n")
 
     def _put_asset(self, name: str, asset: FunctionAsset) -> Location:
         location = asset.location
@@ -214,7 +203,8 @@ class Functions:
         # Swept although the zip may be unpacked already: by a process that was killed right after.
         sweep_folders(self.state / "code", _UNPACKING)
         try:
-            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+            with path.open("rb") as file:
+                digest = sha256_of(file)
             destination = self.state / "code" / digest
             if not destination.is_dir():
                 _extract(path, destination)
@@ -246,7 +236,7 @@ def check_settings(name: str, settings: FunctionSettings) -> None:
     Raises:
         ConfigurationError: Everything that Lambda would refuse.
     """
-    if problems := refused_by_lambda(name, settings):
+    if problems := list(refused_by_lambda(name, settings)):
         raise ConfigurationError("Lambda refuses these settings: " + "; ".join(problems))
 
 

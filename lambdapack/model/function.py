@@ -27,13 +27,7 @@ _RESERVED_VARIABLES = frozenset((
 
 @dataclass(frozen=True)
 class Location:
-    """Where a pack is in S3.
-
-    Attributes:
-        bucket: The bucket.
-        key: The object's key, ``PREFIX/packs/<first 2>/<id>.tar.zst``.
-        region: The bucket's region.
-    """
+    """Where a pack is in S3: its key is ``PREFIX/packs/<first 2>/<id>.tar.zst``, the region the bucket's."""
 
     bucket: str
     key: str
@@ -71,7 +65,6 @@ class NumberRule:
 
 
 def _number(default: int | None, rule: NumberRule) -> Any:
-    """A setting that is a number."""
     return field(default=default, metadata={"rule": rule})
 
 
@@ -116,24 +109,18 @@ def number_rule(setting: str) -> NumberRule:
     return _NUMBER_RULES[setting]
 
 
-def refused_by_lambda(name: str, settings: FunctionSettings) -> tuple[str, ...]:
-    """Everything about a function's name and settings that Lambda would refuse, in words; empty if nothing.
+def refused_by_lambda(name: str, settings: FunctionSettings) -> Iterator[str]:
+    """Everything about a function's name and settings that Lambda would refuse, in words.
 
     The same for every cloud: a function that runs in the local cloud must not be refused by AWS.
     """
-    return (*_refused_name(name), *_refused_numbers(settings), *_refused_variables(settings.environment))
-
-
-def _refused_name(name: str) -> Iterator[str]:
     if not FUNCTION_NAME.fullmatch(name):
         yield f"the name {name!r} is not 1 to 64 letters, digits, '-' and '_'"
-
-
-def _refused_numbers(settings: FunctionSettings) -> Iterator[str]:
     for setting, rule in _NUMBER_RULES.items():
         value = getattr(settings, setting)
         if value is not None and value not in rule.allowed:
             yield f"{rule.what} is {value} {rule.unit}, {rule.service} takes {rule.words} {rule.unit}"
+    yield from _refused_variables(settings.environment)
 
 
 def _refused_variables(environment: Mapping[str, str]) -> Iterator[str]:
@@ -174,8 +161,7 @@ class FunctionSpec:
     """A function as it should be, whichever cloud it goes to.
 
     Attributes:
-        name: The function's name.
-        handler: ``module.function``.
+        name, handler: The function's name, and ``module.function``.
         target: Python and architecture.
         zip_path: The function's zip on this machine.
         pack_id: The pack that the zip's index names, or ``None`` for a function without one.

@@ -1,7 +1,7 @@
 """What botocore raises, as lambdapack's own errors: what was being done, what AWS said, what helps.
 
 The codes and exceptions that all services of AWS share are explained here. Those of one service stand beside
-the code that calls it (``store/s3_errors.py``, ``deploy/aws/errors.py``) and are looked through first.
+the code that calls it (``store/s3.py``, ``deploy/aws/errors.py``) and are looked through first.
 """
 
 from __future__ import annotations

@@ -86,7 +86,7 @@ def upload(target: S3Object, path: Path, advance: Advance, progress: Progress) -
     """
     parts = _pieces(path.stat().st_size)
     for attempt in range(_ATTEMPTS):
-        unfinished = _resume(target, path, parts) or _Upload(target, path, _create(target), {})
+        unfinished = _resume_or_begin(target, path, parts)
         kept = sum(part.size for part in parts if part.number in unfinished.there)
         if kept and not attempt:
             progress.note(f"{kept / MIB:.0f} MiB of {path.name} were sent before and are kept")
@@ -102,7 +102,7 @@ def upload(target: S3Object, path: Path, advance: Advance, progress: Progress) -
             unclear = status_of(error) >= 500
             if not unclear and code_of(error) != "NoSuchUpload" and status_of(error) not in LOST_RACE:
                 raise
-            if status_of(error) == 412 or _exists(target):
+            if status_of(error) == 412 or size_of(target) is not None:
                 unfinished.abort()
                 return False
             if unclear:
@@ -130,7 +130,7 @@ class _Upload:
 
     def send(self, piece: _Piece) -> int:
         data = _read(self.path, piece)
-        digest = _sha256(data)
+        digest = sha256(data)
         sent = self.target.client.upload_part(
             Bucket=self.target.bucket,
             Key=self.target.key,
@@ -159,14 +159,8 @@ class _Upload:
             )
 
 
-def _create(target: S3Object) -> str:
-    made = target.client.create_multipart_upload(
-        Bucket=target.bucket, Key=target.key, ContentType=CONTENT_TYPE, ChecksumAlgorithm="SHA256"
-    )
-    return made["UploadId"]
-
-
-def _sha256(data: bytes) -> str:
+def sha256(data: bytes) -> str:
+    """A digest as S3 writes it."""
     return base64.b64encode(hashlib.sha256(data).digest()).decode()
 
 
@@ -174,8 +168,8 @@ def _part(piece: _Piece, etag: str, digest: str) -> CompletedPartTypeDef:
     return {"PartNumber": piece.number, "ETag": etag, "ChecksumSHA256": digest}
 
 
-def _resume(target: S3Object, path: Path, parts: Sequence[_Piece]) -> _Upload | None:
-    """The newest unfinished upload of this object that has no parts but those of this file."""
+def _resume_or_begin(target: S3Object, path: Path, parts: Sequence[_Piece]) -> _Upload:
+    """The newest unfinished upload of this object whose parts are all of this file, else a new one."""
     for upload_id in _unfinished(target):
         try:
             there = _parts_there(target, upload_id, path, parts)
@@ -185,7 +179,10 @@ def _resume(target: S3Object, path: Path, parts: Sequence[_Piece]) -> _Upload | 
             raise
         if there is not None:
             return _Upload(target, path, upload_id, there)
-    return None
+    made = target.client.create_multipart_upload(
+        Bucket=target.bucket, Key=target.key, ContentType=CONTENT_TYPE, ChecksumAlgorithm="SHA256"
+    )
+    return _Upload(target, path, made["UploadId"], {})
 
 
 def _unfinished(target: S3Object) -> list[str]:
@@ -222,20 +219,24 @@ def _parts_there(
                 return None
             if part["Size"] == piece.size:
                 data = _read(path, piece)
-                digest = _sha256(data)
+                digest = sha256(data)
                 if _is_same(data, digest, part):
                     there[piece.number] = _part(piece, part["ETag"], digest)
     return there
 
 
-def _exists(target: S3Object) -> bool:
+def size_of(target: S3Object, *, may_be_hidden: bool = False) -> int | None:
+    """Size of an object in bytes, ``None`` where the bucket has no such object.
+
+    Who may not list the bucket gets 403 for a missing object; with ``may_be_hidden`` that counts as
+    missing, and the conditional write that follows settles the question.
+    """
     try:
-        target.client.head_object(Bucket=target.bucket, Key=target.key)
+        return target.client.head_object(Bucket=target.bucket, Key=target.key)["ContentLength"]
     except ClientError as error:
-        if status_of(error) == 404:
-            return False
+        if status_of(error) == 404 or (may_be_hidden and status_of(error) == 403):
+            return None
         raise
-    return True
 
 
 def _is_same(data: bytes, digest: str, part: PartTypeDef) -> bool:

@@ -2,30 +2,77 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
-from lambdapack.errors import CheckError
+from lambdapack.errors import CheckError, ToolError
 from lambdapack.model import Location
 from lambdapack.progress import QUIET, Progress
 from lambdapack.store import multipart
-from lambdapack.store.aws_errors import code_of, status_of
+from lambdapack.store.aws_errors import Explanation, Service, code_of, status_of, translate
 from lambdapack.store.keys import key
-from lambdapack.store.s3_errors import errors_of_s3, region_of
+from lambdapack.store.multipart import S3Object
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 SINGLE_MAX = 2 * multipart.PART_SIZE
 """Larger packs go in parts: they can be resumed, and several connections are faster than one."""
-_MISSING = ("404", "NoSuchKey", "NotFound")
+_RESUME = "run it again: what was sent already is kept and not sent twice"
+# https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
+_S3 = Service(
+    (
+        Explanation(
+            frozenset({"NoSuchBucket"}),
+            "there is no bucket {bucket!r}",
+            "check its name, or make it: aws s3 mb s3://{bucket}",
+        ),
+        Explanation(
+            frozenset({
+                "AuthorizationHeaderMalformed", "InvalidAccessKeyId", "InvalidClientTokenId",
+                "InvalidSecurity", "InvalidToken", "SignatureDoesNotMatch",
+            }),
+            "S3 does not accept the AWS credentials ({code})",
+            "check which are in use: aws sts get-caller-identity",
+        ),
+        Explanation(
+            frozenset({"AccessDenied", "AllAccessDisabled", "AccountProblem", "Forbidden", "403"}),
+            "access to bucket {bucket!r} is forbidden ({said})",
+            "the credentials need s3:ListBucket on arn:aws:s3:::{bucket}, and s3:PutObject, s3:GetObject, "
+            "s3:ListMultipartUploadParts and s3:AbortMultipartUpload on arn:aws:s3:::{bucket}/*",
+        ),
+        Explanation(
+            frozenset({"PermanentRedirect", "IllegalLocationConstraintException", "301"}),
+            "bucket {bucket!r} is in {region}",
+            "name its region with --region",
+        ),
+        Explanation(
+            frozenset({"RequestTimeTooSkewed"}),
+            "this machine's clock is wrong ({said})",
+            "set the clock and run it again",
+        ),
+        Explanation(
+            frozenset({
+                "SlowDown", "ServiceUnavailable", "InternalError", "RequestTimeout", "500", "502", "503",
+                "504",
+            }),
+            "S3 keeps failing ({code})",
+            _RESUME,
+        ),
+        Explanation(
+            frozenset({"HTTPClientError", "ConnectionError"}),
+            "S3 cannot be reached: {said}",
+            f"check the network and AWS_ENDPOINT_URL_S3, then {_RESUME}",
+        ),
+    ),
+    otherwise="S3 answered {code}: {said}",
+)  # fmt: skip
 
 
 def connect(region: str | None, environment: Mapping[str, str]) -> S3Client:
@@ -76,73 +123,28 @@ class S3Store:
         """Upload a pack; ``False``: the bucket had the pack already, or another push was faster."""
         name = key(self._prefix, pack_id)
         size = pack_path.stat().st_size
-        with errors_of_s3(f"cannot push {pack_path.name} to s3://{self._bucket}/{name}", self._bucket):
+        with _errors_of_s3(f"cannot push {pack_path.name} to s3://{self._bucket}/{name}", self._bucket):
             client, _ = self._open(progress)
-            if self._is_there(client, name, size):
+            target = S3Object(client, self._bucket, name)
+            if _is_there(target, size):
                 return False
             with progress.step("upload", total=size, unit="B") as advance:
                 if size > SINGLE_MAX:
-                    return multipart.upload(
-                        multipart.S3Object(client, self._bucket, name), pack_path, advance, progress
-                    )
-                sent = self._put(client, name, pack_path.read_bytes())
+                    return multipart.upload(target, pack_path, advance, progress)
+                sent = _put(target, pack_path.read_bytes())
                 advance(size)
                 return sent
-
-    def _put(self, client: S3Client, name: str, data: bytes) -> bool:
-        try:
-            client.put_object(
-                Bucket=self._bucket,
-                Key=name,
-                Body=data,
-                ContentType=multipart.CONTENT_TYPE,
-                ChecksumSHA256=base64.b64encode(hashlib.sha256(data).digest()).decode(),
-                IfNoneMatch="*",
-            )
-        except ClientError as error:
-            if status_of(error) not in multipart.LOST_RACE:
-                raise
-            return False
-        return True
-
-    def _is_there(self, client: S3Client, name: str, size: int) -> bool:
-        """Whether the object is in the bucket, with the size that it must have.
-
-        Raises:
-            CheckError: It has another size.
-        """
-        there = self._size_of(client, name, may_be_hidden=True)
-        if there is not None and there != size:
-            raise CheckError(
-                f"s3://{self._bucket}/{name} has {there:,} bytes, the pack of that digest has {size:,}: "
-                "somebody else wrote it",
-                hint=f"remove it and push again: aws s3 rm s3://{self._bucket}/{name}",
-            )
-        return there is not None
-
-    def _size_of(self, client: S3Client, name: str, *, may_be_hidden: bool = False) -> int | None:
-        """Size of an object in bytes, ``None`` where the bucket has no such object.
-
-        Who may not list the bucket gets 403 for a missing object; with ``may_be_hidden`` that counts as
-        missing, and the conditional write that follows settles the question.
-        """
-        try:
-            return client.head_object(Bucket=self._bucket, Key=name)["ContentLength"]
-        except ClientError as error:
-            if code_of(error) in _MISSING or (may_be_hidden and status_of(error) == 403):
-                return None
-            raise
 
     def exists(self, pack_id: str) -> bool:
         """Whether the bucket has the pack."""
         name = key(self._prefix, pack_id)
-        with errors_of_s3(f"cannot look for s3://{self._bucket}/{name}", self._bucket):
+        with _errors_of_s3(f"cannot look for s3://{self._bucket}/{name}", self._bucket):
             client, _ = self._open(QUIET)
-            return self._size_of(client, name) is not None
+            return multipart.size_of(S3Object(client, self._bucket, name)) is not None
 
     def location(self, pack_id: str) -> Location:
         """Where a function finds the pack: with the region where the bucket really is."""
-        with errors_of_s3(f"cannot find bucket {self._bucket}", self._bucket):
+        with _errors_of_s3(f"cannot find bucket {self._bucket}", self._bucket):
             _, region = self._open(QUIET)
         return Location(self._bucket, key(self._prefix, pack_id), region)
 
@@ -168,7 +170,7 @@ class S3Store:
         try:
             answer = client.head_bucket(Bucket=self._bucket)
         except ClientError as error:
-            region = region_of(error)
+            region = _region_of(error)
             if region and region != client.meta.region_name:
                 return region
             # The answer to a HEAD has no body and so gives no reason but a number.
@@ -185,3 +187,53 @@ class S3Store:
             # Credentials that may not list may still be allowed to write.
             if code_of(error) != "AccessDenied":
                 raise error from head
+
+
+def _put(target: S3Object, data: bytes) -> bool:
+    try:
+        target.client.put_object(
+            Bucket=target.bucket,
+            Key=target.key,
+            Body=data,
+            ContentType=multipart.CONTENT_TYPE,
+            ChecksumSHA256=multipart.sha256(data),
+            IfNoneMatch="*",
+        )
+    except ClientError as error:
+        if status_of(error) not in multipart.LOST_RACE:
+            raise
+        return False
+    return True
+
+
+def _is_there(target: S3Object, size: int) -> bool:
+    """Whether the object is in the bucket; refuse one that has not the size that it must have."""
+    there = multipart.size_of(target, may_be_hidden=True)
+    url = f"s3://{target.bucket}/{target.key}"
+    if there is not None and there != size:
+        raise CheckError(
+            f"{url} has {there:,} bytes, the pack of that digest has {size:,}: somebody else wrote it",
+            hint=f"remove it and push again: aws s3 rm {url}",
+        )
+    return there is not None
+
+
+def _region_of(error: ClientError) -> str | None:
+    """The bucket's region, which S3 tells even to those whom it refuses."""
+    headers = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    region = headers.get("x-amz-bucket-region") or error.response.get("Error", {}).get("Region")
+    return str(region) if region else None
+
+
+@contextmanager
+def _errors_of_s3(doing: str, bucket: str) -> Iterator[None]:
+    """Turn what botocore raises while ``doing`` (``"cannot push …"``) into lambdapack's errors."""
+    try:
+        yield
+    except ClientError as error:
+        region = _region_of(error) or "another region"
+        raise translate(error, doing, _S3, bucket=bucket, region=region) from error
+    except BotoCoreError as error:
+        raise translate(error, doing, _S3, bucket=bucket) from error
+    except OSError as error:
+        raise ToolError(f"{doing}: {error}") from error

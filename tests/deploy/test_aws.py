@@ -82,7 +82,7 @@ def test_first_deployment_makes_the_role_the_log_the_function_a_version_and_the_
 ) -> None:
     """The first deployment creates all that there is, role first and alias last."""
     spec = make_spec(tmp_path, cloud, environment={"STAGE": "test"}, tmp_mb=600)
-    done = aws.deploy(spec)
+    done = aws.deploy(spec, clients=cloud)
     assert operations(done.calls) == [
         "create_role", "put_role_policy", "create_log_group", "create_function", "publish_version",
         "create_alias",
@@ -158,7 +158,7 @@ def test_rollback_moves_the_alias_alone(cloud: aws.Clients, tmp_path: Path) -> N
     back = aws.rollback("demo", clients=cloud)
     assert operations(back.calls) == ["update_alias"]
     assert (back.version, back.pack_id) == ("1", old.pack_id)
-    assert aws.status("demo", clients=cloud).alias == "1"
+    assert aws.observe("demo", cloud).alias == "1"
     again = aws.deploy(new, clients=cloud)
     assert operations(again.calls) == ["update_alias"]
     assert again.version == "2"
@@ -185,7 +185,7 @@ def test_rollback_refuses_a_version_whose_pack_is_gone(cloud: aws.Clients, tmp_p
     cloud["s3"].delete_object(Bucket=BUCKET, Key=old.location.key)
     with pytest.raises(ConfigurationError, match=old.location.key):
         aws.rollback("demo", clients=cloud)
-    assert aws.status("demo", clients=cloud).alias == "2"
+    assert aws.observe("demo", cloud).alias == "2"
 
 
 def test_rollback_gives_back_a_permission_that_was_lost(cloud: aws.Clients, tmp_path: Path) -> None:
@@ -213,7 +213,7 @@ def test_destroy_leaves_the_packs_and_nothing_else(cloud: aws.Clients, tmp_path:
         "delete_role",
         "delete_log_group",
     ]
-    seen = aws.status("demo", clients=cloud)
+    seen = aws.observe("demo", cloud)
     assert (seen.function, seen.role, seen.log_group) == (None, None, False)
     cloud["s3"].head_object(Bucket=BUCKET, Key=spec.location.key)
     assert aws.destroy("demo", clients=cloud).calls == ()
@@ -234,7 +234,7 @@ def test_dry_run_plans_what_a_deployment_then_does(cloud: aws.Clients, tmp_path:
     """A dry run is the same plan and changes nothing."""
     spec = make_spec(tmp_path, cloud)
     dry = aws.deploy(spec, dry_run=True, clients=cloud)
-    assert aws.status("demo", clients=cloud).function is None
+    assert aws.observe("demo", cloud).function is None
     assert dry.arn is None
     assert aws.deploy(spec, clients=cloud).calls == dry.calls
 
@@ -262,7 +262,7 @@ def test_interrupted_deployment_is_finished_by_the_next(
         assert live["MemorySize"] == spec.settings.memory_mb
         assert spec.location.key in readable(cloud)
         assert aws.deploy(spec, clients=cloud).calls == ()
-    assert [version.number for version in aws.status("demo", clients=cloud).versions] == ["1", "2"]
+    assert [version.number for version in aws.observe("demo", cloud).versions] == ["1", "2"]
 
 
 class _Interrupting(aws.Clients):
@@ -305,10 +305,10 @@ def test_log_retention_is_set_when_asked_for(cloud: aws.Clients, tmp_path: Path)
         ("create_log_group", {"logGroupName": "/aws/lambda/demo"}),
         ("put_retention_policy", {"logGroupName": "/aws/lambda/demo", "retentionInDays": 14}),
     ]
-    assert aws.status("demo", clients=cloud).log_retention == 14
+    assert aws.observe("demo", cloud).log_retention == 14
     assert aws.deploy(changed(spec, log_retention=14), clients=cloud).calls == ()
     assert aws.deploy(spec, clients=cloud).calls == ()
-    assert aws.status("demo", clients=cloud).log_retention == 14
+    assert aws.observe("demo", cloud).log_retention == 14
     again = aws.deploy(changed(spec, log_retention=3653), clients=cloud)
     assert operations(again.calls) == ["put_retention_policy"]
 
@@ -335,7 +335,7 @@ def test_pack_that_was_not_pushed_stops_the_deployment(cloud: aws.Clients, tmp_p
         with pytest.raises(ConfigurationError, match="is not at s3://") as caught:
             aws.deploy(make_spec(tmp_path), clients=cloud, dry_run=dry_run)
         assert "lambdapack push" in (caught.value.hint or "")
-    assert aws.status("demo", clients=cloud).function is None
+    assert aws.observe("demo", cloud).function is None
 
 
 class _Hidden(aws.Clients):
@@ -376,7 +376,7 @@ def test_pack_for_a_newer_c_library_is_refused(tmp_path: Path) -> None:
     with pytest.raises(
         CheckError, match=r"asks for glibc 2\.28.*python3\.11 .*Amazon Linux 2 with glibc 2\.26"
     ):
-        aws.deploy(make_spec(tmp_path, glibc="2.28"))
+        aws.deploy(make_spec(tmp_path, glibc="2.28"), clients=aws.Clients())
 
 
 def test_bad_settings_are_reported_all_at_once(tmp_path: Path) -> None:
@@ -390,7 +390,10 @@ def test_bad_settings_are_reported_all_at_once(tmp_path: Path) -> None:
         log_retention=2,
     )
     with pytest.raises(ConfigurationError) as caught:
-        aws.deploy(replace(spec, name="no spaces", zip_path=tmp_path / "nowhere.zip"))
+        aws.deploy(
+            replace(spec, name="no spaces", zip_path=tmp_path / "nowhere.zip"),
+            clients=aws.Clients("us-east-1"),
+        )
     for part in ("no spaces", "memory is 64", "tmp is 20000", "timeout is 901", "AWS_REGION", "'9'",
                  "5022 bytes", "log_retention is 2 days, CloudWatch Logs takes 1, 3, 5, ",
                  "no zip at"):  # fmt: skip
@@ -404,7 +407,7 @@ def test_unreachable_endpoint_is_a_tool_error(
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     with pytest.raises(ToolError, match=r"cannot reach AWS .*127\.0\.0\.1:9"):
-        aws.status("demo")
+        aws.observe("demo", aws.Clients())
 
 
 def test_missing_credentials_are_a_tool_error(
@@ -417,7 +420,7 @@ def test_missing_credentials_are_a_tool_error(
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
     with pytest.raises(ToolError, match="there are no AWS credentials") as caught:
-        aws.status("demo")
+        aws.observe("demo", aws.Clients())
     assert "aws configure" in (caught.value.hint or "")
 
 
@@ -437,7 +440,7 @@ def test_destroy_takes_what_was_attached_to_the_role(cloud: aws.Clients, tmp_pat
     cloud["iam"].put_role_policy(RoleName=role, PolicyName="more", PolicyDocument=document)
     assert aws.deploy(make_spec(tmp_path, cloud), clients=cloud).calls == ()
     aws.destroy("demo", clients=cloud)
-    assert aws.status("demo", clients=cloud).role is None
+    assert aws.observe("demo", cloud).role is None
     assert cloud["iam"].get_policy(PolicyArn=managed)
 
 
@@ -452,7 +455,7 @@ def test_a_change_in_progress_is_waited_for(cloud: aws.Clients, tmp_path: Path) 
     """What an interrupted deployment left pending has to settle before it can be compared."""
     aws.deploy(make_spec(tmp_path, cloud), clients=cloud)
     busy = _Busy(cloud)
-    assert aws.status("demo", clients=busy).function is not None
+    assert aws.observe("demo", busy).function is not None
     assert busy.waited == ["function_active_v2", "function_updated_v2"]
 
 
@@ -523,7 +526,7 @@ def test_the_role_reads_exactly_the_assets_of_its_versions(cloud: aws.Clients, t
     assert aws.deploy(old, clients=cloud).calls == ()
     aws.deploy(new, clients=cloud)
     assert readable(cloud) == {old.location.key, new.location.key, *keys_of_old, *keys_of_new}
-    first, second = aws.status("demo", clients=cloud).versions
+    first, second = aws.observe("demo", cloud).versions
     assert {location.key for location in first.assets.values()} == keys_of_old
     assert {location.key for location in second.assets.values()} == keys_of_new
     cloud["lambda"].delete_function(FunctionName="demo", Qualifier="1")
@@ -537,7 +540,7 @@ def test_rollback_brings_the_assets_back(cloud: aws.Clients, tmp_path: Path) -> 
     new = make_spec(tmp_path, cloud, salt="2")
     aws.deploy(old, clients=cloud)
     aws.deploy(new, clients=cloud)
-    policy = naming.policy(aws.status("demo", clients=cloud).account, "demo", [old.location, new.location])
+    policy = naming.policy(aws.observe("demo", cloud).account, "demo", [old.location, new.location])
     cloud["iam"].put_role_policy(
         RoleName=f"lambdapack-demo-{REGION}", PolicyName="lambdapack", PolicyDocument=json.dumps(policy)
     )

@@ -77,7 +77,7 @@ def test_a_dry_run_says_what_the_deployment_then_does(cloud: aws.Clients, deploy
     assert dry.uploads == ("the pack",)
     assert (dry.arn, dry.version) == (None, None)
     assert objects(cloud) == []
-    assert aws.status("demo", clients=cloud).function is None
+    assert aws.observe("demo", cloud).function is None
     done = deploying()
     pack_id = deploying.pack.id
     assert (done.uploads, done.calls) == (dry.uploads, dry.calls)
@@ -88,7 +88,7 @@ def test_a_dry_run_says_what_the_deployment_then_does(cloud: aws.Clients, deploy
     assert [call.operation for call in deploying(memory_mb=512, dry_run=True).calls] == [
         "update_function_configuration", "publish_version", "update_alias",
     ]  # fmt: skip
-    assert aws.status("demo", clients=cloud).alias == "1"
+    assert aws.observe("demo", cloud).alias == "1"
 
 
 @pytest.mark.parametrize("dry_run", [True, False])

@@ -4,7 +4,7 @@
 """
 
 from lambdapack.deploy.aws.clients import Clients
-from lambdapack.deploy.aws.deployment import Answer, deploy, destroy, invoke, rollback, status
+from lambdapack.deploy.aws.deployment import Answer, deploy, destroy, invoke, rollback
 from lambdapack.deploy.aws.models import (
     ALIAS,
     ApiCall,
@@ -33,5 +33,4 @@ __all__ = [
     "observe",
     "plan",
     "rollback",
-    "status",
 ]  # fmt: skip

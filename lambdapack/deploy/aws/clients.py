@@ -8,35 +8,24 @@ from typing import Any
 
 from lambdapack.deploy.aws.errors import errors_of_aws
 
-_USER_AGENT = "lambdapack"
-
 
 class Clients:
     """One client a service, from one session.
 
     Args:
         region: The region; by default ``AWS_REGION``, else what boto3 finds.
-        profile: A profile of the AWS configuration; by default the environment's.
         arguments: Further arguments for every client, e.g. ``endpoint_url``.
-        environment: Instead of ``os.environ``, for the region.
     """
 
-    def __init__(
-        self,
-        region: str | None = None,
-        profile: str | None = None,
-        *,
-        arguments: Mapping[str, Any] | None = None,
-        environment: Mapping[str, str] | None = None,
-    ) -> None:
+    def __init__(self, region: str | None = None, *, arguments: Mapping[str, Any] | None = None) -> None:
         # boto3 reads AWS_DEFAULT_REGION alone (https://github.com/boto/boto3/issues/3620).
-        region = region or (os.environ if environment is None else environment).get("AWS_REGION") or None
+        region = region or os.environ.get("AWS_REGION") or None
         self._arguments = dict(arguments or {})
         self._clients: dict[str, Any] = {}
         with errors_of_aws("connecting to AWS"):
             import boto3  # noqa: PLC0415 - slow
 
-            self._session = boto3.Session(region_name=region, profile_name=profile)
+            self._session = boto3.Session(region_name=region)
 
     def __getitem__(self, service: str) -> Any:
         """The client of ``service``, e.g. ``clients["lambda"]``."""
@@ -48,7 +37,7 @@ class Clients:
                 connect_timeout=10,
                 # update_function_code and put_object carry up to 50 MB and more.
                 read_timeout=120,
-                user_agent_extra=_USER_AGENT,
+                user_agent_extra="lambdapack",
             )
             with errors_of_aws(f"connecting to AWS {service}"):
                 make: Any = self._session.client

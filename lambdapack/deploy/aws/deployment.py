@@ -63,7 +63,7 @@ def deploy(
     dry_run: bool = False,
     pack: Path | None = None,
     store: Store | None = None,
-    clients: Clients | None = None,
+    clients: Clients,
     progress: Progress = QUIET,
 ) -> Deployment:
     """Make AWS what ``spec`` says, and call only for what differs. Checks come before whatever is sent.
@@ -73,7 +73,7 @@ def deploy(
         dry_run: Pass the same checks, and say what would be sent and called.
         pack: The pack on this machine, where this machine has it.
         store: Where to send the packs that are not there yet; ``None``: all of them are there.
-        clients: Whom to call; by default as the environment says.
+        clients: Whom to call.
         progress: Where to report to.
 
     Raises:
@@ -83,24 +83,18 @@ def deploy(
     """
     checks.check_spec(spec)
     checks.check_glibc(spec, checks.packed_index(spec.zip_path), pack)
-    clients = clients or Clients()
     observed = observe(spec.name, clients, progress=progress)
     calls = plan(spec, observed)
     packs = _packs_of(spec, pack)
     uploads = () if store is None else _upload(packs, store, dry_run, progress)
     for required in packs:
         if not (dry_run and required.what in uploads):
-            _check_pack(required, clients, progress)
-        _warn_of_distance(required, observed, progress)
+            _check_pack(required.what, required.location, clients, progress)
+        _warn_of_distance(required.what, required.location, observed, progress)
     if not dry_run:
         execute(calls, clients, progress=progress)
         observed = observe(spec.name, clients, progress=progress) if calls else observed
     return replace(_deployment(spec.name, observed, calls), uploads=uploads)
-
-
-def status(name: str, *, clients: Clients | None = None, progress: Progress = QUIET) -> AwsState:
-    """What is in AWS under that name; its ``function`` is ``None`` where none is deployed."""
-    return observe(name, clients or Clients(), progress=progress)
 
 
 def rollback(
@@ -108,7 +102,7 @@ def rollback(
     to: str | None = None,
     *,
     dry_run: bool = False,
-    clients: Clients | None = None,
+    clients: Clients,
     progress: Progress = QUIET,
 ) -> Deployment:
     """Point ``live`` at version ``to``, or at the version published before the current one.
@@ -119,7 +113,6 @@ def rollback(
         ConfigurationError: There is no such version, or its pack is gone from S3.
         ToolError: AWS refused or was not reached.
     """
-    clients = clients or Clients()
     observed = observe(name, clients, progress=progress)
     calls = planner.plan_rollback(name, observed, to)
     target = next(
@@ -130,31 +123,23 @@ def rollback(
         packs = {"the pack": version.pack}
         packs |= {f"the asset {asset}": location for asset, location in version.assets.items()}
         for what, location in packs.items():
-            required = _RequiredPack(what, "", None, location)
-            _check_pack(required, clients, progress)
-            _warn_of_distance(required, observed, progress)
+            _check_pack(what, location, clients, progress)
+            _warn_of_distance(what, location, observed, progress)
     if not dry_run:
         execute(calls, clients, progress=progress)
         observed = replace(observed, alias=target)
     return _deployment(name, observed, calls)
 
 
-def destroy(
-    name: str, *, dry_run: bool = False, clients: Clients | None = None, progress: Progress = QUIET
-) -> Deployment:
-    """Remove the function, the role made for it and its log group; packs stay.
-
-    Raises:
-        ToolError: AWS refused or was not reached.
-    """
-    clients = clients or Clients()
+def destroy(name: str, *, dry_run: bool = False, clients: Clients, progress: Progress = QUIET) -> Deployment:
+    """Remove the function, the role made for it and its log group; packs stay."""
     calls = planner.plan_destroy(name, observe(name, clients, progress=progress))
     if not dry_run:
         execute(calls, clients, progress=progress)
     return Deployment(name, None, None, calls=calls)
 
 
-def invoke(name: str, payload: bytes, *, qualifier: str = ALIAS, clients: Clients | None = None) -> Answer:
+def invoke(name: str, payload: bytes, *, qualifier: str = ALIAS, clients: Clients) -> Answer:
     """Call the function and wait for its answer.
 
     Raises:
@@ -163,7 +148,6 @@ def invoke(name: str, payload: bytes, *, qualifier: str = ALIAS, clients: Client
     """
     from botocore.exceptions import ClientError  # noqa: PLC0415 - slow
 
-    clients = clients or Clients()
     with errors_of_aws(f"invoking {name}", action="lambda:InvokeFunction", resource=name):
         try:
             answer: Mapping[str, Any] = clients["lambda"].invoke(
@@ -213,34 +197,30 @@ def _upload(
     )
 
 
-def _check_pack(required: _RequiredPack, clients: Clients, progress: Progress) -> None:
-    """That the pack is in S3, as far as these credentials may know.
-
-    Raises:
-        ConfigurationError: The pack is not in S3.
-    """
+def _check_pack(what: str, location: Location, clients: Clients, progress: Progress) -> None:
+    """Refuse where the pack is not in S3, as far as these credentials may know."""
     from botocore.exceptions import ClientError  # noqa: PLC0415 - slow
 
-    where = f"s3://{required.location.bucket}/{required.location.key}"
-    with errors_of_aws(f"looking for {required.what} at {where}", action="s3:GetObject", resource=where):
+    where = f"s3://{location.bucket}/{location.key}"
+    with errors_of_aws(f"looking for {what} at {where}", action="s3:GetObject", resource=where):
         try:
-            clients["s3"].head_object(Bucket=required.location.bucket, Key=required.location.key)
+            clients["s3"].head_object(Bucket=location.bucket, Key=location.key)
         except ClientError as error:
             code = code_of(error)
             if code in ("404", "NoSuchKey", "NoSuchBucket"):
                 raise ConfigurationError(
-                    f"{required.what} is not at {where}, where the function would look for it",
+                    f"{what} is not at {where}, where the function would look for it",
                     hint="lambdapack push puts it there",
                 ) from error
             if code not in ("403", "AccessDenied"):
                 raise
             # The function reads the pack with a role of its own, so this is no failure yet.
-            progress.warn(f"cannot check that {required.what} is at {where}: no permission to read it")
+            progress.warn(f"cannot check that {what} is at {where}: no permission to read it")
 
 
-def _warn_of_distance(required: _RequiredPack, observed: AwsState, progress: Progress) -> None:
-    if required.location.region != observed.account.region:
+def _warn_of_distance(what: str, location: Location, observed: AwsState, progress: Progress) -> None:
+    if location.region != observed.account.region:
         progress.warn(
-            f"{required.what} is in {required.location.region} and the function in "
+            f"{what} is in {location.region} and the function in "
             f"{observed.account.region}: each cold start pays for the distance, in time and in transfer"
         )

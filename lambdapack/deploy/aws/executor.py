@@ -41,12 +41,6 @@ def execute(
 ) -> dict[str, Mapping[str, Any]]:
     """Make the calls, in order.
 
-    Args:
-        calls: A plan.
-        clients: Whom to call.
-        progress: Where to report to: one step a call.
-        sleep: How to wait between retries.
-
     Returns:
         The answers, by operation.
 
@@ -56,9 +50,11 @@ def execute(
     answers: dict[str, Mapping[str, Any]] = {}
     for call in calls:
         subject = _subject(call)
+        # IAM's name for the call: lambda:CreateFunction.
+        action = "".join(part.capitalize() for part in call.operation.split("_"))
         with (
             progress.step(f"{call.operation.replace('_', ' ')} {subject}".strip()) as advance,
-            errors_of_aws(_doing(call, subject), action=_action(call), resource=subject),
+            errors_of_aws(_doing(call, subject), action=f"{call.service}:{action}", resource=subject),
         ):
             parameters = {key: _resolve(value, answers) for key, value in call.parameters.items()}
             answers[call.operation] = _call(call, clients[call.service], parameters, sleep)
@@ -139,10 +135,3 @@ def _doing(call: ApiCall, subject: str) -> str:
     verb, _, what = call.operation.partition("_")
     ending = verb.removesuffix("e") + "ing"
     return f"{'putting' if verb == 'put' else ending} {what.replace('_', ' ')} {subject}".strip()
-
-
-def _action(call: ApiCall) -> str:
-    """IAM's name for the call: ``lambda:CreateFunction``."""
-    if call.operation == "put_object":
-        return "s3:PutObject"
-    return f"{call.service}:{''.join(part.capitalize() for part in call.operation.split('_'))}"

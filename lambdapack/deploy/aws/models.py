@@ -12,6 +12,8 @@ from lambdapack.model import FunctionSpec, Location
 
 ALIAS = "live"
 """The alias that callers use; a deployment or a rollback points it at a version."""
+# What a description spells as a request does.
+_SAME_IN_BOTH = ("Role", "Runtime", "Handler", "MemorySize", "Timeout")
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,9 @@ class RoleState:
 
 @dataclass(frozen=True)
 class FunctionState:
-    """``$LATEST`` or a published version, in AWS's description.
+    """``$LATEST`` or a published version, in AWS's words: as it should be, or as AWS describes it.
+
+    Both are written here, so that a setting cannot be sent and then not be compared.
 
     Attributes:
         code_sha256: Base64, as Lambda gives it.
@@ -92,6 +96,31 @@ class FunctionState:
     code_sha256: str
     settings: Mapping[str, Any]
     architecture: str
+
+    @classmethod
+    def intended(cls, spec: FunctionSpec, code_sha256: str, role: str | Result) -> FunctionState:
+        """What ``spec`` says."""
+        settings = {
+            "Role": role,
+            "Runtime": spec.target.runtime,
+            "Handler": spec.handler,
+            "MemorySize": spec.settings.memory_mb,
+            "Timeout": spec.settings.timeout,
+            "EphemeralStorage": {"Size": spec.settings.tmp_mb},
+            "Environment": {"Variables": dict(spec.settings.environment)},
+        }
+        return cls(code_sha256, settings, spec.target.arch)
+
+    @classmethod
+    def described(cls, configuration: Mapping[str, Any]) -> FunctionState:
+        """What ``get_function_configuration`` or a list of versions describes."""
+        storage = configuration.get("EphemeralStorage", {})
+        settings = {name: configuration.get(name) for name in _SAME_IN_BOTH} | {
+            "EphemeralStorage": {"Size": storage.get("Size", limits.TMP_DEFAULT_MB)},
+            "Environment": {"Variables": dict(configuration.get("Environment", {}).get("Variables", {}))},
+        }
+        architecture = (configuration.get("Architectures") or ["x86_64"])[0]
+        return cls(str(configuration.get("CodeSha256", "")), settings, architecture)
 
 
 @dataclass(frozen=True)

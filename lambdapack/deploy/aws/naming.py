@@ -10,6 +10,7 @@ from typing import Any
 from lambdapack.deploy.aws.models import Account
 from lambdapack.errors import ConfigurationError
 from lambdapack.model import FunctionAsset, Location
+from lambdapack.store import key
 
 POLICY = "lambdapack"
 """Name of the role's one inline policy."""
@@ -25,18 +26,20 @@ _DESCRIPTION_MAX = 256
 _ROLE_NAME_MAX = 64
 _DESCRIPTION = re.compile(r"pack ([0-9a-f]{64}) at s3://([^/]+)/(.*) in ([a-z0-9-]*)\Z")
 _NO_PACK = "no pack"
-
-
-def _shorten(name: str) -> str:
-    """``name`` within IAM's 64 characters; a longer one ends in a digest of the whole."""
-    if len(name) <= _ROLE_NAME_MAX:
-        return name
-    return f"{name[: _ROLE_NAME_MAX - 9]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+_ASSETS = "LAMBDAPACK_ASSET_PACKS"
+"""``name=id`` for each asset, with spaces between them; their packs lie beside the function's own."""
+_ASSET = re.compile(r"([A-Za-z0-9_-]+)=([0-9a-f]{64})\Z")
 
 
 def role_name(function: str, region: str) -> str:
-    """The role that lambdapack makes for a function; roles are global, functions are not."""
-    return _shorten(f"lambdapack-{function}-{region}")
+    """The role that lambdapack makes for a function; roles are global, functions are not.
+
+    A name of more than IAM's 64 characters ends in a digest of the whole.
+    """
+    name = f"lambdapack-{function}-{region}"
+    if len(name) <= _ROLE_NAME_MAX:
+        return name
+    return f"{name[: _ROLE_NAME_MAX - 9]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
 def log_group(function: str) -> str:
@@ -76,7 +79,7 @@ def describe(pack_id: str | None, location: Location | None) -> str:
     """
     if pack_id is None or location is None:
         return _NO_PACK
-    prefix = location.key.removesuffix(_suffix(pack_id))
+    prefix = location.key.removesuffix(key("", pack_id))
     if prefix == location.key:
         raise ConfigurationError(
             f"s3://{location.bucket}/{location.key} is not where pack {pack_id} is kept",
@@ -98,7 +101,16 @@ def pack_of(description: str) -> tuple[str, Location] | None:
     if match is None:
         return None
     pack_id, bucket, prefix, region = match.groups()
-    return pack_id, Location(bucket, prefix + _suffix(pack_id), region)
+    return pack_id, Location(bucket, prefix + key("", pack_id), region)
+
+
+def variables(assets: Iterable[FunctionAsset]) -> dict[str, str]:
+    """The environment variable that records the assets for a rollback; none without assets.
+
+    A version's description has room for one pack. Its environment never changes either, and has more room.
+    """
+    text = " ".join(f"{asset.name}={asset.pack_id}" for asset in assets)
+    return {_ASSETS: text} if text else {}
 
 
 def assets_of(
@@ -107,29 +119,8 @@ def assets_of(
     """Name -> place of the assets that a version's environment records; they lie beside its pack."""
     if pack is None or pack_id is None:
         return {}
-    prefix = pack.key.removesuffix(_suffix(pack_id))
+    prefix = pack.key.removesuffix(key("", pack_id))
+    matches = (_ASSET.match(word) for word in environment.get(_ASSETS, "").split())
     return {
-        name: Location(pack.bucket, prefix + _suffix(asset), pack.region)
-        for name, asset in recorded(environment).items()
+        match[1]: Location(pack.bucket, prefix + key("", match[2]), pack.region) for match in matches if match
     }
-
-
-def _suffix(pack_id: str) -> str:
-    return f"packs/{pack_id[:2]}/{pack_id}.tar.zst"
-
-
-VARIABLE = "LAMBDAPACK_ASSET_PACKS"
-"""``name=id`` for each asset, with spaces between them; their packs lie beside the function's own."""
-_ASSET = re.compile(r"([A-Za-z0-9_-]+)=([0-9a-f]{64})\Z")
-
-
-def variables(assets: Iterable[FunctionAsset]) -> dict[str, str]:
-    """The variable that records the assets; no variable without assets."""
-    text = " ".join(f"{asset.name}={asset.pack_id}" for asset in assets)
-    return {VARIABLE: text} if text else {}
-
-
-def recorded(environment: Mapping[str, str]) -> dict[str, str]:
-    """Name -> id of the assets that a function's environment records."""
-    matches = (_ASSET.match(word) for word in environment.get(VARIABLE, "").split())
-    return {match[1]: match[2] for match in matches if match}

@@ -11,7 +11,7 @@ from typing import Any
 from lambdapack.deploy.aws import naming
 from lambdapack.deploy.aws.clients import Clients
 from lambdapack.deploy.aws.errors import errors_of_aws
-from lambdapack.deploy.aws.models import ALIAS, Account, AwsState, RoleState, VersionState, described
+from lambdapack.deploy.aws.models import ALIAS, Account, AwsState, FunctionState, RoleState, VersionState
 from lambdapack.progress import QUIET, Progress
 from lambdapack.store.aws_errors import code_of
 
@@ -26,28 +26,22 @@ def observe(name: str, clients: Clients, *, progress: Progress = QUIET) -> AwsSt
     Raises:
         LambdapackError: AWS could not be asked.
     """
-    where = account(clients)
+    with errors_of_aws("asking AWS whose credentials these are", action="sts:GetCallerIdentity"):
+        identity = clients["sts"].get_caller_identity()
+    account = Account(str(identity["Account"]), str(identity["Arn"]).split(":")[1], clients.region)
     configuration = _settled(name, clients, progress)
     group, retention = _log_group(name, clients)
-    observed = AwsState(
-        where, role=_role(name, where.region, clients), log_group=group, log_retention=retention
-    )
+    role = _role(name, account.region, clients)
+    observed = AwsState(account, role=role, log_group=group, log_retention=retention)
     if configuration is None:
         return observed
     return replace(
         observed,
-        function=described(configuration),
+        function=FunctionState.described(configuration),
         arn=str(configuration["FunctionArn"]),
         versions=_versions(name, clients),
         alias=_alias(name, clients),
     )
-
-
-def account(clients: Clients) -> Account:
-    """Whose credentials these are."""
-    with errors_of_aws("asking AWS whose credentials these are", action="sts:GetCallerIdentity"):
-        identity = clients["sts"].get_caller_identity()
-    return Account(str(identity["Account"]), str(identity["Arn"]).split(":")[1], clients.region)
 
 
 def _ask(
@@ -93,7 +87,7 @@ def _versions(name: str, clients: Clients) -> tuple[VersionState, ...]:
     for item in sorted(items, key=lambda item: int(item["Version"])):
         description = str(item.get("Description", ""))
         pack_id, pack = naming.pack_of(description) or (None, None)
-        state = described(item)
+        state = FunctionState.described(item)
         assets = naming.assets_of(state.settings["Environment"]["Variables"], pack, pack_id)
         versions.append(VersionState(str(item["Version"]), state, description, pack, pack_id, assets))
     return tuple(versions)

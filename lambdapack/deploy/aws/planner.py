@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from math import inf
@@ -19,9 +18,9 @@ from lambdapack.deploy.aws.models import (
     FunctionState,
     Result,
     VersionState,
-    intended,
 )
 from lambdapack.errors import ConfigurationError
+from lambdapack.files import sha256_of
 from lambdapack.model import FunctionSpec, Location
 
 # An inline policy may have 10,240 characters; a pack's ARN has up to some 250.
@@ -37,17 +36,18 @@ def plan(spec: FunctionSpec, observed: AwsState) -> tuple[ApiCall, ...]:
         ConfigurationError: The zip needs S3 and there is no bucket for it.
     """
     role, role_calls = _role(spec, observed)
-    wanted = FunctionState(_code_sha256(spec), intended(spec, role), spec.target.arch)
+    with spec.zip_path.open("rb") as file:
+        code_sha256 = base64.b64encode(bytes.fromhex(sha256_of(file))).decode()
+    wanted = FunctionState.intended(spec, code_sha256, role)
     description = naming.describe(spec.pack_id, spec.location)
     change = [*_function(spec, wanted, observed)]
     calls = [*role_calls, *_logs(spec, observed), *change]
-    published = None if change else _published(wanted, observed)
-    if published is None:
+    # The newest version with this very code, which names its pack, and these settings.
+    same = [version.number for version in observed.versions if version.state == wanted and not change]
+    if not same:
         calls.append(_publish(spec, wanted, description))
-    calls += _alias(
-        spec.name, published.number if published else Result("publish_version", "Version"), observed
-    )
-    return tuple(calls)
+    version = same[-1] if same else Result("publish_version", "Version")
+    return (*calls, *_alias(spec.name, version, observed))
 
 
 def plan_rollback(name: str, observed: AwsState, to: str | None = None) -> tuple[ApiCall, ...]:
@@ -83,14 +83,6 @@ def plan_destroy(name: str, observed: AwsState) -> tuple[ApiCall, ...]:
         group = naming.log_group(name)
         calls.append(ApiCall("logs", "delete_log_group", {"logGroupName": group}, "its log"))
     return tuple(calls)
-
-
-def _code_sha256(spec: FunctionSpec) -> str:
-    with spec.zip_path.open("rb") as file:
-        digest = hashlib.sha256()
-        for block in iter(lambda: file.read(limits.MIB), b""):
-            digest.update(block)
-    return base64.b64encode(digest.digest()).decode()
 
 
 def _role(spec: FunctionSpec, observed: AwsState) -> tuple[str | Result, list[ApiCall]]:
@@ -136,7 +128,7 @@ def _policy(name: str, observed: AwsState, packs: list[Location]) -> Iterator[Ap
                 "PolicyName": naming.POLICY,
                 "PolicyDocument": json.dumps(document),
             },
-            f"read {_plural(len(newest), 'pack')}, write its own log, nothing else",
+            f"read {len(newest)} pack{'' if len(newest) == 1 else 's'}, write its own log, nothing else",
         )
 
 
@@ -163,24 +155,17 @@ def _logs(spec: FunctionSpec, observed: AwsState) -> Iterator[ApiCall]:
 def _function(spec: FunctionSpec, wanted: FunctionState, observed: AwsState) -> Iterator[ApiCall]:
     """Create ``$LATEST``, or update its configuration and its code where they differ."""
     seen = observed.function
-    code_changes = seen is None or (seen.code_sha256, seen.architecture) != (
-        wanted.code_sha256,
-        spec.target.arch,
-    )
+    new_code = (wanted.code_sha256, wanted.architecture)
+    code_changes = seen is None or (seen.code_sha256, seen.architecture) != new_code
     code: dict[str, Any] = {}
     if code_changes:
         code, upload = _code(spec, wanted)
         yield from upload
+    same = {"FunctionName": spec.name, "Architectures": [spec.target.arch]}
     if seen is None:
-        parameters = {
-            "FunctionName": spec.name,
-            **wanted.settings,
-            "Code": code,
-            "Architectures": [spec.target.arch],
-        }
-        yield ApiCall(
-            "lambda", "create_function", parameters, "there is no such function yet", "function_active_v2"
-        )
+        parameters = {**same, **wanted.settings, "Code": code}
+        why = "there is no such function yet"
+        yield ApiCall("lambda", "create_function", parameters, why, "function_active_v2")
         return
     changed = {key: value for key, value in wanted.settings.items() if seen.settings.get(key) != value}
     if changed:
@@ -188,8 +173,7 @@ def _function(spec: FunctionSpec, wanted: FunctionState, observed: AwsState) -> 
         why = ", ".join(_change(key, seen.settings.get(key), value) for key, value in changed.items())
         yield ApiCall("lambda", "update_function_configuration", parameters, why, "function_updated_v2")
     if code_changes:
-        parameters = {"FunctionName": spec.name, **code, "Architectures": [spec.target.arch]}
-        yield ApiCall("lambda", "update_function_code", parameters, "its zip changed", "function_updated_v2")
+        yield ApiCall("lambda", "update_function_code", same | code, "its zip changed", "function_updated_v2")
 
 
 def _change(key: str, before: object, after: object) -> str:
@@ -207,28 +191,19 @@ def _code(spec: FunctionSpec, wanted: FunctionState) -> tuple[dict[str, Any], li
     size = spec.zip_path.stat().st_size
     if size <= limits.ZIP_DIRECT_UPLOAD:
         return {"ZipFile": FileBytes(spec.zip_path)}, []
-    bucket, prefix = _beside_pack(spec, size)
-    digest = base64.b64decode(wanted.code_sha256).hex()
-    key = f"{prefix.strip('/')}/functions/{digest}.zip".lstrip("/")
-    body = {"Bucket": bucket, "Key": key, "Body": FileBytes(spec.zip_path)}
-    why = f"the zip is {size / limits.MIB:.1f} MiB, over the 50 MiB of a direct upload"
-    return {"S3Bucket": bucket, "S3Key": key}, [ApiCall("s3", "put_object", body, why)]
-
-
-def _beside_pack(spec: FunctionSpec, size: int) -> tuple[str, str]:
-    """Bucket and prefix of the function's pack."""
     if spec.location is None:
         raise ConfigurationError(
             f"deploying {spec.name}: its zip is {size / limits.MIB:.1f} MiB, over the 50 MiB of a direct "
             "upload, and there is no bucket to send it through",
             hint="give the deployment an s3:// location, or make the zip smaller",
         )
-    return spec.location.bucket, spec.location.key.rpartition("packs/")[0]
-
-
-def _published(wanted: FunctionState, observed: AwsState) -> VersionState | None:
-    """The newest published version with this very code, which names its pack, and these settings."""
-    return next((version for version in reversed(observed.versions) if version.state == wanted), None)
+    # Beside the function's pack.
+    bucket, prefix = spec.location.bucket, spec.location.key.rpartition("packs/")[0]
+    digest = base64.b64decode(wanted.code_sha256).hex()
+    key = f"{prefix.strip('/')}/functions/{digest}.zip".lstrip("/")
+    body = {"Bucket": bucket, "Key": key, "Body": FileBytes(spec.zip_path)}
+    why = f"the zip is {size / limits.MIB:.1f} MiB, over the 50 MiB of a direct upload"
+    return {"S3Bucket": bucket, "S3Key": key}, [ApiCall("s3", "put_object", body, why)]
 
 
 def _publish(spec: FunctionSpec, wanted: FunctionState, description: str) -> ApiCall:
@@ -281,7 +256,3 @@ def _may_read(pack: Location, observed: AwsState) -> bool:
         return True
     statements = observed.role.policies.get(naming.POLICY, {}).get("Statement", [])
     return any(naming.pack_arn(observed.account, pack) in item.get("Resource", ()) for item in statements)
-
-
-def _plural(count: int, noun: str) -> str:
-    return f"{count} {noun}" + ("" if count == 1 else "s")
