@@ -12,6 +12,6 @@ from lambdapack.deploy.release import LOCAL_LOCATION, Release, Rollout, deploy, 
 from lambdapack.deploy.sources import collect_sources
 
 __all__ = [
-    "LOCAL_LOCATION", "SHIM_HANDLER", "WRAPPED_VARIABLE", "FunctionOptions", "Modules", "Release", "Rollout",
-    "check_handler", "collect_sources", "deploy", "imported_names", "package",
+    "LOCAL_LOCATION", "SHIM_HANDLER", "WRAPPED_VARIABLE", "FunctionOptions", "Modules", "Release",
+    "Rollout", "check_handler", "collect_sources", "deploy", "imported_names", "package",
 ]  # fmt: skip

@@ -11,15 +11,6 @@ from lambdapack.install.local import LocalBuilder, LocalWorkshop
 from lambdapack.install.unpack import read_tree, unpack_wheels
 
 __all__ = [
-    "BuildLimits",
-    "Builder",
-    "DockerBuilder",
-    "LocalBuilder",
-    "LocalWorkshop",
-    "Workshop",
-    "check_binaries",
-    "choose",
-    "portable_files",
-    "read_tree",
-    "unpack_wheels",
+    "BuildLimits", "Builder", "DockerBuilder", "LocalBuilder", "LocalWorkshop", "Workshop",
+    "check_binaries", "choose", "portable_files", "read_tree", "unpack_wheels",
 ]  # fmt: skip

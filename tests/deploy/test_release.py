@@ -137,4 +137,4 @@ def test_packaging_without_a_location_leaves_the_address_out(
     )
     assert (release.spec.location, release.spec.pack_id) == (None, pack.id)
     with pytest.raises(ConfigurationError, match=f"pack {pack.id} has no place in S3"):
-        aws.deploy(release.spec)
+        aws.deploy(release.spec, clients=aws.Clients())

@@ -18,19 +18,6 @@ from lambdapack.deploy.aws.observer import observe
 from lambdapack.deploy.aws.planner import plan
 
 __all__ = [
-    "ALIAS",
-    "Answer",
-    "ApiCall",
-    "AwsState",
-    "Clients",
-    "Deployment",
-    "FileBytes",
-    "Result",
-    "VersionState",
-    "deploy",
-    "destroy",
-    "invoke",
-    "observe",
-    "plan",
-    "rollback",
+    "ALIAS", "Answer", "ApiCall", "AwsState", "Clients", "Deployment", "FileBytes", "Result",
+    "VersionState", "deploy", "destroy", "invoke", "observe", "plan", "rollback",
 ]  # fmt: skip

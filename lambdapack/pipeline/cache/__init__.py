@@ -11,15 +11,6 @@ from lambdapack.pipeline.cache.locks import LockRecord, Locks
 from lambdapack.pipeline.cache.upkeep import LIMIT, FolderUsage, Pruning, prune, survey
 
 __all__ = [
-    "LIMIT",
-    "BuildCache",
-    "FolderUsage",
-    "LockRecord",
-    "Locks",
-    "Pruning",
-    "builds",
-    "open_cache",
-    "prune",
-    "survey",
-    "trees",
+    "LIMIT", "BuildCache", "FolderUsage", "LockRecord", "Locks", "Pruning", "builds", "open_cache",
+    "prune", "survey", "trees",
 ]  # fmt: skip
