@@ -6,10 +6,16 @@ from dataclasses import fields, replace
 
 import pytest
 
-from lambdapack.model import FunctionSettings, refused_by_lambda
+from lambdapack.model import FunctionSettings
+from lambdapack.model import refused_by_lambda as refusals
 from lambdapack.model.function import NumberRule, number_rule
 
 GOOD = FunctionSettings(environment={"STAGE": "test"})
+
+
+def refused_by_lambda(name: str, settings: FunctionSettings) -> tuple[str, ...]:
+    """The problems, as a value that can be compared."""
+    return tuple(refusals(name, settings))
 
 
 def test_the_defaults_are_taken() -> None:
