@@ -50,7 +50,7 @@ def command(session: Session) -> None:
 
 @dataclass(frozen=True)
 class _Check:
-    """A thing that lambdapack can use, and whether this machine has it.
+    """A thing that lambdapack can use, and whether this machine has such a thing.
 
     Attributes:
         name: The thing, e.g. ``docker``.

@@ -160,7 +160,7 @@ class _Upload:
 
 
 def sha256(data: bytes) -> str:
-    """A digest as S3 writes it."""
+    """A digest in base64, as in S3's headers."""
     return base64.b64encode(hashlib.sha256(data).digest()).decode()
 
 

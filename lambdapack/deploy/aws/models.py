@@ -83,7 +83,7 @@ class RoleState:
 
 @dataclass(frozen=True)
 class FunctionState:
-    """``$LATEST`` or a published version, in AWS's words: as it should be, or as AWS describes it.
+    """``$LATEST`` or a published version, in AWS's words: as intended or as AWS describes either.
 
     Both are written here, so that a setting cannot be sent and then not be compared.
 

@@ -150,7 +150,7 @@ def weigh(
     allowed: Collection[str] = (),
     image: bool,
 ) -> tuple[LibraryRisk, ...]:
-    """Weigh each library that a build found missing: whether the function will fail in Lambda without it.
+    """Weigh each library that a build found missing: whether the function will fail in Lambda without that.
 
     Args:
         missing: The libraries.

@@ -14,7 +14,7 @@ from lambdapack.pipeline.cache.build_cache import BuildCache, remove
 _KIND = "trees"
 _TREE = "tree"
 FileFacts = tuple[str, bool]
-"""What a file has to be, to be linked into a tree: its SHA-256, and whether anybody may execute it."""
+"""What a file has to be, to be linked into a tree: its SHA-256, and whether the file may be executed."""
 
 
 class CachedDistribution(NamedTuple):
