@@ -214,9 +214,8 @@ def _import_from_disk(pack: Pack, bundled: Any, position: int) -> None:
 
 def _import_from_pack(pack: Pack, bundled: Any, position: int) -> None:
     """Make the pack importable while its frames are still arriving."""
-    from ._contents import Contents
     from ._guard import Guard
-    from ._importer import install
+    from ._importer import Contents, install
     from ._views import install as install_views
 
     importer = install(pack, Contents(pack.index), position)
