@@ -97,8 +97,6 @@ class Fetcher:
     """Fetches frames of one pack.
 
     Args:
-        place: Where the frames go.
-        source: Where the frames come from.
         load_decoder: Loads the zstd decoder's module, while the first bytes are on their way.
         alive: Called between frames; raises to give up (the parent process is gone).
         connections: How many at once; ``connections_for`` says how many serve a function.
