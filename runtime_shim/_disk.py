@@ -296,17 +296,14 @@ class Place:
 
     def writer(self) -> Writer:
         """What places frames in this process."""
-        if self._writer is None:
-            from ._write import Writer
+        return self._writer or self.write_under(None)
 
-            self._writer = Writer(self)
-        return self._writer
-
-    def write_under(self, lock: Lock | None) -> None:
+    def write_under(self, lock: Lock | None) -> Writer:
         """From now on place frames as the holder of ``lock``, who alone goes on with existing part files."""
         from ._write import Writer
 
         self._writer = Writer(self, lock)
+        return self._writer
 
     def put(self, frame: int, data: memoryview) -> None:
         """Write every piece of ``frame`` to its place, then journal it.

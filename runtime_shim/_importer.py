@@ -237,9 +237,7 @@ LOADERS += [(".py", PackLoader), (".pyc", PackBytecodeLoader)]
 class PackFinder(FileFinder):
     """Finds modules in one folder of a pack; ``sys.path_hooks`` makes one for each path entry.
 
-    A finder never waits: Python holds the lock of all imports meanwhile, and a fetching thread imports as
-        well.
-
+    A finder never waits: Python holds the lock of all imports meanwhile, and a fetching thread imports too.
     It is a FileFinder, because ``pkgutil`` and ``pkg_resources`` decide by that class how to list modules.
     ``pkgutil`` then lists the folder, which ``_views`` answers.
     """

@@ -161,10 +161,7 @@ class OpenFile:
                 pass
             posix.unlink(new)
         except OSError:
-            try:
-                posix.unlink(new)
-            except OSError:
-                pass
+            remove(new)
             raise
         finally:
             posix.close(fd)
@@ -246,6 +243,14 @@ def identity(fd: int) -> tuple[int, int]:
     except OSError:
         return (0, 0)
     return (state.st_dev, state.st_ino)
+
+
+def remove(path: str) -> None:
+    """Remove a file if that is possible."""
+    try:
+        posix.unlink(path)
+    except OSError:
+        pass
 
 
 def write(fd: int, data: bytes | memoryview, offset: int) -> None:
