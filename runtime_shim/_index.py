@@ -208,7 +208,6 @@ def decode(data: bytes, *, checked: bool = False) -> Index:
     function's own zip.
 
     Args:
-        data: The index's bytes.
         checked: Whether these very bytes were checked before.
 
     Raises:
@@ -338,7 +337,6 @@ def read_beside(
     """Read index and location in a folder of the function's zip; the index's id must be the location's.
 
     Args:
-        folder: Holds both files.
         data: The index's bytes, if they have been read already.
         checked: Called with the id; whether the index was found sound under this id before.
 

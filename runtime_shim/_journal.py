@@ -83,7 +83,6 @@ class OpenFile:
     """A file that is kept open, whose descriptor the function's code may have closed or reused meanwhile.
 
     Args:
-        path: The file's path.
         size: Bytes of its content, which its stamp follows.
     """
 
@@ -174,8 +173,7 @@ class Journal:
     still holds.
 
     Args:
-        file: The journal's file.
-        frames: Number of frames; the file may have further bytes behind theirs.
+        frames: Their number; the file may have further bytes behind theirs.
     """
 
     def __init__(self, file: OpenFile, frames: int) -> None:

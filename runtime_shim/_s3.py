@@ -48,8 +48,6 @@ class Source:
     """One object in S3: where to connect and what to send.
 
     Attributes:
-        bucket, key, region: The object.
-        host, port, tls: Where to connect to.
         path: The request's path, percent-encoded.
     """
 

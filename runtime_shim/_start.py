@@ -69,7 +69,6 @@ class Pack:
     """A pack that is in place or being fetched; what cannot be fetched makes its methods raise a PackError.
 
     Args:
-        place: Where its frames go.
         make_fetcher: Makes a fetcher, given the place and a function to call between frames. Called only by a
             process that fetches: a warm start imports neither sockets nor hashes.
         eager: Number of frames to fetch at once, from the first; the rest are fetched on demand.
