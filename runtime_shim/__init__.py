@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PackError", "handler", "path", "ready", "stats"]
 
+_HERE = os.path.dirname(os.path.abspath(__file__))
 # A reload of this module keeps what it finds: there is one pack a process.
 _pack: Pack | None = globals().get("_pack")
 _function_assets: Assets | None = globals().get("_function_assets")
@@ -86,8 +87,7 @@ def _open_assets(environ: Mapping[str, str]) -> Assets:
     if _function_assets is None:
         from ._assets import Assets
 
-        here = os.path.dirname(os.path.abspath(__file__))
-        _function_assets = Assets(here, environ, lambda: _decoder(here), _pack)
+        _function_assets = Assets(_HERE, environ, _decoder, _pack)
     return _function_assets
 
 
@@ -101,10 +101,8 @@ def ready() -> None:
         return
     _pack.wait_eager()
     if _postponed is not None:
-        from ._garbage import resume
-
         before, _postponed = _postponed, None
-        resume(*before)
+        _resume_collections(*before)
     if not _emitted:
         _emitted = True
         _emit(_pack)
@@ -139,23 +137,12 @@ METRICS = (
 )
 
 
-def _begin(environ: MutableMapping[str, str]) -> None:
-    """Start, and raise whatever the system refuses as a PackError."""
-    try:
-        _start(environ)
-    except REFUSALS as error:
-        raise PackError(
-            "lambdapack: the pack cannot be put in place: %s: %s" % (type(error).__name__, error)
-        ) from error
-
-
 def _start(environ: MutableMapping[str, str]) -> None:
     """Find the index beside this file and put its pack in place; without an index there is nothing to do."""
     global _pack
     began = time.monotonic()
-    here = os.path.dirname(os.path.abspath(__file__))
     try:
-        file = open(here + "/index.json", "rb")  # noqa: SIM115 - closed by _read_index
+        file = open(_HERE + "/index.json", "rb")  # noqa: SIM115 - closed by _read_index
     except FileNotFoundError:
         return
     from ._disk import Place, root_folder  # above for types alone
@@ -163,11 +150,11 @@ def _start(environ: MutableMapping[str, str]) -> None:
     from ._start import Pack
 
     root, disk = root_folder(environ), environ.get("LAMBDAPACK_MODE", "stream") == "disk"
-    data, index, location, seal = _read_index(file, here, root, disk)
+    data, index, location, seal = _read_index(file, root, disk)
     _check_target(index.target)
     place = Place(root, location["id"], index, disk)
     seal.put(location["id"])
-    make_fetcher = _fetcher_maker(environ, location, here, began)
+    make_fetcher = _fetcher_maker(environ, location, began)
     pack = Pack(place, make_fetcher, len(index.frame_size) if disk else index.eager)
     # Forks before the imports below are set up: the process that fetches needs none of them.
     pack.start()
@@ -175,7 +162,7 @@ def _start(environ: MutableMapping[str, str]) -> None:
     if "assets" in location:
         _open_assets(environ).begin(location["assets"])
     position = _position(environ)
-    _export(environ, place.site if disk else here + "/children")
+    _export(environ, place.site if disk else _HERE + "/children")
     bundled: Any = None
     # Whether there are bundled libraries; a search in the index's bytes is faster than a look at every path.
     if b'"' + LIBRARIES.encode() in data:
@@ -185,9 +172,7 @@ def _start(environ: MutableMapping[str, str]) -> None:
     (_import_from_disk if disk else _import_from_pack)(pack, bundled, position)
 
 
-def _read_index(
-    file: BinaryIO, here: str, root: str, disk: bool
-) -> tuple[bytes, Index, dict[str, Any], Seal]:
+def _read_index(file: BinaryIO, root: str, disk: bool) -> tuple[bytes, Index, dict[str, Any], Seal]:
     """Bytes and content of the index in ``file``, the location beside it, and the index's seal."""
     from ._disk import base_folder
     from ._index import IndexFormatError, read_beside
@@ -197,7 +182,7 @@ def _read_index(
         data = file.read()
         seal = Seal(file.fileno(), lambda pack_id: base_folder(root, pack_id, disk) + "/seal")
     try:
-        return (*read_beside(here, data, seal.holds), seal)
+        return (*read_beside(_HERE, data, seal.holds), seal)
     except (OSError, IndexFormatError) as error:
         raise PackError(
             "lambdapack: the function's zip is damaged, build it again with lambdapack package: %s" % error
@@ -214,9 +199,8 @@ def _import_from_disk(pack: Pack, bundled: Any, position: int) -> None:
 
 def _import_from_pack(pack: Pack, bundled: Any, position: int) -> None:
     """Make the pack importable while its frames are still arriving."""
-    from ._contents import Contents
     from ._guard import Guard
-    from ._importer import install
+    from ._importer import Contents, install
     from ._views import install as install_views
 
     importer = install(pack, Contents(pack.index), position)
@@ -226,19 +210,18 @@ def _import_from_pack(pack: Pack, bundled: Any, position: int) -> None:
 
 
 def _fetcher_maker(
-    environ: Mapping[str, str], location: dict[str, Any], here: str, began: float
+    environ: Mapping[str, str], location: dict[str, Any], began: float
 ) -> Callable[[Place, Callable[[], None]], Fetcher]:
     """Makes fetchers of this function's pack, for a process that began at ``began`` (monotonic)."""
 
     def make(place: Place, alive: Callable[[], None]) -> Fetcher:
-        from ._fetch import INIT, Fetcher, connections_for, init_ends
+        from ._fetch import Fetcher, connections_for, init_ends
         from ._s3 import Source
 
         source = Source(location["bucket"], location["key"], location.get("region", ""), environ)
-        fetcher = Fetcher(place, source, lambda: _decoder(here), alive, connections_for(environ))
+        fetcher = Fetcher(place, source, _decoder, alive, connections_for(environ))
         # Once the handler runs, a fetch on demand has the function's own timeout as its bound.
-        if init_ends(environ) is not None and not _emitted and time.monotonic() < began + INIT:
-            fetcher.init_ends = began + INIT
+        fetcher.init_ends = None if _emitted else init_ends(environ, began)
         return fetcher
 
     return make
@@ -271,9 +254,9 @@ def _position(environ: Mapping[str, str]) -> int:
     return min(1, len(sys.path))
 
 
-def _decoder(here: str) -> Any:
+def _decoder() -> Any:
     """The zstd decoder: the extension beside the shim, else the zstandard that this Python has installed."""
-    path = here + "/backend_c.so"
+    path = _HERE + "/backend_c.so"
     if os.path.exists(path):
         from importlib.machinery import ExtensionFileLoader, ModuleSpec
         from importlib.util import module_from_spec
@@ -313,11 +296,44 @@ def _hold_handler(environ: Mapping[str, str]) -> None:
 
 
 def _postpone_collections(environ: Mapping[str, str]) -> None:
-    """Collect garbage rarely until ``ready``, so only where ``ready`` is going to be called."""
-    global _postponed
-    from ._garbage import postpone
+    """Collect garbage rarely until ``ready``, so only where ``ready`` is going to be called.
 
-    _postponed = postpone(environ)
+    The objects that an import makes stay alive; to search them for garbage every 700 objects takes 5 to 10 %
+    of the CPU time of a large import.
+    """
+    global _postponed
+    import gc
+
+    before = gc.get_threshold()
+    memory = environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "")
+    rarely = min(RARELY, int(memory) * OBJECTS_A_MB) if memory.isdigit() else RARELY
+    # 0 means that the function has switched the collector off: leave it off.
+    if 0 < before[0] < rarely:
+        gc.set_threshold(rarely, before[1], before[2])
+    _postponed = before, rarely
+
+
+# More objects than the import of large packages makes (scikit-learn and pandas: 400,000).
+RARELY = 500_000
+# At some 150 bytes an object, uncollected garbage takes at most a twentieth of the function's memory.
+OBJECTS_A_MB = 300
+
+
+def _resume_collections(before: tuple[int, int, int], rarely: int) -> None:
+    """Collect as before, unless the function has set thresholds of its own meanwhile.
+
+    All objects are moved to the oldest generation, so that the first invocation does not pay for a search
+    through them. Freezing and unfreezing does that, so it is left out where the function froze objects
+    itself.
+    """
+    import gc
+
+    if gc.get_threshold()[0] != rarely:
+        return
+    gc.set_threshold(*before)
+    if not gc.get_freeze_count():
+        gc.freeze()
+        gc.unfreeze()
 
 
 def _bind_handler(environ: Mapping[str, str]) -> None:
@@ -335,7 +351,12 @@ def _bind_handler(environ: Mapping[str, str]) -> None:
 
 
 if _pack is None:
-    _begin(os.environ)
+    try:
+        _start(os.environ)
+    except REFUSALS as error:
+        raise PackError(
+            "lambdapack: the pack cannot be put in place: %s: %s" % (type(error).__name__, error)
+        ) from error
 if _pack is not None:
     _hold_handler(os.environ)
 _bind_handler(os.environ)

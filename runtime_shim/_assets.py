@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from ._index import Index
 
 DEVELOPMENT = "LAMBDAPACK_ASSETS"
+# Figures in the line that is printed once an asset has been fetched.
+TOLD = ("bytes", "requests", "retries", "frames", "resumed", "fetch_ms", "wait_ms")
 # Seconds between two looks of a postponed fetch whether its turn has come.
 TURN = 0.002
 # How far a process that fetches an asset lowers its priority: imports come first where they share a
@@ -43,10 +45,7 @@ class AssetPlace(Place):
     The journal has one byte more than there are frames: 1 once a thread waits for the asset.
 
     Args:
-        root: Folder for all packs.
-        pack_id: The asset's id.
-        index: Its index.
-        name: Its name, for messages.
+        name: The asset's, for messages.
         others: The packs that are being fetched into the same root.
     """
 
@@ -63,39 +62,19 @@ class AssetPlace(Place):
 
     def want(self) -> None:
         """Record that a thread waits for the asset."""
-        try:
-            self.journal.write(self.frames, 1)
-        except OSError as error:
-            raise self.failure(error) from error
+        self.attempt(self.journal.write, self.frames, 1)
 
 
 class Asset:
-    """One asset of the function.
-
-    Args:
-        name: Its name.
-        folder: Holds its index and location.
-        root: Folder for all packs.
-        environ: Names endpoint, credentials and proxy for its source.
-        load_decoder: Loads the zstd decoder's module.
-        before: The packs that are fetched before it, the function's own first.
+    """One of the function's ``assets``.
 
     Raises:
         PackError: The function's zip is damaged, or its folder cannot be made.
     """
 
-    def __init__(
-        self,
-        name: str,
-        folder: str,
-        *,
-        root: str,
-        environ: Mapping[str, str],
-        load_decoder: Callable[[], Any],
-        before: list[Pack],
-    ) -> None:
+    def __init__(self, name: str, assets: Assets) -> None:
         try:
-            _, index, location = read_beside(folder)
+            _, index, location = read_beside(assets.folder + "/" + name)
             pack_id, only = location["id"], location["file"]
             self._where = (location["bucket"], location["key"], location.get("region", ""))
         except (OSError, KeyError, IndexFormatError) as error:
@@ -104,10 +83,9 @@ class Asset:
                 "asset %s: %s" % (name, error)
             ) from error
         self.name = name
-        self.place = AssetPlace(root, pack_id, index, name, list(before))
+        self.place = AssetPlace(assets.root, pack_id, index, name, list(assets.before))
         self.path = self.place.site + "/" + only if only else self.place.site
-        self._environ = environ
-        self._load_decoder = load_decoder
+        self._assets = assets
         self._ready = False
         self._renew()
         os.register_at_fork(after_in_child=self._renew)
@@ -136,8 +114,9 @@ class Asset:
                 asset.wait_turn(alive)
                 super().run(frames, *args, **kwargs)
 
-        source = Source(*self._where, self._environ)
-        return AssetFetcher(place, source, self._load_decoder, alive, connections_for(self._environ))
+        environ = self._assets.environ
+        source = Source(*self._where, environ)
+        return AssetFetcher(place, source, self._assets.load_decoder, alive, connections_for(environ))
 
     def wait_turn(self, alive: Callable[[], None]) -> None:
         """Return once the link is free for this asset.
@@ -161,12 +140,8 @@ class Asset:
             time.sleep(TURN)
 
     def begin(self) -> None:
-        """Begin to fetch the asset in the background, unless it is in place already.
-
-        Raises:
-            PackError: There is no room for it.
-        """
-        if self.place.missing(0, self.place.frames):
+        """Begin to fetch the asset in the background, unless it is in place already."""
+        if not self._whole():
             self._start()
 
     def _start(self) -> None:
@@ -190,7 +165,9 @@ class Asset:
                 self._fetch()
                 self._ready = True
                 if self.pack.role != "warm":
-                    self._tell()
+                    stats = self.pack.stats()
+                    fields = ", ".join('"%s": %s' % (key, stats[key]) for key in TOLD)
+                    print('{"lambdapack": "asset", "asset": "%s", %s}' % (self.name, fields), flush=True)
         if self._whole():
             return self.path
         raise PackError(
@@ -210,15 +187,6 @@ class Asset:
         except PackError:
             self._new_pack()
             raise
-
-    def _tell(self) -> None:
-        """Print one line with the asset's figures."""
-        stats = self.pack.stats()
-        fields = ", ".join('"%s": %s' % (key, stats[key]) for key in TOLD)
-        print('{"lambdapack": "asset", "asset": "%s", %s}' % (self.name, fields), flush=True)
-
-
-TOLD = ("bytes", "requests", "retries", "frames", "resumed", "fetch_ms", "wait_ms")
 
 
 def complete(place: Place, frames: int) -> bool:
@@ -240,53 +208,45 @@ class Assets:
 
     Args:
         here: The shim's folder.
-        environ: Environment variables.
+        environ: Names endpoint, credentials and proxy.
         load_decoder: Loads the zstd decoder's module.
         main: The function's own pack, if it has one.
+
+    Attributes:
+        before: The packs that are fetched before the next asset, the function's own first.
     """
 
     def __init__(
         self, here: str, environ: Mapping[str, str], load_decoder: Callable[[], Any], main: Pack | None
     ) -> None:
-        self._folder = here + "/" + ASSETS_FOLDER
-        self._environ = environ
-        self._root = root_folder(environ)
-        self._load_decoder = load_decoder
+        self.folder = here + "/" + ASSETS_FOLDER
+        self.environ = environ
+        self.root = root_folder(environ)
+        self.load_decoder = load_decoder
+        self.before = [main] if main is not None else []
         self._main = main
-        self._before = [main] if main is not None else []
         self._opened: dict[str, Asset] = {}
 
     def begin(self, names: list[str]) -> None:
         """Begin to fetch ``names``, one after the other, behind the function's own pack."""
         for name in names:
-            asset = self._open(name)
+            asset = self._opened[name] = Asset(name, self)
             asset.begin()
-            self._before.append(asset.pack)
-
-    def _open(self, name: str) -> Asset:
-        asset = self._opened[name] = Asset(
-            name,
-            self._folder + "/" + name,
-            root=self._root,
-            environ=self._environ,
-            load_decoder=self._load_decoder,
-            before=self._before,
-        )
-        return asset
+            self.before.append(asset.pack)
 
     def path(self, name: str) -> str:
         """The path of an asset; see ``runtime_shim.path``."""
         asset = self._opened.get(name)
         if asset is None:
-            if not os.path.isfile("%s/%s/location.json" % (self._folder, name)):
+            if not os.path.isfile("%s/%s/location.json" % (self.folder, name)):
                 return self._elsewhere(name)
-            asset = self._open(name)
+            asset = self._opened[name] = Asset(name, self)
         return asset.wait()
 
     def _elsewhere(self, name: str) -> str:
         """The path of an asset that the function's zip does not have, as in development."""
         if self._main is None:
-            for pair in self._environ.get(DEVELOPMENT, "").split(os.pathsep):
+            for pair in self.environ.get(DEVELOPMENT, "").split(os.pathsep):
                 key, equals, path = pair.partition("=")
                 if key == name and equals:
                     if not os.path.exists(path):
@@ -298,7 +258,7 @@ class Assets:
                 "set %s=%s=PATH to say where the asset is (several: joined by %r). pytest does so by itself "
                 "below a lambdapack.toml whose [assets] name it" % (name, DEVELOPMENT, name, os.pathsep)
             )
-        known = sorted(os.listdir(self._folder)) if os.path.isdir(self._folder) else []
+        known = sorted(os.listdir(self.folder)) if os.path.isdir(self.folder) else []
         raise PackError(
             "lambdapack: this function has no asset %s (it has: %s): name it under [assets] in "
             "lambdapack.toml, then lambdapack build and lambdapack deploy"

@@ -19,7 +19,7 @@ from ._start import DEATHS, AllThreads
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Callable
 
     from ._lock import Lock
     from ._start import Pack
@@ -160,9 +160,9 @@ def _run(pack: Pack, missing: list[int], lock: Lock, page: Page, parent: tuple[i
     pack.fetching_threads = AllThreads()
     try:
         quieten()
-        here = ParentWatch(*parent)
+        alive = parent_watch(*parent)
         pack.place.write_under(lock)
-        fetcher = pack.make_fetcher(pack.place, here.check)
+        fetcher = pack.make_fetcher(pack.place, alive)
         fetcher.tell = lambda text: page.put(TOLD, text)
         began = time.monotonic()
         try:
@@ -179,27 +179,25 @@ def _run(pack: Pack, missing: list[int], lock: Lock, page: Page, parent: tuple[i
         page.put(ERROR, "lambdapack: fetching the pack: %s: %s" % (type(error).__name__, error))
 
 
-class ParentWatch:
-    """Tells whether the process that wanted the frames is still alive.
+def parent_watch(pid: int, began: str) -> Callable[[], None]:
+    """A function that raises ``ParentDeath`` once the process that wanted the frames has died.
 
     A descriptor of its entry in ``/proc`` stays its own, even when its number is given to another process.
     """
+    try:
+        fd = open("/proc/%d/stat" % pid, os.O_RDONLY)
+    except OSError:
+        fd = -1
 
-    def __init__(self, pid: int, began: str) -> None:
-        self._pid, self._began = pid, began
+    def check() -> None:
         try:
-            self._fd = open("/proc/%d/stat" % pid, os.O_RDONLY)
-        except OSError:
-            self._fd = -1
-
-    def check(self) -> None:
-        """Raise ``ParentDeath`` once the process has died."""
-        try:
-            state, began = parse(pread(self._fd, 1024, 0))
+            state, start = parse(pread(fd, 1024, 0))
         except OSError:
             raise ParentDeath from None
-        if state in ("", "Z", "X") or began != self._began:
+        if state in ("", "Z", "X") or start != began:
             raise ParentDeath
+
+    return check
 
 
 def process(pid: int) -> tuple[str, str]:

@@ -16,9 +16,8 @@ another file under its number. So what was true once is checked again:
 
 - A real file is in place while ``lstat`` shows a regular file of the index's size that belongs to this user
   and has the time that the shim gave it: writing to it or truncating it changes its time.
-- Bytes from the arena are believed if the stamp was still at the arena's end after they were read: truncating
-  an arena takes its stamp away, a new arena has a new stamp, and any other file has none.
-- A journal says something about the arena whose stamp it bears, and about no other.
+- Bytes from the arena are believed if the stamp was still at the arena's end after they were read, and a
+  journal speaks of the arena whose stamp it bears, and of no other (``_journal``).
 
 Functions come from ``posix``, because ``_views`` replaces those of ``os`` for the function's code.
 """
@@ -36,7 +35,7 @@ from ._journal import FOLDER, KIND, OTHERS_WRITE, REGULAR, Journal, OpenFile, ne
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from typing import Any
+    from typing import Any, Callable
 
     from ._index import Index
     from ._lock import Lock
@@ -68,10 +67,11 @@ def base_folder(root: str, pack_id: str, disk: bool) -> str:
 class Place:
     """Where the frames of one pack go.
 
+    What the system refuses, its methods raise as a PackError that says what helps, except where they say that
+    they raise an OSError.
+
     Args:
         root: Folder for all packs, e.g. ``/tmp/lambdapack``.
-        pack_id: The pack's id.
-        index: Its index.
         disk: Whether every file becomes a real file (``disk`` mode) instead of going to the arena.
     """
 
@@ -95,8 +95,12 @@ class Place:
         self._arena = OpenFile(base + "/arena", index.frame_start[-1] if in_arena else 0)
         self.journal = Journal(OpenFile(base + "/journal", self.frames + more), self.frames)
         self._stamp = b""
+        self.attempt(self.attach)
+
+    def attempt(self, work: Callable[..., object], *args: Any) -> None:
+        """Do ``work``, and raise an OSError of it as a PackError."""
         try:
-            self.attach()
+            work(*args)
         except OSError as error:
             raise self.failure(error) from error
 
@@ -107,7 +111,6 @@ class Place:
 
         Raises:
             OSError: They cannot be made.
-            PackError: The folders are not this user's own.
         """
         self.make_folders()
         stamp = self._arena.open() or self._renew(self._arena, b"", new_stamp(), b"")
@@ -160,19 +163,9 @@ class Place:
         return None
 
     def follow(self) -> None:
-        """Open the arena and the journal anew, if those that this process reads were removed or truncated.
-
-        Raises:
-            PackError: What is there now cannot be used.
-        """
+        """Open the arena and the journal anew, if those that this process reads were removed or truncated."""
         if self._arena.moved() or self.journal.file.moved() or not self.journal.raw():
-            self._attach()
-
-    def _attach(self) -> None:
-        try:
-            self.attach()
-        except OSError as error:
-            raise self.failure(error) from error
+            self.attempt(self.attach)
 
     def make_folders(self) -> None:
         """Make root, base and site where they are missing, and check that they are this user's own."""
@@ -188,15 +181,8 @@ class Place:
             self.make_folders()
 
     def folder(self, relative: str) -> None:
-        """Put a folder of the pack on disk, as empty as it is; ``""`` is its root.
-
-        Raises:
-            PackError: It cannot be made.
-        """
-        try:
-            self._folder(relative)
-        except OSError as error:
-            raise self.failure(error) from error
+        """Put a folder of the pack on disk, as empty as it is; ``""`` is its root."""
+        self.attempt(self._folder, relative)
 
     def _folder(self, relative: str) -> None:
         try:
@@ -216,7 +202,7 @@ class Place:
         if data is None:
             if self._arena.open() == self._stamp:
                 return self._read(file)
-            self._attach()
+            self.attempt(self.attach)
         return data
 
     def _read(self, file: int) -> bytes | None:
@@ -260,15 +246,11 @@ class Place:
             if len(frames) == 1:
                 gone.update(frames)
             else:
-                pieces = self._pieces(file)
-                gone.update(frame for frame in frames if not pieces[frame - frames[0]])
+                from ._write import pieces
+
+                there = pieces(self, file)
+                gone.update(frame for frame in frames if not there[frame - frames[0]])
         return gone
-
-    def _pieces(self, file: int) -> bytes:
-        """For a file that is not whole: a byte for each of its frames, 1 where its piece is on disk."""
-        from ._write import pieces
-
-        return pieces(self, file)
 
     def forget(self, frames: Iterable[int]) -> None:
         """Journal that ``frames`` are not in place, so that every process waits for their fetch."""
@@ -285,11 +267,7 @@ class Place:
     # Fetching
 
     def lock(self, name: str) -> Lock | None:
-        """Take one of the locks that ``_lock`` names, None if another process has it.
-
-        Raises:
-            PackError: The lock's file cannot be made.
-        """
+        """Take one of the locks that ``_lock`` names, None if another process has it."""
         from ._lock import take
 
         path = self.base + "/" + name
@@ -303,11 +281,7 @@ class Place:
             raise self.failure(error) from error
 
     def check_space(self, frames: list[int]) -> None:
-        """Fail before anything is written if ``frames`` do not fit.
-
-        Raises:
-            PackError: Says what is needed, what is free and which setting gives it.
-        """
+        """Fail before anything is written if ``frames`` do not fit."""
         from ._space import check
 
         check(self, frames)
@@ -322,17 +296,14 @@ class Place:
 
     def writer(self) -> Writer:
         """What places frames in this process."""
-        if self._writer is None:
-            from ._write import Writer
+        return self._writer or self.write_under(None)
 
-            self._writer = Writer(self)
-        return self._writer
-
-    def write_under(self, lock: Lock | None) -> None:
+    def write_under(self, lock: Lock | None) -> Writer:
         """From now on place frames as the holder of ``lock``, who alone goes on with existing part files."""
         from ._write import Writer
 
         self._writer = Writer(self, lock)
+        return self._writer
 
     def put(self, frame: int, data: memoryview) -> None:
         """Write every piece of ``frame`` to its place, then journal it.
@@ -343,15 +314,8 @@ class Place:
         self.writer().put(frame, data)
 
     def materialise(self, file: int, data: bytes) -> None:
-        """Write a file that is in the arena to its path, for code that opens it there.
-
-        Raises:
-            PackError: It cannot be written.
-        """
-        try:
-            self.writer().put_file(file, data)
-        except OSError as error:
-            raise self.failure(error) from error
+        """Write a file that is in the arena to its path, for code that opens it there."""
+        self.attempt(lambda: self.writer().put_file(file, data))
 
     def arena(self) -> int:
         """A descriptor of the arena, to write to.

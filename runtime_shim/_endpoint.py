@@ -27,11 +27,7 @@ class EndpointError(ValueError):
 
 
 def locate(bucket: str, key: str, region: str, environ: Mapping[str, str]) -> Address:
-    """TLS, host, port and percent-encoded path of an object.
-
-    Raises:
-        EndpointError: The environment asks for an endpoint that does not exist.
-    """
+    """TLS, host, port and percent-encoded path of an object."""
     path = "/" + quote(key)
     endpoint = custom_endpoint(environ)
     if endpoint:
@@ -59,11 +55,7 @@ def switched(environ: Mapping[str, str], name: str) -> bool:
 
 
 def regional_host(region: str, fips: bool, dualstack: bool) -> str:
-    """S3's host in a region.
-
-    Raises:
-        EndpointError: The region's partition has no endpoint of that kind.
-    """
+    """S3's host in a region."""
     suffix = "amazonaws.com"
     for prefix, other in SUFFIXES:
         if region.startswith(prefix):

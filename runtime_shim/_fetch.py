@@ -64,11 +64,10 @@ LONGEST_PAUSE = 2.0
 class Stats:
     """Counts of one process's fetching; they only grow."""
 
-    __slots__ = ("bytes", "connect", "frames", "requests", "retries")
+    __slots__ = ("bytes", "frames", "requests", "retries")
 
     def __init__(self) -> None:
         self.bytes = 0
-        self.connect = 0
         self.frames = 0
         self.requests = 0
         self.retries = 0
@@ -98,8 +97,6 @@ class Fetcher:
     """Fetches frames of one pack.
 
     Args:
-        place: Where the frames go.
-        source: Where the frames come from.
         load_decoder: Loads the zstd decoder's module, while the first bytes are on their way.
         alive: Called between frames; raises to give up (the parent process is gone).
         connections: How many at once; ``connections_for`` says how many serve a function.
@@ -107,8 +104,7 @@ class Fetcher:
     Attributes:
         tell: Called with a line for the log when the first attempt fails, and when the link is too slow;
             None where no log is written.
-        init_ends: When init ends (monotonic; see the function ``init_ends``), None where it has no such
-            bound.
+        init_ends: See the function ``init_ends``.
     """
 
     def __init__(
@@ -237,8 +233,7 @@ class Fetcher:
                 elif not slow_down:
                     silent += min(time.monotonic() - began, LONGEST_ATTEMPT)
                 self._say_failure(error, time.monotonic() - began, slow_down)
-                enough = self._late() or (self._enough(error, attempt, silent) and not slow_down)
-                if enough or not error.retry:
+                if not error.retry or self._enough(error, attempt, silent, slow_down):
                     raise PackError(self._gave_up(error, attempt, silent)) from error
                 self.stats.retries += 1
                 self.source.forget_signature()
@@ -249,14 +244,13 @@ class Fetcher:
             except REFUSALS as error:
                 raise self.place.failure(error) from error
 
-    def _late(self) -> bool:
-        """Whether another attempt could end too late to report the failure before init ends."""
-        return self.init_ends is not None and time.monotonic() + LAST_ATTEMPT > self.init_ends
-
-    def _enough(self, error: S3Error, attempt: int, silent: float) -> bool:
+    def _enough(self, error: S3Error, attempt: int, silent: float, slow_down: bool) -> bool:
         """Whether there have been enough attempts, or another one could not end in time."""
+        # Too late to report the failure before init ends.
+        if self.init_ends is not None and time.monotonic() + LAST_ATTEMPT > self.init_ends:
+            return True
         most = ATTEMPTS_WRONG if error.code in WRONG else ATTEMPTS
-        return attempt >= most or silent + SHORTEST_ATTEMPT > SILENCE
+        return not slow_down and (attempt >= most or silent + SHORTEST_ATTEMPT > SILENCE)
 
     def _frames(self, connection: Connection, left: list[int]) -> None:
         """Request the frames ``left`` and place them; each is removed from ``left`` once it is in place."""
@@ -390,13 +384,14 @@ def cut(frames: list[int], stored: list[int], bounded: bool = True) -> list[list
     return jobs
 
 
-def init_ends(environ: Mapping[str, str]) -> float | None:
-    """When init ends (monotonic) for a process that began now, None where Lambda does not end it after 10 s.
+def init_ends(environ: Mapping[str, str], began: float) -> float | None:
+    """When init ends for a process that began at ``began`` (monotonic).
 
-    https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html
+    None once that has passed, and where Lambda does not end init after 10 s
+    (https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html).
     """
     kind = environ.get("AWS_LAMBDA_INITIALIZATION_TYPE", "")
-    return time.monotonic() + INIT if kind == "on-demand" else None
+    return began + INIT if kind == "on-demand" and time.monotonic() < began + INIT else None
 
 
 def pause(attempt: int) -> None:

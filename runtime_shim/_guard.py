@@ -19,7 +19,7 @@ from . import PackError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from typing import Any, Callable
+    from typing import Any
 
     from ._importer import Importer
 
@@ -60,6 +60,7 @@ class Guard:
 
     def __init__(self, importer: Importer) -> None:
         self._importer = importer
+        self._unseen = importer.unseen
         importer.locate = self.relative
         self._pack = importer.pack
         self._place = importer.pack.place
@@ -285,10 +286,6 @@ class Guard:
     def folder(self, relative: str) -> None:
         """Put a folder on disk, as empty as it is."""
         self._unseen(self._place.folder, relative)
-
-    def _unseen(self, work: Callable[..., Any], *args: Any) -> Any:
-        """Do work of the shim's own, whose opens this guard must not answer."""
-        return self._importer.unseen(work, *args)
 
     def fill(self, relative: str) -> None:
         """Put a folder of the pack on disk with everything in it; any other path is ignored."""

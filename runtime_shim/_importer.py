@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from types import CodeType, ModuleType
     from typing import Any, Callable
 
-    from ._contents import Contents
+    from ._index import Index
     from ._start import Pack
 else:
     FileFinder = _external.FileFinder
@@ -39,10 +39,46 @@ else:
 
 _fix_co_filename: Any = getattr(_imp, "_fix_co_filename")  # noqa: B009  # not in typeshed
 MAGIC = _external.MAGIC_NUMBER
-EXTENSIONS = tuple(_imp.extension_suffixes())
 # With -O a module has other bytecode, without asserts; with -OO without docstrings as well.
 _LEVEL = ".opt-%d" % sys.flags.optimize if sys.flags.optimize else ""
 PYC = "." + (sys.implementation.cache_tag or "") + _LEVEL + ".pyc"
+
+
+class Contents:
+    """A pack's files and folders by path, relative to its root.
+
+    Attributes:
+        files: Path -> number of the file.
+    """
+
+    def __init__(self, index: Index) -> None:
+        self.index = index
+        self.files = {path: file for file, path in enumerate(index.paths)}
+        self._children: dict[str, dict[str, int]] | None = None
+
+    @property
+    def children(self) -> dict[str, dict[str, int]]:
+        """Folder -> the names in it, each with its file's number, or -1 for a folder.
+
+        Computed on first use: most starts never list a folder.
+        """
+        if self._children is None:
+            folders: dict[str, dict[str, int]] = {"": {}}
+            for path, file in self.files.items():
+                folder, slash, name = path.rpartition("/")
+                known = folders.get(folder)
+                if known is None:
+                    known = folders[folder] = {}
+                    while slash:
+                        folder, slash, child = folder.rpartition("/")
+                        parent = folders.get(folder)
+                        if parent is not None:
+                            parent[child] = -1
+                            break
+                        folders[folder] = {child: -1}
+                known[name] = file
+            self._children = folders
+        return self._children
 
 
 class Importer:
@@ -68,16 +104,9 @@ class Importer:
         return get_ident() in self.pack.fetching_threads
 
     def unseen(self, work: Callable[..., Any], *args: Any) -> Any:
-        """Do ``work`` as the shim's own."""
-        if self.at_work():
+        """Do ``work`` as the shim's own, so that the guard does not answer its opens."""
+        with self.pack.own():
             return work(*args)
-        ident = get_ident()
-        threads = self.pack.fetching_threads
-        threads.add(ident)
-        try:
-            return work(*args)
-        finally:
-            threads.discard(ident)
 
     def relative(self, path: str) -> str | None:
         """``path`` relative to the pack's root, or None if it is elsewhere."""
@@ -93,10 +122,6 @@ class Importer:
             return inside.rstrip("/")
         inside = self.locate(path) if self.locate is not None else None
         return inside if inside in self.contents.children else None
-
-    def read(self, file: int) -> bytes:
-        """The bytes of a file that lives in the arena."""
-        return self.pack.read(file)
 
     def wait_library(self, file: int) -> None:
         """Wait for a shared object and all those that the dynamic linker will map for it."""
@@ -119,24 +144,27 @@ class Importer:
             self._native.pop(name, None)
 
 
-class PackLoader(SourceFileLoader):
-    """Loads a module's bytecode from the arena; its source is read only on request."""
+class PackModule:
+    """What the loaders share: beside importlib's name and path the number of the module's file."""
 
-    def __init__(self, fullname: str, path: str, importer: Importer, relative: str) -> None:
+    def __init__(self, fullname: str, path: str, importer: Importer, file: int) -> None:
         self.name = fullname
         self.path = path
         self._importer = importer
-        self._relative = relative
+        self._file = file
+
+
+class PackLoader(PackModule, SourceFileLoader):  # type: ignore[misc]  # typeshed's bases of it differ
+    """Loads a module's bytecode from the arena; its source is read only on request."""
 
     def get_code(self, fullname: str) -> CodeType | None:
         """The module's code, from its bytecode or, where there is none, from its source."""
         importer = self._importer
-        importer.wait_native(fullname, self._relative)
-        folder, slash, name = self._relative.rpartition("/")
+        relative = importer.pack.index.paths[self._file]
+        importer.wait_native(fullname, relative)
+        folder, slash, name = relative.rpartition("/")
         cached = importer.files.get(folder + slash + "__pycache__/" + name[:-3] + PYC)
-        if cached is None:
-            return compile(self.get_data(self.path), self.path, "exec", dont_inherit=True)
-        data = importer.read(cached)
+        data = importer.pack.read(cached) if cached is not None else b""
         if data[:4] != MAGIC:
             return compile(self.get_data(self.path), self.path, "exec", dont_inherit=True)
         code: CodeType = marshal.loads(memoryview(data)[16:])
@@ -145,26 +173,20 @@ class PackLoader(SourceFileLoader):
 
     def get_data(self, path: Any) -> bytes:
         """The bytes of a file of the pack by its path, or of any other file."""
-        importer = self._importer
-        relative = self._relative_of(path)
-        file = importer.files.get(relative) if relative is not None else None
-        if (
-            importer.at_work()
-            or file is None
-            or importer.pack.index.classes[file] not in importer.pack.place.in_arena
-        ):
+        pack, file = self._importer.pack, self._file_at(path)
+        if self._importer.at_work() or file is None or pack.index.classes[file] not in pack.place.in_arena:
             return super().get_data(path)
-        return importer.read(file)
+        return pack.read(file)
 
-    def _relative_of(self, path: Any) -> str | None:
+    def _file_at(self, path: Any) -> int | None:
         if path == self.path:
-            return self._relative
-        return self._importer.relative(path) if isinstance(path, str) else None
+            return self._file
+        relative = self._importer.relative(path) if isinstance(path, str) else None
+        return self._importer.files.get(relative) if relative is not None else None
 
     def path_stats(self, path: Any) -> Any:
         """Size and time of a source, as ``py_compile`` and importlib's own loaders ask for them."""
-        relative = self._relative_of(path)
-        file = self._importer.files.get(relative) if relative is not None else None
+        file = self._file_at(path)
         if file is None:
             return super().path_stats(path)
         return {"mtime": 0, "size": self._importer.pack.index.sizes[file]}
@@ -176,14 +198,8 @@ class PackLoader(SourceFileLoader):
         """Write nothing: the pack's bytecode is complete."""
 
 
-class PackBytecodeLoader(SourcelessFileLoader):
+class PackBytecodeLoader(PackModule, SourcelessFileLoader):
     """Loads a module that ships as a bare ``.pyc``."""
-
-    def __init__(self, fullname: str, path: str, importer: Importer, file: int) -> None:
-        self.name = fullname
-        self.path = path
-        self._importer = importer
-        self._file = file
 
     def get_code(self, fullname: str) -> CodeType | None:
         """The module's code."""
@@ -193,20 +209,14 @@ class PackBytecodeLoader(SourcelessFileLoader):
 
     def get_data(self, path: Any) -> bytes:
         """The bytes of the module's file, or of any other."""
-        return self._importer.read(self._file) if path == self.path else super().get_data(path)
+        return self._importer.pack.read(self._file) if path == self.path else super().get_data(path)
 
     def __reduce__(self) -> Any:
         return SourcelessFileLoader, (self.name, self.path)
 
 
-class PackExtensionLoader(ExtensionFileLoader):
+class PackExtensionLoader(PackModule, ExtensionFileLoader):
     """Loads an extension module once it and its libraries are complete."""
-
-    def __init__(self, fullname: str, path: str, importer: Importer, file: int) -> None:
-        self.name = fullname
-        self.path = path
-        self._importer = importer
-        self._file = file
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
         """Wait, then load."""
@@ -219,12 +229,15 @@ class PackExtensionLoader(ExtensionFileLoader):
         return ExtensionFileLoader, (self.name, self.path)
 
 
+# In FileFinder's order: extension before source before bytecode.
+LOADERS: list[tuple[str, Any]] = [(suffix, PackExtensionLoader) for suffix in _imp.extension_suffixes()]
+LOADERS += [(".py", PackLoader), (".pyc", PackBytecodeLoader)]
+
+
 class PackFinder(FileFinder):
     """Finds modules in one folder of a pack; ``sys.path_hooks`` makes one for each path entry.
 
-    A finder never waits: Python holds the lock of all imports meanwhile, and a fetching thread imports as
-        well.
-
+    A finder never waits: Python holds the lock of all imports meanwhile, and a fetching thread imports too.
     It is a FileFinder, because ``pkgutil`` and ``pkg_resources`` decide by that class how to list modules.
     ``pkgutil`` then lists the folder, which ``_views`` answers.
     """
@@ -244,34 +257,23 @@ class PackFinder(FileFinder):
         files = importer.files
         tail = fullname.rpartition(".")[2]
         base, where = self._prefix + tail, self._folder + tail
-        # The order of FileFinder: package before module, extension before source before bytecode.
-        for end, package in (("/__init__", True), ("", False)):
+        for end in ("/__init__", ""):
             stem = base + end
-            for suffix in EXTENSIONS:
+            for suffix, loader in LOADERS:
                 file = files.get(stem + suffix)
                 if file is not None:
                     path = where + end + suffix
-                    loader: Any = PackExtensionLoader(fullname, path, importer, file)
-                    return self._spec(fullname, path, loader, package)
-            if stem + ".py" in files:
-                path = where + end + ".py"
-                return self._spec(fullname, path, PackLoader(fullname, path, importer, stem + ".py"), package)
-            file = files.get(stem + ".pyc")
-            if file is not None:
-                path = where + end + ".pyc"
-                return self._spec(fullname, path, PackBytecodeLoader(fullname, path, importer, file), package)
+                    loading = loader(fullname, path, importer, file)
+                    spec = ModuleSpec(fullname, loading, origin=path, is_package=bool(end))
+                    spec.has_location = True
+                    if end:
+                        spec.submodule_search_locations = [where]
+                    return spec
         if base in importer.contents.children:
             spec = ModuleSpec(fullname, None, is_package=True)
             spec.submodule_search_locations = [where]
             return spec
         return super().find_spec(fullname, target) if importer.changed else None
-
-    def _spec(self, fullname: str, path: str, loader: Any, package: bool) -> ModuleSpec:
-        spec = ModuleSpec(fullname, loader, origin=path, is_package=package)
-        spec.has_location = True
-        if package:
-            spec.submodule_search_locations = [path.rpartition("/")[0]]
-        return spec
 
     def invalidate_caches(self) -> None:
         """From now on also look for modules that were written to disk at run time."""

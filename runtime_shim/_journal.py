@@ -83,7 +83,6 @@ class OpenFile:
     """A file that is kept open, whose descriptor the function's code may have closed or reused meanwhile.
 
     Args:
-        path: The file's path.
         size: Bytes of its content, which its stamp follows.
     """
 
@@ -161,10 +160,7 @@ class OpenFile:
                 pass
             posix.unlink(new)
         except OSError:
-            try:
-                posix.unlink(new)
-            except OSError:
-                pass
+            remove(new)
             raise
         finally:
             posix.close(fd)
@@ -177,8 +173,7 @@ class Journal:
     still holds.
 
     Args:
-        file: The journal's file.
-        frames: Number of frames; the file may have further bytes behind theirs.
+        frames: Their number; the file may have further bytes behind theirs.
     """
 
     def __init__(self, file: OpenFile, frames: int) -> None:
@@ -246,6 +241,14 @@ def identity(fd: int) -> tuple[int, int]:
     except OSError:
         return (0, 0)
     return (state.st_dev, state.st_ino)
+
+
+def remove(path: str) -> None:
+    """Remove a file if that is possible."""
+    try:
+        posix.unlink(path)
+    except OSError:
+        pass
 
 
 def write(fd: int, data: bytes | memoryview, offset: int) -> None:

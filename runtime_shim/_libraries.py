@@ -39,7 +39,9 @@ class Libraries:
 
     def load(self, files: Iterable[int]) -> None:
         """Map the bundled libraries among ``files`` that are not mapped yet; their frames are in place."""
-        for file in self._ordered(files):
+        needs = self._index.needs
+        # Libraries before those that need them: a library lists all its needs, so it has more than they.
+        for file in sorted(self._left.intersection(files), key=lambda file: (len(needs.get(file, ())), file)):
             # dlopen() raises an audit event, whose hook comes back here for the same library.
             key = (get_ident(), file)
             if key in self._busy:
@@ -49,10 +51,6 @@ class Libraries:
                 self._map(file)
             finally:
                 self._busy.discard(key)
-
-    def load_all(self) -> None:
-        """Map all of them."""
-        self.load(self._left)
 
     def open(self, files: Iterable[int]) -> None:
         """Map the bundled libraries among ``files``, once in place, for a module that opens them by name."""
@@ -70,11 +68,6 @@ class Libraries:
             for file, needed in index.needs.items()
             if index.classes[file] in (CODE, SOURCE)
         }
-
-    def _ordered(self, files: Iterable[int]) -> list[int]:
-        """Libraries before those that need them: a library lists all its needs, so it has more than they."""
-        needs = self._index.needs
-        return sorted(self._left.intersection(files), key=lambda file: (len(needs.get(file, ())), file))
 
     def _map(self, file: int) -> None:
         from _ctypes import dlopen  # to import ctypes itself costs 10 ms
@@ -124,7 +117,7 @@ def attach(importer: Importer) -> None:
 def map_all(pack: Pack) -> None:
     """Map all bundled libraries of a pack whose files are in place and which plain imports will use."""
     libraries = Libraries(pack)
-    libraries.load_all()
+    libraries.load(range(len(pack.index.paths)))
     if libraries.opening():
         let_find()
 

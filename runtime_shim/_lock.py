@@ -46,9 +46,6 @@ def take(path: str) -> Lock | None:
     """Lock the file at ``path``, which is made if it is not there; None if another process holds it.
 
     Where the file system has no locks every process gets one: two that fetch write the same bytes.
-
-    Raises:
-        OSError: The file cannot be made.
     """
     fd = open_own(path, posix.O_RDWR | posix.O_CREAT)
     try:

@@ -10,6 +10,8 @@ import struct
 import time
 from _thread import allocate_lock, start_new_thread
 
+from ._endpoint import is_loopback
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import ssl
@@ -83,6 +85,9 @@ class Dialler:
         try:
             if proxy:
                 self.at = "%s through the proxy %s:%d" % (self.host, proxy[0], proxy[1])
+                # The proxy sees nothing of what goes through the tunnel.
+                from ._proxy import connect as tunnel
+
                 tunnel(sock, self.host, self.port, proxy)
             if self.tls:
                 return self._encrypt(sock)
@@ -92,7 +97,10 @@ class Dialler:
         except BaseException:
             sock.close()
             raise
-        make_blocking(sock)
+        # The kernel ends waits: a Python time-out makes the socket non-blocking, and MSG_WAITALL useless.
+        sock.settimeout(None)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, kernel_time(READ_TIMEOUT))
+        wait_at_most(sock, False, READ_TIMEOUT)
         return sock
 
     def prepare(self) -> None:
@@ -187,13 +195,6 @@ def load_bundle(context: ssl.SSLContext, bundle: str) -> None:
         ) from error
 
 
-def make_blocking(sock: socket.socket) -> None:
-    """Let the kernel end waits: a Python time-out makes the socket non-blocking, and MSG_WAITALL useless."""
-    sock.settimeout(None)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, kernel_time(READ_TIMEOUT))
-    wait_at_most(sock, False, READ_TIMEOUT)
-
-
 def wait_at_most(sock: socket.socket, tls: bool, seconds: float) -> None:
     """Set how long a read of a connection may wait."""
     if tls:
@@ -252,8 +253,6 @@ def find_proxy(host: str, port: int, tls: bool, environ: Mapping[str, str]) -> O
     Raises:
         NetError: The proxy that is set cannot be used.
     """
-    from ._endpoint import is_loopback
-
     name = "https_proxy" if tls else "http_proxy"
     # The variable in lower case goes first, as in urllib and so in botocore.
     url = environ.get(name) or environ.get(name.upper()) or ""
@@ -272,13 +271,6 @@ def excepted(host: str, port: int, environ: Mapping[str, str]) -> bool:
         if ending == "*" or (ending and any(name.endswith("." + ending) for name in names)):
             return True
     return False
-
-
-def tunnel(sock: socket.socket, host: str, port: int, proxy: Proxy) -> None:
-    """Ask a proxy for a connection to the host (CONNECT), of whose content it sees nothing."""
-    from ._proxy import connect
-
-    connect(sock, host, port, proxy)
 
 
 def read_head(sock: socket.socket, at: str) -> Tuple[int, dict[str, str], bytes]:

@@ -48,8 +48,6 @@ class Source:
     """One object in S3: where to connect and what to send.
 
     Attributes:
-        bucket, key, region: The object.
-        host, port, tls: Where to connect to.
         path: The request's path, percent-encoded.
     """
 
@@ -76,17 +74,13 @@ class Source:
         return self._dialler.at
 
     def prepare(self) -> None:
-        """Import all that a request needs: a fetching thread must not wait for an import lock.
-
-        Raises:
-            S3Error: A setting cannot be used.
-        """
+        """Import all that a request needs; an S3Error if a setting cannot be used."""
         import hashlib  # noqa: F401
         import hmac  # noqa: F401
 
         from . import _refusal  # noqa: F401
 
-        if not has_keys(self._environ) and has_endpoint(self._environ):
+        if ask_endpoint(self._environ):
             from . import _keys  # noqa: F401
         try:
             self._dialler.prepare()
@@ -171,10 +165,11 @@ class Connection:
         """
         return self._sock is not None and identity(self._sock.fileno()) == self._identity
 
-    def _prove(self) -> None:
-        """Raise unless the descriptor still stands for this socket."""
-        if not self._is_ours():
+    def _ours(self) -> socket.socket:
+        """The socket, proved to be the one that the descriptor stands for."""
+        if self._sock is None or not self._is_ours():
             raise ConnectionResetError(errno.ECONNRESET, "the function's code has closed the socket")
+        return self._sock
 
     def request(self, first: int, last: int) -> None:
         """Ask for bytes ``first`` to ``last``, both included; ``read_into`` then returns them in order.
@@ -189,17 +184,19 @@ class Connection:
                 self.close()
                 self._sock = self.source.connect()
                 self._identity = identity(self._sock.fileno())
-            self._prove()
-            assert self._sock is not None
-            wait_at_most(self._sock, self.source.tls, READ_TIMEOUT)
-            self._sock.sendall(("%sRange: bytes=%d-%d\r\n\r\n" % (head, first, last)).encode("ascii"))
-            status, headers, self._rest = read_head(self._sock, self.source.at)
+            sock = self._ours()
+            wait_at_most(sock, self.source.tls, READ_TIMEOUT)
+            sock.sendall(("%sRange: bytes=%d-%d\r\n\r\n" % (head, first, last)).encode("ascii"))
+            status, headers, self._rest = read_head(sock, self.source.at)
             if status != 206:
-                raise self._refused(status, headers)
+                # Most starts meet no refusal, so the module that explains one is imported only here.
+                from ._refusal import read
+
+                raise read(self.source, sock, status, headers, self._rest)
             check_range(self.source, headers, first, last)
             # Short waits from here on: with MSG_WAITALL a read returns the bytes that came before a silence
             # only when its wait is over.
-            wait_at_most(self._sock, self.source.tls, READ_TIMEOUT / TICKS)
+            wait_at_most(sock, self.source.tls, READ_TIMEOUT / TICKS)
             self._left = last - first + 1
             self._window = (0, 0.0)
             self._close_after = headers.get("connection", "").lower() == "close"
@@ -214,13 +211,6 @@ class Connection:
             # A reused connection may have given surplus bytes of the answer before; a new one will not.
             error.retry = error.retry or (reused and error.status == 206)
             raise
-
-    def _refused(self, status: int, headers: Mapping[str, str]) -> S3Error:
-        # Most starts meet no refusal, so the module that explains one is imported only here.
-        from ._refusal import read
-
-        assert self._sock is not None
-        return read(self.source, self._sock, status, headers, self._rest)
 
     def _is_idle(self) -> bool:
         """Whether the connection of the last request can carry another: open, with nothing left to read."""
@@ -250,9 +240,7 @@ class Connection:
                 view[:done] = self._rest[:done]
                 self._rest = self._rest[done:]
                 self.received += done
-            assert self._sock is not None
-            self._prove()
-            self._receive(self._sock, view, done)
+            self._receive(self._ours(), view, done)
             self._left -= len(view)
         except OSError as error:
             self.close()
@@ -400,7 +388,7 @@ def credentials(environ: Mapping[str, str]) -> tuple[str, str, str]:
     secret = environ.get("AWS_SECRET_ACCESS_KEY", "")
     if access and secret:
         return access, secret, environ.get("AWS_SESSION_TOKEN", "")
-    if has_endpoint(environ):
+    if ask_endpoint(environ):
         from ._keys import container_credentials
 
         try:
@@ -414,13 +402,10 @@ def credentials(environ: Mapping[str, str]) -> tuple[str, str, str]:
     )
 
 
-def has_keys(environ: Mapping[str, str]) -> bool:
-    """Whether the environment has credentials itself."""
-    return bool(environ.get("AWS_ACCESS_KEY_ID") and environ.get("AWS_SECRET_ACCESS_KEY"))
-
-
-def has_endpoint(environ: Mapping[str, str]) -> bool:
-    """Whether the environment names an endpoint that gives credentials."""
+def ask_endpoint(environ: Mapping[str, str]) -> bool:
+    """Whether the environment has no credentials itself, and names an endpoint that gives some."""
+    if environ.get("AWS_ACCESS_KEY_ID") and environ.get("AWS_SECRET_ACCESS_KEY"):
+        return False
     return bool(
         environ.get("AWS_CONTAINER_CREDENTIALS_FULL_URI")
         or environ.get("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI")

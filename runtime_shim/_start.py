@@ -66,10 +66,9 @@ class ShimWork:
 
 
 class Pack:
-    """A pack that is in place or being fetched.
+    """A pack that is in place or being fetched; what cannot be fetched makes its methods raise a PackError.
 
     Args:
-        place: Where its frames go.
         make_fetcher: Makes a fetcher, given the place and a function to call between frames. Called only by a
             process that fetches: a warm start imports neither sockets nor hashes.
         eager: Number of frames to fetch at once, from the first; the rest are fetched on demand.
@@ -103,11 +102,7 @@ class Pack:
         return ShimWork(self.fetching_threads)
 
     def start(self) -> None:
-        """Begin to fetch the missing frames, unless another process does so already.
-
-        Raises:
-            PackError: There is no room for them.
-        """
+        """Begin to fetch the missing frames, unless another process does so already."""
         os.register_at_fork(after_in_child=self._forked)
         with self.own():
             if not self.place.missing(0, self.eager):
@@ -239,11 +234,7 @@ class Pack:
         return all(journal[frame] for frame in self.index.frames_of(file))
 
     def read(self, file: int) -> bytes:
-        """The bytes of a file in the arena, fetched if they are not there, or not there any more.
-
-        Raises:
-            PackError: They cannot be fetched.
-        """
+        """The bytes of a file in the arena, fetched if they are not there, or not there any more."""
         for _ in range(TRIES):
             self.wait_file(file)
             data = self.place.read(file)
@@ -252,11 +243,7 @@ class Pack:
         raise self._removed(self._path(file))
 
     def wait_file(self, file: int) -> None:
-        """Return once every byte of file number ``file`` is in place.
-
-        Raises:
-            PackError: It cannot be fetched.
-        """
+        """Return once every byte of file number ``file`` is in place."""
         if self.index.classes[file] in self.place.in_arena:
             journal = self.place.journal
             for frame in self.index.frames_of(file):
@@ -291,11 +278,7 @@ class Pack:
         )
 
     def wait_frame(self, frame: int) -> None:
-        """Return once ``frame`` has been put in place.
-
-        Raises:
-            PackError: It cannot be fetched.
-        """
+        """Return once ``frame`` has been put in place."""
         began = time.monotonic()
         try:
             if frame >= self.eager:
@@ -324,7 +307,8 @@ class Pack:
             if time.monotonic() < look:
                 continue
             look = time.monotonic() + LOOK
-            self._tell()
+            if self._fetching is not None:
+                self._fetching.tell()
             arrived = sum(journal.look())
             quiet = quiet + 1 if arrived <= count else 0
             count = max(arrived, count)
@@ -406,11 +390,6 @@ class Pack:
             if done():
                 return None
         return None
-
-    def _tell(self) -> None:
-        """Write the line of the process that fetches to the log, if it has left one."""
-        if self._fetching is not None:
-            self._fetching.tell()
 
     def _collect(self) -> None:
         """Add the counts of this process's fetch once it has ended, and keep its error."""

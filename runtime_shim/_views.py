@@ -124,8 +124,8 @@ class Views:
         relative = self.guard.relative(path, dir_fd, follow=follow)
         return self.guard.look(relative) if relative else None
 
-    def _make(self, path: Any, dir_fd: int | None = None) -> None:
-        relative = self.guard.relative(path, dir_fd)
+    def _make(self, path: Any, dir_fd: int | None = None, *, follow: bool = True) -> None:
+        relative = self.guard.relative(path, dir_fd, follow=follow)
         if relative is not None:
             self.guard.open(relative)
 
@@ -173,9 +173,7 @@ class Views:
 
     def readlink(self, path: Any, *, dir_fd: int | None = None) -> Any:
         """``os.readlink``."""
-        relative = self.guard.relative(path, dir_fd, follow=False)
-        if relative is not None:
-            self.guard.open(relative)
+        self._make(path, dir_fd, follow=False)
         return self._readlink(path, dir_fd=dir_fd)
 
     def statvfs(self, path: Any) -> Any:
@@ -315,10 +313,9 @@ def replace(owner: Any, replaced: dict[Any, Any]) -> None:
     for name, value in list(vars(owner).items()):
         static = isinstance(value, staticmethod)
         function = value.__func__ if isinstance(value, staticmethod) else value
-        if isinstance(function, BUILT_IN):
-            if function in replaced:
-                new = replaced[function]
-                setattr(owner, name, staticmethod(new) if static else new)
+        if isinstance(function, BUILT_IN) and function in replaced:
+            new = replaced[function]
+            setattr(owner, name, staticmethod(new) if static else new)
         elif isinstance(value, type) and not isinstance(owner, type) and value.__module__ == owner.__name__:
             replace(value, replaced)
 

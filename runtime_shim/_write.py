@@ -18,7 +18,7 @@ import posix
 from bisect import bisect_right
 
 from ._disk import MTIME
-from ._journal import KIND, REGULAR, open_own, write
+from ._journal import KIND, REGULAR, open_own, remove, write
 from ._lock import current_name
 
 TYPE_CHECKING = False
@@ -37,11 +37,10 @@ class Writer:
     """Writes frames of one place.
 
     Args:
-        place: Where they go.
         lock: The lock that this process holds meanwhile; without one, part files are this writer's own.
     """
 
-    def __init__(self, place: Place, lock: Lock | None = None) -> None:
+    def __init__(self, place: Place, lock: Lock | None) -> None:
         self._place = place
         self._key = lock.name if lock is not None and not lock.shared else ""
         self._own = "%d-%s" % (posix.getpid(), posix.urandom(4).hex())
@@ -72,7 +71,8 @@ class Writer:
                     if low == offset and high == offset + size:
                         self.put_file(file, data[low - start : high - start])
                     elif low < high:
-                        self._put_piece(file, frame, data[low - start : high - start], low - offset)
+                        piece = data[low - start : high - start]
+                        self._with_folders(self._put_piece, file, frame, piece, low - offset)
             file += 1
         if run_start >= 0:
             write(arena, data[run_start - start : run_end - start], run_start)
@@ -80,10 +80,10 @@ class Writer:
 
     def put_file(self, file: int, data: bytes | memoryview) -> None:
         """Make the real file ``file`` of all its content."""
-        new = part_name(self._place, file, self._own)
-        self._with_folders(self._put_whole, file, new, data)
+        self._with_folders(self._put_whole, file, data)
 
-    def _put_whole(self, file: int, new: str, data: bytes | memoryview) -> None:
+    def _put_whole(self, file: int, data: bytes | memoryview) -> None:
+        new = part_name(self._place, file, self._own)
         fd = open_own(new, posix.O_WRONLY | posix.O_CREAT | posix.O_TRUNC)
         try:
             write(fd, data, 0)
@@ -96,11 +96,8 @@ class Writer:
 
     def _put_piece(self, file: int, frame: int, data: memoryview, at: int) -> None:
         """Write one piece of a file of several frames; with the last piece the file appears."""
-        new = part_name(self._place, file, self._key or self._own)
-        self._with_folders(self._put_part, file, frame, new, data, at)
-
-    def _put_part(self, file: int, frame: int, new: str, data: memoryview, at: int) -> None:
         index = self._place.index
+        new = part_name(self._place, file, self._key or self._own)
         size, frames = index.sizes[file], index.frames_of(file)
         fd = open_own(new, posix.O_RDWR | posix.O_CREAT)
         try:
@@ -184,14 +181,6 @@ def open_folder(name: str, above: int) -> int:
     except FileExistsError:
         pass  # another process was faster
     return posix.open(name, FOLDER_FLAGS, dir_fd=above)
-
-
-def remove(path: str) -> None:
-    """Remove a file if that is possible."""
-    try:
-        posix.unlink(path)
-    except OSError:
-        pass
 
 
 def part_name(place: Place, file: int, owner: str) -> str:

@@ -126,9 +126,10 @@ def attach_index(module):
     module.decode = timed("shim", "decode the index", module.decode)
 
 
-def attach_contents(module):
+def attach_importer(module):
     contents = module.Contents
     contents.__init__ = timed("shim", "paths by name", contents.__init__)
+    attach_install(module)
 
 
 def attach_install(module):
@@ -137,10 +138,9 @@ def attach_install(module):
 
 PROBES = {
     "runtime_shim._child": attach_child,
-    "runtime_shim._contents": attach_contents,
     "runtime_shim._disk": attach_disk,
     "runtime_shim._fetch": attach_fetch,
-    "runtime_shim._importer": attach_install,
+    "runtime_shim._importer": attach_importer,
     "runtime_shim._index": attach_index,
     "runtime_shim._s3": attach_s3,
     "runtime_shim._start": attach_start,

@@ -12,10 +12,9 @@ from typing import Any
 import pytest
 
 from runtime_shim import _guard
-from runtime_shim._contents import Contents
 from runtime_shim._disk import Place
 from runtime_shim._guard import ENVIRONMENTS, PATHS, PROGRAMS, STARTER, Guard
-from runtime_shim._importer import Importer
+from runtime_shim._importer import Contents, Importer
 from runtime_shim._index import Index
 from runtime_shim._start import Pack
 
