@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import atexit
 import json
-import os
 import time
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -23,6 +22,7 @@ from lambdapack.local.invocation import Invocation
 from lambdapack.local.link import Fault, LinkSettings
 from lambdapack.local.pool import Pool
 from lambdapack.local.s3.objects import Entry
+from lambdapack.memo import default_cache_dir
 from lambdapack.model import FunctionSpec
 from lambdapack.progress import QUIET, Progress
 
@@ -59,7 +59,7 @@ class LocalCloud:
         self.state = state.resolve()
         self._functions = Functions(self.state)
         self._progress = progress
-        self._cache_dir = cache_dir or _default_cache()
+        self._cache_dir = cache_dir or default_cache_dir()
         self._idle_seconds = idle_seconds
         self._use_server = use_server
         self._pool = Pool(self._functions, candidates(isolation), self._cache_dir, progress)
@@ -124,7 +124,7 @@ class LocalCloud:
         server = self._server()
         if server:
             sizes = {"memory_mb": memory_mb, "tmp_mb": tmp_mb}
-            return server.invoke(name, payload, cold=cold, **sizes, **link.as_dict())
+            return server.invoke(name, payload, cold=cold, **sizes, **asdict(link))
         function = self._functions.get(name)
         settings = Settings(memory_mb or function.settings.memory_mb, tmp_mb or function.settings.tmp_mb)
         check_settings(name, replace(function.settings, memory_mb=settings.memory_mb, tmp_mb=settings.tmp_mb))
@@ -208,13 +208,6 @@ class LocalCloud:
     def _server(self) -> client.Client | None:
         """The server on the state folder, if there is one and it is to be used."""
         return client.find(self.state) if self._use_server else None
-
-
-def _default_cache() -> Path:
-    given = os.environ.get("LAMBDAPACK_CACHE")
-    if given:
-        return Path(given)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lambdapack"
 
 
 def _check_payload(payload: bytes) -> None:

@@ -97,7 +97,7 @@ class Pool:
         """Change an environment's link to S3; its requests are then counted from 1 for the faults."""
         key = environment.credentials.access_key
         if self._links.get(key, LinkSettings()) != link or link.faults:
-            self._start_endpoint().set_link(key, link.bandwidth_mbps, link.latency_ms, link.faults)
+            self._start_endpoint().set_link(key, link)
             self._links[key] = link
 
     @property

@@ -9,7 +9,7 @@ import hashlib
 import hmac
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from urllib.parse import quote, unquote
 
@@ -24,22 +24,21 @@ _AUTHORIZATION = re.compile(
 )
 
 
+@dataclass(eq=False)
 class RefusedError(Exception):
     """The error that S3 answers to a request.
 
-    Args:
+    Attributes:
         status: HTTP status.
         code: S3's error code, e.g. ``SignatureDoesNotMatch``.
         message: S3's sentence for it.
         extra: Further elements of the XML body.
     """
 
-    def __init__(self, status: int, code: str, message: str, extra: Mapping[str, str] | None = None) -> None:
-        super().__init__(f"{status} {code}: {message}")
-        self.status = status
-        self.code = code
-        self.message = message
-        self.extra = dict(extra or {})
+    status: int
+    code: str
+    message: str
+    extra: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -70,13 +69,12 @@ class Request:
     headers: Mapping[str, str]
 
 
-def verify(request: Request, known: Mapping[str, Credentials], now: datetime) -> Credentials:
-    """The credentials that signed ``request``.
+def verify(request: Request, known: Mapping[str, Credentials]) -> Credentials:
+    """The credentials that signed ``request``; of its body only the digest counts that was declared.
 
     Args:
-        request: The request; of its body only the digest counts that the client has declared.
+        request: The request.
         known: Access key -> credentials.
-        now: The server's time, with a time zone.
 
     Raises:
         RefusedError: The request is not signed, or not properly; status and code are S3's.
@@ -90,6 +88,7 @@ def verify(request: Request, known: Mapping[str, Credentials], now: datetime) ->
             "The AWS Access Key Id you provided does not exist in our records.",
             {"AWSAccessKeyId": parsed["key"]},
         )
+    now = datetime.now(timezone.utc)
     _check_scope(request, parsed, credentials, now)
     signed = parsed["signed"].split(";")
     scope = f"{parsed['date']}/{parsed['region']}/{parsed['service']}/aws4_request"
