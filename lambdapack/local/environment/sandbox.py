@@ -73,9 +73,13 @@ class Sandbox:
     ) -> None:
         self._happenings = happenings
         self._generation = 0
-        tmp = _tmp(folder, isolation, tmp_mb)
+        image = folder / "tmp.img"
+        if isolation.tmp == "ext4":
+            _make_image(image, tmp_mb * limits.MIB)
         self.group = _make_group(folder, memory_mb) if isolation.level == "root" else cgroups.Group({}, False)
-        self.limits = _limits(isolation, self.group)
+        made = self.group.folders
+        memory = "cgroup" if "memory" in made else "watched"
+        self.limits = Limits(isolation.level, isolation.tmp, memory, "cpu" in made, "pids" in made)
         self.paths = _paths(folder, isolation, code, runtime)
         configuration = {
             "level": isolation.level,
@@ -84,7 +88,7 @@ class Sandbox:
                 [str(runtime.client), self.paths.client],
                 [str(runtime.lang), self.paths.lang],
             ],
-            "tmp": tmp,
+            "tmp": {"kind": isolation.tmp, "image": str(image), "bytes": tmp_mb * limits.MIB},
             "limits": {
                 "nofile": limits.FILE_DESCRIPTORS,
                 "fsize": tmp_mb * limits.MIB if isolation.level == "none" else None,
@@ -137,11 +141,6 @@ class Sandbox:
         self._happenings.put(Happening("exit", self._generation, status=answer["status"], over_memory=over))
 
 
-def _limits(isolation: Isolation, group: cgroups.Group) -> Limits:
-    memory = "cgroup" if "memory" in group.folders else "watched"
-    return Limits(isolation.level, isolation.tmp, memory, "cpu" in group.folders, "pids" in group.folders)
-
-
 def _paths(folder: Path, isolation: Isolation, code: Path, runtime: Runtime) -> Paths:
     if isolation.level != "none":
         return Paths("/var/task", "/var/runtime", "/var/lang", "/tmp")
@@ -164,23 +163,13 @@ def _make_group(folder: Path, memory_mb: int) -> cgroups.Group:
     return group
 
 
-def _tmp(folder: Path, isolation: Isolation, tmp_mb: int) -> dict[str, Any]:
-    """The keeper's configuration of /tmp."""
-    if isolation.tmp == "ext4":
-        image = folder / "tmp.img"
-        _make_image(image, tmp_mb)
-        return {"kind": "ext4", "image": str(image)}
-    return {"kind": isolation.tmp, "bytes": tmp_mb * limits.MIB}
-
-
-def _make_image(image: Path, tmp_mb: int) -> None:
-    """Write a sparse file with an ext4 file system that offers ``tmp_mb`` MiB."""
+def _make_image(image: Path, offered: int) -> None:
+    """Write a sparse file with an ext4 file system that offers so many bytes."""
     program = shutil.which("mkfs.ext4", path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
     if not program or not Path("/dev/loop-control").exists():
         raise ToolError("making an ext4 /tmp: there is no mkfs.ext4 or no loop device")
     # One inode for 16 KiB takes 1.6 % of the space, bitmaps and the superblock about 1 MiB, and ext4
     # reserves 2 %, at most 4,096 blocks.
-    offered = tmp_mb * limits.MIB
     size = int((offered + min(offered // 49, 4096 * 4096)) * 1.0165) + limits.MIB
     with image.open("wb") as file:
         file.truncate(size)
