@@ -106,12 +106,6 @@ class Report:
         return f"END RequestId: {self.request_id}\n" + "\t".join(parts) + "\t\n"
 
 
-def init_report(milliseconds: float, phase: str, status: str, error_type: str = "") -> str:
-    """The line about an init that failed; ``phase`` is ``init`` or ``invoke``."""
-    line = f"INIT_REPORT Init Duration: {milliseconds:.2f} ms\tPhase: {phase}\tStatus: {status}"
-    return line + (f"\tError Type: {error_type}" if error_type else "") + "\n"
-
-
 def find_stats(log: str) -> Mapping[str, Any] | None:
     """The shim's last line about a cold start, parsed, ``None`` if there is none."""
     for line in reversed(log.splitlines()):

@@ -5,25 +5,32 @@ https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html
 
 from __future__ import annotations
 
+import contextlib
+import json
 import queue
 import secrets
 import time
 import uuid
 from dataclasses import dataclass, replace
-from datetime import datetime, timezone
 from pathlib import Path
 
 from lambdapack import limits
-from lambdapack.local.environment.failure import RESPONSE_TOO_LARGE, Failure, exit_failure, timeout_failure
 from lambdapack.local.environment.isolation import Isolation
 from lambdapack.local.environment.log_pipe import LogPipe
+from lambdapack.local.environment.outcome import (
+    RESPONSE_TOO_LARGE,
+    Failure,
+    Init,
+    Outcome,
+    exit_failure,
+    timeout_failure,
+)
 from lambdapack.local.environment.runtime import Runtime
 from lambdapack.local.environment.runtime_api import Event, Happening, RuntimeApi
-from lambdapack.local.environment.runtime_process import RuntimeProcess
 from lambdapack.local.environment.sandbox import Sandbox
 from lambdapack.local.environment.variables import variables
 from lambdapack.local.functions import Function
-from lambdapack.local.invocation import Invocation, Report, find_stats, init_report
+from lambdapack.local.invocation import Invocation, Report, find_stats
 from lambdapack.local.s3.sigv4 import Credentials
 
 _BOOST_CPUS = 2.0
@@ -36,48 +43,6 @@ class Settings:
 
     memory_mb: int
     tmp_mb: int
-
-
-@dataclass(frozen=True)
-class _Init:
-    """How an init phase ended.
-
-    Attributes:
-        milliseconds: Its duration.
-        ok: Whether the runtime asked for an event.
-        error_type: ``timeout``, or the type that the runtime or its death gave.
-        body: What the runtime has posted about its error.
-        failure: Its death, unless it was killed at the timeout.
-    """
-
-    milliseconds: float
-    ok: bool = True
-    error_type: str = ""
-    body: bytes = b""
-    failure: Failure | None = None
-
-    def line(self, phase: str) -> str:
-        """The INIT_REPORT line, which only a failed init has."""
-        if self.ok:
-            return ""
-        if self.error_type == "timeout":
-            return init_report(self.milliseconds, phase, "timeout")
-        return init_report(self.milliseconds, phase, "error", self.error_type)
-
-
-@dataclass(frozen=True)
-class _Outcome:
-    """How an invoke phase ended.
-
-    Attributes:
-        body: What the runtime has posted, ``None`` if nothing.
-        failure: Why it failed, ``None`` if it did not.
-        log: Lines about an init phase inside it.
-    """
-
-    body: bytes | None
-    failure: Failure | None = None
-    log: str = ""
 
 
 class Environment:
@@ -119,44 +84,33 @@ class Environment:
         self.used_at = time.monotonic()
         self._timeout = function.settings.timeout
         self._version = runtime.interpreter.version
-        self._init: _Init | None = None
+        self._init: Init | None = None
         self._peak = self._oom_kills = 0
-        self._closed = False
+        # Whether the runtime has asked for an event and has not been killed since.
+        self._alive = self._frozen = self._closed = False
         self._log = LogPipe()
-        happenings: queue.Queue[Happening] = queue.Queue()
+        self._happenings: queue.Queue[Happening] = queue.Queue()
         try:
             self.sandbox = Sandbox(
                 folder, isolation, code, runtime,
                 memory_mb=settings.memory_mb, tmp_mb=settings.tmp_mb,
-                log=self._log.writer, happenings=happenings,
+                log=self._log.writer, happenings=self._happenings,
             )  # fmt: skip
         except BaseException:
             self._log.close()
             raise
-        self._api = RuntimeApi(happenings)
-        self._runtime = self._make_process(runtime.executable, happenings, s3_url)
-
-    def _make_process(
-        self, executable: str, happenings: queue.Queue[Happening], s3_url: str
-    ) -> RuntimeProcess:
-        function, paths = self.function, self.sandbox.paths
-        environment = variables(
-            function,
-            memory_mb=self.settings.memory_mb,
-            credentials=self.credentials,
-            paths=paths,
-            s3_url=s3_url,
-            api=self._api.address,
-            log_stream=f"{datetime.now(timezone.utc):%Y/%m/%d}/[$LATEST]{secrets.token_hex(16)}",
+        self._api = RuntimeApi(self._happenings)
+        paths = self.sandbox.paths
+        self._argv = [f"{paths.lang}/{runtime.executable}", "-m", "awslambdaric", function.handler]
+        self._variables = variables(
+            function, settings.memory_mb, credentials, paths, s3_url=s3_url, api=self._api.address
         )
-        argv = [f"{paths.lang}/{executable}", "-m", "awslambdaric", function.handler]
-        return RuntimeProcess(self.sandbox, happenings, self._api, argv, environment)
 
     def invoke(self, payload: bytes) -> Invocation:
         """Run one event through the function. The first call runs the init phase before."""
         self._log.take()
         text = ""
-        init: _Init | None = None
+        init: Init | None = None
         if self._init is None:
             text = f"INIT_START Runtime Version: python:{self._version}.lambdapack\n"
             init = self._init = self._run_init(limits.INIT_TIMEOUT)
@@ -171,7 +125,9 @@ class Environment:
             text += outcome.failure.line
         report = self._report(request_id, duration, init, outcome.failure)
         self.used_at = time.monotonic()
-        self._runtime.rest()
+        if self._alive:
+            self.sandbox.freeze()
+            self._frozen = True
         return _invocation(report, outcome, text + report.lines(), cold=init is not None)
 
     def close(self) -> None:
@@ -183,7 +139,7 @@ class Environment:
             self._log.close()
 
     def _report(
-        self, request_id: str, duration_ms: float, init: _Init | None, failure: Failure | None
+        self, request_id: str, duration_ms: float, init: Init | None, failure: Failure | None
     ) -> Report:
         if failure and failure.status == "timeout":
             # Lambda reports a timeout as the setting, not as measured.
@@ -199,34 +155,35 @@ class Environment:
             error_type=failure.error_type if failure and failure.status == "error" else "",
         )
 
-    def _run_init(self, timeout: float) -> _Init:
+    def _run_init(self, timeout: float) -> Init:
         """Start the runtime and wait until it asks for an event, or fails to."""
         vcpus = self.settings.memory_mb / limits.MEMORY_PER_VCPU_MB
         self.sandbox.limit_cpu(max(vcpus, _BOOST_CPUS))
-        began = self._runtime.start()
+        generation = self._api.restart()
+        began = self.sandbox.start(generation, self._argv, self._variables, self.sandbox.paths.task)
         body, error_type = b"", ""
         while True:
-            happening = self._runtime.wait(began + timeout)
+            happening = self._wait(began + timeout)
             spent = (time.monotonic() - began) * 1000
             if happening is None:
-                self._runtime.kill()
-                return _Init(timeout * 1000, ok=False, error_type="timeout")
+                self._kill()
+                return Init(timeout * 1000, ok=False, error_type="timeout")
             if happening.kind == "next":
-                self._runtime.alive = True
+                self._alive = True
                 self.sandbox.limit_cpu(vcpus)
-                return _Init(spent)
+                return Init(spent)
             if happening.kind == "init_error":
                 body, error_type = happening.body, happening.error_type
             elif happening.kind == "exit":
                 failure = self._exit_failure(happening)
-                self._runtime.kill()
-                return _Init(spent, False, error_type or failure.error_type, body, failure)
+                self._kill()
+                return Init(spent, False, error_type or failure.error_type, body, failure)
 
-    def _run(self, request_id: str, payload: bytes) -> _Outcome:
+    def _run(self, request_id: str, payload: bytes) -> Outcome:
         """The invoke phase; after a crash or a failed init it begins with an init phase."""
         deadline = time.monotonic() + self._timeout
-        self._runtime.wake()
-        if not self._runtime.alive:
+        self._wake()
+        if not self._alive:
             init = self._run_init(self._timeout)
             if not init.ok:
                 log = self._log.take() + init.line("invoke")
@@ -235,37 +192,37 @@ class Environment:
             f"Root=1-{int(time.time()):08x}-{secrets.token_hex(12)};Parent={secrets.token_hex(8)};Sampled=0"
         )
         deadline_ms = int((time.time() + deadline - time.monotonic()) * 1000)
-        self._runtime.offer(Event(request_id, payload, deadline_ms, self.function.arn, trace))
+        self._api.offer(Event(request_id, payload, deadline_ms, self.function.arn, trace))
         return self._await_outcome(request_id, deadline)
 
-    def _failed_init(self, init: _Init, request_id: str) -> _Outcome:
+    def _failed_init(self, init: Init, request_id: str) -> Outcome:
         if init.error_type == "timeout":
-            return _Outcome(None, timeout_failure(self._timeout, request_id))
+            return Outcome(None, timeout_failure(self._timeout, request_id))
         failure = init.failure or Failure(init.error_type, "", "")
         if init.body:
-            return _Outcome(init.body, replace(failure, error_type=init.error_type, line=""))
+            return Outcome(init.body, replace(failure, error_type=init.error_type, line=""))
         message = f"RequestId: {request_id} {failure.message}"
-        return _Outcome(None, replace(failure, message=message, line=f"{message}\n{failure.error_type}\n"))
+        return Outcome(None, replace(failure, message=message, line=f"{message}\n{failure.error_type}\n"))
 
-    def _await_outcome(self, request_id: str, deadline: float) -> _Outcome:
+    def _await_outcome(self, request_id: str, deadline: float) -> Outcome:
         """Wait for the answer, and then until the runtime asks for the next event."""
         body: bytes | None = None
         failure: Failure | None = None
         while True:
-            happening = self._runtime.wait(deadline)
+            happening = self._wait(deadline)
             if happening is None:
                 self._note_peak()
-                self._runtime.kill()
+                self._kill()
                 if body is None:
-                    return _Outcome(None, timeout_failure(self._timeout, request_id))
-                return _Outcome(body, failure)
+                    return Outcome(None, timeout_failure(self._timeout, request_id))
+                return Outcome(body, failure)
             if happening.kind == "next":
-                return _Outcome(body, failure)
+                return Outcome(body, failure)
             if happening.kind == "exit":
                 crash = self._exit_failure(happening, request_id)
-                self._runtime.kill()
+                self._kill()
                 answered = body is not None or failure is not None
-                return _Outcome(body, failure) if answered else _Outcome(None, crash)
+                return Outcome(body, failure) if answered else Outcome(None, crash)
             if happening.request_id != request_id:
                 continue
             if happening.kind == "response":
@@ -275,6 +232,33 @@ class Environment:
             elif failure is None:
                 body = happening.body
                 failure = Failure(happening.error_type, "", "", "")
+
+    def _wait(self, deadline: float) -> Happening | None:
+        """What the runtime does next, ``None`` if nothing until ``deadline`` (monotonic)."""
+        while True:
+            try:
+                happening = self._happenings.get(timeout=max(0.0, deadline - time.monotonic()))
+            except queue.Empty:
+                return None
+            # Earlier runtimes of the environment are ignored.
+            if happening.generation == self._api.generation:
+                return happening
+
+    def _wake(self) -> None:
+        """Let the runtime run again, and see whether it has died since the last invocation."""
+        if self._frozen:
+            self.sandbox.thaw()
+            self._frozen = False
+        with contextlib.suppress(queue.Empty):
+            while True:
+                happening = self._happenings.get_nowait()
+                if happening.kind == "exit" and happening.generation == self._api.generation:
+                    self._kill()
+
+    def _kill(self) -> None:
+        """Kill the runtime and all processes that it has started."""
+        self._alive = self._frozen = False
+        self.sandbox.kill()
 
     def _exit_failure(self, happening: Happening, request_id: str = "") -> Failure:
         kills = self.sandbox.group.oom_kills()
@@ -293,13 +277,15 @@ class Environment:
         return self._peak or self.sandbox.group.peak_memory()
 
 
-def _invocation(report: Report, outcome: _Outcome, log: str, *, cold: bool) -> Invocation:
+def _invocation(report: Report, outcome: Outcome, log: str, *, cold: bool) -> Invocation:
     failure, body = outcome.failure, outcome.body
-    if body is None:
-        body = failure.payload() if failure else b""
+    if body is None and failure:
+        # Lambda answers for a runtime that has sent nothing.
+        document = {"errorType": failure.error_type, "errorMessage": failure.message}
+        body = json.dumps(document, ensure_ascii=False).encode()
     return Invocation(
         request_id=report.request_id,
-        payload=body,
+        payload=body or b"",
         error=failure is not None,
         log=log,
         cold=cold,

@@ -73,13 +73,10 @@ class Sandbox:
     ) -> None:
         self._happenings = happenings
         self._generation = 0
-        image = folder / "tmp.img"
         if isolation.tmp == "ext4":
-            _make_image(image, tmp_mb * limits.MIB)
+            _make_image(folder / "tmp.img", tmp_mb * limits.MIB)
         self.group = _make_group(folder, memory_mb) if isolation.level == "root" else cgroups.Group({}, False)
-        made = self.group.folders
-        memory = "cgroup" if "memory" in made else "watched"
-        self.limits = Limits(isolation.level, isolation.tmp, memory, "cpu" in made, "pids" in made)
+        self.limits = _limits(isolation, self.group)
         self.paths = _paths(folder, isolation, code, runtime)
         configuration = {
             "level": isolation.level,
@@ -88,7 +85,7 @@ class Sandbox:
                 [str(runtime.client), self.paths.client],
                 [str(runtime.lang), self.paths.lang],
             ],
-            "tmp": {"kind": isolation.tmp, "image": str(image), "bytes": tmp_mb * limits.MIB},
+            "tmp": {"kind": isolation.tmp, "image": str(folder / "tmp.img"), "bytes": tmp_mb * limits.MIB},
             "limits": {
                 "nofile": limits.FILE_DESCRIPTORS,
                 "fsize": tmp_mb * limits.MIB if isolation.level == "none" else None,
@@ -139,6 +136,11 @@ class Sandbox:
     def _tell_exit(self, answer: dict[str, Any]) -> None:
         over = bool(answer["over"])
         self._happenings.put(Happening("exit", self._generation, status=answer["status"], over_memory=over))
+
+
+def _limits(isolation: Isolation, group: cgroups.Group) -> Limits:
+    memory = "cgroup" if "memory" in group.folders else "watched"
+    return Limits(isolation.level, isolation.tmp, memory, "cpu" in group.folders, "pids" in group.folders)
 
 
 def _paths(folder: Path, isolation: Isolation, code: Path, runtime: Runtime) -> Paths:

@@ -5,6 +5,9 @@ https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
 
 from __future__ import annotations
 
+import secrets
+from datetime import datetime, timezone
+
 from lambdapack.local.environment.sandbox import Paths
 from lambdapack.local.functions import Function
 from lambdapack.local.s3.sigv4 import Credentials
@@ -23,29 +26,15 @@ _FREE = {"PATH", "LANG", "TZ", "LD_LIBRARY_PATH", "PYTHONPATH", "LAMBDAPACK_ROOT
 
 
 def variables(
-    function: Function,
-    *,
-    memory_mb: int,
-    credentials: Credentials,
-    paths: Paths,
-    s3_url: str,
-    api: str,
-    log_stream: str,
+    function: Function, memory_mb: int, credentials: Credentials, paths: Paths, *, s3_url: str, api: str
 ) -> dict[str, str]:
-    """All variables of the runtime's process.
+    """All variables of the runtime's process; ``api`` is ``host:port`` of the Runtime API.
 
-    Args:
-        function: The function, with its own variables; most of Lambda's it cannot replace.
-        memory_mb: Lambda's setting.
-        credentials: The credentials that the function gets.
-        paths: The folders of the environment.
-        s3_url: The S3 endpoint.
-        api: ``host:port`` of the Runtime API.
-        log_stream: The name of the log stream.
+    Most of Lambda's variables a function's own cannot replace.
     """
+    stream = f"{datetime.now(timezone.utc):%Y/%m/%d}/[$LATEST]{secrets.token_hex(16)}"
     lambdas = {
         **_FIXED,
-        **_folders(paths),
         "AWS_ACCESS_KEY_ID": credentials.access_key,
         "AWS_DEFAULT_REGION": function.region,
         "AWS_ENDPOINT_URL_S3": s3_url,
@@ -53,28 +42,21 @@ def variables(
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(memory_mb),
         "AWS_LAMBDA_FUNCTION_NAME": function.name,
         "AWS_LAMBDA_LOG_GROUP_NAME": f"/aws/lambda/{function.name}",
-        "AWS_LAMBDA_LOG_STREAM_NAME": log_stream,
+        "AWS_LAMBDA_LOG_STREAM_NAME": stream,
         "AWS_LAMBDA_RUNTIME_API": api,
         "AWS_REGION": function.region,
         "AWS_SECRET_ACCESS_KEY": credentials.secret_key,
         "AWS_SESSION_TOKEN": credentials.session_token,
-        "_HANDLER": function.handler,
-    }
-    own = function.settings.environment.items()
-    return lambdas | {name: value for name, value in own if name in _FREE or name not in lambdas}
-
-
-def _folders(paths: Paths) -> dict[str, str]:
-    """The variables that name folders."""
-    folders = {
         "LAMBDA_RUNTIME_DIR": paths.client,
         "LAMBDA_TASK_ROOT": paths.task,
         "LD_LIBRARY_PATH": f"{paths.lang}/lib:/lib64:/usr/lib64:{paths.client}:{paths.client}/lib:"
         f"{paths.task}:{paths.task}/lib:/opt/lib",
         "PATH": f"{paths.lang}/bin:/usr/local/bin:/usr/bin:/bin:/opt/bin",
         "PYTHONPATH": paths.client,
+        "_HANDLER": function.handler,
     }
     if paths.tmp != "/tmp":
         # Lambda does not set these; here they keep the function's files in its own folder.
-        folders |= {"TMPDIR": paths.tmp, "LAMBDAPACK_ROOT": f"{paths.tmp}/lambdapack"}
-    return folders
+        lambdas |= {"TMPDIR": paths.tmp, "LAMBDAPACK_ROOT": f"{paths.tmp}/lambdapack"}
+    own = function.settings.environment.items()
+    return lambdas | {name: value for name, value in own if name in _FREE or name not in lambdas}

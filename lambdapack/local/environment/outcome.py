@@ -1,8 +1,7 @@
-"""Why an invocation failed, in Lambda's words."""
+"""How the phases of an environment end, and why they fail, in Lambda's words."""
 
 from __future__ import annotations
 
-import json
 import signal
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -25,10 +24,46 @@ class Failure:
     line: str
     status: str = "error"
 
-    def payload(self) -> bytes:
-        """The payload that Lambda answers where the runtime has sent none."""
-        document = {"errorType": self.error_type, "errorMessage": self.message}
-        return json.dumps(document, ensure_ascii=False).encode()
+
+@dataclass(frozen=True)
+class Init:
+    """How an init phase ended.
+
+    Attributes:
+        milliseconds: Its duration.
+        ok: Whether the runtime asked for an event.
+        error_type: ``timeout``, or the type that the runtime or its death gave.
+        body: What the runtime has posted about its error.
+        failure: Its death, unless it was killed at the timeout.
+    """
+
+    milliseconds: float
+    ok: bool = True
+    error_type: str = ""
+    body: bytes = b""
+    failure: Failure | None = None
+
+    def line(self, phase: str) -> str:
+        """The INIT_REPORT line, which only a failed init has; ``phase`` is ``init`` or ``invoke``."""
+        if self.ok:
+            return ""
+        status = "timeout" if self.error_type == "timeout" else f"error\tError Type: {self.error_type}"
+        return f"INIT_REPORT Init Duration: {self.milliseconds:.2f} ms\tPhase: {phase}\tStatus: {status}\n"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How an invoke phase ended.
+
+    Attributes:
+        body: What the runtime has posted, ``None`` if nothing.
+        failure: Why it failed, ``None`` if it did not.
+        log: Lines about an init phase inside it.
+    """
+
+    body: bytes | None
+    failure: Failure | None = None
+    log: str = ""
 
 
 RESPONSE_TOO_LARGE = Failure(
