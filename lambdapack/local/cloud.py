@@ -198,7 +198,8 @@ class LocalCloud:
 
     def expire(self) -> None:
         """End the environments that were idle for too long."""
-        self._pool.expire(self._idle_seconds)
+        oldest = time.monotonic() - self._idle_seconds
+        self._pool.discard(lambda environment: environment.used_at < oldest)
 
     def close(self) -> None:
         """End every environment and the S3 endpoint. The functions stay."""

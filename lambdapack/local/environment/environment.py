@@ -31,6 +31,7 @@ from lambdapack.local.environment.sandbox import Sandbox
 from lambdapack.local.environment.variables import variables
 from lambdapack.local.functions import Function
 from lambdapack.local.invocation import Invocation, Report, find_stats
+from lambdapack.local.link import LinkSettings
 from lambdapack.local.s3.sigv4 import Credentials
 
 _BOOST_CPUS = 2.0
@@ -60,6 +61,7 @@ class Environment:
 
     Attributes:
         used_at: When (monotonic) the last invocation ended.
+        link: The link to S3 that was set for it.
 
     Raises:
         ToolError: This machine does not allow the isolation.
@@ -82,8 +84,9 @@ class Environment:
         self.settings = settings
         self.credentials = credentials
         self.used_at = time.monotonic()
+        self.link = LinkSettings()
         self._timeout = function.settings.timeout
-        self._version = runtime.interpreter.version
+        self._runtime = runtime
         self._init: Init | None = None
         self._peak = self._oom_kills = 0
         # Whether the runtime has asked for an event and has not been killed since.
@@ -100,11 +103,8 @@ class Environment:
             self._log.close()
             raise
         self._api = RuntimeApi(self._happenings)
-        paths = self.sandbox.paths
-        self._argv = [f"{paths.lang}/{runtime.executable}", "-m", "awslambdaric", function.handler]
-        self._variables = variables(
-            function, settings.memory_mb, credentials, paths, s3_url=s3_url, api=self._api.address
-        )
+        paths, api = self.sandbox.paths, self._api.address
+        self._variables = variables(function, settings.memory_mb, credentials, paths, s3_url=s3_url, api=api)
 
     def invoke(self, payload: bytes) -> Invocation:
         """Run one event through the function. The first call runs the init phase before."""
@@ -112,7 +112,7 @@ class Environment:
         text = ""
         init: Init | None = None
         if self._init is None:
-            text = f"INIT_START Runtime Version: python:{self._version}.lambdapack\n"
+            text = f"INIT_START Runtime Version: python:{self._runtime.interpreter.version}.lambdapack\n"
             init = self._init = self._run_init(limits.INIT_TIMEOUT)
             text += self._log.take() + init.line("init")
         request_id = str(uuid.uuid4())
@@ -159,8 +159,9 @@ class Environment:
         """Start the runtime and wait until it asks for an event, or fails to."""
         vcpus = self.settings.memory_mb / limits.MEMORY_PER_VCPU_MB
         self.sandbox.limit_cpu(max(vcpus, _BOOST_CPUS))
-        generation = self._api.restart()
-        began = self.sandbox.start(generation, self._argv, self._variables, self.sandbox.paths.task)
+        paths = self.sandbox.paths
+        argv = [f"{paths.lang}/{self._runtime.executable}", "-m", "awslambdaric", self.function.handler]
+        began = self.sandbox.start(self._api.restart(), argv, self._variables, paths.task)
         body, error_type = b"", ""
         while True:
             happening = self._wait(began + timeout)

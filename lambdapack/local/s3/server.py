@@ -42,19 +42,18 @@ class S3Server:
 
     Args:
         root: Folder of ``<bucket>/<key>``.
-        grants: What each client may do; ``self.grants`` has the grants by access key, and may change.
+        grants: What each client may do.
         port: 0 takes a free one.
         host: The address to listen on.
-
-    Attributes:
-        log: The answered requests, in the order in which they ended.
     """
 
     def __init__(
         self, root: Path, grants: Iterable[Grant], *, port: int = 0, host: str = "127.0.0.1"
     ) -> None:
         self.objects = Objects(root)
+        # By access key; they may change while requests are served.
         self.grants = {grant.credentials.access_key: grant for grant in grants}
+        # The answered requests, in the order in which they ended.
         self.log: list[Entry] = []
         self._connections = itertools.count(1)
         self._listener = socket.create_server((host, port), backlog=128)
