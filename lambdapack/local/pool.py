@@ -82,7 +82,6 @@ class Pool:
     """Environments, and the S3 endpoint that they share. Safe to use from several threads.
 
     Args:
-        functions: The functions of the cloud.
         isolations: The isolations to try, the most like Lambda first.
         cache_dir: Where the runtime client is kept.
         progress: Told once which of Lambda's limits hold on this machine.

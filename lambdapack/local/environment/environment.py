@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import queue
 import secrets
 import time
@@ -23,6 +24,7 @@ from lambdapack.local.environment.outcome import (
     Init,
     Outcome,
     exit_failure,
+    report,
     timeout_failure,
 )
 from lambdapack.local.environment.runtime import Runtime
@@ -30,7 +32,7 @@ from lambdapack.local.environment.runtime_api import Event, Happening, RuntimeAp
 from lambdapack.local.environment.sandbox import Sandbox
 from lambdapack.local.environment.variables import variables
 from lambdapack.local.functions import Function
-from lambdapack.local.invocation import Invocation, Report, find_stats
+from lambdapack.local.invocation import Invocation, find_stats
 from lambdapack.local.link import LinkSettings
 from lambdapack.local.s3.sigv4 import Credentials
 
@@ -47,17 +49,7 @@ class Settings:
 
 
 class Environment:
-    """An execution environment. One invocation at a time.
-
-    Args:
-        folder: Its own folder, whose name is its id.
-        function: The function that it runs.
-        code: The function's unpacked zip.
-        settings: Memory and /tmp.
-        runtime: The runtime that executes the function.
-        isolation: The isolation to use.
-        credentials: The credentials that the function gets.
-        s3_url: The S3 endpoint.
+    """An execution environment, whose id is the name of its folder. One invocation at a time.
 
     Attributes:
         used_at: When (monotonic) the last invocation ended.
@@ -123,12 +115,12 @@ class Environment:
         text += self._log.take() + outcome.log
         if outcome.failure:
             text += outcome.failure.line
-        report = self._report(request_id, duration, init, outcome.failure)
+        result = self._result(request_id, text, duration, init, outcome)
         self.used_at = time.monotonic()
         if self._alive:
             self.sandbox.freeze()
             self._frozen = True
-        return _invocation(report, outcome, text + report.lines(), cold=init is not None)
+        return result
 
     def close(self) -> None:
         """Kill all processes and unmount everything; only the environment's folder stays."""
@@ -138,22 +130,34 @@ class Environment:
             self.sandbox.close()
             self._log.close()
 
-    def _report(
-        self, request_id: str, duration_ms: float, init: Init | None, failure: Failure | None
-    ) -> Report:
+    def _result(
+        self, request_id: str, log: str, duration_ms: float, init: Init | None, outcome: Outcome
+    ) -> Invocation:
+        """The result, before the environment is frozen; the log ends with its figures."""
+        body, failure = outcome.body, outcome.failure
+        if body is None and failure:
+            # Lambda answers for a runtime that has sent nothing.
+            document = {"errorType": failure.error_type, "errorMessage": failure.message}
+            body = json.dumps(document, ensure_ascii=False).encode()
         if failure and failure.status == "timeout":
             # Lambda reports a timeout as the setting, not as measured.
             duration_ms = self._timeout * 1000.0
-        return Report(
-            request_id,
-            duration_ms,
+        # Init is billed since August 2025, a failed one too, which is not reported (https://aws.amazon.com/
+        # blogs/compute/aws-lambda-standardizes-billing-for-init-phase/).
+        billed_ms = math.ceil(round(duration_ms + (init.milliseconds if init else 0.0), 2))
+        result = Invocation(
+            request_id=request_id,
+            payload=body or b"",
+            error=failure is not None,
+            log=log,
+            cold=init is not None,
+            duration_ms=duration_ms,
+            billed_ms=billed_ms,
             init_ms=init.milliseconds if init and init.ok else None,
-            spent_init_ms=init.milliseconds if init and not init.ok else 0.0,
-            memory_mb=self.settings.memory_mb,
-            peak_bytes=self._measure(failure),
-            status=failure.status if failure else "",
-            error_type=failure.error_type if failure and failure.status == "error" else "",
+            max_memory_mb=min(self.settings.memory_mb, math.ceil(self._measure(failure) / limits.MIB)),
         )
+        log += report(result, self.settings.memory_mb, failure)
+        return replace(result, log=log, stats=find_stats(log))
 
     def _run_init(self, timeout: float) -> Init:
         """Start the runtime and wait until it asks for an event, or fails to."""
@@ -276,23 +280,3 @@ class Environment:
             return self.settings.memory_mb * limits.MIB
         self._note_peak()
         return self._peak or self.sandbox.group.peak_memory()
-
-
-def _invocation(report: Report, outcome: Outcome, log: str, *, cold: bool) -> Invocation:
-    failure, body = outcome.failure, outcome.body
-    if body is None and failure:
-        # Lambda answers for a runtime that has sent nothing.
-        document = {"errorType": failure.error_type, "errorMessage": failure.message}
-        body = json.dumps(document, ensure_ascii=False).encode()
-    return Invocation(
-        request_id=report.request_id,
-        payload=body or b"",
-        error=failure is not None,
-        log=log,
-        cold=cold,
-        duration_ms=report.duration_ms,
-        billed_ms=report.billed_ms,
-        init_ms=report.init_ms,
-        max_memory_mb=report.max_memory_mb,
-        stats=find_stats(log),
-    )

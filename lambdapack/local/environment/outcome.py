@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 
 from lambdapack.local.environment.runtime_api import MAX_RESPONSE
+from lambdapack.local.invocation import Invocation
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,25 @@ RESPONSE_TOO_LARGE = Failure(
     f"Response payload size exceeded maximum allowed payload size ({MAX_RESPONSE} bytes).",
     "",
 )
+
+
+def report(result: Invocation, memory_mb: int, failure: Failure | None) -> str:
+    """The END and REPORT lines."""
+    parts = [
+        f"REPORT RequestId: {result.request_id}",
+        f"Duration: {result.duration_ms:.2f} ms",
+        f"Billed Duration: {result.billed_ms} ms",
+        f"Memory Size: {memory_mb} MB",
+        f"Max Memory Used: {result.max_memory_mb} MB",
+    ]
+    if result.init_ms is not None:
+        parts.append(f"Init Duration: {result.init_ms:.2f} ms")
+    if failure and failure.status:
+        parts.append(f"Status: {failure.status}")
+    if failure and failure.status == "error" and failure.error_type:
+        parts.append(f"Error Type: {failure.error_type}")
+    # Lambda ends the line with a tab.
+    return f"END RequestId: {result.request_id}\n" + "\t".join(parts) + "\t\n"
 
 
 def exit_failure(status: int, over_memory: bool, request_id: str = "") -> Failure:

@@ -23,15 +23,7 @@ _INVOCATION = re.compile(r"/2018-06-01/runtime/invocation/([^/]+)/(response|erro
 
 @dataclass(frozen=True)
 class Event:
-    """An invocation on its way to the runtime.
-
-    Attributes:
-        request_id: A UUID.
-        payload: JSON.
-        deadline_ms: Unix time in milliseconds.
-        arn: The function's, with its version.
-        trace_id: X-Ray's.
-    """
+    """An invocation on its way to the runtime; its deadline is Unix time, its trace X-Ray's."""
 
     request_id: str
     payload: bytes
@@ -134,12 +126,10 @@ class _Handler(BaseHTTPRequestHandler):
         api = self.server.api
         if self.path == "/2018-06-01/runtime/restore/next":
             self._answer(200, b"")
-        elif self.path == "/2018-06-01/runtime/invocation/next":
-            self._next(api)
-        else:
+            return
+        if self.path != "/2018-06-01/runtime/invocation/next":
             self._answer(404, b"{}")
-
-    def _next(self, api: RuntimeApi) -> None:
+            return
         generation = api.generation
         api.happenings.put(Happening("next", generation))
         event = api.take(generation)

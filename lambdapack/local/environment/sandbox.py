@@ -43,10 +43,7 @@ class Sandbox:
 
     Args:
         folder: The environment's own folder.
-        isolation: The isolation to use.
         code: The unpacked function.
-        runtime: The runtime that executes the function.
-        memory_mb, tmp_mb: Lambda's settings.
         log: Descriptor that the runtime's stdout and stderr go to.
         happenings: Gets an ``exit`` when the runtime dies.
 

@@ -70,11 +70,9 @@ class Request:
 
 
 def verify(request: Request, known: Mapping[str, Credentials]) -> Credentials:
-    """The credentials that signed ``request``; of its body only the digest counts that was declared.
+    """Those of the ``known`` credentials, by access key, that signed ``request``.
 
-    Args:
-        request: The request.
-        known: Access key -> credentials.
+    Of the request's body only the digest counts that the client has declared.
 
     Raises:
         RefusedError: The request is not signed, or not properly; status and code are S3's.

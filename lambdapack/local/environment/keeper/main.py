@@ -48,9 +48,6 @@ def say(**document: Any) -> None:
 class Keeper:
     """Executes commands and watches the runtime's processes.
 
-    Args:
-        configuration: The first line; the package's docstring lists its fields.
-
     Attributes:
         runtime: Process id of the runtime, 0 where there is none.
         running: Whether the processes are neither stopped nor dead.

@@ -52,13 +52,7 @@ def _remove_group(folder: str) -> None:
 def mount_all(mounts: list[list[str]], tmp: dict[str, Any], shm: DevShm) -> None:
     """Mount /proc, the function and its runtime below /var, /tmp and /dev/shm.
 
-    Args:
-        mounts: [source, destination below /var] pairs.
-        tmp: As in the configuration.
-        shm: The file system for /dev/shm.
-
-    Raises:
-        OSError: A mount failed.
+    ``mounts`` and ``tmp`` are as in the configuration.
     """
     kernel.mount("none", "/", None, kernel.MS_REC | kernel.MS_PRIVATE)
     kernel.mount("proc", "/proc", "proc", kernel.MS_NOSUID | kernel.MS_NODEV)
