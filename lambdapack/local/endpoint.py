@@ -18,10 +18,10 @@ from lambdapack.local.s3.objects import Entry
 from lambdapack.local.s3.sigv4 import Credentials
 
 
-def new_credentials(expires: float | None = None) -> Credentials:
+def new_credentials() -> Credentials:
     """Temporary credentials like those that Lambda gives an execution environment."""
     access_key = "ASIA" + secrets.token_hex(8).upper()
-    return Credentials(access_key, secrets.token_urlsafe(30), secrets.token_urlsafe(300), expires)
+    return Credentials(access_key, secrets.token_urlsafe(30), secrets.token_urlsafe(300))
 
 
 class Endpoint:
@@ -56,11 +56,10 @@ class Endpoint:
         read: Iterable[str],
         *,
         bandwidth_mbps: float | None = None,
-        latency_ms: float | None = None,
         faults: Iterable[Fault] = (),
     ) -> None:
         """Let ``credentials`` GET the objects ``read`` (``bucket/key``) over a link of their own."""
-        link = asdict(LinkSettings(bandwidth_mbps, latency_ms, tuple(faults)))
+        link = asdict(LinkSettings(bandwidth_mbps, faults=tuple(faults)))
         self._ask("grant", grant={"credentials": asdict(credentials), "read": sorted(read), **link})
 
     def set_link(self, access_key: str, link: LinkSettings) -> None:

@@ -13,6 +13,7 @@ import secrets
 import time
 import uuid
 from dataclasses import dataclass, replace
+from datetime import datetime, timezone
 from pathlib import Path
 
 from lambdapack import limits
@@ -30,7 +31,6 @@ from lambdapack.local.environment.outcome import (
 from lambdapack.local.environment.runtime import Runtime
 from lambdapack.local.environment.runtime_api import Event, Happening, RuntimeApi
 from lambdapack.local.environment.sandbox import Sandbox
-from lambdapack.local.environment.variables import variables
 from lambdapack.local.functions import Function
 from lambdapack.local.invocation import Invocation, find_stats
 from lambdapack.local.link import LinkSettings
@@ -38,6 +38,17 @@ from lambdapack.local.s3.sigv4 import Credentials
 
 _BOOST_CPUS = 2.0
 """The processors that init gets at least, whatever the memory: undocumented, but measured by many."""
+_FIXED = {
+    "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
+    "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
+    "AWS_XRAY_CONTEXT_MISSING": "LOG_ERROR",
+    "AWS_XRAY_DAEMON_ADDRESS": "169.254.79.129:2000",
+    "LANG": "en_US.UTF-8",
+    "SHLVL": "0",
+    "TZ": ":UTC",
+}
+_FREE = {"PATH", "LANG", "TZ", "LD_LIBRARY_PATH", "PYTHONPATH", "LAMBDAPACK_ROOT", "AWS_ENDPOINT_URL_S3"}
+"""The variables that a function may set itself, as in Lambda; it cannot set keys and names."""
 
 
 @dataclass(frozen=True)
@@ -95,8 +106,42 @@ class Environment:
             self._log.close()
             raise
         self._api = RuntimeApi(self._happenings)
-        paths, api = self.sandbox.paths, self._api.address
-        self._variables = variables(function, settings.memory_mb, credentials, paths, s3_url=s3_url, api=api)
+        self._variables = self._all_variables(s3_url)
+
+    def _all_variables(self, s3_url: str) -> dict[str, str]:
+        """The environment variables of the runtime; most of Lambda's a function's own cannot replace.
+
+        https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
+        """
+        function, credentials, paths = self.function, self.credentials, self.sandbox.paths
+        stream = f"{datetime.now(timezone.utc):%Y/%m/%d}/[$LATEST]{secrets.token_hex(16)}"
+        lambdas = {
+            **_FIXED,
+            "AWS_ACCESS_KEY_ID": credentials.access_key,
+            "AWS_DEFAULT_REGION": function.region,
+            "AWS_ENDPOINT_URL_S3": s3_url,
+            "AWS_EXECUTION_ENV": f"AWS_Lambda_{function.target.runtime}",
+            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(self.settings.memory_mb),
+            "AWS_LAMBDA_FUNCTION_NAME": function.name,
+            "AWS_LAMBDA_LOG_GROUP_NAME": f"/aws/lambda/{function.name}",
+            "AWS_LAMBDA_LOG_STREAM_NAME": stream,
+            "AWS_LAMBDA_RUNTIME_API": self._api.address,
+            "AWS_REGION": function.region,
+            "AWS_SECRET_ACCESS_KEY": credentials.secret_key,
+            "AWS_SESSION_TOKEN": credentials.session_token,
+            "LAMBDA_RUNTIME_DIR": paths.client,
+            "LAMBDA_TASK_ROOT": paths.task,
+            "LD_LIBRARY_PATH": f"{paths.lang}/lib:/lib64:/usr/lib64:{paths.client}:{paths.client}/lib:"
+            f"{paths.task}:{paths.task}/lib:/opt/lib",
+            "PATH": f"{paths.lang}/bin:/usr/local/bin:/usr/bin:/bin:/opt/bin",
+            "PYTHONPATH": paths.client,
+            "_HANDLER": function.handler,
+        }
+        if paths.tmp != "/tmp":
+            # Lambda does not set these; here they keep the function's files in its own folder.
+            lambdas |= {"TMPDIR": paths.tmp, "LAMBDAPACK_ROOT": f"{paths.tmp}/lambdapack"}
+        own = function.settings.environment.items()
+        return lambdas | {name: value for name, value in own if name in _FREE or name not in lambdas}
 
     def invoke(self, payload: bytes) -> Invocation:
         """Run one event through the function. The first call runs the init phase before."""

@@ -171,11 +171,15 @@ def _check_session(request: Request, signed: Sequence[str], credentials: Credent
 def _signature(request: Request, signed: Sequence[str], scope: str, secret: str) -> tuple[str, str, str]:
     """The signature, the canonical request and the string to sign."""
     headers = "".join(f"{name}:{' '.join(request.headers.get(name, '').split())}\n" for name in signed)
+    pairs = []
+    for part in request.query.split("&") if request.query else []:
+        name, _, value = part.partition("=")
+        pairs.append((quote(unquote(name), safe="-_.~"), quote(unquote(value), safe="-_.~")))
     canonical = "\n".join(
         [
             request.method,
             quote(unquote(request.path), safe="/-_.~"),
-            _canonical_query(request.query),
+            "&".join(f"{name}={value}" for name, value in sorted(pairs)),
             headers,
             ";".join(signed),
             request.headers.get("x-amz-content-sha256", UNSIGNED),
@@ -187,11 +191,3 @@ def _signature(request: Request, signed: Sequence[str], scope: str, secret: str)
     for part in scope.split("/"):
         key = hmac.new(key, part.encode(), hashlib.sha256).digest()
     return hmac.new(key, to_sign.encode(), hashlib.sha256).hexdigest(), canonical, to_sign
-
-
-def _canonical_query(query: str) -> str:
-    pairs = []
-    for part in query.split("&") if query else []:
-        name, _, value = part.partition("=")
-        pairs.append((quote(unquote(name), safe="-_.~"), quote(unquote(value), safe="-_.~")))
-    return "&".join(f"{name}={value}" for name, value in sorted(pairs))
