@@ -118,8 +118,7 @@ class LocalCloud:
         payload = payload or b"{}"
         _check_payload(payload)
         link = LinkSettings(bandwidth_mbps, latency_ms, tuple(faults))
-        server = self._server()
-        if server:
+        if server := self._server():
             sizes = {"memory_mb": memory_mb, "tmp_mb": tmp_mb}
             return server.invoke(name, payload, cold=cold, **sizes, **asdict(link))
         function = self._functions.get(name)
@@ -144,8 +143,7 @@ class LocalCloud:
 
     def status(self) -> dict[str, Any]:
         """The functions and their environments, as a document for JSON."""
-        server = self._server()
-        if server:
+        if server := self._server():
             return {**server.status(), "server": server.address}
         environments = self._pool.environments()
         functions = []
@@ -171,8 +169,7 @@ class LocalCloud:
 
     def requests(self, *, clear: bool = False) -> list[Entry]:
         """The requests to S3 so far; ``clear`` forgets them."""
-        server = self._server()
-        if server:
+        if server := self._server():
             return server.requests(clear=clear)
         endpoint = self._pool.endpoint
         return endpoint.log(clear=clear) if endpoint else []
@@ -185,8 +182,7 @@ class LocalCloud:
         """
         self._functions.remove(name)
         self.discard(name)
-        server = self._server()
-        if server:
+        if server := self._server():
             server.discard(name)
 
     def discard(self, name: str) -> None:
