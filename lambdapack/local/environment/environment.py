@@ -92,7 +92,7 @@ class Environment:
         self._runtime = runtime
         self._init: Init | None = None
         self._peak = self._oom_kills = 0
-        # Whether the runtime has asked for an event and has not been killed since.
+        # Alive: the runtime has asked for an event and has not been killed since.
         self._alive = self._frozen = self._closed = False
         self._log = LogPipe()
         self._happenings: queue.Queue[Happening] = queue.Queue()
