@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import socket
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -71,8 +70,9 @@ class Client:
         if not line:
             raise errors.ToolError(f"the local cloud's server at {self.address} closed the connection")
         answer = json.loads(line)
-        if "raised" in answer:
-            raise _error(answer["raised"])
+        if raised := answer.get("raised"):
+            kinds = {kind.__name__: kind for kind in (errors.CheckError, errors.ConfigurationError)}
+            raise kinds.get(raised.pop("type"), errors.ToolError)(**raised)
         result: dict[str, Any] = answer["result"]
         return result
 
@@ -86,9 +86,3 @@ def find(state: Path) -> Client | None:
         return None
     # A server that was killed leaves its file.
     return client if client.alive() else None
-
-
-def _error(document: Mapping[str, Any]) -> errors.LambdapackError:
-    kinds = {kind.__name__: kind for kind in (errors.CheckError, errors.ConfigurationError, errors.ToolError)}
-    kind = kinds.get(document["type"], errors.ToolError)
-    return kind(document["message"], hint=document["hint"], detail=document["detail"])

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import atexit
 import json
-import os
 import time
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from lambdapack.errors import ConfigurationError
@@ -23,6 +21,7 @@ from lambdapack.local.invocation import Invocation
 from lambdapack.local.link import Fault, LinkSettings
 from lambdapack.local.pool import Pool
 from lambdapack.local.s3.objects import Entry
+from lambdapack.memo import default_cache_dir
 from lambdapack.model import FunctionSpec
 from lambdapack.progress import QUIET, Progress
 
@@ -59,7 +58,7 @@ class LocalCloud:
         self.state = state.resolve()
         self._functions = Functions(self.state)
         self._progress = progress
-        self._cache_dir = cache_dir or _default_cache()
+        self._cache_dir = cache_dir or default_cache_dir()
         self._idle_seconds = idle_seconds
         self._use_server = use_server
         self._pool = Pool(self._functions, candidates(isolation), self._cache_dir, progress)
@@ -68,9 +67,7 @@ class LocalCloud:
     def __enter__(self) -> LocalCloud:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         self.close()
 
     @property
@@ -121,10 +118,9 @@ class LocalCloud:
         payload = payload or b"{}"
         _check_payload(payload)
         link = LinkSettings(bandwidth_mbps, latency_ms, tuple(faults))
-        server = self._server()
-        if server:
+        if server := self._server():
             sizes = {"memory_mb": memory_mb, "tmp_mb": tmp_mb}
-            return server.invoke(name, payload, cold=cold, **sizes, **link.as_dict())
+            return server.invoke(name, payload, cold=cold, **sizes, **asdict(link))
         function = self._functions.get(name)
         settings = Settings(memory_mb or function.settings.memory_mb, tmp_mb or function.settings.tmp_mb)
         check_settings(name, replace(function.settings, memory_mb=settings.memory_mb, tmp_mb=settings.tmp_mb))
@@ -147,8 +143,7 @@ class LocalCloud:
 
     def status(self) -> dict[str, Any]:
         """The functions and their environments, as a document for JSON."""
-        server = self._server()
-        if server:
+        if server := self._server():
             return {**server.status(), "server": server.address}
         environments = self._pool.environments()
         functions = []
@@ -174,8 +169,7 @@ class LocalCloud:
 
     def requests(self, *, clear: bool = False) -> list[Entry]:
         """The requests to S3 so far; ``clear`` forgets them."""
-        server = self._server()
-        if server:
+        if server := self._server():
             return server.requests(clear=clear)
         endpoint = self._pool.endpoint
         return endpoint.log(clear=clear) if endpoint else []
@@ -188,8 +182,7 @@ class LocalCloud:
         """
         self._functions.remove(name)
         self.discard(name)
-        server = self._server()
-        if server:
+        if server := self._server():
             server.discard(name)
 
     def discard(self, name: str) -> None:
@@ -198,7 +191,8 @@ class LocalCloud:
 
     def expire(self) -> None:
         """End the environments that were idle for too long."""
-        self._pool.expire(self._idle_seconds)
+        oldest = time.monotonic() - self._idle_seconds
+        self._pool.discard(lambda environment: environment.used_at < oldest)
 
     def close(self) -> None:
         """End every environment and the S3 endpoint. The functions stay."""
@@ -208,13 +202,6 @@ class LocalCloud:
     def _server(self) -> client.Client | None:
         """The server on the state folder, if there is one and it is to be used."""
         return client.find(self.state) if self._use_server else None
-
-
-def _default_cache() -> Path:
-    given = os.environ.get("LAMBDAPACK_CACHE")
-    if given:
-        return Path(given)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lambdapack"
 
 
 def _check_payload(payload: bytes) -> None:

@@ -18,17 +18,10 @@ from lambdapack.local.s3.objects import Entry
 from lambdapack.local.s3.sigv4 import Credentials
 
 
-def new_credentials(expires: float | None = None) -> Credentials:
+def new_credentials() -> Credentials:
     """Temporary credentials like those that Lambda gives an execution environment."""
-    return Credentials(
-        "ASIA" + secrets.token_hex(8).upper(),
-        secrets.token_urlsafe(30),
-        secrets.token_urlsafe(300),
-        expires,
-    )
-
-
-_COMMAND = (sys.executable, "-m", "lambdapack.local.s3", "--control")
+    access_key = "ASIA" + secrets.token_hex(8).upper()
+    return Credentials(access_key, secrets.token_urlsafe(30), secrets.token_urlsafe(300))
 
 
 class Endpoint:
@@ -46,9 +39,10 @@ class Endpoint:
     def __init__(self, root: Path, *, host: str = "127.0.0.1", prefix: Sequence[str] = ()) -> None:
         root.mkdir(parents=True, exist_ok=True)
         self._lock = threading.Lock()
+        command = [*prefix, sys.executable, "-m", "lambdapack.local.s3", "--control"]
         # In a session of its own: Ctrl-C in a terminal ends this process, which closes the endpoint's stdin.
         self._process = subprocess.Popen(
-            [*prefix, *_COMMAND, "--root", str(root), "--host", host],
+            [*command, "--root", str(root), "--host", host],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -62,24 +56,15 @@ class Endpoint:
         read: Iterable[str],
         *,
         bandwidth_mbps: float | None = None,
-        latency_ms: float | None = None,
         faults: Iterable[Fault] = (),
     ) -> None:
         """Let ``credentials`` GET the objects ``read`` (``bucket/key``) over a link of their own."""
-        link = LinkSettings(bandwidth_mbps, latency_ms, tuple(faults))
-        grant = {"credentials": asdict(credentials), "read": sorted(read), **link.as_dict()}
-        self._ask("grant", grant=grant)
+        link = asdict(LinkSettings(bandwidth_mbps, faults=tuple(faults)))
+        self._ask("grant", grant={"credentials": asdict(credentials), "read": sorted(read), **link})
 
-    def set_link(
-        self,
-        access_key: str,
-        bandwidth_mbps: float | None,
-        latency_ms: float | None,
-        faults: Iterable[Fault] = (),
-    ) -> None:
+    def set_link(self, access_key: str, link: LinkSettings) -> None:
         """Change the link of a grant; its requests are counted from 1 again."""
-        link = LinkSettings(bandwidth_mbps, latency_ms, tuple(faults))
-        self._ask("link", access_key=access_key, **link.as_dict())
+        self._ask("link", access_key=access_key, **asdict(link))
 
     def revoke(self, access_key: str) -> None:
         """Forget a grant."""

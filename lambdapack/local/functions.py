@@ -108,6 +108,7 @@ class Functions:
     def __init__(self, state: Path) -> None:
         self.state = state
         self.objects = state / "s3"
+        self._lock = state / "functions.lock"
 
     def put(self, spec: FunctionSpec, pack: Path | None) -> None:
         """Store a function and its pack; an earlier function of that name is replaced at once or not at all.
@@ -120,7 +121,7 @@ class Functions:
         """
         if pack and not spec.location:
             raise ConfigurationError(f"deploying {spec.name}: there is a pack, but no location for it")
-        with self._locked():
+        with locked(self._lock):
             code = self._unpack(spec.zip_path)
             if pack and spec.location:
                 _copy(pack, self.objects / spec.location.bucket / spec.location.key)
@@ -176,7 +177,7 @@ class Functions:
         Raises:
             ConfigurationError: There is no such function.
         """
-        with self._locked():
+        with locked(self._lock):
             self._finish_removals()
             self.get(name)
             self._path(name).replace(self._path(name).with_suffix(_REMOVED))
@@ -216,18 +217,20 @@ class Functions:
 
     def forget_unused(self) -> None:
         """Remove unpacked code that no function refers to; only while no environment is alive."""
-        with self._locked():
+        with locked(self._lock):
             used = {function.code for function in self.all()}
             for folder in (self.state / "code").iterdir() if (self.state / "code").is_dir() else ():
                 if folder.name not in used:
                     shutil.rmtree(folder, ignore_errors=True)
 
-    @contextlib.contextmanager
-    def _locked(self) -> Iterator[None]:
-        self.state.mkdir(parents=True, exist_ok=True)
-        with (self.state / "functions.lock").open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Inside the block no other process holds the lock file ``path``."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def check_settings(name: str, settings: FunctionSettings) -> None:

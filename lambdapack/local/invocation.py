@@ -1,14 +1,11 @@
-"""The result of an invocation, and the lines that Lambda writes to its log."""
+"""The result of an invocation."""
 
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
-
-from lambdapack import limits
 
 
 @dataclass(frozen=True)
@@ -50,66 +47,6 @@ class Invocation:
         """From JSON."""
         payload = document["payload"].encode("utf-8", "surrogateescape")
         return cls(**{**document, "payload": payload})
-
-
-@dataclass(frozen=True)
-class Report:
-    """The figures of a REPORT line.
-
-    Attributes:
-        request_id: A UUID.
-        duration_ms: The duration of the invoke phase.
-        init_ms: The duration of the init phase if it succeeded and belongs to this invocation.
-        spent_init_ms: The duration of an init phase that failed before this invocation: billed, not reported.
-        memory_mb: The function's setting.
-        peak_bytes: The peak of the processes' memory.
-        status: ``""``, ``timeout`` or ``error``.
-        error_type: For ``error``.
-    """
-
-    request_id: str
-    duration_ms: float
-    init_ms: float | None
-    spent_init_ms: float
-    memory_mb: int
-    peak_bytes: int
-    status: str = ""
-    error_type: str = ""
-
-    @property
-    def billed_ms(self) -> int:
-        """Init is billed since August 2025 (https://aws.amazon.com/blogs/compute/
-        aws-lambda-standardizes-billing-for-init-phase/)."""
-        return math.ceil(round(self.duration_ms + (self.init_ms or 0.0) + self.spent_init_ms, 2))
-
-    @property
-    def max_memory_mb(self) -> int:
-        """The peak in MiB, at most the function's setting."""
-        return min(self.memory_mb, math.ceil(self.peak_bytes / limits.MIB))
-
-    def lines(self) -> str:
-        """END and REPORT."""
-        parts = [
-            f"REPORT RequestId: {self.request_id}",
-            f"Duration: {self.duration_ms:.2f} ms",
-            f"Billed Duration: {self.billed_ms} ms",
-            f"Memory Size: {self.memory_mb} MB",
-            f"Max Memory Used: {self.max_memory_mb} MB",
-        ]
-        if self.init_ms is not None:
-            parts.append(f"Init Duration: {self.init_ms:.2f} ms")
-        if self.status:
-            parts.append(f"Status: {self.status}")
-        if self.error_type:
-            parts.append(f"Error Type: {self.error_type}")
-        # Lambda ends the line with a tab.
-        return f"END RequestId: {self.request_id}\n" + "\t".join(parts) + "\t\n"
-
-
-def init_report(milliseconds: float, phase: str, status: str, error_type: str = "") -> str:
-    """The line about an init that failed; ``phase`` is ``init`` or ``invoke``."""
-    line = f"INIT_REPORT Init Duration: {milliseconds:.2f} ms\tPhase: {phase}\tStatus: {status}"
-    return line + (f"\tError Type: {error_type}" if error_type else "") + "\n"
 
 
 def find_stats(log: str) -> Mapping[str, Any] | None:

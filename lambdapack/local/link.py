@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args
 
 from lambdapack.errors import ConfigurationError
@@ -35,14 +35,6 @@ class Fault:
     status: int = 500
     after: int = 0
     seconds: float = 1.0
-
-    def strikes(self, number: int) -> bool:
-        """Whether request ``number`` (from 1) is hit."""
-        return self.nth <= number < self.nth + self.times
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return asdict(self)
 
 
 def read_faults(entries: Iterable[Mapping[str, Any]]) -> tuple[Fault, ...]:
@@ -81,10 +73,6 @@ class LinkSettings:
     bandwidth_mbps: float | None = None
     latency_ms: float | None = None
     faults: tuple[Fault, ...] = ()
-
-    def as_dict(self) -> dict[str, Any]:
-        """As a document for JSON."""
-        return asdict(self)
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> LinkSettings:
@@ -136,21 +124,12 @@ class TokenBucket:
 
 
 class Link:
-    """The state of one environment's network: its bucket, its latency, its faults still to come.
+    """The state of one environment's network: its bucket, its latency, its faults still to come."""
 
-    Args:
-        bandwidth_mbps, latency_ms, faults: As in ``LinkSettings``.
-    """
-
-    def __init__(
-        self,
-        bandwidth_mbps: float | None = None,
-        latency_ms: float | None = None,
-        faults: Iterable[Fault] = (),
-    ) -> None:
+    def __init__(self, settings: LinkSettings | None = None) -> None:
         self._lock = threading.Lock()
         self.bucket: TokenBucket | None = None
-        self.set(LinkSettings(bandwidth_mbps, latency_ms, tuple(faults)))
+        self.set(settings or LinkSettings())
 
     def set(self, settings: LinkSettings) -> None:
         """Change the link; requests are counted for its faults from 1 again."""
@@ -165,4 +144,5 @@ class Link:
         """Count a request, and return the fault that strikes this request."""
         with self._lock:
             self._count += 1
-            return next((fault for fault in self.faults if fault.strikes(self._count)), None)
+            hit = (fault for fault in self.faults if fault.nth <= self._count < fault.nth + fault.times)
+            return next(hit, None)

@@ -1,49 +1,108 @@
-"""The environments of a local cloud: made when needed, kept warm, discarded."""
+"""The environments of a local cloud and their folders: made when needed, kept warm, discarded."""
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
+import json
+import os
+import secrets
+import shutil
 import threading
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from lambdapack.errors import ToolError
 from lambdapack.local.endpoint import Endpoint, new_credentials
+from lambdapack.local.environment import cgroups
 from lambdapack.local.environment.environment import Environment, Settings
-from lambdapack.local.environment.folders import EnvironmentFolders
 from lambdapack.local.environment.isolation import Isolation, Limits, describe
 from lambdapack.local.environment.runtime import Runtime, install
-from lambdapack.local.functions import Function, Functions
+from lambdapack.local.functions import Function, Functions, locked
 from lambdapack.local.link import LinkSettings
 from lambdapack.progress import Progress
+
+
+class EnvironmentFolders:
+    """The folders ``<state>/environments/<id>``.
+
+    Each is locked for as long as its environment lives, so that ``sweep`` can tell it from a leftover.
+    """
+
+    def __init__(self, state: Path) -> None:
+        self._parent = state / "environments"
+        self._lock = state / "environments.lock"
+        self._locks: dict[Path, int] = {}
+
+    def new(self) -> Path:
+        """A new folder, locked by this process."""
+        self._parent.mkdir(parents=True, exist_ok=True)
+        folder = self._parent / secrets.token_hex(8)
+        with locked(self._lock):
+            folder.mkdir()
+            descriptor = os.open(folder / "lock", os.O_CREAT | os.O_RDWR)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        self._locks[folder] = descriptor
+        return folder
+
+    def remove(self, folder: Path) -> None:
+        """Remove a folder of this process."""
+        shutil.rmtree(folder, ignore_errors=True)
+        with contextlib.suppress(KeyError):
+            os.close(self._locks.pop(folder))
+
+    @contextlib.contextmanager
+    def sweep(self) -> Iterator[bool]:
+        """Remove leftovers; inside the block no environment begins. Yields whether there is none at all."""
+        if not self._parent.is_dir():
+            yield False
+            return
+        with locked(self._lock):
+            for folder in self._parent.iterdir():
+                _sweep_folder(folder)
+            yield not any(self._parent.iterdir())
+
+
+def _sweep_folder(folder: Path) -> None:
+    descriptor = os.open(folder / "lock", os.O_CREAT | os.O_RDWR)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return
+    finally:
+        os.close(descriptor)
+    groups = folder / "cgroups.json"
+    if groups.exists():
+        for group in json.loads(groups.read_text() or "[]"):
+            cgroups.remove(Path(group))
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 class Pool:
     """Environments, and the S3 endpoint that they share. Safe to use from several threads.
 
     Args:
-        functions: The functions of the cloud.
         isolations: The isolations to try, the most like Lambda first.
         cache_dir: Where the runtime client is kept.
         progress: Told once which of Lambda's limits hold on this machine.
 
     Attributes:
         limits: Which limits hold, ``None`` before the first environment.
+        endpoint: The S3 endpoint, once it is needed.
     """
 
     def __init__(
         self, functions: Functions, isolations: tuple[Isolation, ...], cache_dir: Path, progress: Progress
     ) -> None:
         self.limits: Limits | None = None
+        self.endpoint: Endpoint | None = None
         self._functions = functions
         self._isolations = isolations
         self._cache_dir = cache_dir
         self._progress = progress
         self._lock = threading.Lock()
-        self._endpoint: Endpoint | None = None
         self._idle: list[Environment] = []
         self._busy: list[Environment] = []
-        self._links: dict[str, LinkSettings] = {}
         self._folders = EnvironmentFolders(functions.state)
         with self._folders.sweep() as empty:
             if empty:
@@ -83,11 +142,6 @@ class Pool:
         for environment in chosen:
             self._end(environment)
 
-    def expire(self, idle_seconds: float) -> None:
-        """End the environments that were idle for longer."""
-        oldest = time.monotonic() - idle_seconds
-        self.discard(lambda environment: environment.used_at < oldest)
-
     def environments(self) -> list[tuple[Environment, bool]]:
         """All environments, each with whether it is busy."""
         with self._lock:
@@ -95,22 +149,16 @@ class Pool:
 
     def set_link(self, environment: Environment, link: LinkSettings) -> None:
         """Change an environment's link to S3; its requests are then counted from 1 for the faults."""
-        key = environment.credentials.access_key
-        if self._links.get(key, LinkSettings()) != link or link.faults:
-            self._start_endpoint().set_link(key, link.bandwidth_mbps, link.latency_ms, link.faults)
-            self._links[key] = link
-
-    @property
-    def endpoint(self) -> Endpoint | None:
-        """The S3 endpoint, once it is needed."""
-        return self._endpoint
+        if environment.link != link or link.faults:
+            self._start_endpoint().set_link(environment.credentials.access_key, link)
+            environment.link = link
 
     def close(self) -> None:
         """End every environment, busy ones too, and the endpoint."""
         with self._lock:
             environments = self._idle + self._busy
             self._idle, self._busy = [], []
-            endpoint, self._endpoint = self._endpoint, None
+            endpoint, self.endpoint = self.endpoint, None
         for environment in environments:
             self._end(environment)
         if endpoint:
@@ -128,7 +176,13 @@ class Pool:
             except ToolError as error:
                 failures.append(error.message)
                 continue
-            self._settle(isolation, environment.sandbox.limits, failures)
+            limits = environment.sandbox.limits
+            if self.limits is None:
+                reasons = f" (because: {'; '.join(failures)})" if failures else ""
+                self._progress.note(describe(limits) + reasons)
+            self.limits = limits
+            # What did not work once is not tried again.
+            self._isolations = self._isolations[self._isolations.index(isolation) :]
             return environment
         raise ToolError("making an execution environment: " + "; ".join(failures))
 
@@ -155,23 +209,14 @@ class Pool:
             self._folders.remove(folder)
             raise
 
-    def _settle(self, isolation: Isolation, limits: Limits, failures: list[str]) -> None:
-        """Remember the isolation that worked, and tell once which limits hold."""
-        if self.limits is None:
-            reasons = f" (because: {'; '.join(failures)})" if failures else ""
-            self._progress.note(describe(limits) + reasons)
-        self.limits = limits
-        self._isolations = self._isolations[self._isolations.index(isolation) :]
-
     def _start_endpoint(self) -> Endpoint:
         with self._lock:
-            if self._endpoint is None:
-                self._endpoint = Endpoint(self._functions.objects)
-            return self._endpoint
+            if self.endpoint is None:
+                self.endpoint = Endpoint(self._functions.objects)
+            return self.endpoint
 
     def _end(self, environment: Environment) -> None:
         environment.close()
-        self._links.pop(environment.credentials.access_key, None)
-        if self._endpoint:
-            self._endpoint.revoke(environment.credentials.access_key)
+        if self.endpoint:
+            self.endpoint.revoke(environment.credentials.access_key)
         self._folders.remove(environment.folder)

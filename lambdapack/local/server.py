@@ -92,9 +92,8 @@ def _publish(address: Path, server: _Server) -> None:
     document = {"port": server.server_address[1], "token": server.token, "pid": os.getpid()}
     temporary = address.with_name(f".{address.name}.part")
     temporary.unlink(missing_ok=True)
-    descriptor = os.open(temporary, os.O_CREAT | os.O_WRONLY | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        json.dump(document, file)
+    temporary.touch(0o600, exist_ok=False)
+    temporary.write_text(json.dumps(document))
     temporary.replace(address)
 
 
@@ -123,14 +122,8 @@ class _Handler(socketserver.StreamRequestHandler):
                 return
             answer: dict[str, Any] = {"result": self._do(request)}
         except LambdapackError as error:
-            answer = {
-                "raised": {
-                    "type": type(error).__name__,
-                    "message": error.message,
-                    "hint": error.hint,
-                    "detail": error.detail,
-                }
-            }
+            said = {"message": error.message, "hint": error.hint, "detail": error.detail}
+            answer = {"raised": {"type": type(error).__name__, **said}}
         self.wfile.write(json.dumps(answer).encode() + b"\n")
 
     def _do(self, request: dict[str, Any]) -> dict[str, Any]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lambdapack.errors import ConfigurationError
-from lambdapack.local.link import Fault, Link, TokenBucket, read_faults
+from lambdapack.local.link import Fault, Link, LinkSettings, TokenBucket, read_faults
 from lambdapack.local.s3.objects import parse_range
 from lambdapack.local.s3.sigv4 import RefusedError
 
@@ -57,7 +59,7 @@ def test_a_busy_link_delivers_its_whole_rate() -> None:
 
 def test_a_fault_strikes_the_requests_that_it_names() -> None:
     """``nth`` counts from 1 and ``times`` requests in a row are hit."""
-    link = Link(faults=[Fault(2, "status", times=2), Fault(5, "reset")])
+    link = Link(LinkSettings(faults=(Fault(2, "status", times=2), Fault(5, "reset"))))
     struck = [fault.kind if fault else None for fault in (link.next_fault() for _ in range(6))]
     assert struck == [None, "status", "status", None, "reset", None]
 
@@ -69,7 +71,7 @@ def test_a_wrong_fault_script_tells_every_mistake() -> None:
             [{"nth": 1, "kind": "explode"}, {"nth": 1, "kind": "reset", "offset": 3}, {"kind": "reset"}]
         )
     assert all(f"fault {number}:" in caught.value.message for number in (1, 2, 3))
-    assert read_faults([Fault(3, "stall").as_dict()]) == (Fault(3, "stall"),)
+    assert read_faults([asdict(Fault(3, "stall"))]) == (Fault(3, "stall"),)
 
 
 @given(st.integers(0, 50), st.integers(0, 60), st.integers(0, 60))

@@ -18,8 +18,8 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from lambdapack.local.endpoint import Endpoint, new_credentials
-from lambdapack.local.link import Fault, Link
-from lambdapack.local.s3.objects import Grant, Grants
+from lambdapack.local.link import Fault, Link, LinkSettings
+from lambdapack.local.s3.objects import Grant
 from lambdapack.local.s3.server import S3Server
 from lambdapack.local.s3.sigv4 import Credentials
 from tests.support.signing import sign
@@ -34,12 +34,10 @@ def server(tmp_path: Path) -> Iterator[S3Server]:
     (tmp_path / "bucket" / "packs").mkdir(parents=True)
     (tmp_path / "bucket" / "packs" / "a.tar.zst").write_bytes(DATA)
     (tmp_path / "bucket" / "other").write_bytes(b"secret")
-    grants = Grants(
-        [
-            Grant(OWNER, None, write=True, list=True),
-            Grant(READER, frozenset(["bucket/packs/a.tar.zst"])),
-        ]
-    )
+    grants = [
+        Grant(OWNER, None, write=True, list=True),
+        Grant(READER, frozenset(["bucket/packs/a.tar.zst"])),
+    ]
     server = S3Server(tmp_path, grants)
     threading.Thread(target=server.serve, daemon=True).start()
     yield server
@@ -130,14 +128,14 @@ def test_wrong_credentials_are_refused_as_s3_refuses_them(
 
 def test_expired_credentials_and_a_wrong_region_are_refused(server: S3Server) -> None:
     """S3 answers both with 400, and names the region that it expects, which boto3 then uses."""
-    server.grants.put(Grant(replace(READER, expires=time.time() - 1), None))
+    server.grants[READER.access_key] = Grant(replace(READER, expires=time.time() - 1), None)
     arguments = {"Bucket": "bucket", "Key": "packs/a.tar.zst"}
     assert refusal(client(server, READER).get_object, **arguments) == ("ExpiredToken", 400)
-    server.grants.put(Grant(replace(READER, region="eu-west-1"), None))
+    server.grants[READER.access_key] = Grant(replace(READER, region="eu-west-1"), None)
     other = client(server, READER, "us-east-2")
     assert other.get_object(**arguments)["Body"].read() == DATA
     # boto3 was refused, read the right region in the answer, and signed again.
-    assert [entry.status for entry in server.log.take()][1:] == [400, 200]
+    assert [entry.status for entry in server.log][1:] == [400, 200]
 
 
 def test_only_what_the_policy_names_can_be_read(server: S3Server) -> None:
@@ -180,7 +178,7 @@ def test_nothing_outside_the_folder_is_served(server: S3Server, tmp_path: Path) 
     outside = tmp_path.parent / "outside"
     outside.write_bytes(b"no")
     for path in ("/bucket/../../outside", "/bucket/%2e%2e/%2e%2e/outside", "/../outside", "/bucket/packs"):
-        server.grants.put(Grant(READER, None, list=True))
+        server.grants[READER.access_key] = Grant(READER, None, list=True)
         assert get(server, path=path).status in (400, 404)
 
 
@@ -191,7 +189,7 @@ def test_connections_are_kept_alive(server: S3Server) -> None:
     assert b"AccessDenied" in get(server, connection, path="/bucket/other").read()
     assert get(server, connection, method="HEAD").read() == b""
     assert get(server, connection).read() == DATA
-    log = server.log.take()
+    log = server.log
     assert [entry.connection for entry in log[:3]] == [log[0].connection] * 3
     assert [(entry.status, entry.range) for entry in log[:2]] == [(206, "bytes=0-9"), (403, "")]
     assert log[0].sent == 10
@@ -207,7 +205,7 @@ def test_faults_happen_as_scripted(server: S3Server) -> None:
         Fault(5, "close"),
         Fault(6, "stall", after=10, seconds=0.01),
     ]
-    server.grants.put(Grant(READER, None, link=Link(faults=script)))
+    server.grants[READER.access_key] = Grant(READER, None, link=Link(LinkSettings(faults=tuple(script))))
     slow = get(server)
     assert (slow.status, b"SlowDown" in slow.read()) == (503, True)
     with pytest.raises((ConnectionResetError, http.client.IncompleteRead)):
@@ -225,12 +223,12 @@ def test_faults_happen_as_scripted(server: S3Server) -> None:
 
 def test_a_throttled_link_counts_every_byte_of_all_connections(server: S3Server) -> None:
     """Connections of one environment share one bucket: what it let through is what they received."""
-    link = Link(bandwidth_mbps=2000)
+    link = Link(LinkSettings(bandwidth_mbps=2000))
     taken = []
     assert link.bucket is not None
     take = link.bucket.take
     link.bucket.take = lambda amount: (taken.append(amount), take(amount))[1]  # type: ignore[method-assign]
-    server.grants.put(Grant(READER, None, link=link))
+    server.grants[READER.access_key] = Grant(READER, None, link=link)
     threads = [threading.Thread(target=lambda: get(server).read()) for _ in range(4)]
     for thread in threads:
         thread.start()
@@ -248,7 +246,7 @@ def test_the_process_obeys_and_ends_with_its_owner(tmp_path: Path) -> None:
     try:
         endpoint.grant(READER, ["bucket/key"], faults=[Fault(1, "status")])
         assert get(endpoint, path="/bucket/key").status == 500  # type: ignore[arg-type]
-        endpoint.set_link(READER.access_key, None, 1.0)
+        endpoint.set_link(READER.access_key, LinkSettings(latency_ms=1.0))
         assert get(endpoint, path="/bucket/key").read() == DATA  # type: ignore[arg-type]
         endpoint.revoke(READER.access_key)
         assert get(endpoint, path="/bucket/key").status == 403  # type: ignore[arg-type]

@@ -102,7 +102,11 @@ def places(name: str, *, root: Path = _ROOT, own: Path = Path("/proc/self/cgroup
     if (root / "cgroup.controllers").exists():
         # Version 2 allows processes only in leaves, so the group goes beside this process's, not below it.
         return dict.fromkeys(CONTROLLERS, root / _PARENT / name)
-    mine = _own_places(own)
+    # Controller -> the group of this process, relative to the controller's root.
+    mine: dict[str, str] = {}
+    for line in own.read_text().splitlines():
+        _, controllers, path = line.split(":", 2)
+        mine |= dict.fromkeys(controllers.split(","), path.lstrip("/"))
     folders = {}
     for controller in CONTROLLERS:
         # Where several controllers are mounted together, each one's name is a link to their mount.
@@ -123,7 +127,12 @@ def create(folders: dict[str, Path]) -> Group:
     unified = {folder.parent.name for folder in folders.values()} == {_PARENT}
     if unified:
         return Group(folders if _create_unified(folders[CONTROLLERS[0]]) else {}, True)
-    return Group({controller: folder for controller, folder in folders.items() if _mkdir(folder)}, False)
+    made = {}
+    for controller, folder in folders.items():
+        with contextlib.suppress(OSError):
+            folder.mkdir()
+            made[controller] = folder
+    return Group(made, False)
 
 
 def remove(folder: Path) -> bool:
@@ -151,24 +160,6 @@ def _create_unified(folder: Path) -> bool:
         (parent.parent / "cgroup.subtree_control").write_text(switches)
         parent.mkdir(exist_ok=True)
         (parent / "cgroup.subtree_control").write_text(switches)
-        folder.mkdir()
-    except OSError:
-        return False
-    return True
-
-
-def _own_places(own: Path) -> dict[str, str]:
-    """Controller -> the group of this process, relative to the controller's root."""
-    places = {}
-    for line in own.read_text().splitlines():
-        _, controllers, path = line.split(":", 2)
-        for controller in controllers.split(","):
-            places[controller] = path.lstrip("/")
-    return places
-
-
-def _mkdir(folder: Path) -> bool:
-    try:
         folder.mkdir()
     except OSError:
         return False

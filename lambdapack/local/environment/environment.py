@@ -5,6 +5,9 @@ https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html
 
 from __future__ import annotations
 
+import contextlib
+import json
+import math
 import queue
 import secrets
 import time
@@ -14,20 +17,38 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from lambdapack import limits
-from lambdapack.local.environment.failure import RESPONSE_TOO_LARGE, Failure, exit_failure, timeout_failure
 from lambdapack.local.environment.isolation import Isolation
 from lambdapack.local.environment.log_pipe import LogPipe
+from lambdapack.local.environment.outcome import (
+    RESPONSE_TOO_LARGE,
+    Failure,
+    Init,
+    Outcome,
+    exit_failure,
+    report,
+    timeout_failure,
+)
 from lambdapack.local.environment.runtime import Runtime
 from lambdapack.local.environment.runtime_api import Event, Happening, RuntimeApi
-from lambdapack.local.environment.runtime_process import RuntimeProcess
 from lambdapack.local.environment.sandbox import Sandbox
-from lambdapack.local.environment.variables import variables
 from lambdapack.local.functions import Function
-from lambdapack.local.invocation import Invocation, Report, find_stats, init_report
+from lambdapack.local.invocation import Invocation, find_stats
+from lambdapack.local.link import LinkSettings
 from lambdapack.local.s3.sigv4 import Credentials
 
 _BOOST_CPUS = 2.0
 """The processors that init gets at least, whatever the memory: undocumented, but measured by many."""
+_FIXED = {
+    "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
+    "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
+    "AWS_XRAY_CONTEXT_MISSING": "LOG_ERROR",
+    "AWS_XRAY_DAEMON_ADDRESS": "169.254.79.129:2000",
+    "LANG": "en_US.UTF-8",
+    "SHLVL": "0",
+    "TZ": ":UTC",
+}
+_FREE = {"PATH", "LANG", "TZ", "LD_LIBRARY_PATH", "PYTHONPATH", "LAMBDAPACK_ROOT", "AWS_ENDPOINT_URL_S3"}
+"""The variables that a function may set itself, as in Lambda; it cannot set keys and names."""
 
 
 @dataclass(frozen=True)
@@ -38,63 +59,12 @@ class Settings:
     tmp_mb: int
 
 
-@dataclass(frozen=True)
-class _Init:
-    """How an init phase ended.
-
-    Attributes:
-        milliseconds: Its duration.
-        ok: Whether the runtime asked for an event.
-        error_type: ``timeout``, or the type that the runtime or its death gave.
-        body: What the runtime has posted about its error.
-        failure: Its death, unless it was killed at the timeout.
-    """
-
-    milliseconds: float
-    ok: bool = True
-    error_type: str = ""
-    body: bytes = b""
-    failure: Failure | None = None
-
-    def line(self, phase: str) -> str:
-        """The INIT_REPORT line, which only a failed init has."""
-        if self.ok:
-            return ""
-        if self.error_type == "timeout":
-            return init_report(self.milliseconds, phase, "timeout")
-        return init_report(self.milliseconds, phase, "error", self.error_type)
-
-
-@dataclass(frozen=True)
-class _Outcome:
-    """How an invoke phase ended.
-
-    Attributes:
-        body: What the runtime has posted, ``None`` if nothing.
-        failure: Why it failed, ``None`` if it did not.
-        log: Lines about an init phase inside it.
-    """
-
-    body: bytes | None
-    failure: Failure | None = None
-    log: str = ""
-
-
 class Environment:
-    """An execution environment. One invocation at a time.
-
-    Args:
-        folder: Its own folder, whose name is its id.
-        function: The function that it runs.
-        code: The function's unpacked zip.
-        settings: Memory and /tmp.
-        runtime: The runtime that executes the function.
-        isolation: The isolation to use.
-        credentials: The credentials that the function gets.
-        s3_url: The S3 endpoint.
+    """An execution environment, whose id is the name of its folder. One invocation at a time.
 
     Attributes:
         used_at: When (monotonic) the last invocation ended.
+        link: The link to S3 that was set for it.
 
     Raises:
         ToolError: This machine does not allow the isolation.
@@ -117,48 +87,69 @@ class Environment:
         self.settings = settings
         self.credentials = credentials
         self.used_at = time.monotonic()
+        self.link = LinkSettings()
         self._timeout = function.settings.timeout
-        self._version = runtime.interpreter.version
-        self._init: _Init | None = None
+        self._runtime = runtime
+        self._init: Init | None = None
         self._peak = self._oom_kills = 0
-        self._closed = False
+        # Alive: the runtime has asked for an event and has not been killed since.
+        self._alive = self._frozen = self._closed = False
         self._log = LogPipe()
-        happenings: queue.Queue[Happening] = queue.Queue()
+        self._happenings: queue.Queue[Happening] = queue.Queue()
         try:
             self.sandbox = Sandbox(
                 folder, isolation, code, runtime,
                 memory_mb=settings.memory_mb, tmp_mb=settings.tmp_mb,
-                log=self._log.writer, happenings=happenings,
+                log=self._log.writer, happenings=self._happenings,
             )  # fmt: skip
         except BaseException:
             self._log.close()
             raise
-        self._api = RuntimeApi(happenings)
-        self._runtime = self._make_process(runtime.executable, happenings, s3_url)
+        self._api = RuntimeApi(self._happenings)
+        self._variables = self._all_variables(s3_url)
 
-    def _make_process(
-        self, executable: str, happenings: queue.Queue[Happening], s3_url: str
-    ) -> RuntimeProcess:
-        function, paths = self.function, self.sandbox.paths
-        environment = variables(
-            function,
-            memory_mb=self.settings.memory_mb,
-            credentials=self.credentials,
-            paths=paths,
-            s3_url=s3_url,
-            api=self._api.address,
-            log_stream=f"{datetime.now(timezone.utc):%Y/%m/%d}/[$LATEST]{secrets.token_hex(16)}",
-        )
-        argv = [f"{paths.lang}/{executable}", "-m", "awslambdaric", function.handler]
-        return RuntimeProcess(self.sandbox, happenings, self._api, argv, environment)
+    def _all_variables(self, s3_url: str) -> dict[str, str]:
+        """The environment variables of the runtime; most of Lambda's a function's own cannot replace.
+
+        https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
+        """
+        function, credentials, paths = self.function, self.credentials, self.sandbox.paths
+        stream = f"{datetime.now(timezone.utc):%Y/%m/%d}/[$LATEST]{secrets.token_hex(16)}"
+        lambdas = {
+            **_FIXED,
+            "AWS_ACCESS_KEY_ID": credentials.access_key,
+            "AWS_DEFAULT_REGION": function.region,
+            "AWS_ENDPOINT_URL_S3": s3_url,
+            "AWS_EXECUTION_ENV": f"AWS_Lambda_{function.target.runtime}",
+            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(self.settings.memory_mb),
+            "AWS_LAMBDA_FUNCTION_NAME": function.name,
+            "AWS_LAMBDA_LOG_GROUP_NAME": f"/aws/lambda/{function.name}",
+            "AWS_LAMBDA_LOG_STREAM_NAME": stream,
+            "AWS_LAMBDA_RUNTIME_API": self._api.address,
+            "AWS_REGION": function.region,
+            "AWS_SECRET_ACCESS_KEY": credentials.secret_key,
+            "AWS_SESSION_TOKEN": credentials.session_token,
+            "LAMBDA_RUNTIME_DIR": paths.client,
+            "LAMBDA_TASK_ROOT": paths.task,
+            "LD_LIBRARY_PATH": f"{paths.lang}/lib:/lib64:/usr/lib64:{paths.client}:{paths.client}/lib:"
+            f"{paths.task}:{paths.task}/lib:/opt/lib",
+            "PATH": f"{paths.lang}/bin:/usr/local/bin:/usr/bin:/bin:/opt/bin",
+            "PYTHONPATH": paths.client,
+            "_HANDLER": function.handler,
+        }
+        if paths.tmp != "/tmp":
+            # Lambda does not set these; here they keep the function's files in its own folder.
+            lambdas |= {"TMPDIR": paths.tmp, "LAMBDAPACK_ROOT": f"{paths.tmp}/lambdapack"}
+        own = function.settings.environment.items()
+        return lambdas | {name: value for name, value in own if name in _FREE or name not in lambdas}
 
     def invoke(self, payload: bytes) -> Invocation:
         """Run one event through the function. The first call runs the init phase before."""
         self._log.take()
         text = ""
-        init: _Init | None = None
+        init: Init | None = None
         if self._init is None:
-            text = f"INIT_START Runtime Version: python:{self._version}.lambdapack\n"
+            text = f"INIT_START Runtime Version: python:{self._runtime.interpreter.version}.lambdapack\n"
             init = self._init = self._run_init(limits.INIT_TIMEOUT)
             text += self._log.take() + init.line("init")
         request_id = str(uuid.uuid4())
@@ -169,10 +160,12 @@ class Environment:
         text += self._log.take() + outcome.log
         if outcome.failure:
             text += outcome.failure.line
-        report = self._report(request_id, duration, init, outcome.failure)
+        result = self._result(request_id, text, duration, init, outcome)
         self.used_at = time.monotonic()
-        self._runtime.rest()
-        return _invocation(report, outcome, text + report.lines(), cold=init is not None)
+        if self._alive:
+            self.sandbox.freeze()
+            self._frozen = True
+        return result
 
     def close(self) -> None:
         """Kill all processes and unmount everything; only the environment's folder stays."""
@@ -182,51 +175,65 @@ class Environment:
             self.sandbox.close()
             self._log.close()
 
-    def _report(
-        self, request_id: str, duration_ms: float, init: _Init | None, failure: Failure | None
-    ) -> Report:
+    def _result(
+        self, request_id: str, log: str, duration_ms: float, init: Init | None, outcome: Outcome
+    ) -> Invocation:
+        """The result, before the environment is frozen; the log ends with its figures."""
+        body, failure = outcome.body, outcome.failure
+        if body is None and failure:
+            # Lambda answers for a runtime that has sent nothing.
+            document = {"errorType": failure.error_type, "errorMessage": failure.message}
+            body = json.dumps(document, ensure_ascii=False).encode()
         if failure and failure.status == "timeout":
             # Lambda reports a timeout as the setting, not as measured.
             duration_ms = self._timeout * 1000.0
-        return Report(
-            request_id,
-            duration_ms,
+        # Init is billed since August 2025, a failed one too, which is not reported (https://aws.amazon.com/
+        # blogs/compute/aws-lambda-standardizes-billing-for-init-phase/).
+        billed_ms = math.ceil(round(duration_ms + (init.milliseconds if init else 0.0), 2))
+        result = Invocation(
+            request_id=request_id,
+            payload=body or b"",
+            error=failure is not None,
+            log=log,
+            cold=init is not None,
+            duration_ms=duration_ms,
+            billed_ms=billed_ms,
             init_ms=init.milliseconds if init and init.ok else None,
-            spent_init_ms=init.milliseconds if init and not init.ok else 0.0,
-            memory_mb=self.settings.memory_mb,
-            peak_bytes=self._measure(failure),
-            status=failure.status if failure else "",
-            error_type=failure.error_type if failure and failure.status == "error" else "",
+            max_memory_mb=min(self.settings.memory_mb, math.ceil(self._measure(failure) / limits.MIB)),
         )
+        log += report(result, self.settings.memory_mb, failure)
+        return replace(result, log=log, stats=find_stats(log))
 
-    def _run_init(self, timeout: float) -> _Init:
+    def _run_init(self, timeout: float) -> Init:
         """Start the runtime and wait until it asks for an event, or fails to."""
         vcpus = self.settings.memory_mb / limits.MEMORY_PER_VCPU_MB
         self.sandbox.limit_cpu(max(vcpus, _BOOST_CPUS))
-        began = self._runtime.start()
+        paths = self.sandbox.paths
+        argv = [f"{paths.lang}/{self._runtime.executable}", "-m", "awslambdaric", self.function.handler]
+        began = self.sandbox.start(self._api.restart(), argv, self._variables, paths.task)
         body, error_type = b"", ""
         while True:
-            happening = self._runtime.wait(began + timeout)
+            happening = self._wait(began + timeout)
             spent = (time.monotonic() - began) * 1000
             if happening is None:
-                self._runtime.kill()
-                return _Init(timeout * 1000, ok=False, error_type="timeout")
+                self._kill()
+                return Init(timeout * 1000, ok=False, error_type="timeout")
             if happening.kind == "next":
-                self._runtime.alive = True
+                self._alive = True
                 self.sandbox.limit_cpu(vcpus)
-                return _Init(spent)
+                return Init(spent)
             if happening.kind == "init_error":
                 body, error_type = happening.body, happening.error_type
             elif happening.kind == "exit":
                 failure = self._exit_failure(happening)
-                self._runtime.kill()
-                return _Init(spent, False, error_type or failure.error_type, body, failure)
+                self._kill()
+                return Init(spent, False, error_type or failure.error_type, body, failure)
 
-    def _run(self, request_id: str, payload: bytes) -> _Outcome:
+    def _run(self, request_id: str, payload: bytes) -> Outcome:
         """The invoke phase; after a crash or a failed init it begins with an init phase."""
         deadline = time.monotonic() + self._timeout
-        self._runtime.wake()
-        if not self._runtime.alive:
+        self._wake()
+        if not self._alive:
             init = self._run_init(self._timeout)
             if not init.ok:
                 log = self._log.take() + init.line("invoke")
@@ -235,37 +242,37 @@ class Environment:
             f"Root=1-{int(time.time()):08x}-{secrets.token_hex(12)};Parent={secrets.token_hex(8)};Sampled=0"
         )
         deadline_ms = int((time.time() + deadline - time.monotonic()) * 1000)
-        self._runtime.offer(Event(request_id, payload, deadline_ms, self.function.arn, trace))
+        self._api.offer(Event(request_id, payload, deadline_ms, self.function.arn, trace))
         return self._await_outcome(request_id, deadline)
 
-    def _failed_init(self, init: _Init, request_id: str) -> _Outcome:
+    def _failed_init(self, init: Init, request_id: str) -> Outcome:
         if init.error_type == "timeout":
-            return _Outcome(None, timeout_failure(self._timeout, request_id))
+            return Outcome(None, timeout_failure(self._timeout, request_id))
         failure = init.failure or Failure(init.error_type, "", "")
         if init.body:
-            return _Outcome(init.body, replace(failure, error_type=init.error_type, line=""))
+            return Outcome(init.body, replace(failure, error_type=init.error_type, line=""))
         message = f"RequestId: {request_id} {failure.message}"
-        return _Outcome(None, replace(failure, message=message, line=f"{message}\n{failure.error_type}\n"))
+        return Outcome(None, replace(failure, message=message, line=f"{message}\n{failure.error_type}\n"))
 
-    def _await_outcome(self, request_id: str, deadline: float) -> _Outcome:
+    def _await_outcome(self, request_id: str, deadline: float) -> Outcome:
         """Wait for the answer, and then until the runtime asks for the next event."""
         body: bytes | None = None
         failure: Failure | None = None
         while True:
-            happening = self._runtime.wait(deadline)
+            happening = self._wait(deadline)
             if happening is None:
                 self._note_peak()
-                self._runtime.kill()
+                self._kill()
                 if body is None:
-                    return _Outcome(None, timeout_failure(self._timeout, request_id))
-                return _Outcome(body, failure)
+                    return Outcome(None, timeout_failure(self._timeout, request_id))
+                return Outcome(body, failure)
             if happening.kind == "next":
-                return _Outcome(body, failure)
+                return Outcome(body, failure)
             if happening.kind == "exit":
                 crash = self._exit_failure(happening, request_id)
-                self._runtime.kill()
+                self._kill()
                 answered = body is not None or failure is not None
-                return _Outcome(body, failure) if answered else _Outcome(None, crash)
+                return Outcome(body, failure) if answered else Outcome(None, crash)
             if happening.request_id != request_id:
                 continue
             if happening.kind == "response":
@@ -275,6 +282,33 @@ class Environment:
             elif failure is None:
                 body = happening.body
                 failure = Failure(happening.error_type, "", "", "")
+
+    def _wait(self, deadline: float) -> Happening | None:
+        """What the runtime does next, ``None`` if nothing until ``deadline`` (monotonic)."""
+        while True:
+            try:
+                happening = self._happenings.get(timeout=max(0.0, deadline - time.monotonic()))
+            except queue.Empty:
+                return None
+            # Earlier runtimes of the environment are ignored.
+            if happening.generation == self._api.generation:
+                return happening
+
+    def _wake(self) -> None:
+        """Let the runtime run again, and see whether it has died since the last invocation."""
+        if self._frozen:
+            self.sandbox.thaw()
+            self._frozen = False
+        with contextlib.suppress(queue.Empty):
+            while True:
+                happening = self._happenings.get_nowait()
+                if happening.kind == "exit" and happening.generation == self._api.generation:
+                    self._kill()
+
+    def _kill(self) -> None:
+        """Kill the runtime and all processes that it has started."""
+        self._alive = self._frozen = False
+        self.sandbox.kill()
 
     def _exit_failure(self, happening: Happening, request_id: str = "") -> Failure:
         kills = self.sandbox.group.oom_kills()
@@ -291,21 +325,3 @@ class Environment:
             return self.settings.memory_mb * limits.MIB
         self._note_peak()
         return self._peak or self.sandbox.group.peak_memory()
-
-
-def _invocation(report: Report, outcome: _Outcome, log: str, *, cold: bool) -> Invocation:
-    failure, body = outcome.failure, outcome.body
-    if body is None:
-        body = failure.payload() if failure else b""
-    return Invocation(
-        request_id=report.request_id,
-        payload=body,
-        error=failure is not None,
-        log=log,
-        cold=cold,
-        duration_ms=report.duration_ms,
-        billed_ms=report.billed_ms,
-        init_ms=report.init_ms,
-        max_memory_mb=report.max_memory_mb,
-        stats=find_stats(log),
-    )

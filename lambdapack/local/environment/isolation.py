@@ -15,7 +15,7 @@ class Isolation:
     Attributes:
         level: ``root`` (mount and PID namespaces, control groups), ``user`` (the same namespaces inside
             a user namespace) or ``none`` (resource limits and a private folder).
-        tmp: ``ext4``, ``tmpfs`` or ``folder``.
+        tmp: ``ext4``, ``tmpfs`` or ``folder``; a folder has no limit but that on one file.
     """
 
     level: str
@@ -32,19 +32,15 @@ ISOLATIONS = (
 
 
 @dataclass(frozen=True)
-class Limits:
-    """Which of Lambda's limits hold.
+class Limits(Isolation):
+    """Which of Lambda's limits hold in an isolation.
 
     Attributes:
-        level: ``root``, ``user`` or ``none``.
-        tmp: ``ext4``, ``tmpfs`` or ``folder``; a folder has no limit but that on one file.
         memory: ``cgroup``, or ``watched``: measured ten times a second.
         cpu: Whether CPU time is held to the memory's share.
         processes: Whether the number of processes and threads is limited.
     """
 
-    level: str
-    tmp: str
     memory: str
     cpu: bool
     processes: bool

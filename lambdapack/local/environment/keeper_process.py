@@ -46,8 +46,7 @@ class KeeperProcess:
         )
         Thread(target=self._listen, daemon=True).start()
         try:
-            self._send(configuration)
-            answer = self._answer()
+            answer = self._exchange(configuration)
             if answer["event"] != "ready":
                 raise ToolError(f"making the namespaces of an execution environment: {answer['why']}")
         except ToolError:
@@ -60,8 +59,7 @@ class KeeperProcess:
         Raises:
             ToolError: The keeper has ended.
         """
-        self._send({"do": command, **arguments})
-        return self._answer()
+        return self._exchange({"do": command, **arguments})
 
     def close(self) -> None:
         """End the keeper, and with it all that runs or is mounted in the environment."""
@@ -84,15 +82,13 @@ class KeeperProcess:
                 self._answers.put(answer)
         self._answers.put(None)
 
-    def _send(self, document: Mapping[str, Any]) -> None:
+    def _exchange(self, document: Mapping[str, Any]) -> dict[str, Any]:
         try:
             assert self._process.stdin is not None
             self._process.stdin.write(json.dumps(document).encode() + b"\n")
             self._process.stdin.flush()
         except (OSError, ValueError) as error:
             raise ToolError(f"talking to the keeper of an execution environment: {error}") from None
-
-    def _answer(self) -> dict[str, Any]:
         try:
             answer = self._answers.get(timeout=_WAIT)
         except queue.Empty:

@@ -64,19 +64,16 @@ def _install(where: Path, interpreter: Interpreter, target: Target, progress: Pr
     with new_folder(where) as new:
         with progress.step(f"install awslambdaric for Python {interpreter.python}"):
             client = new.path / "client"
-            _pip(client, interpreter, target)
+            python = sys.executable if importlib.util.find_spec("pip") else str(interpreter.path)
+            pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"]
+            tag = target.cache_tag.replace("cpython-", "cp")
+            wheels = ["--no-compile", "--only-binary=:all:", "--implementation=cp"]
+            wheels += [f"--python-version={target.python}", f"--abi={tag}", "--abi=none"]
+            wheels += [f"--platform={name}_{target.machine}" for name in _PLATFORMS]
+            _run([*pip, *wheels, f"--target={client}", "awslambdaric"])
             compileall = [str(interpreter.path), "-m", "compileall", "-q"]
             _run([*compileall, "--invalidation-mode", "unchecked-hash", str(client)])
         _lang(new.path / "lang", interpreter)
-
-
-def _pip(destination: Path, interpreter: Interpreter, target: Target) -> None:
-    python = sys.executable if importlib.util.find_spec("pip") else str(interpreter.path)
-    tag = target.cache_tag.replace("cpython-", "cp")
-    platforms = [f"--platform={name}_{target.machine}" for name in _PLATFORMS]
-    options = ["--quiet", "--disable-pip-version-check", "--no-input", "--no-compile", "--only-binary=:all:"]
-    options += ["--implementation=cp", f"--python-version={target.python}", f"--abi={tag}", "--abi=none"]
-    _run([python, "-m", "pip", "install", *options, *platforms, f"--target={destination}", "awslambdaric"])
 
 
 def _run(command: list[str]) -> None:

@@ -23,15 +23,7 @@ _INVOCATION = re.compile(r"/2018-06-01/runtime/invocation/([^/]+)/(response|erro
 
 @dataclass(frozen=True)
 class Event:
-    """An invocation on its way to the runtime.
-
-    Attributes:
-        request_id: A UUID.
-        payload: JSON.
-        deadline_ms: Unix time in milliseconds.
-        arn: The function's, with its version.
-        trace_id: X-Ray's.
-    """
+    """An invocation on its way to the runtime; its deadline is Unix time, its trace X-Ray's."""
 
     request_id: str
     payload: bytes
@@ -65,11 +57,7 @@ class Happening:
 
 
 class RuntimeApi:
-    """One environment's Runtime API, on 127.0.0.1.
-
-    Args:
-        happenings: Gets everything that the runtime does.
-    """
+    """One environment's Runtime API, on 127.0.0.1; ``happenings`` gets everything that the runtime does."""
 
     def __init__(self, happenings: queue.Queue[Happening]) -> None:
         self.happenings = happenings
@@ -107,10 +95,6 @@ class RuntimeApi:
             event, self._event = self._event, None
             return event
 
-    def say(self, happening: Happening) -> None:
-        """Tell the environment of a happening."""
-        self.happenings.put(happening)
-
     def close(self) -> None:
         """Stop serving."""
         with self._condition:
@@ -142,14 +126,12 @@ class _Handler(BaseHTTPRequestHandler):
         api = self.server.api
         if self.path == "/2018-06-01/runtime/restore/next":
             self._answer(200, b"")
-        elif self.path == "/2018-06-01/runtime/invocation/next":
-            self._next(api)
-        else:
+            return
+        if self.path != "/2018-06-01/runtime/invocation/next":
             self._answer(404, b"{}")
-
-    def _next(self, api: RuntimeApi) -> None:
+            return
         generation = api.generation
-        api.say(Happening("next", generation))
+        api.happenings.put(Happening("next", generation))
         event = api.take(generation)
         if event is None:
             self.close_connection = True
@@ -166,27 +148,23 @@ class _Handler(BaseHTTPRequestHandler):
         )
 
     def do_POST(self) -> None:
-        api = self.server.api
-        body = self._body()
-        invocation = _INVOCATION.match(self.path)
-        if invocation:
-            self._outcome(api, invocation[1], invocation[2], body)
-        elif self.path in ("/2018-06-01/runtime/init/error", "/2018-06-01/runtime/restore/error"):
-            api.say(Happening("init_error", api.generation, body=body, error_type=self._error_type(body)))
-            self._answer(202, b'{"status":"OK"}')
-        else:
-            self._answer(404, b"{}")
-
-    def _outcome(self, api: RuntimeApi, request_id: str, kind: str, body: bytes) -> None:
+        api, body = self.server.api, self._body()
+        status, answer = 202, b'{"status":"OK"}'
+        request_id, kind = match.groups() if (match := _INVOCATION.match(self.path)) else ("", "")
         if kind == "response" and len(body) > MAX_RESPONSE:
-            api.say(Happening("too_large", api.generation, request_id))
-            self._answer(413, b'{"errorType":"RequestEntityTooLarge","errorMessage":"Response too large"}')
+            api.happenings.put(Happening("too_large", api.generation, request_id))
+            status, answer = 413, b'{"errorType":"RequestEntityTooLarge","errorMessage":"Response too large"}'
         elif kind == "response":
-            api.say(Happening("response", api.generation, request_id, body))
-            self._answer(202, b'{"status":"OK"}')
+            api.happenings.put(Happening("response", api.generation, request_id, body))
+        elif kind == "error":
+            error_type = self._error_type(body)
+            api.happenings.put(Happening("error", api.generation, request_id, body, error_type))
+        elif self.path in ("/2018-06-01/runtime/init/error", "/2018-06-01/runtime/restore/error"):
+            error_type = self._error_type(body)
+            api.happenings.put(Happening("init_error", api.generation, "", body, error_type))
         else:
-            api.say(Happening("error", api.generation, request_id, body, self._error_type(body)))
-            self._answer(202, b'{"status":"OK"}')
+            status, answer = 404, b"{}"
+        self._answer(status, answer)
 
     def _error_type(self, body: bytes) -> str:
         sent = self.headers.get("Lambda-Runtime-Function-Error-Type", "")

@@ -43,10 +43,7 @@ class Sandbox:
 
     Args:
         folder: The environment's own folder.
-        isolation: The isolation to use.
         code: The unpacked function.
-        runtime: The runtime that executes the function.
-        memory_mb, tmp_mb: Lambda's settings.
         log: Descriptor that the runtime's stdout and stderr go to.
         happenings: Gets an ``exit`` when the runtime dies.
 
@@ -73,7 +70,8 @@ class Sandbox:
     ) -> None:
         self._happenings = happenings
         self._generation = 0
-        tmp = _tmp(folder, isolation, tmp_mb)
+        if isolation.tmp == "ext4":
+            _make_image(folder / "tmp.img", tmp_mb * limits.MIB)
         self.group = _make_group(folder, memory_mb) if isolation.level == "root" else cgroups.Group({}, False)
         self.limits = _limits(isolation, self.group)
         self.paths = _paths(folder, isolation, code, runtime)
@@ -84,7 +82,7 @@ class Sandbox:
                 [str(runtime.client), self.paths.client],
                 [str(runtime.lang), self.paths.lang],
             ],
-            "tmp": tmp,
+            "tmp": {"kind": isolation.tmp, "image": str(folder / "tmp.img"), "bytes": tmp_mb * limits.MIB},
             "limits": {
                 "nofile": limits.FILE_DESCRIPTORS,
                 "fsize": tmp_mb * limits.MIB if isolation.level == "none" else None,
@@ -164,23 +162,13 @@ def _make_group(folder: Path, memory_mb: int) -> cgroups.Group:
     return group
 
 
-def _tmp(folder: Path, isolation: Isolation, tmp_mb: int) -> dict[str, Any]:
-    """The keeper's configuration of /tmp."""
-    if isolation.tmp == "ext4":
-        image = folder / "tmp.img"
-        _make_image(image, tmp_mb)
-        return {"kind": "ext4", "image": str(image)}
-    return {"kind": isolation.tmp, "bytes": tmp_mb * limits.MIB}
-
-
-def _make_image(image: Path, tmp_mb: int) -> None:
-    """Write a sparse file with an ext4 file system that offers ``tmp_mb`` MiB."""
+def _make_image(image: Path, offered: int) -> None:
+    """Write a sparse file with an ext4 file system that offers so many bytes."""
     program = shutil.which("mkfs.ext4", path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
     if not program or not Path("/dev/loop-control").exists():
         raise ToolError("making an ext4 /tmp: there is no mkfs.ext4 or no loop device")
     # One inode for 16 KiB takes 1.6 % of the space, bitmaps and the superblock about 1 MiB, and ext4
     # reserves 2 %, at most 4,096 blocks.
-    offered = tmp_mb * limits.MIB
     size = int((offered + min(offered // 49, 4096 * 4096)) * 1.0165) + limits.MIB
     with image.open("wb") as file:
         file.truncate(size)

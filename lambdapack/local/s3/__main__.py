@@ -21,7 +21,7 @@ from typing import Any
 
 from lambdapack.errors import LambdapackError
 from lambdapack.local.link import Link, LinkSettings, read_faults
-from lambdapack.local.s3.objects import Grant, Grants
+from lambdapack.local.s3.objects import Grant
 from lambdapack.local.s3.server import S3Server
 from lambdapack.local.s3.sigv4 import Credentials
 
@@ -30,15 +30,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the endpoint, in one of the module's two ways."""
     options = _parser().parse_args(arguments)
     try:
-        server = S3Server(options.root, Grants(_grants(options)), port=options.port, host=options.host)
+        server = S3Server(options.root, _grants(options), port=options.port, host=options.host)
     except (LambdapackError, OSError, ValueError) as error:
         print(f"lambdapack.local.s3: {error}", file=sys.stderr)
         raise SystemExit(2) from None
     threading.Thread(target=server.serve, daemon=True).start()
     if options.control:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        _say({"url": server.url})
-        _obey(server)
+        print(json.dumps({"url": server.url}), flush=True)
+        for line in sys.stdin:
+            print(json.dumps(_obey(server, json.loads(line))), flush=True)
     else:
         print(server.url, flush=True)
         signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -77,41 +78,33 @@ def _grants(options: argparse.Namespace) -> list[Grant]:
             frozenset(options.allow) if options.allow else None,
             write=not options.read_only,
             list=not options.read_only,
-            link=Link(options.bandwidth, options.latency, faults),
+            link=Link(LinkSettings(options.bandwidth, options.latency, faults)),
         )
     ]
 
 
-def _obey(server: S3Server) -> None:
-    for line in sys.stdin:
-        command = json.loads(line)
-        try:
-            _say(_do(server, command))
-        except (LambdapackError, KeyError, TypeError) as error:
-            _say({"error": f"{type(error).__name__}: {error}"})
-
-
-def _do(server: S3Server, command: dict[str, Any]) -> dict[str, Any]:
-    verb = command["do"]
-    if verb == "grant":
-        server.grants.put(Grant.from_dict(command["grant"]))
-    elif verb == "revoke":
-        server.grants.remove(command["access_key"])
-    elif verb == "link":
-        grant = server.grants.get(command["access_key"])
-        if grant is None:
-            raise KeyError(command["access_key"])
-        grant.link.set(LinkSettings.from_dict(command))
-    elif verb == "log":
-        return {"log": [asdict(entry) for entry in server.log.take(clear=bool(command.get("clear")))]}
-    else:
-        raise KeyError(verb)
+def _obey(server: S3Server, command: dict[str, Any]) -> dict[str, Any]:
+    """Execute one of ``Endpoint``'s commands; the answer."""
+    try:
+        verb = command["do"]
+        if verb == "grant":
+            grant = command["grant"]
+            credentials, link = Credentials(**grant["credentials"]), Link(LinkSettings.from_dict(grant))
+            server.grants[credentials.access_key] = Grant(credentials, frozenset(grant["read"]), link=link)
+        elif verb == "revoke":
+            server.grants.pop(command["access_key"], None)
+        elif verb == "link":
+            server.grants[command["access_key"]].link.set(LinkSettings.from_dict(command))
+        elif verb == "log":
+            entries = server.log.copy()
+            if command["clear"]:
+                del server.log[: len(entries)]
+            return {"log": [asdict(entry) for entry in entries]}
+        else:
+            raise KeyError(verb)
+    except (LambdapackError, KeyError, TypeError) as error:
+        return {"error": f"{type(error).__name__}: {error}"}
     return {}
-
-
-def _say(document: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(document) + "\n")
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":

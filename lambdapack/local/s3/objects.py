@@ -1,4 +1,4 @@
-"""The S3 endpoint's grants, its objects, and its log of requests."""
+"""The S3 endpoint's grants, its objects, and the entries of its log."""
 
 from __future__ import annotations
 
@@ -6,15 +6,11 @@ import hashlib
 import os
 import re
 import secrets
-import threading
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
-from typing import Any
 
-from lambdapack.local.link import Link, LinkSettings
-from lambdapack.local.s3.sigv4 import Credentials, RefusedError, Request, verify
+from lambdapack.local.link import Link
+from lambdapack.local.s3.sigv4 import Credentials, RefusedError
 
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]\Z")
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)\Z")
@@ -38,48 +34,6 @@ class Grant:
     write: bool = False
     list: bool = False
     link: Link = field(default_factory=Link)
-
-    @classmethod
-    def from_dict(cls, document: Mapping[str, Any]) -> Grant:
-        """From the JSON that ``Endpoint.grant`` sends."""
-        read = document.get("read")
-        link = LinkSettings.from_dict(document)
-        return cls(
-            Credentials(**document["credentials"]),
-            None if read is None else frozenset(read),
-            bool(document.get("write")),
-            bool(document.get("list")),
-            Link(link.bandwidth_mbps, link.latency_ms, link.faults),
-        )
-
-
-class Grants:
-    """The grants by access key; they may change while requests are served."""
-
-    def __init__(self, grants: Iterable[Grant] = ()) -> None:
-        self._grants = {grant.credentials.access_key: grant for grant in grants}
-
-    def put(self, grant: Grant) -> None:
-        """Add or replace."""
-        self._grants = {**self._grants, grant.credentials.access_key: grant}
-
-    def remove(self, access_key: str) -> None:
-        """Forget; unknown keys are no error."""
-        self._grants = {key: grant for key, grant in self._grants.items() if key != access_key}
-
-    def get(self, access_key: str) -> Grant | None:
-        """By access key."""
-        return self._grants.get(access_key)
-
-    def authorise(self, request: Request, now: datetime) -> Grant:
-        """The grant whose keys have signed the request.
-
-        Raises:
-            RefusedError: The request is not signed, or its signature is wrong.
-        """
-        grants = self._grants
-        known = {key: grant.credentials for key, grant in grants.items()}
-        return grants[verify(request, known, now).access_key]
 
 
 class Objects:
@@ -202,24 +156,3 @@ class Entry:
     status: int
     sent: int
     fault: str
-
-
-class RequestLog:
-    """The answered requests, in the order in which they ended."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._entries: list[Entry] = []
-
-    def add(self, entry: Entry) -> None:
-        """Append."""
-        with self._lock:
-            self._entries.append(entry)
-
-    def take(self, *, clear: bool = False) -> list[Entry]:
-        """A copy; ``clear`` empties the log."""
-        with self._lock:
-            entries = list(self._entries)
-            if clear:
-                self._entries.clear()
-        return entries

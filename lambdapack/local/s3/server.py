@@ -13,7 +13,7 @@ import os
 import socket
 import threading
 import time
-from datetime import datetime, timezone
+from collections.abc import Iterable
 from email.utils import formatdate
 from pathlib import Path
 from typing import BinaryIO
@@ -28,8 +28,8 @@ from lambdapack.local.s3.exchange import (
     send_body,
     send_head,
 )
-from lambdapack.local.s3.objects import Entry, Grant, Grants, Objects, RequestLog, parse_range
-from lambdapack.local.s3.sigv4 import UNSIGNED, RefusedError
+from lambdapack.local.s3.objects import Entry, Grant, Objects, parse_range
+from lambdapack.local.s3.sigv4 import UNSIGNED, RefusedError, verify
 
 _FAULTS = {
     500: ("InternalError", "We encountered an internal error. Please try again."),
@@ -47,10 +47,14 @@ class S3Server:
         host: The address to listen on.
     """
 
-    def __init__(self, root: Path, grants: Grants, *, port: int = 0, host: str = "127.0.0.1") -> None:
+    def __init__(
+        self, root: Path, grants: Iterable[Grant], *, port: int = 0, host: str = "127.0.0.1"
+    ) -> None:
         self.objects = Objects(root)
-        self.grants = grants
-        self.log = RequestLog()
+        # By access key; they may change while requests are served.
+        self.grants = {grant.credentials.access_key: grant for grant in grants}
+        # The answered requests, in the order in which they ended.
+        self.log: list[Entry] = []
         self._connections = itertools.count(1)
         self._listener = socket.create_server((host, port), backlog=128)
         self.url = f"http://{host}:{self._listener.getsockname()[1]}"
@@ -86,31 +90,30 @@ class S3Server:
                 try:
                     self._answer(reader, exchange)
                 finally:
-                    self._record(number, exchange)
+                    self.log.append(
+                        Entry(
+                            number,
+                            exchange.access_key,
+                            request.method,
+                            request.path,
+                            request.headers.get("range", ""),
+                            exchange.status,
+                            exchange.sent,
+                            exchange.fault.kind if exchange.fault else "",
+                        )
+                    )
                 if request.headers.get("connection", "").lower() == "close":
                     return
-
-    def _record(self, number: int, exchange: Exchange) -> None:
-        request, fault = exchange.request, exchange.fault
-        self.log.add(
-            Entry(
-                number,
-                exchange.access_key,
-                request.method,
-                request.path,
-                request.headers.get("range", ""),
-                exchange.status,
-                exchange.sent,
-                fault.kind if fault else "",
-            )
-        )
 
     def _answer(self, reader: BinaryIO, exchange: Exchange) -> None:
         request = exchange.request
         body = read_body(reader, exchange.connection, request)
         try:
-            grant = self.grants.authorise(request, datetime.now(timezone.utc))
-            exchange.access_key = grant.credentials.access_key
+            # A copy, because a grant may be forgotten while the signature is checked.
+            grants = self.grants.copy()
+            known = {key: grant.credentials for key, grant in grants.items()}
+            exchange.access_key = verify(request, known).access_key
+            grant = grants[exchange.access_key]
             if grant.link.latency:
                 time.sleep(grant.link.latency)
             bucket, _, key = unquote(request.path).lstrip("/").partition("/")

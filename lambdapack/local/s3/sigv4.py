@@ -9,7 +9,7 @@ import hashlib
 import hmac
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from urllib.parse import quote, unquote
 
@@ -24,22 +24,21 @@ _AUTHORIZATION = re.compile(
 )
 
 
+@dataclass(eq=False)
 class RefusedError(Exception):
     """The error that S3 answers to a request.
 
-    Args:
+    Attributes:
         status: HTTP status.
         code: S3's error code, e.g. ``SignatureDoesNotMatch``.
         message: S3's sentence for it.
         extra: Further elements of the XML body.
     """
 
-    def __init__(self, status: int, code: str, message: str, extra: Mapping[str, str] | None = None) -> None:
-        super().__init__(f"{status} {code}: {message}")
-        self.status = status
-        self.code = code
-        self.message = message
-        self.extra = dict(extra or {})
+    status: int
+    code: str
+    message: str
+    extra: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -70,13 +69,10 @@ class Request:
     headers: Mapping[str, str]
 
 
-def verify(request: Request, known: Mapping[str, Credentials], now: datetime) -> Credentials:
-    """The credentials that signed ``request``.
+def verify(request: Request, known: Mapping[str, Credentials]) -> Credentials:
+    """Those of the ``known`` credentials, by access key, that signed ``request``.
 
-    Args:
-        request: The request; of its body only the digest counts that the client has declared.
-        known: Access key -> credentials.
-        now: The server's time, with a time zone.
+    Of the request's body only the digest counts that the client has declared.
 
     Raises:
         RefusedError: The request is not signed, or not properly; status and code are S3's.
@@ -90,6 +86,7 @@ def verify(request: Request, known: Mapping[str, Credentials], now: datetime) ->
             "The AWS Access Key Id you provided does not exist in our records.",
             {"AWSAccessKeyId": parsed["key"]},
         )
+    now = datetime.now(timezone.utc)
     _check_scope(request, parsed, credentials, now)
     signed = parsed["signed"].split(";")
     scope = f"{parsed['date']}/{parsed['region']}/{parsed['service']}/aws4_request"
@@ -174,11 +171,15 @@ def _check_session(request: Request, signed: Sequence[str], credentials: Credent
 def _signature(request: Request, signed: Sequence[str], scope: str, secret: str) -> tuple[str, str, str]:
     """The signature, the canonical request and the string to sign."""
     headers = "".join(f"{name}:{' '.join(request.headers.get(name, '').split())}\n" for name in signed)
+    pairs = []
+    for part in request.query.split("&") if request.query else []:
+        name, _, value = part.partition("=")
+        pairs.append((quote(unquote(name), safe="-_.~"), quote(unquote(value), safe="-_.~")))
     canonical = "\n".join(
         [
             request.method,
             quote(unquote(request.path), safe="/-_.~"),
-            _canonical_query(request.query),
+            "&".join(f"{name}={value}" for name, value in sorted(pairs)),
             headers,
             ";".join(signed),
             request.headers.get("x-amz-content-sha256", UNSIGNED),
@@ -190,11 +191,3 @@ def _signature(request: Request, signed: Sequence[str], scope: str, secret: str)
     for part in scope.split("/"):
         key = hmac.new(key, part.encode(), hashlib.sha256).digest()
     return hmac.new(key, to_sign.encode(), hashlib.sha256).hexdigest(), canonical, to_sign
-
-
-def _canonical_query(query: str) -> str:
-    pairs = []
-    for part in query.split("&") if query else []:
-        name, _, value = part.partition("=")
-        pairs.append((quote(unquote(name), safe="-_.~"), quote(unquote(value), safe="-_.~")))
-    return "&".join(f"{name}={value}" for name, value in sorted(pairs))

@@ -2,12 +2,11 @@
 
 Nothing of lambdapack imports this package: ``python -I -S`` runs it with the standard library alone, as the
 top-level package ``keeper``, at every cold start of the local cloud. So it does without pathlib and other
-slow
-imports. It takes JSON lines on stdin and answers each with one on stdout. The first is the configuration:
+slow imports. It takes JSON lines on stdin, answers each with one on stdout, and gets its configuration first:
 
     level     "root": mount and PID namespace; "user": the same inside a user namespace; "none"
     mounts    [source, destination below /var] pairs, mounted read-only
-    tmp       {"kind": "ext4", "image": PATH} | {"kind": "tmpfs", "bytes": N} | {"kind": "folder"}
+    tmp       {"kind": "ext4", "tmpfs" or "folder", "image": PATH for ext4, "bytes": N for tmpfs}
     limits    {"nofile": N, "fsize": N or null}
     cgroups   the cgroup.procs files that a process joins before it becomes the runtime
     watch     kill all processes when they hold more bytes than this, or null

@@ -52,13 +52,7 @@ def _remove_group(folder: str) -> None:
 def mount_all(mounts: list[list[str]], tmp: dict[str, Any], shm: DevShm) -> None:
     """Mount /proc, the function and its runtime below /var, /tmp and /dev/shm.
 
-    Args:
-        mounts: [source, destination below /var] pairs.
-        tmp: As in the configuration.
-        shm: The file system for /dev/shm.
-
-    Raises:
-        OSError: A mount failed.
+    ``mounts`` and ``tmp`` are as in the configuration.
     """
     kernel.mount("none", "/", None, kernel.MS_REC | kernel.MS_PRIVATE)
     kernel.mount("proc", "/proc", "proc", kernel.MS_NOSUID | kernel.MS_NODEV)
@@ -97,7 +91,12 @@ def _rebuild_var(sources: dict[str, str]) -> None:
     folders = {path: os.open(source, os.O_PATH | os.O_DIRECTORY) for path, source in sources.items()}
     kernel.mount("tmpfs", stage, "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, "size=1m,mode=755")
     for name in os.listdir(f"/proc/self/fd/{real_var}"):
-        _mirror(f"/proc/self/fd/{real_var}/{name}", f"{stage}/{name}", f"/var/{name}" in sources)
+        source, copy = f"/proc/self/fd/{real_var}/{name}", f"{stage}/{name}"
+        if os.path.islink(source):
+            os.symlink(os.readlink(source), copy)
+        elif os.path.isdir(source) and f"/var/{name}" not in sources:
+            os.mkdir(copy)
+            kernel.bind(source, copy, read_only=False)
     for path, descriptor in folders.items():
         point = stage + path[len("/var") :]
         os.makedirs(point, exist_ok=True)
@@ -106,12 +105,3 @@ def _rebuild_var(sources: dict[str, str]) -> None:
     kernel.mount(stage, "/var", None, kernel.MS_BIND | kernel.MS_REC)
     os.close(real_var)
     kernel.detach(stage)
-
-
-def _mirror(source: str, copy: str, replaced: bool) -> None:
-    """Show a folder or link of the real /var, unless it is ``replaced``."""
-    if os.path.islink(source):
-        os.symlink(os.readlink(source), copy)
-    elif os.path.isdir(source) and not replaced:
-        os.mkdir(copy)
-        kernel.bind(source, copy, read_only=False)
