@@ -14,9 +14,8 @@ from lambdapack.errors import CheckError
 from lambdapack.install import Workshop, check_binaries, portable_files
 from lambdapack.model import Lock, Trace, Tree
 from lambdapack.progress import Progress
-from lambdapack.trace.modules import default_code
+from lambdapack.trace.modules import default_code, heuristic
 from lambdapack.trace.tracing import run
-from lambdapack.trace.walk import heuristic
 
 
 @dataclass(frozen=True)
