@@ -160,7 +160,7 @@ class _Upload:
 
 
 def sha256(data: bytes) -> str:
-    """A digest as S3 writes it."""
+    """A digest as S3 writes one."""
     return base64.b64encode(hashlib.sha256(data).digest()).decode()
 
 
