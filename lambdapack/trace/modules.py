@@ -45,11 +45,7 @@ def default_code(tree: Tree, requested: Collection[str]) -> str:
     """Code that imports what the user asked for, ``import spacy`` and so on, one line a module.
 
     A package that an entry point declares to be a model (group ``spacy_models``) is loaded as well: no
-    program imports such a package for anything else.
-
-    Args:
-        tree: The installed tree.
-        requested: Canonical names of distributions.
+    program imports such a package for anything else. ``requested`` are canonical names of distributions.
     """
     imported: list[str] = []
     loaded: list[str] = []
