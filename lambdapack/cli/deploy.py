@@ -80,36 +80,27 @@ def _show(
     session: Session, release: Release, deployment: Deployment | None, *, dry_run: bool, where: str
 ) -> None:
     """Show what was deployed; ``deployment`` is what AWS was told, ``None`` for the embedded cloud."""
-    arn = deployment.arn if deployment else None
-    if session.as_json:
-        session.emit("deploy", _document(release, deployment, dry_run))
-        return
-    if deployment and dry_run and deployment.uploads:
-        session.say(f"would upload {', '.join(deployment.uploads)} to {where}")
-    for call in deployment.calls if deployment else ():
-        session.say(f"  {call.service} {call.operation}: {call.why}")
-    if session.quiet:
-        click.echo(arn or release.spec.name)
-        return
-    session.say(_summary(release.spec, release.bundle.size, to_aws=bool(deployment), dry_run=dry_run))
-    if arn:
-        session.say(arn)
-
-
-def _document(release: Release, deployment: Deployment | None, dry_run: bool) -> dict[str, Any]:
-    spec = release.spec
+    spec, arn = release.spec, deployment.arn if deployment else None
     calls = deployment.calls if deployment else ()
-    return {
+    document = {
         "cloud": "aws" if deployment else "local",
         "dry_run": dry_run,
         "name": spec.name,
-        "arn": deployment.arn if deployment else None,
+        "arn": arn,
         "function_version": deployment.version if deployment else None,
         "pack": spec.pack_id,
         "assets": {asset.name: asset.pack_id for asset in spec.assets},
         "zip": {"path": str(spec.zip_path), "size": release.bundle.size},
         "calls": [{"service": call.service, "operation": call.operation, "why": call.why} for call in calls],
     }
+    session.emit("deploy", document, brief=arn or spec.name)
+    if deployment and dry_run and deployment.uploads:
+        session.say(f"would upload {', '.join(deployment.uploads)} to {where}")
+    for call in calls:
+        session.say(f"  {call.service} {call.operation}: {call.why}")
+    session.say(_summary(spec, release.bundle.size, to_aws=bool(deployment), dry_run=dry_run))
+    if arn:
+        session.say(arn)
 
 
 def _summary(spec: FunctionSpec, size: int, *, to_aws: bool, dry_run: bool) -> str:

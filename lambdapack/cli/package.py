@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -16,9 +16,6 @@ from lambdapack.cli.deployment import (
     warn_of_libraries,
 )
 from lambdapack.cli.session import Session, common
-
-if TYPE_CHECKING:
-    from lambdapack.deploy import Release
 
 
 @click.command("package", short_help="Write a function's zip.")
@@ -42,6 +39,7 @@ def command(session: Session, source: Path | None, location: str | None, output:
           --location s3://bucket/prefix --output function.zip
     """
     from lambdapack import pack
+    from lambdapack.report.units import megabytes
 
     made = pack.load(given["pack_directory"] or session.build_directory)
     function = function_options(session, made.index.target, {**given, "source": source})
@@ -51,25 +49,13 @@ def command(session: Session, source: Path | None, location: str | None, output:
     warn_of_libraries(session, missing_libraries(session, made, given["allow_lacking"]))
     region = region_of(session, given["region"])
     release = package(session, function, made, location, region=region, output=output)
-    _show(session, release)
-
-
-def _show(session: Session, release: Release) -> None:
     bundle = release.bundle
-    if session.as_json:
-        session.emit(
-            "package",
-            {
-                "zip": str(bundle.path),
-                "size": bundle.size,
-                "unzipped": bundle.unzipped,
-                "pack": release.pack.id,
-                "assets": {asset.name: asset.pack_id for asset in release.spec.assets},
-            },
-        )
-    elif session.quiet:
-        click.echo(str(bundle.path))
-    else:
-        from lambdapack.report.units import megabytes
-
-        session.say(f"{bundle.path}: {megabytes(bundle.size)}, {megabytes(bundle.unzipped)} unzipped")
+    document = {
+        "zip": str(bundle.path),
+        "size": bundle.size,
+        "unzipped": bundle.unzipped,
+        "pack": release.pack.id,
+        "assets": {asset.name: asset.pack_id for asset in release.spec.assets},
+    }
+    session.emit("package", document, brief=str(bundle.path))
+    session.say(f"{bundle.path}: {megabytes(bundle.size)}, {megabytes(bundle.unzipped)} unzipped")

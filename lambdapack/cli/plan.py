@@ -22,7 +22,7 @@ from lambdapack.errors import ConfigurationError
 if TYPE_CHECKING:
     from lambdapack.deploy import FunctionOptions
     from lambdapack.pack import Pack
-    from lambdapack.plan import AssetFacts, Budget, Facts
+    from lambdapack.plan import AssetFacts, Facts
 
 
 @click.command("plan", short_help="Say whether it fits Lambda's limits.")
@@ -47,7 +47,8 @@ def command(session: Session, pack_directory: Path | None, **given: Any) -> None
 
     made = pack.load(pack_directory or session.build_directory)
     function = function_options(session, made.index.target, given)
-    verdict = plan.assess(_facts(session, made, function, given["allow_lacking"]), _budget(session))
+    budget = plan.Budget(**{f"{name}_mb": bound for name, bound in session.config.budget})
+    verdict = plan.assess(_facts(session, made, function, given["allow_lacking"]), budget)
     if session.as_json:
         click.echo(json.dumps(plan.document(verdict), indent=2))
     elif not session.quiet:
@@ -104,13 +105,3 @@ def _assets(made: Pack, function: FunctionOptions) -> tuple[AssetFacts, ...]:
             )
         )  # fmt: skip
     return tuple(facts)
-
-
-def _budget(session: Session) -> Budget:
-    from lambdapack.plan import Budget
-
-    own = session.config.budget
-    return Budget(
-        pack_mb=own.pack, hot_mb=own.hot, slimmed_mb=own.slimmed, tmp_mb=own.tmp, zip_mb=own.zip,
-        assets_mb=own.assets,
-    )  # fmt: skip

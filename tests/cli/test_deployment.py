@@ -8,6 +8,7 @@ import pytest
 
 from lambdapack.cli.deployment import function_options, location_for, region_of
 from lambdapack.cli.session import Session
+from lambdapack.config import Config
 from lambdapack.deploy import LOCAL_LOCATION
 from lambdapack.errors import ConfigurationError
 from lambdapack.model import FunctionSettings
@@ -60,7 +61,7 @@ def test_options_stand_above_the_configuration(session: Session) -> None:
 
 def test_defaults_without_a_file(tmp_path: Path) -> None:
     """The folder names the function, and whichever assets were built belong to it."""
-    session = Session(Session.defaults(), None, tmp_path / "my app", as_json=False, quiet=True)
+    session = Session(Config(), None, tmp_path / "my app", as_json=False, quiet=True)
     function = function_options(session, "python3.12/x86_64", {})
     assert (function.name, function.handler, function.source) == ("my-app", "app.handler", session.root)
     assert (function.settings, function.assets) == (FunctionSettings(), None)
@@ -68,7 +69,7 @@ def test_defaults_without_a_file(tmp_path: Path) -> None:
 
 def test_a_location_is_needed_for_aws_alone(session: Session, tmp_path: Path) -> None:
     """The embedded cloud has a bucket of its own for projects that name none."""
-    bare = Session(Session.defaults(), None, tmp_path, as_json=False, quiet=True)
+    bare = Session(Config(), None, tmp_path, as_json=False, quiet=True)
     assert location_for(session, None, "aws") == "s3://configured/prefix"
     assert location_for(session, "s3://given", "aws") == "s3://given"
     assert location_for(bare, None, "local") == LOCAL_LOCATION
@@ -80,7 +81,7 @@ def test_a_region_comes_from_the_nearest_place(
     session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The option, the configuration, AWS_REGION, AWS_DEFAULT_REGION, us-east-1."""
-    bare = Session(Session.defaults(), None, tmp_path, as_json=False, quiet=True)
+    bare = Session(Config(), None, tmp_path, as_json=False, quiet=True)
     monkeypatch.delenv("AWS_REGION", raising=False)
     monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
     assert region_of(bare, None) == "us-east-1"
