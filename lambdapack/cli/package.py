@@ -7,14 +7,7 @@ from typing import Any
 
 import click
 
-from lambdapack.cli.deployment import (
-    allow_lacking_option,
-    function_options,
-    missing_libraries,
-    package,
-    region_of,
-    warn_of_libraries,
-)
+from lambdapack.cli import deployment
 from lambdapack.cli.session import Session, common
 
 
@@ -28,7 +21,7 @@ from lambdapack.cli.session import Session, common
 @click.option("--region", metavar="NAME", help="The bucket's region.")
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), default="function.zip",
               show_default=True, metavar="FILE", help="The zip.")  # fmt: skip
-@allow_lacking_option
+@deployment.allow_lacking_option
 @common
 def command(session: Session, source: Path | None, location: str | None, output: Path, **given: Any) -> None:
     """Write a function's zip: handler code, shim, decoder and the pack's index.
@@ -42,13 +35,14 @@ def command(session: Session, source: Path | None, location: str | None, output:
     from lambdapack.report.units import megabytes
 
     made = pack.load(given["pack_directory"] or session.build_directory)
-    function = function_options(session, made.index.target, {**given, "source": source})
+    function = deployment.function_options(session, made.index.target, {**given, "source": source})
     location = location or session.config.store.location
     if location is None:
         session.progress.warn("no --location: the zip holds no address of its pack and must be given one")
-    warn_of_libraries(session, missing_libraries(session, made, given["allow_lacking"]))
-    region = region_of(session, given["region"])
-    release = package(session, function, made, location, region=region, output=output)
+    missing = deployment.missing_libraries(session, made, given["allow_lacking"])
+    deployment.warn_of_libraries(session, missing)
+    region = deployment.region_of(session, given["region"])
+    release = deployment.package(session, function, made, location, region=region, output=output)
     bundle = release.bundle
     document = {
         "zip": str(bundle.path),

@@ -8,14 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lambdapack.cli.deployment import (
-    allow_lacking_option,
-    function_options,
-    location_for,
-    missing_libraries,
-    package,
-    region_of,
-)
+from lambdapack.cli import deployment
 from lambdapack.cli.session import Session, common
 from lambdapack.errors import ConfigurationError
 
@@ -30,7 +23,7 @@ if TYPE_CHECKING:
               help="Folder of the pack.  [default: .lambdapack/build]")  # fmt: skip
 @click.option("--memory", type=int, metavar="MB", help="Memory.")
 @click.option("--tmp", type=int, metavar="MB", help="Ephemeral storage.")
-@allow_lacking_option
+@deployment.allow_lacking_option
 @common
 def command(session: Session, pack_directory: Path | None, **given: Any) -> None:
     """Say whether the pack and the function fit Lambda's limits, and where each megabyte is.
@@ -46,7 +39,7 @@ def command(session: Session, pack_directory: Path | None, **given: Any) -> None
     from lambdapack import pack, plan
 
     made = pack.load(pack_directory or session.build_directory)
-    function = function_options(session, made.index.target, given)
+    function = deployment.function_options(session, made.index.target, given)
     budget = plan.Budget(**{f"{name}_mb": bound for name, bound in session.config.budget})
     verdict = plan.assess(_facts(session, made, function, given["allow_lacking"]), budget)
     if session.as_json:
@@ -68,9 +61,10 @@ def _facts(session: Session, made: Pack, function: FunctionOptions, allowed: tup
         report = None
     zipped = unzipped = None
     if session.file is not None:
-        where, region = location_for(session, None, "local"), region_of(session, None)
+        where = deployment.location_for(session, None, "local")
+        region = deployment.region_of(session, None)
         # What a deployment would send.
-        bundle = package(session, function, made, where, region=region).bundle
+        bundle = deployment.package(session, function, made, where, region=region).bundle
         zipped, unzipped = bundle.size, bundle.unzipped
     settings = function.settings
     return Facts(
@@ -85,7 +79,7 @@ def _facts(session: Session, made: Pack, function: FunctionOptions, allowed: tup
         assets=_assets(made, function),
         missing=tuple(
             LibraryFacts(library.name, len(library.users), library.fatal, library.message, library.hint)
-            for library in missing_libraries(session, made, allowed)
+            for library in deployment.missing_libraries(session, made, allowed)
         ),
     )
 
