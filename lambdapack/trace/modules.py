@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import configparser
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from itertools import accumulate
 from pathlib import Path, PurePosixPath
 
@@ -58,28 +58,19 @@ def default_code(tree: Tree, requested: Collection[str]) -> str:
 
 
 def _loads(root: Path, distribution: Distribution, modules: Collection[str]) -> Iterator[str]:
-    for group, call in _LOADED.items():
-        for target in _entry_points(root, distribution.files).get(group, ()):
-            module = target.partition(":")[0].strip()
-            if module in modules:
-                yield f"{module}.{call}"
-
-
-def _entry_points(root: Path, files: Iterable[str]) -> Mapping[str, list[str]]:
-    """Group -> the objects that its entry points name."""
-    groups: dict[str, list[str]] = {}
-    for path in files:
-        if path.endswith(".dist-info/entry_points.txt"):
-            # Names of entry points may have colons and capitals.
-            parser = configparser.ConfigParser(delimiters=("=",), interpolation=None, strict=False)
-            parser.optionxform = str  # type: ignore[assignment,method-assign]
-            try:
-                parser.read_string((root / path).read_text("utf-8"))
-            except (OSError, UnicodeDecodeError, configparser.Error):
-                continue
-            for section in parser.sections():
-                groups.setdefault(section, []).extend(value for _, value in sorted(parser.items(section)))
-    return groups
+    for path in distribution.files:
+        if not path.endswith(".dist-info/entry_points.txt"):
+            continue
+        # Names of entry points may have colons and capitals.
+        parser = configparser.ConfigParser(delimiters=("=",), interpolation=None, strict=False)
+        parser.optionxform = str  # type: ignore[assignment,method-assign]
+        try:
+            parser.read_string((root / path).read_text("utf-8"))
+        except (OSError, UnicodeDecodeError, configparser.Error):
+            continue
+        for group in filter(parser.has_section, _LOADED):
+            objects = (value.partition(":")[0].strip() for _, value in sorted(parser.items(group)))
+            yield from (f"{module}.{_LOADED[group]}" for module in objects if module in modules)
 
 
 def heuristic(tree: Tree, requested: Collection[str]) -> Trace:
