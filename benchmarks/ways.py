@@ -20,7 +20,7 @@ from lambdapack.deploy.handler import SHIM
 from lambdapack.errors import ConfigurationError
 from lambdapack.model import Location
 from lambdapack.python import bytecode
-from lambdapack.store.keys import key as pack_key
+from lambdapack.store import key as pack_key
 
 __all__ = ["FLOOR", "OURS", "PEERS", "WAYS", "Way", "prepare", "with_shim_of"]
 

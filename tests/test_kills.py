@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import sys
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,6 @@ from pathlib import Path
 
 import pytest
 
-from lambdapack.cli.build import default_python
 from lambdapack.deploy import aws, decoder
 from lambdapack.local.environment import runtime
 from lambdapack.model.target import Target
@@ -26,7 +26,7 @@ FEW, MANY = 3, int(os.environ.get("LAMBDAPACK_KILLS", "20"))
 """How many moments are tried of a command: each costs two runs of it. ``make test-slow`` and CI try fewer."""
 SEED = 8
 MANY_SECONDS = 600 + 30 * MANY
-TARGET = Target(default_python())
+TARGET = Target(".".join(map(str, sys.version_info[:2])))
 CONFIGURATION = """\
 [build]
 requirements = ["app-of-ours"]

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from lambdapack import limits
-from lambdapack.cli.session import Session, common, glibc_version
-from lambdapack.cli.stopping import stoppable
+from lambdapack.cli.session import Session, common, glibc_version, stoppable
 from lambdapack.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -133,22 +130,16 @@ def _assets(session: Session) -> list[Asset]:
     """The assets that the configuration names."""
     from lambdapack.pack.assets import Asset
 
+    config = session.config
     return [
-        Asset(
-            name,
-            session.root / one.path,
-            one.fetch,
-            tuple(one.ignore),
-            one.level or session.config.pack.level,
-        )
-        for name, one in session.config.assets.items()
+        Asset(name, session.root / one.path, one.fetch, tuple(one.ignore), one.level or config.pack.level)
+        for name, one in config.assets.items()
     ]
 
 
 def build_options(session: Session, requirements: tuple[str, ...], given: dict[str, Any]) -> BuildOptions:
     """The command line over the configuration over the defaults."""
     from lambdapack.install import BuildLimits
-    from lambdapack.model import Target
     from lambdapack.pipeline import BuildOptions
 
     config = session.config.build
@@ -160,7 +151,7 @@ def build_options(session: Session, requirements: tuple[str, ...], given: dict[s
     return BuildOptions(
         requirements=tuple(requirements if named else config.requirements),
         files=tuple(files),
-        target=Target(given["python"] or config.python or default_python(), given["arch"] or config.arch),
+        target=session.target(given["python"], given["arch"]),
         output=given["output"] or session.build_directory,
         builder=given["builder"] or config.builder,
         image=given["image"] or config.image,
@@ -187,21 +178,6 @@ def _discovered(session: Session) -> list[Path]:
     rather = f" rather than {', '.join(others)}" if others else ""
     session.progress.note(f"requirements: {file.name} in {session.root}{rather}, as none were named")
     return [file]
-
-
-def default_python() -> str:
-    """The version of the running Python.
-
-    Raises:
-        ConfigurationError: Lambda has no such version.
-    """
-    running = ".".join(map(str, sys.version_info[:2]))
-    if running not in limits.PYTHONS:
-        raise ConfigurationError(
-            f"lambdapack runs on Python {running}, which Lambda does not have",
-            hint=f"say which one the function has: --python {limits.PYTHONS[-2]}",
-        )
-    return running
 
 
 def _slim_options(session: Session, given: dict[str, Any]) -> SlimOptions:

@@ -7,16 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lambdapack.cli.deployment import (
-    allow_lacking_option,
-    cloud_option,
-    function_options,
-    location_for,
-    missing_libraries,
-    package,
-    region_of,
-    warn_of_libraries,
-)
+from lambdapack.cli import deployment
 from lambdapack.cli.session import Session, common
 
 if TYPE_CHECKING:
@@ -27,7 +18,7 @@ if TYPE_CHECKING:
 
 @click.command("deploy", short_help="Package, push and deploy a function.")
 @click.argument("name", required=False, metavar="[NAME]")
-@cloud_option
+@deployment.cloud_option
 @click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
 @click.option("--pack", "pack_directory", type=click.Path(path_type=Path), metavar="DIR",
               help="Folder of the pack.  [default: .lambdapack/build]")  # fmt: skip
@@ -39,7 +30,7 @@ if TYPE_CHECKING:
 @click.option("--timeout", type=int, metavar="S", help="Seconds that an invocation may take.")
 @click.option("--role", metavar="ARN", help="An existing role.  [default: one is made]")
 @click.option("--location", metavar="s3://BUCKET/PREFIX", help="Where the pack is kept.")
-@allow_lacking_option
+@deployment.allow_lacking_option
 @common
 def command(session: Session, cloud: str, region: str | None, dry_run: bool, **given: Any) -> None:
     """Package the code, push the pack and deploy the function: to the embedded cloud, or to AWS.
@@ -56,9 +47,9 @@ def command(session: Session, cloud: str, region: str | None, dry_run: bool, **g
     from lambdapack import deploy, pack
 
     made = pack.load(given["pack_directory"] or session.build_directory)
-    function = function_options(session, made.index.target, given)
-    where = location_for(session, given["location"], cloud)
-    missing = missing_libraries(session, made, given["allow_lacking"])
+    function = deployment.function_options(session, made.index.target, given)
+    where = deployment.location_for(session, given["location"], cloud)
+    missing = deployment.missing_libraries(session, made, given["allow_lacking"])
     if cloud == "aws":
         rollout = deploy.deploy(
             function, made, where, missing=missing, region=region or session.config.store.region,
@@ -67,8 +58,9 @@ def command(session: Session, cloud: str, region: str | None, dry_run: bool, **g
         )  # fmt: skip
         _show(session, rollout.release, rollout.deployment, dry_run=dry_run, where=where)
         return
-    warn_of_libraries(session, missing)
-    release = package(session, function, made, where, region=region_of(session, region))
+    deployment.warn_of_libraries(session, missing)
+    region = deployment.region_of(session, region)
+    release = deployment.package(session, function, made, where, region=region)
     from lambdapack.local import LocalCloud
 
     with LocalCloud(session.state, progress=session.progress, cache_dir=session.cache) as local:
@@ -76,40 +68,29 @@ def command(session: Session, cloud: str, region: str | None, dry_run: bool, **g
     _show(session, release, None, dry_run=dry_run, where=where)
 
 
-def _show(
-    session: Session, release: Release, deployment: Deployment | None, *, dry_run: bool, where: str
-) -> None:
-    """Show what was deployed; ``deployment`` is what AWS was told, ``None`` for the embedded cloud."""
-    arn = deployment.arn if deployment else None
-    if session.as_json:
-        session.emit("deploy", _document(release, deployment, dry_run))
-        return
-    if deployment and dry_run and deployment.uploads:
-        session.say(f"would upload {', '.join(deployment.uploads)} to {where}")
-    for call in deployment.calls if deployment else ():
-        session.say(f"  {call.service} {call.operation}: {call.why}")
-    if session.quiet:
-        click.echo(arn or release.spec.name)
-        return
-    session.say(_summary(release.spec, release.bundle.size, to_aws=bool(deployment), dry_run=dry_run))
-    if arn:
-        session.say(arn)
-
-
-def _document(release: Release, deployment: Deployment | None, dry_run: bool) -> dict[str, Any]:
-    spec = release.spec
-    calls = deployment.calls if deployment else ()
-    return {
-        "cloud": "aws" if deployment else "local",
+def _show(session: Session, release: Release, done: Deployment | None, *, dry_run: bool, where: str) -> None:
+    """Show what was deployed; ``done`` is what AWS was told, ``None`` for the embedded cloud."""
+    spec, arn = release.spec, done.arn if done else None
+    calls = done.calls if done else ()
+    document = {
+        "cloud": "aws" if done else "local",
         "dry_run": dry_run,
         "name": spec.name,
-        "arn": deployment.arn if deployment else None,
-        "function_version": deployment.version if deployment else None,
+        "arn": arn,
+        "function_version": done.version if done else None,
         "pack": spec.pack_id,
         "assets": {asset.name: asset.pack_id for asset in spec.assets},
         "zip": {"path": str(spec.zip_path), "size": release.bundle.size},
         "calls": [{"service": call.service, "operation": call.operation, "why": call.why} for call in calls],
     }
+    session.emit("deploy", document, brief=arn or spec.name)
+    if done and dry_run and done.uploads:
+        session.say(f"would upload {', '.join(done.uploads)} to {where}")
+    for call in calls:
+        session.say(f"  {call.service} {call.operation}: {call.why}")
+    session.say(_summary(spec, release.bundle.size, to_aws=bool(done), dry_run=dry_run))
+    if arn:
+        session.say(arn)
 
 
 def _summary(spec: FunctionSpec, size: int, *, to_aws: bool, dry_run: bool) -> str:

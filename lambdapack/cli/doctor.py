@@ -34,7 +34,20 @@ def command(session: Session) -> None:
       lambdapack doctor
       lambdapack doctor --json | jq '.checks[] | select(.state == "missing")'
     """
-    checks = _examine(session.config.build.python, session.cache, session.config.build.arch)
+    config = session.config.build
+    wanted = config.python or ".".join(map(str, sys.version_info[:2]))
+    docker = _docker(wanted, config.arch)
+    checks = [
+        _system(),
+        _interpreters(wanted, docker=docker[0].state == "ok"),
+        _pip(),
+        _room(session.cache),
+        *docker,
+        _zstd(),
+        _root(),
+        _cgroups(),
+        _credentials(),
+    ]
     rows = [{"name": c.name, "state": c.state, "found": c.found, "for": c.purpose} for c in checks]
     session.emit("doctor", {"checks": rows})
     for check in checks:
@@ -50,37 +63,16 @@ def command(session: Session) -> None:
 
 @dataclass(frozen=True)
 class _Check:
-    """A thing that lambdapack can use, and whether this machine has such a thing.
+    """A thing that lambdapack can use, what this machine has of it, and what the thing is needed for.
 
-    Attributes:
-        name: The thing, e.g. ``docker``.
-        state: ``ok``; ``optional``: the machine lacks it, and a part of lambdapack works less well or not at
-            all; ``missing``: the machine lacks it, and no build can work.
-        found: What the machine has, for people.
-        purpose: What the thing is needed for.
+    ``optional``: the machine lacks it, and a part of lambdapack works less well or not at all; ``missing``:
+    the machine lacks it, and no build can work.
     """
 
     name: str
     state: Literal["ok", "optional", "missing"]
     found: str
     purpose: str
-
-
-def _examine(python: str | None, cache: Path, arch: str = "x86_64") -> list[_Check]:
-    """Check the machine; ``python`` and ``arch`` are the target's, Python by default the running one."""
-    wanted = python or ".".join(map(str, sys.version_info[:2]))
-    docker = _docker(wanted, arch)
-    return [
-        _system(),
-        _interpreters(wanted, docker=docker[0].state == "ok"),
-        _pip(),
-        _room(cache),
-        *docker,
-        _zstd(),
-        _root(),
-        _cgroups(),
-        _credentials(),
-    ]
 
 
 def _system() -> _Check:

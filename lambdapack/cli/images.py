@@ -6,7 +6,6 @@ import click
 
 from lambdapack.cli.session import Session, common
 from lambdapack.errors import CheckError
-from lambdapack.model import Target
 
 
 @click.group("images", short_help="Build or list the images to build in.")
@@ -32,18 +31,13 @@ def command() -> None:
 @common
 def build(session: Session, python: str | None, arch: str | None, base: str | None, tag: str | None) -> None:
     """Build the image for one target: its base, checked for Python, headers and a compiler."""
-    from lambdapack.cli.build import default_python
     from lambdapack.install.docker import engine, images
 
-    config = session.config.build
-    target = Target(python or config.python or default_python(), arch or config.arch)
+    target = session.target(python, arch)
     with engine.connect() as client:
         made = images.build(client, target, on=base, tag=tag, progress=session.progress)
-    if session.as_json:
-        session.emit("images", {"images": [{"target": str(target), "name": made.name, "id": made.id}]})
-        return
-    if session.quiet:
-        click.echo(made.name)
+    rows = [{"target": str(target), "name": made.name, "id": made.id}]
+    session.emit("images", {"images": rows}, brief=made.name)
     session.say(f"{made.name} ({made.id[7:19]}) builds {target}; it is used from now on")
 
 
@@ -57,12 +51,10 @@ def libraries(session: Session, image: str, python: str | None, arch: str | None
 
     Exit status 1 where the image lacks one that packs rely on.
     """
-    from lambdapack.cli.build import default_python
     from lambdapack.install import syslibs
     from lambdapack.install.docker import DockerBuilder
 
-    config = session.config.build
-    target = Target(python or config.python or default_python(), arch or config.arch)
+    target = session.target(python, arch)
     libraries, used = DockerBuilder(image).libraries(target, progress=session.progress)
     has = syslibs.runtime_libraries(target)
     wanting = sorted(has.certain - libraries.keys())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +77,8 @@ def command(directory: Path, name: str | None, **given: Any) -> None:
       lambdapack init hello && cd hello
       lambdapack build && lambdapack deploy && lambdapack invoke
     """
-    name = name or re.sub(r"[^A-Za-z0-9-_]+", "-", directory.resolve().name).strip("-") or "app"
+    session = Session(Config(), None, directory.resolve(), given["as_json"], given["quiet"])
+    name = name or session.name
     if not FUNCTION_NAME.fullmatch(name):
         raise ConfigurationError(
             f"{name!r} is not a function name: 1 to 64 letters, digits, hyphens and underscores",
@@ -92,7 +92,6 @@ def command(directory: Path, name: str | None, **given: Any) -> None:
         ".gitignore": _IGNORE,
     }
     _write(directory, files)
-    session = Session(Config(), None, directory, given["as_json"], given["quiet"])
     session.emit("init", {"directory": str(directory), "name": name, "files": sorted(files)})
     session.say(f"wrote {', '.join(sorted(files))} in {directory}")
     change = "" if directory == Path() else f"cd {directory} && "

@@ -31,19 +31,12 @@ def command(session: Session, pack_path: Path | None, files: bool) -> None:
     # The packs of assets lie one folder below the one that lists them, and have none of their own.
     beside = assets.read(path.parent)
     bill = path.with_name(sbom.file_name(pack_id))
-    if session.as_json:
-        session.emit(
-            "inspect",
-            {
-                **listing.document(pack_id, path, index),
-                "assets": assets.document(beside)["assets"],
-                "sbom": str(bill) if bill.exists() else None,
-            },
-        )
-    elif session.quiet:
-        click.echo(pack_id)
-    else:
-        session.show(listing.summary(pack_id, path, index, beside, bill if bill.exists() else None))
-        if files:
-            for line in listing.listing(index):
-                click.echo(line)
+    document = {
+        **listing.document(pack_id, path, index),
+        "assets": assets.document(beside)["assets"],
+        "sbom": str(bill) if bill.exists() else None,
+    }
+    session.emit("inspect", document, brief=pack_id)
+    session.show(listing.summary(pack_id, path, index, beside, bill if bill.exists() else None))
+    for line in listing.listing(index) if files else ():
+        session.say(line)

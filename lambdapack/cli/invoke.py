@@ -48,27 +48,24 @@ def command(
         return
     from lambdapack.local import LocalCloud
 
+    link = session.config.local
+    options = {
+        "cold": given["cold"],
+        "memory_mb": given["memory"],
+        "tmp_mb": given["tmp"],
+        "bandwidth_mbps": given["bandwidth"] or link.bandwidth,
+        "latency_ms": link.latency if given["latency"] is None else given["latency"],
+    }
     invocations = []
     with LocalCloud(session.state, progress=session.progress, cache_dir=session.cache) as local:
         for number in range(1, count + 1):
-            invocation = local.invoke(name, data, **_options(session, given))
+            invocation = local.invoke(name, data, **options)
             invocations.append(invocation)
             _show(session, invocation, last=number == count)
     if session.as_json:
         rows = [{**done.as_dict(), "payload": _parsed(done.payload)} for done in invocations]
         session.emit("invoke", {"name": name, "cloud": "local", "invocations": rows})
     _fail(name, [invocation.error for invocation in invocations])
-
-
-def _options(session: Session, given: dict[str, Any]) -> dict[str, Any]:
-    local = session.config.local
-    return {
-        "cold": given["cold"],
-        "memory_mb": given["memory"],
-        "tmp_mb": given["tmp"],
-        "bandwidth_mbps": given["bandwidth"] or local.bandwidth,
-        "latency_ms": local.latency if given["latency"] is None else given["latency"],
-    }
 
 
 def _aws(

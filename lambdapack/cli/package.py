@@ -3,22 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from lambdapack.cli.deployment import (
-    allow_lacking_option,
-    function_options,
-    missing_libraries,
-    package,
-    region_of,
-    warn_of_libraries,
-)
+from lambdapack.cli import deployment
 from lambdapack.cli.session import Session, common
-
-if TYPE_CHECKING:
-    from lambdapack.deploy import Release
 
 
 @click.command("package", short_help="Write a function's zip.")
@@ -31,7 +21,7 @@ if TYPE_CHECKING:
 @click.option("--region", metavar="NAME", help="The bucket's region.")
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), default="function.zip",
               show_default=True, metavar="FILE", help="The zip.")  # fmt: skip
-@allow_lacking_option
+@deployment.allow_lacking_option
 @common
 def command(session: Session, source: Path | None, location: str | None, output: Path, **given: Any) -> None:
     """Write a function's zip: handler code, shim, decoder and the pack's index.
@@ -42,34 +32,24 @@ def command(session: Session, source: Path | None, location: str | None, output:
           --location s3://bucket/prefix --output function.zip
     """
     from lambdapack import pack
+    from lambdapack.report.units import megabytes
 
     made = pack.load(given["pack_directory"] or session.build_directory)
-    function = function_options(session, made.index.target, {**given, "source": source})
+    function = deployment.function_options(session, made.index.target, {**given, "source": source})
     location = location or session.config.store.location
     if location is None:
         session.progress.warn("no --location: the zip holds no address of its pack and must be given one")
-    warn_of_libraries(session, missing_libraries(session, made, given["allow_lacking"]))
-    region = region_of(session, given["region"])
-    release = package(session, function, made, location, region=region, output=output)
-    _show(session, release)
-
-
-def _show(session: Session, release: Release) -> None:
+    missing = deployment.missing_libraries(session, made, given["allow_lacking"])
+    deployment.warn_of_libraries(session, missing)
+    region = deployment.region_of(session, given["region"])
+    release = deployment.package(session, function, made, location, region=region, output=output)
     bundle = release.bundle
-    if session.as_json:
-        session.emit(
-            "package",
-            {
-                "zip": str(bundle.path),
-                "size": bundle.size,
-                "unzipped": bundle.unzipped,
-                "pack": release.pack.id,
-                "assets": {asset.name: asset.pack_id for asset in release.spec.assets},
-            },
-        )
-    elif session.quiet:
-        click.echo(str(bundle.path))
-    else:
-        from lambdapack.report.units import megabytes
-
-        session.say(f"{bundle.path}: {megabytes(bundle.size)}, {megabytes(bundle.unzipped)} unzipped")
+    document = {
+        "zip": str(bundle.path),
+        "size": bundle.size,
+        "unzipped": bundle.unzipped,
+        "pack": release.pack.id,
+        "assets": {asset.name: asset.pack_id for asset in release.spec.assets},
+    }
+    session.emit("package", document, brief=str(bundle.path))
+    session.say(f"{bundle.path}: {megabytes(bundle.size)}, {megabytes(bundle.unzipped)} unzipped")

@@ -8,21 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lambdapack.cli.deployment import (
-    allow_lacking_option,
-    function_options,
-    location_for,
-    missing_libraries,
-    package,
-    region_of,
-)
+from lambdapack.cli import deployment
 from lambdapack.cli.session import Session, common
 from lambdapack.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from lambdapack.deploy import FunctionOptions
     from lambdapack.pack import Pack
-    from lambdapack.plan import AssetFacts, Budget, Facts
+    from lambdapack.plan import AssetFacts, Facts
 
 
 @click.command("plan", short_help="Say whether it fits Lambda's limits.")
@@ -30,7 +23,7 @@ if TYPE_CHECKING:
               help="Folder of the pack.  [default: .lambdapack/build]")  # fmt: skip
 @click.option("--memory", type=int, metavar="MB", help="Memory.")
 @click.option("--tmp", type=int, metavar="MB", help="Ephemeral storage.")
-@allow_lacking_option
+@deployment.allow_lacking_option
 @common
 def command(session: Session, pack_directory: Path | None, **given: Any) -> None:
     """Say whether the pack and the function fit Lambda's limits, and where each megabyte is.
@@ -46,8 +39,9 @@ def command(session: Session, pack_directory: Path | None, **given: Any) -> None
     from lambdapack import pack, plan
 
     made = pack.load(pack_directory or session.build_directory)
-    function = function_options(session, made.index.target, given)
-    verdict = plan.assess(_facts(session, made, function, given["allow_lacking"]), _budget(session))
+    function = deployment.function_options(session, made.index.target, given)
+    budget = plan.Budget(**{f"{name}_mb": bound for name, bound in session.config.budget})
+    verdict = plan.assess(_facts(session, made, function, given["allow_lacking"]), budget)
     if session.as_json:
         click.echo(json.dumps(plan.document(verdict), indent=2))
     elif not session.quiet:
@@ -67,9 +61,10 @@ def _facts(session: Session, made: Pack, function: FunctionOptions, allowed: tup
         report = None
     zipped = unzipped = None
     if session.file is not None:
-        where, region = location_for(session, None, "local"), region_of(session, None)
+        where = deployment.location_for(session, None, "local")
+        region = deployment.region_of(session, None)
         # What a deployment would send.
-        bundle = package(session, function, made, where, region=region).bundle
+        bundle = deployment.package(session, function, made, where, region=region).bundle
         zipped, unzipped = bundle.size, bundle.unzipped
     settings = function.settings
     return Facts(
@@ -84,7 +79,7 @@ def _facts(session: Session, made: Pack, function: FunctionOptions, allowed: tup
         assets=_assets(made, function),
         missing=tuple(
             LibraryFacts(library.name, len(library.users), library.fatal, library.message, library.hint)
-            for library in missing_libraries(session, made, allowed)
+            for library in deployment.missing_libraries(session, made, allowed)
         ),
     )
 
@@ -104,13 +99,3 @@ def _assets(made: Pack, function: FunctionOptions) -> tuple[AssetFacts, ...]:
             )
         )  # fmt: skip
     return tuple(facts)
-
-
-def _budget(session: Session) -> Budget:
-    from lambdapack.plan import Budget
-
-    own = session.config.budget
-    return Budget(
-        pack_mb=own.pack, hot_mb=own.hot, slimmed_mb=own.slimmed, tmp_mb=own.tmp, zip_mb=own.zip,
-        assets_mb=own.assets,
-    )  # fmt: skip

@@ -45,17 +45,13 @@ def command(session: Session, directory: Path | None, location: str | None, regi
         _Outcome(name, pack_id, kept.push(path, pack_id, progress=session.progress), path.stat().st_size)
         for name, pack_id, path in packs
     ]
-    if session.as_json:
-        first, *others = [outcome._asdict() for outcome in outcomes]
-        del first["name"]
-        session.emit("push", {**first, "location": location, "assets": others})
-    elif session.quiet:
-        click.echo(made.id)
-    else:
-        for outcome in outcomes:
-            title = f"asset {outcome.name} {outcome.id}" if outcome.name else outcome.id
-            what = f"sent {megabytes(outcome.size)}" if outcome.sent else "there already, nothing sent"
-            session.say(f"{title} in {location}: {what}")
+    first, *others = [outcome._asdict() for outcome in outcomes]
+    del first["name"]
+    session.emit("push", {**first, "location": location, "assets": others}, brief=made.id)
+    for outcome in outcomes:
+        title = f"asset {outcome.name} {outcome.id}" if outcome.name else outcome.id
+        what = f"sent {megabytes(outcome.size)}" if outcome.sent else "there already, nothing sent"
+        session.say(f"{title} in {location}: {what}")
 
 
 class _Outcome(NamedTuple):

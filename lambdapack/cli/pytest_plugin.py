@@ -14,11 +14,10 @@ if TYPE_CHECKING:
     import pytest
 
 _VARIABLE = "LAMBDAPACK_ASSETS"
-_set: list[str] = []
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Set the variable to where the assets are."""
+    """Set the variable to where the assets are; the environment is left as it was."""
     if _VARIABLE in os.environ:
         return
     file = _file(config.rootpath)
@@ -35,16 +34,10 @@ def pytest_configure(config: pytest.Config) -> None:
     except ConfigurationError as error:
         raise pytest.UsageError(error.message) from None
     if assets:
-        os.environ[_VARIABLE] = os.pathsep.join(
-            f"{name}={file.parent / asset.path}" for name, asset in assets.items()
-        )
-        _set.append(_VARIABLE)
-
-
-def pytest_unconfigure() -> None:
-    """Leave the environment as it was."""
-    while _set:
-        os.environ.pop(_set.pop(), None)
+        named = [f"{name}={file.parent / asset.path}" for name, asset in assets.items()]
+        patch = pytest.MonkeyPatch()
+        patch.setenv(_VARIABLE, os.pathsep.join(named))
+        config.add_cleanup(patch.undo)
 
 
 def _file(root: Path) -> Path | None:

@@ -6,19 +6,25 @@ import functools
 import json
 import os
 import re
+import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Any, TypeVar
 
 import click
 
+from lambdapack import limits
 from lambdapack.config import Config, discover, load
 from lambdapack.errors import ConfigurationError
+from lambdapack.model import Target
 from lambdapack.progress import QUIET, Progress
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
+_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 
 
 @dataclass(frozen=True)
@@ -116,10 +122,29 @@ class Session:
             self.config.function.name or re.sub(r"[^A-Za-z0-9-_]+", "-", self.root.name).strip("-") or "app"
         )
 
-    def emit(self, document: str, body: Mapping[str, Any]) -> None:
-        """Print one versioned JSON document, for a machine."""
+    def target(self, python: str | None, arch: str | None) -> Target:
+        """What to build for: the options over the configuration over the running Python.
+
+        Raises:
+            ConfigurationError: No version is named, and Lambda has not the running one.
+        """
+        config = self.config.build
+        version = python or config.python
+        if version is None:
+            version = ".".join(map(str, sys.version_info[:2]))
+            if version not in limits.PYTHONS:
+                raise ConfigurationError(
+                    f"lambdapack runs on Python {version}, which Lambda does not have",
+                    hint=f"say which one the function has: --python {limits.PYTHONS[-2]}",
+                )
+        return Target(version, arch or config.arch)
+
+    def emit(self, document: str, body: Mapping[str, Any], brief: str | None = None) -> None:
+        """Print one versioned JSON document, for a machine; where only the result is wanted, ``brief``."""
         if self.as_json:
             click.echo(json.dumps({"document": f"lambdapack.{document}", "version": 1, **body}, indent=2))
+        elif self.quiet and brief is not None:
+            click.echo(brief)
 
     def say(self, text: str) -> None:
         """Print a line for people."""
@@ -142,6 +167,32 @@ def common(command: Callable[..., None]) -> Callable[..., None]:
         command(session=Session.open(config, as_json=as_json, quiet=quiet), **given)
 
     return session_options(run)
+
+
+def stoppable(command: _Function) -> _Function:
+    """A command that SIGTERM and SIGHUP end as Ctrl-C does: it ends what it started, and cleans up.
+
+    By default they would end this process alone.
+    """
+    return _as_interrupts()(command)
+
+
+@contextmanager
+def _as_interrupts() -> Iterator[None]:
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        # Only the first: the next would interrupt the cleaning up.
+        signal.signal(number, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    # A signal that is ignored stays ignored: nohup asks for that.
+    taken = [number for number in _SIGNALS if signal.getsignal(number) is signal.SIG_DFL]
+    for number in taken:
+        signal.signal(number, interrupt)
+    try:
+        yield
+    finally:
+        for number in taken:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def session_options(function: _Function) -> _Function:

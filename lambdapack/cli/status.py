@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,7 +10,7 @@ from lambdapack.cli.deployment import clients, cloud_option
 from lambdapack.cli.session import Session, common
 
 if TYPE_CHECKING:
-    from lambdapack.deploy.aws import AwsState, VersionState
+    from lambdapack.deploy.aws import VersionState
 
 
 @click.command("status", short_help="Show what is deployed.")
@@ -61,7 +61,19 @@ def _aws(session: Session, name: str, region: str | None) -> None:
 
     observed = aws.observe(name, clients(session, region), progress=session.progress)
     if session.as_json:
-        session.emit("status", {"cloud": "aws", "name": name, **_document(observed)})
+        document = {
+            "cloud": "aws",
+            "name": name,
+            "region": observed.account.region,
+            "deployed": observed.function is not None,
+            "arn": observed.arn,
+            "live": observed.alias,
+            "versions": [
+                {"number": version.number, "pack": version.pack_id, "assets": _assets(version)}
+                for version in observed.versions
+            ],
+        }
+        session.emit("status", document)
     elif observed.function is None:
         session.say(f"{name} is not deployed in {observed.account.region}")
     else:
@@ -70,19 +82,6 @@ def _aws(session: Session, name: str, region: str | None) -> None:
             live = "  <- live" if version.number == observed.alias else ""
             assets = "".join(f", asset {name} {id_[:12]}" for name, id_ in _assets(version).items())
             session.say(f"  version {version.number}: pack {(version.pack_id or 'none')[:12]}{assets}{live}")
-
-
-def _document(observed: AwsState) -> dict[str, Any]:
-    return {
-        "region": observed.account.region,
-        "deployed": observed.function is not None,
-        "arn": observed.arn,
-        "live": observed.alias,
-        "versions": [
-            {"number": version.number, "pack": version.pack_id, "assets": _assets(version)}
-            for version in observed.versions
-        ],
-    }
 
 
 def _assets(version: VersionState) -> dict[str, str]:

@@ -7,8 +7,7 @@ from typing import Any
 
 import click
 
-from lambdapack.cli.session import Session, common
-from lambdapack.cli.stopping import stoppable
+from lambdapack.cli.session import Session, common, stoppable
 from lambdapack.errors import CheckError
 
 

@@ -15,10 +15,7 @@ the images, stay."""
 
 
 def without_gpu_code(data: bytes) -> bytes | None:
-    """Zeros for device code; nothing moves, so that every address stays what it was.
-
-    Args:
-        data: A whole ELF file.
+    """Zeros for the device code of a whole ELF file; nothing moves, so every address stays what it was.
 
     Returns:
         A file of the same length, or ``None`` where there is no device code, or where the headers are

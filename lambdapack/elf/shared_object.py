@@ -22,7 +22,13 @@ _MAGIC = b"\x7fELF"
 _NO_FILE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO)
 _MACHINES = {"EM_X86_64": "x86_64", "EM_AARCH64": "aarch64"}
 _KINDS = {"ET_DYN": "dyn", "ET_EXEC": "exec", "ET_REL": "rel"}
+_TEXTS = ("DT_NEEDED", "DT_SONAME", "DT_RUNPATH", "DT_RPATH")
 _GLIBC = re.compile(r"GLIBC_(\d{1,4})\.(\d{1,4})(?:\.\d+)?\Z")
+# pyelftools trusts what it reads: a damaged file ends in any of these.
+_DAMAGE = (
+    ELFError, ConstructError, ArithmeticError, AssertionError, AttributeError, LookupError, MemoryError,
+    OSError, RecursionError, TypeError, ValueError, struct.error,
+)  # fmt: skip
 # A damaged header may claim four billion entries that all lie in the file; no linker writes this many.
 _ENTRIES_MAX = 65_536
 
@@ -81,21 +87,7 @@ def read(path: Path) -> Elf:
     with path.open("rb") as file:
         try:
             return _read(ELFFile(file))
-        # pyelftools trusts what it reads: a damaged file ends in any of these.
-        except (
-            ELFError,
-            ConstructError,
-            ArithmeticError,
-            AssertionError,
-            AttributeError,
-            LookupError,
-            MemoryError,
-            OSError,
-            RecursionError,
-            TypeError,
-            ValueError,
-            struct.error,
-        ) as error:
+        except _DAMAGE as error:
             reason = str(error) or type(error).__name__
             raise ElfError(f"{path} is not a sound ELF file: {reason}") from error
 
@@ -125,17 +117,11 @@ def _read(elf: ELFFile) -> Elf:
 
 def _tags(dynamic: Dynamic) -> dict[str, list[str]]:
     """The string-valued entries of a dynamic section, by name, in order."""
-    attributes = {
-        "DT_NEEDED": "needed",
-        "DT_SONAME": "soname",
-        "DT_RUNPATH": "runpath",
-        "DT_RPATH": "rpath",
-    }
     strings: dict[str, list[str]] = {}
     for tag in islice(dynamic.iter_tags(), _ENTRIES_MAX):
         name = tag.entry.d_tag
-        if name in attributes:
-            strings.setdefault(name, []).append(str(getattr(tag, attributes[name])))
+        if name in _TEXTS:
+            strings.setdefault(name, []).append(str(getattr(tag, name.removeprefix("DT_").lower())))
     return strings
 
 

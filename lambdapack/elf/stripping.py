@@ -36,10 +36,7 @@ class _OddError(ValueError):
 
 
 def strip(data: bytes) -> bytes | None:
-    """Leave out the sections that only debuggers and linkers read.
-
-    Args:
-        data: A whole ELF file.
+    """Leave out of a whole ELF file the sections that only debuggers and linkers read.
 
     Returns:
         The smaller file, or ``None`` where there is nothing to gain, or where anything about the file is
@@ -68,13 +65,7 @@ class _File:
 
 @dataclass
 class _Block:
-    """A range of the file that moves as one.
-
-    Attributes:
-        start, end: Where the range is now.
-        align: The range may move by multiples of this.
-        moved_to: Where the range will begin.
-    """
+    """A range of the file that moves as one, by a multiple of ``align``."""
 
     start: int
     end: int
@@ -132,27 +123,16 @@ def _rebuild(file: _File, gone: set[int]) -> bytes:
     if not gone:
         raise _OddError("nothing to remove")
     blocks = _blocks(file, gone)
-    _place(blocks)
-    pieces = _Pieces()
+    result = bytearray()
     for block in blocks:
-        pieces.at(block.moved_to, memoryview(file.data)[block.start : block.end])
-    return _with_headers(file, gone, blocks, pieces)
-
-
-class _Pieces:
-    """A file that is written from its beginning to its end."""
-
-    def __init__(self) -> None:
-        self.parts = bytearray()
-
-    def at(self, offset: int, content: bytes | memoryview) -> None:
-        self.parts += bytes(offset - len(self.parts))
-        self.parts += content
-
-    def append(self, content: bytes, align: int) -> int:
-        offset = -(-len(self.parts) // align) * align
-        self.at(offset, content)
-        return offset
+        # As far to the front as its alignment allows.
+        slack = block.start - len(result)
+        if slack < 0:
+            raise _OddError("a part would have to move back")
+        block.moved_to = block.start - slack // block.align * block.align
+        result += bytes(block.moved_to - len(result))
+        result += memoryview(file.data)[block.start : block.end]
+    return _with_headers(file, gone, blocks, result)
 
 
 def _blocks(file: _File, gone: set[int]) -> list[_Block]:
@@ -232,24 +212,14 @@ def _is_zero(data: bytes, start: int, end: int) -> bool:
     return data.count(0, start, end) == max(0, end - start)
 
 
-def _place(blocks: Sequence[_Block]) -> None:
-    """Move each block as far to the front as its alignment allows."""
-    cursor = 0
-    for block in blocks:
-        slack = block.start - cursor
-        if slack < 0:
-            raise _OddError("a part would have to move back")
-        block.moved_to = block.start - slack // block.align * block.align
-        cursor = block.moved_to + block.end - block.start
-
-
-def _with_headers(file: _File, gone: set[int], blocks: Sequence[_Block], pieces: _Pieces) -> bytes:
+def _with_headers(file: _File, gone: set[int], blocks: Sequence[_Block], result: bytearray) -> bytes:
     """Append names and section headers; rewrite the file's header and the program headers."""
     kept = _kept_sections(file, gone)
     renumbered = {old: new for new, old in enumerate(kept) if old is not None}
     names = [b"" if old is None else file.names[old] for old in kept]
     table, places = _string_table(names)
-    names_offset = pieces.append(table, 1)
+    names_offset = len(result)
+    result += table
     sections = []
     for old, place in zip(kept, places, strict=True):
         if old is None:
@@ -259,7 +229,9 @@ def _with_headers(file: _File, gone: set[int], blocks: Sequence[_Block], pieces:
             sections.append(own._replace(name=place, offset=names_offset, size=len(table)))
         else:
             sections.append(_renumbered(file.sections[old], place, blocks, renumbered))
-    shoff = pieces.append(b"".join(section.pack() for section in sections), _TABLE_ALIGN)
+    result += bytes(-len(result) % _TABLE_ALIGN)
+    shoff = len(result)
+    result += b"".join(section.pack() for section in sections)
     header = file.header._replace(
         phoff=_moved(blocks, file.header.phoff),
         shoff=shoff,
@@ -267,7 +239,6 @@ def _with_headers(file: _File, gone: set[int], blocks: Sequence[_Block], pieces:
         shstrndx=renumbered[file.header.shstrndx],
     )
     segments = [s._replace(offset=_moved(blocks, s.offset)) for s in file.segments]
-    result = pieces.parts
     result[: header.ehsize] = header.pack()
     result[header.phoff : header.segments_end] = b"".join(segment.pack() for segment in segments)
     return bytes(result)
@@ -280,13 +251,11 @@ def _kept_sections(file: _File, gone: set[int]) -> list[int | None]:
     leaves an empty header where a mapped one follows.
     """
     last_mapped = max((n for n, section in enumerate(file.sections) if section.mapped), default=0)
-    kept: list[int | None] = []
-    for number in range(len(file.sections)):
-        if number not in gone:
-            kept.append(number)
-        elif number < last_mapped:
-            kept.append(None)
-    return kept
+    return [
+        None if number in gone else number
+        for number in range(len(file.sections))
+        if number not in gone or number < last_mapped
+    ]
 
 
 def _renumbered(section: Section, name: int, blocks: Sequence[_Block], numbers: dict[int, int]) -> Section:
@@ -325,11 +294,7 @@ def _verify(before: _File, after: _File) -> None:
     for old, new in zip(before.segments, after.segments, strict=True):
         if old._replace(offset=0) != new._replace(offset=0):
             raise _OddError("a segment has changed")
-        align = max(1, new.align)
-        if (
-            new.type == headers.PT_LOAD
-            and (new.offset - new.vaddr) % align != (old.offset - old.vaddr) % align
-        ):
+        if new.type == headers.PT_LOAD and (new.offset - old.offset) % max(1, new.align):
             raise _OddError("a segment's offset and address are not congruent any more")
         if not _same_bytes(before, after, old, new):
             raise _OddError("a segment's bytes have changed")

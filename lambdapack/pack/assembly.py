@@ -91,14 +91,9 @@ def assemble(
         stream: What is packed.
         extents: The frames, in order, without gaps.
         label: What the index says besides.
-        directory: Where the two files go.
+        directory, jobs, progress: As for ``lambdapack.pack.write``.
         compressor: Makes a frame of its content; called in several threads.
-        jobs: Frames compressed side by side, by default one a core; does not change the bytes.
-        progress: Told the uncompressed bytes that are done.
         doing: The step's name, for people.
-
-    Raises:
-        ToolError: A file cannot be read, the folder cannot be written to, the disk is full.
     """
     with part_file(directory) as part:
         sizes, digests = [], []

@@ -117,17 +117,15 @@ def _shape(document: Mapping[str, Any]) -> Iterator[str]:
     for key in ("hot", "eager"):
         if not _is_int(document[key]):
             yield f"{key} is not an integer"
-    yield from _columns(document, "frames", _FRAME_KEYS, strings=("sha256",))
-    yield from _columns(document, "files", _FILE_KEYS, strings=("path",))
+    yield from _columns(document, "frames", _FRAME_KEYS)
+    yield from _columns(document, "files", _FILE_KEYS)
     for key in ("needs", "native"):
         mapping = document[key]
         if not (isinstance(mapping, dict) and all(map(_is_ints, mapping.values()))):
             yield f"{key} is not an object of lists of integers"
 
 
-def _columns(
-    document: Mapping[str, Any], name: str, keys: Sequence[str], *, strings: Sequence[str]
-) -> Iterator[str]:
+def _columns(document: Mapping[str, Any], name: str, keys: Sequence[str]) -> Iterator[str]:
     columns = document[name]
     if not isinstance(columns, dict) or columns.keys() != set(keys):
         yield f"{name} is not an object with the fields {', '.join(keys)}"
@@ -137,7 +135,7 @@ def _columns(
         if key == "class":
             if not isinstance(column, str):
                 yield "files.class is not a string"
-        elif key in strings:
+        elif key in ("sha256", "path"):
             if not isinstance(column, list) or not all(isinstance(item, str) for item in column):
                 yield f"{name}.{key} is not a list of strings"
         elif not _is_ints(column):

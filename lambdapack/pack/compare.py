@@ -34,12 +34,7 @@ class _File:
 
 
 def differences(first: Path, second: Path) -> list[str]:
-    """In what the pack ``second`` differs from ``first``, a line each; none where every byte is the same.
-
-    Raises:
-        CheckError: One of them is not a sound pack.
-        ConfigurationError, ToolError: There is none, or it cannot be read.
-    """
+    """In what the pack ``second`` differs from ``first``, a line each; none where every byte is the same."""
     if _digest(first) == _digest(second):
         return []
     index, files = _read(first)
@@ -133,11 +128,7 @@ def _frames(index: Index, its: Index) -> Iterator[str]:
 
 
 def read_owners(reader: FileReader) -> Owners:
-    """The owners, as ``name version``, of the files in an open pack.
-
-    Raises:
-        FrameError: The frame of a RECORD is not what the index says.
-    """
+    """The owners, as ``name version``, of the files in an open pack."""
     index = reader.index
     recorded: dict[str, str] = {}
     claims: dict[str, set[str]] = defaultdict(set)

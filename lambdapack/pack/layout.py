@@ -12,8 +12,7 @@ from pathlib import Path
 from lambdapack.errors import ConfigurationError
 from lambdapack.model import Owners, Target, Trace, Tree, bytecode_of, source_of
 from lambdapack.pack.check import path_problem
-from lambdapack.pack.classes import classify
-from lambdapack.pack.linking import load_order
+from lambdapack.pack.classes import classify, load_order
 from runtime_shim import _index
 
 
@@ -44,14 +43,8 @@ _LAZY = {
 
 @dataclass(frozen=True)
 class Entry:
-    """One file of a pack.
-
-    Attributes:
-        path: Relative to the tree's root, POSIX style.
-        size: Bytes.
-        executable: Mode 0755 instead of 0644.
-        kind: The file's class, a letter of ``runtime_shim._index``.
-        band: When the file is needed.
+    """One file of a pack: its path, relative to the tree's root, POSIX style; its size in bytes; whether its
+    mode is 0755 instead of 0644; its class, a letter of ``runtime_shim._index``; when it is needed.
     """
 
     path: str

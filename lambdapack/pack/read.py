@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import BinaryIO
 
@@ -129,11 +129,7 @@ def _named(report: Path) -> str | None:
 
 
 def _frame(file: BinaryIO, index: Index, number: int) -> bytes:
-    """Verified content of one frame.
-
-    Raises:
-        FrameError: Its digest, its size or its zstd header is not what the index says.
-    """
+    """Verified content of one frame: its digest, its size and its zstd header are what the index says."""
     file.seek(index.frame_stored_start[number])
     data = file.read(index.frame_stored[number])
     if hashlib.sha256(data).hexdigest() != index.frame_sha256[number]:
@@ -153,12 +149,7 @@ def _frame(file: BinaryIO, index: Index, number: int) -> bytes:
 
 
 class FileReader:
-    """Reads the files of an open pack; cheap when they are read in the pack's order.
-
-    Args:
-        file: The pack.
-        index: The pack's index.
-    """
+    """Reads the files of an open pack; cheap when they are read in the pack's order."""
 
     def __init__(self, file: BinaryIO, index: Index) -> None:
         self.index = index
@@ -197,18 +188,6 @@ def verify(path: Path) -> list[str]:
     return problems
 
 
-def _contents(file: BinaryIO, index: Index) -> Iterator[str]:
-    """What is wrong with the frames, a frame in memory at a time."""
-    between = _Between(index)
-    for number in range(len(index.frame_size)):
-        try:
-            content = _frame(file, index, number)
-        except FrameError as error:
-            yield str(error)
-        else:
-            yield from between.problems(number, content)
-
-
 def _names(path: Path, pack_id: str, index: Index) -> Iterator[str]:
     if path.name != pack_id + _SUFFIX:
         yield f"the file is named {path.name}, its id is {pack_id}"
@@ -217,40 +196,40 @@ def _names(path: Path, pack_id: str, index: Index) -> Iterator[str]:
         yield f"{beside.name} is not the index of this pack"
 
 
-class _Between:
-    """Compares what stands between the files' contents with what the format prescribes.
-
-    The prescribed bytes are made as the frames go by: the headers of all files can be larger than the index
-    by a factor of 50.
-    """
-
-    def __init__(self, index: Index) -> None:
-        self._index = index
-        self._executable = frozenset(index.executable)
-        self._ranges = self._expected()
-        self._next = next(self._ranges)
-
-    def _expected(self) -> Iterator[tuple[int, bytes | None, str]]:
-        """Offset, expected bytes, and the problem if the pack has others; no bytes where it has it anyway."""
-        end = 0
-        for number, (path, size) in enumerate(zip(self._index.paths, self._index.sizes, strict=True)):
-            header = tar_header(path, size, number in self._executable)
-            if end + len(header) != self._index.offsets[number]:
-                yield end, None, f"{path}: its offset does not leave room for its tar header"
-            else:
-                yield end, header, f"{path}: its tar header is not the one that the index implies"
-            end = self._index.offsets[number] + size
-            if padding(size):
-                yield end, bytes(padding(size)), f"{path}: it is not padded with zeros"
-            end += padding(size)
-        yield end, END, "the archive does not end in two blocks of zeros"
-
-    def problems(self, number: int, content: bytes) -> Iterator[str]:
-        """What is wrong with the parts that begin in the next frame, ``number``; each ends in it too."""
-        start, stop = self._index.frame_start[number], self._index.frame_start[number + 1]
-        while self._next[0] < stop:
-            offset, expected, problem = self._next
+def _contents(file: BinaryIO, index: Index) -> Iterator[str]:
+    """What is wrong with the frames, a frame in memory at a time, and with what stands between the files."""
+    ranges = _between(index)
+    offset, expected, problem = next(ranges)
+    for number, (start, stop) in enumerate(pairwise(index.frame_start)):
+        try:
+            content = _frame(file, index, number)
+        except FrameError as error:
+            yield str(error)
+            continue
+        # The parts that begin in this frame; each ends in this frame too.
+        while offset < stop:
             at = offset - start
             if expected is None or (at >= 0 and content[at : at + len(expected)] != expected):
                 yield problem
-            self._next = next(self._ranges, (self._index.frame_start[-1], None, ""))
+            offset, expected, problem = next(ranges, (index.frame_start[-1], None, ""))
+
+
+def _between(index: Index) -> Iterator[tuple[int, bytes | None, str]]:
+    """Offset, expected bytes, and the problem if the pack has others; no bytes where it has it anyway.
+
+    The bytes are made as the frames go by: the headers of all files can be larger than the index by a factor
+    of 50.
+    """
+    executable = frozenset(index.executable)
+    end = 0
+    for number, (path, size) in enumerate(zip(index.paths, index.sizes, strict=True)):
+        header = tar_header(path, size, number in executable)
+        if end + len(header) != index.offsets[number]:
+            yield end, None, f"{path}: its offset does not leave room for its tar header"
+        else:
+            yield end, header, f"{path}: its tar header is not the one that the index implies"
+        end = index.offsets[number] + size
+        if padding(size):
+            yield end, bytes(padding(size)), f"{path}: it is not padded with zeros"
+        end += padding(size)
+    yield end, END, "the archive does not end in two blocks of zeros"

@@ -19,7 +19,7 @@ from lambdapack.pipeline.cache import LockRecord, Locks
 from lambdapack.pipeline.options import BuildOptions
 from lambdapack.progress import Progress, ProgressRecorder, ago, say
 from lambdapack.python.interpreter import Interpreter
-from lambdapack.python.pip_digest import pip_digest
+from lambdapack.python.pip_settings import pip_digest
 from lambdapack.python.wheel_recipe import recipe
 
 # Where a line came from is for messages alone.

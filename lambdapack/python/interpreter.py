@@ -17,14 +17,12 @@ from lambdapack.errors import ConfigurationError
 __all__ = ["Interpreter", "find", "installed"]
 
 _PROBE = """
-import json, platform, sys, sysconfig
+import json, platform, sys
 print(json.dumps({
     "path": getattr(sys, "_base_executable", None) or sys.executable,
     "version": platform.python_version(),
     "machine": platform.machine(),
-    "soabi": sysconfig.get_config_var("SOABI") or "",
     "implementation": sys.implementation.name,
-    "prefix": sys.base_prefix,
 }))
 """
 
@@ -58,7 +56,7 @@ def find(python: str) -> Interpreter:
     interpreter = _first(python)
     if interpreter is not None:
         return interpreter
-    have = ", ".join(sorted({i.python for i in installed()}, key=_by_number)) or "none"
+    have = ", ".join(other.python for other in installed()) or "none"
     raise ConfigurationError(
         f"no Python {python} on this machine (found: {have}); the lock, the bytecode and the trace of a "
         f"python{python} pack need that very version, because markers and bytecode differ between versions",
@@ -81,10 +79,6 @@ def _first(python: str) -> Interpreter | None:
     return None
 
 
-def _by_number(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.split("."))
-
-
 def _candidates(python: str) -> Iterator[Path]:
     if python == ".".join(map(str, sys.version_info[:2])):
         yield Path(sys.executable)
@@ -94,11 +88,9 @@ def _candidates(python: str) -> Iterator[Path]:
         home / ".local/share/uv/python",
     ]
     for root in roots:
-        if root.is_dir():
-            names = sorted(p.name for p in root.iterdir())
-            for name in reversed(names):
-                if name.removeprefix("cpython-").startswith(python + "."):
-                    yield root / name / "bin" / f"python{python}"
+        for folder in sorted(root.glob("*"), reverse=True):
+            if folder.name.removeprefix("cpython-").startswith(f"{python}."):
+                yield folder / "bin" / f"python{python}"
     # Last, because on a pyenv machine this is a shim that fails for versions that are not switched on.
     on_path = shutil.which(f"python{python}")
     if on_path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from importlib.util import resolve_name
 from pathlib import PurePosixPath
 
 __all__ = ["imports", "module_name"]
@@ -53,13 +54,10 @@ def imports(module: ast.Module, package: str, *, functions: bool = False) -> Ite
 
 
 def _imported_from(node: ast.ImportFrom, package: str) -> Iterator[str]:
-    base = node.module or ""
-    if node.level:
-        above = package.split(".") if package else []
-        if node.level > len(above):
-            return
-        above = above[: len(above) - node.level + 1]
-        base = ".".join([*above, base] if base else above)
+    try:
+        base = resolve_name("." * node.level + (node.module or ""), package)
+    except ImportError:
+        return
     yield base
     yield from (f"{base}.{alias.name}" for alias in node.names if alias.name != "*")
 

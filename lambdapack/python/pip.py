@@ -115,11 +115,13 @@ def explain(text: str, *, doing: str, status: int) -> LambdapackError:
             hint="free some, or point TMPDIR and LAMBDAPACK_CACHE at a larger disk",
             detail=detail,
         )
-    if "DO NOT MATCH THE HASHES" in text:
+    lines = text.splitlines()
+    at = next((number for number, line in enumerate(lines) if "DO NOT MATCH THE HASHES" in line), None)
+    if at is not None:
         return ToolError(
             f"{doing} failed: a file is not the one that was locked, its SHA-256 differs",
             hint="build again to lock it anew; if that repeats, the package index or a proxy alters files",
-            detail=_around(text, "DO NOT MATCH THE HASHES"),
+            detail="\n".join(line.rstrip() for line in lines[at : at + 6] if line.strip()),
         )
     if _NETWORK.search(text):
         return network_error(doing, detail)
@@ -143,9 +145,3 @@ def tail(text: str) -> str | None:
     errors = [line for line in lines if line.lstrip().startswith(("ERROR", "OSError", "error:"))]
     chosen = errors or [line for line in lines if not line.startswith("WARNING")] or lines
     return "\n".join(chosen[-_LINES_OF_DETAIL:]) or None
-
-
-def _around(text: str, phrase: str) -> str:
-    lines = text.splitlines()
-    at = next(number for number, line in enumerate(lines) if phrase in line)
-    return "\n".join(line.rstrip() for line in lines[at : at + 6] if line.strip())

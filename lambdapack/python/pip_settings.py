@@ -1,4 +1,4 @@
-"""pip's configuration on this machine, as a value: pip's files and ``PIP_*`` variables.
+"""pip's configuration on this machine, as a value and as a digest: pip's files and ``PIP_*`` variables.
 
 pip merges its files like this, and a test holds the two together. ``pip config list`` would tell the same,
 but costs half a second, and lists files by name, which does not say which of two values counts.
@@ -7,10 +7,12 @@ but costs half a second, and lists files by name, which does not say which of tw
 from __future__ import annotations
 
 import configparser
+import hashlib
 import os
 import re
+import shlex
 import sys
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -18,10 +20,11 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from lambdapack.errors import ToolError
+from lambdapack.model import PipOptions
 
 __all__ = [
     "ADDRESS_OPTIONS", "CERTIFICATE_VARIABLES", "ENVIRONMENT", "INDEX_OPTIONS", "PROXY_VARIABLES",
-    "PipSettings", "Setting", "local_path", "without_user",
+    "PipSettings", "Setting", "local_path", "pip_digest", "without_user",
 ]  # fmt: skip
 
 ENVIRONMENT = ":env:"
@@ -34,7 +37,9 @@ PROXY_VARIABLES = ("http_proxy", "https_proxy", "no_proxy", "all_proxy")
 """Variables that pip's connections obey, in lower or upper case."""
 CERTIFICATE_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
 """Variables that name a file with certificate authorities."""
+_OTHER_VARIABLES = (*CERTIFICATE_VARIABLES, "SSL_CERT_DIR", "NETRC")
 _NOT_OPTIONS = ("version", "help")
+_FILES_MAX = 5000
 _USER = re.compile(r"(?<=://)[^/\s]*@")
 
 
@@ -75,7 +80,11 @@ class PipSettings:
         Raises:
             ToolError: A file of it is malformed: pip could not read it either.
         """
-        merged = dict(_of_environment(environment))
+        merged = {
+            (ENVIRONMENT, key): value.strip()
+            for name, value in sorted(environment.items())
+            if name.startswith("PIP_") and (key := _key(name.removeprefix("PIP_"))) not in _NOT_OPTIONS
+        }
         written: dict[tuple[str, str], str] = {}
         for path in _files(environment, prefix):
             written.update(_of_file(path))
@@ -98,11 +107,81 @@ def without_user(text: str) -> str:
     return _USER.sub("", text)
 
 
-def _of_environment(environment: Mapping[str, str]) -> Iterator[tuple[tuple[str, str], str]]:
+def pip_digest(
+    lines: Iterable[str],
+    options: PipOptions,
+    prefixes: Iterable[Path],
+    environment: Mapping[str, str] = os.environ,
+) -> str | None:
+    """SHA-256, hex, of pip's configuration and of the state of every local file and folder that is named.
+
+    Another configuration may give another lock. What an index answers is not part of it, not even that of a
+    local index: locks grow old instead.
+
+    Args:
+        lines: Requirements and constraints, which may name files.
+        options: pip's options of requirements files.
+        prefixes: Of the Pythons that run pip.
+        environment: This process's.
+
+    Returns:
+        The digest; ``None`` where a folder holds so many files that looking at them all takes too long.
+    """
+    settings: list[Setting] = []
+    for prefix in sorted(set(prefixes)):
+        settings += PipSettings.read(environment, prefix).entries
+    # The other variables that pip obeys, as one more section.
     for name, value in sorted(environment.items()):
-        key = _key(name.removeprefix("PIP_"))
-        if name.startswith("PIP_") and key not in _NOT_OPTIONS:
-            yield (ENVIRONMENT, key), value.strip()
+        if name.lower() in PROXY_VARIABLES or name in _OTHER_VARIABLES:
+            settings.append(Setting("", name, value))
+    named = {word for line in lines for word in _words(line)}
+    named.update(value for option, value in options.pairs if option not in INDEX_OPTIONS)
+    named.update(word for _, key, value in settings if key not in INDEX_OPTIONS for word in value.split())
+    named.add(str(Path(environment.get("HOME") or Path.home()) / ".netrc"))
+    digest = hashlib.sha256("".join(f"{setting}\0" for setting in settings).encode())
+    for word in sorted(named):
+        state = _state(word)
+        if state is None:
+            return None
+        digest.update(f"{word}\0{state}\0".encode())
+    return digest.hexdigest()
+
+
+def _words(line: str) -> Iterator[str]:
+    try:
+        yield from shlex.split(line)
+    except ValueError:
+        yield from line.split()
+
+
+def _state(word: str) -> str | None:
+    """Names, sizes and times of the file or the files of the folder that ``word`` names.
+
+    Returns:
+        An empty text where ``word`` names nothing on this machine; ``None`` for a folder with too many files.
+    """
+    if not (word.startswith("file:") or "/" in word or word.endswith((".whl", ".gz", ".txt"))):
+        return ""
+    try:
+        path = local_path(word)
+        if path is None:
+            return ""
+        if path.is_file():
+            return _stamp(path)
+        stamps: list[str] = []
+        for folder, folders, names in os.walk(path):
+            folders.sort()
+            stamps += [f"{folder}/{name}={_stamp(Path(folder, name))}" for name in sorted(names)]
+            if len(stamps) > _FILES_MAX:
+                return None
+        return "\n".join(stamps)
+    except (OSError, RuntimeError) as error:
+        return type(error).__name__
+
+
+def _stamp(path: Path) -> str:
+    status = path.lstat()
+    return f"{status.st_size}:{status.st_mtime_ns}:{status.st_ino}"
 
 
 def _of_file(path: Path) -> dict[tuple[str, str], str]:

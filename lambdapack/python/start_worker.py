@@ -53,15 +53,6 @@ def _heed_stops() -> None:
         raise KeyboardInterrupt
 
 
-def _add_builtins() -> None:
-    """``exit``, ``help`` and so on, which ``-S`` leaves out together with this Python's own packages."""
-    import site
-
-    site.setquit()
-    site.setcopyright()
-    site.sethelper()
-
-
 def _load(path: str) -> Any:
     """The file's ``run``; nothing else of its folder can be imported."""
     with open(path, "rb") as file:
@@ -74,13 +65,17 @@ def _load(path: str) -> Any:
 def main() -> None:
     """Read the request, write the result."""
     import json
+    import site
 
     try:
         _heed_stops()
         run = _load(sys.argv[1])
         with open(sys.argv[2], encoding="utf-8") as file:
             request = json.load(file)
-        _add_builtins()
+        # ``exit``, ``help`` and so on, which ``-S`` leaves out together with this Python's own packages.
+        site.setquit()
+        site.setcopyright()
+        site.sethelper()
         result = run(request)
     except KeyboardInterrupt:
         sys.exit(130)

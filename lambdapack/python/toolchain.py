@@ -33,9 +33,6 @@ def ensure(interpreter: Interpreter, cache_dir: Path, progress: Progress = QUIET
     """The folder with pip-tools for ``interpreter``, installed when it is not there yet.
 
     Processes that ask at the same time wait for the one that installs.
-
-    Raises:
-        ToolError: pip could not install them.
     """
     packages = requirements(interpreter.python)
     key = hashlib.sha256("\n".join((interpreter.machine, *packages)).encode()).hexdigest()[:12]

@@ -56,9 +56,6 @@ def recipe(options: PipOptions, environment: Mapping[str, str] = os.environ) -> 
         options: pip's options of the requirements. Which files a folder or an index has does not count:
             build dependencies are not locked.
         environment: This process's.
-
-    Raises:
-        ToolError: pip's configuration is malformed.
     """
     variables = [[name, value] for name, value in environment.items() if _SETTINGS.fullmatch(name)]
     settings = [

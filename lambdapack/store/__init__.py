@@ -6,7 +6,6 @@ ever changes under its function.
 """
 
 from lambdapack.store import aws_errors
-from lambdapack.store.keys import key, locate
-from lambdapack.store.protocol import Store, open_store
+from lambdapack.store.protocol import Store, key, locate, open_store
 
 __all__ = ["Store", "aws_errors", "key", "locate", "open_store"]

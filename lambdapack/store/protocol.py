@@ -1,4 +1,4 @@
-"""What a store can do, and which kind of store an address means.
+"""What a store can do, which kind of store an address means, and where a store has a pack.
 
 A folder is one too: for trying things, and for networks without S3.
 """
@@ -6,7 +6,9 @@ A folder is one too: for trying things, and for networks without S3.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -15,7 +17,9 @@ from lambdapack.files import part_file
 from lambdapack.limits import MIB
 from lambdapack.model import Location
 from lambdapack.progress import QUIET, Progress
-from lambdapack.store.keys import BUCKET_RULE, bucket_and_prefix, key
+
+_S3_URL = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/(.*))?\Z")
+_BUCKET_RULE = "a bucket's name has 3 to 63 lower-case letters, digits, dots and hyphens"
 
 
 class Store(Protocol):
@@ -31,14 +35,14 @@ class Store(Protocol):
         """Where a function finds the pack."""
 
 
+@dataclass(frozen=True)
 class DirectoryStore:
     """Packs below ``root``, in the same layout as in a bucket."""
 
-    def __init__(self, root: Path) -> None:
-        self._root = root
+    root: Path
 
     def _path(self, pack_id: str) -> Path:
-        return self._root / key("", pack_id)
+        return self.root / key("", pack_id)
 
     def push(self, pack_path: Path, pack_id: str, *, progress: Progress = QUIET) -> bool:
         """Copy a pack into the folder; ``False``: the folder had the pack already."""
@@ -60,7 +64,7 @@ class DirectoryStore:
     def location(self, pack_id: str) -> Location:
         """A folder is nowhere in S3, so a function could not find the pack."""
         raise ConfigurationError(
-            f"{self._root} is a folder: a function in AWS cannot fetch packs from it",
+            f"{self.root} is a folder: a function in AWS cannot fetch packs from it",
             hint="push to a bucket: lambdapack push DIR s3://BUCKET/PREFIX",
         )
 
@@ -79,13 +83,39 @@ def open_store(url: str, *, region: str | None = None, environment: Mapping[str,
     """
     if "://" not in url:
         return DirectoryStore(Path(url).expanduser())
-    parts = bucket_and_prefix(url)
+    parts = _bucket_and_prefix(url)
     if parts is None:
         raise ConfigurationError(
-            f"{url!r} is not a store: it must be s3://BUCKET/PREFIX or a folder", hint=BUCKET_RULE
+            f"{url!r} is not a store: it must be s3://BUCKET/PREFIX or a folder", hint=_BUCKET_RULE
         )
     from lambdapack.store.s3 import S3Store, connect  # noqa: PLC0415 - a folder needs nothing of it
 
     settings = os.environ if environment is None else environment
     bucket, prefix = parts
     return S3Store(bucket, prefix, lambda chosen: connect(chosen, settings), region=region)
+
+
+def _bucket_and_prefix(url: str) -> tuple[str, str] | None:
+    """The two parts of ``s3://BUCKET/PREFIX``; ``None`` for any other text."""
+    match = _S3_URL.match(url)
+    return None if match is None else (match[1], match[2] or "")
+
+
+def key(prefix: str, pack_id: str) -> str:
+    """``PREFIX/packs/<first 2>/<id>.tar.zst``; the first two digits spread packs over S3's partitions."""
+    name = f"packs/{pack_id[:2]}/{pack_id}.tar.zst"
+    prefix = prefix.strip("/")
+    return f"{prefix}/{name}" if prefix else name
+
+
+def locate(url: str, pack_id: str, region: str) -> Location:
+    """Where a pack is, or will be, under ``s3://BUCKET/PREFIX``, without asking S3.
+
+    Raises:
+        ConfigurationError: ``url`` is not of that form.
+    """
+    parts = _bucket_and_prefix(url)
+    if parts is None:
+        raise ConfigurationError(f"{url!r} is not a location like s3://BUCKET/PREFIX ({_BUCKET_RULE})")
+    bucket, prefix = parts
+    return Location(bucket, key(prefix, pack_id), region)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,8 +17,8 @@ from lambdapack.model import Location
 from lambdapack.progress import QUIET, Progress
 from lambdapack.store import multipart
 from lambdapack.store.aws_errors import Explanation, Service, code_of, status_of, translate
-from lambdapack.store.keys import key
 from lambdapack.store.multipart import S3Object
+from lambdapack.store.protocol import key
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -95,37 +96,30 @@ def connect(region: str | None, environment: Mapping[str, str]) -> S3Client:
     return session.client("s3", region_name=region, endpoint_url=endpoint or None, config=config)
 
 
+@dataclass
 class S3Store:
     """Packs in a bucket.
 
-    Args:
+    Attributes:
         bucket: The bucket's name.
         prefix: What the keys begin with.
         connect: Makes a client for a region; called once, and once more when the bucket is elsewhere.
         region: Where the bucket should be.
     """
 
-    def __init__(
-        self,
-        bucket: str,
-        prefix: str,
-        connect: Callable[[str | None], S3Client],
-        *,
-        region: str | None = None,
-    ) -> None:
-        self._bucket = bucket
-        self._prefix = prefix
-        self._connect = connect
-        self._expected_region = region
-        self._opened: tuple[S3Client, str] | None = None
+    bucket: str
+    prefix: str
+    connect: Callable[[str | None], S3Client]
+    region: str | None = None
+    _opened: tuple[S3Client, str] | None = field(default=None, init=False)
 
     def push(self, pack_path: Path, pack_id: str, *, progress: Progress = QUIET) -> bool:
         """Upload a pack; ``False``: the bucket had the pack already, or another push was faster."""
-        name = key(self._prefix, pack_id)
+        name = key(self.prefix, pack_id)
         size = pack_path.stat().st_size
-        with _errors_of_s3(f"cannot push {pack_path.name} to s3://{self._bucket}/{name}", self._bucket):
+        with _errors_of_s3(f"cannot push {pack_path.name} to s3://{self.bucket}/{name}", self.bucket):
             client, _ = self._open(progress)
-            target = S3Object(client, self._bucket, name)
+            target = S3Object(client, self.bucket, name)
             if _is_there(target, size):
                 return False
             with progress.step("upload", total=size, unit="B") as advance:
@@ -137,26 +131,26 @@ class S3Store:
 
     def exists(self, pack_id: str) -> bool:
         """Whether the bucket has the pack."""
-        name = key(self._prefix, pack_id)
-        with _errors_of_s3(f"cannot look for s3://{self._bucket}/{name}", self._bucket):
+        name = key(self.prefix, pack_id)
+        with _errors_of_s3(f"cannot look for s3://{self.bucket}/{name}", self.bucket):
             client, _ = self._open(QUIET)
-            return multipart.size_of(S3Object(client, self._bucket, name)) is not None
+            return multipart.size_of(S3Object(client, self.bucket, name)) is not None
 
     def location(self, pack_id: str) -> Location:
         """Where a function finds the pack: with the region where the bucket really is."""
-        with _errors_of_s3(f"cannot find bucket {self._bucket}", self._bucket):
+        with _errors_of_s3(f"cannot find bucket {self.bucket}", self.bucket):
             _, region = self._open(QUIET)
-        return Location(self._bucket, key(self._prefix, pack_id), region)
+        return Location(self.bucket, key(self.prefix, pack_id), region)
 
     def _open(self, progress: Progress) -> tuple[S3Client, str]:
         """A client for the bucket's own region, and that region; S3 is asked for it once."""
         if self._opened is None:
-            client = self._connect(self._expected_region)
+            client = self.connect(self.region)
             used = client.meta.region_name
             region = self._bucket_region(client) or used
             if region != used:
-                progress.note(f"bucket {self._bucket} is in {region}, not in {used}: using {region}")
-                client = self._connect(region)
+                progress.note(f"bucket {self.bucket} is in {region}, not in {used}: using {region}")
+                client = self.connect(region)
                 self._bucket_region(client)
             self._opened = client, region
         return self._opened
@@ -168,7 +162,7 @@ class S3Store:
             ClientError: The bucket does not exist, or the credentials are no good.
         """
         try:
-            answer = client.head_bucket(Bucket=self._bucket)
+            answer = client.head_bucket(Bucket=self.bucket)
         except ClientError as error:
             region = _region_of(error)
             if region and region != client.meta.region_name:
@@ -182,7 +176,7 @@ class S3Store:
     def _raise_reason(self, client: S3Client, head: ClientError) -> None:
         """Ask again in a way whose answer has a body, and raise what S3 says there."""
         try:
-            client.list_objects_v2(Bucket=self._bucket, Prefix=key(self._prefix, ""), MaxKeys=1)
+            client.list_objects_v2(Bucket=self.bucket, Prefix=key(self.prefix, ""), MaxKeys=1)
         except ClientError as error:
             # Credentials that may not list may still be allowed to write.
             if code_of(error) != "AccessDenied":

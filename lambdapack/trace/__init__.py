@@ -1,8 +1,6 @@
 """A tree and a program -> the files that the program touches, in order of first use."""
 
-from lambdapack.trace.modules import default_code, public_modules
-from lambdapack.trace.program import Program, TraceOptions
-from lambdapack.trace.tracing import run
-from lambdapack.trace.walk import heuristic
+from lambdapack.trace.modules import default_code, heuristic, public_modules
+from lambdapack.trace.tracing import Program, TraceOptions, run
 
 __all__ = ["Program", "TraceOptions", "default_code", "heuristic", "public_modules", "run"]

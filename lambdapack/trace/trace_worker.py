@@ -38,7 +38,11 @@ def run_code(request: dict[str, Any], opened: int, mapped: int) -> None:
         for stream in (sys.stdout, sys.stderr):
             if stream is not None:
                 stream.flush()
-        _write_maps(mapped)
+        try:
+            with open("/proc/self/maps", "rb") as maps:
+                os.write(mapped, maps.read())
+        except OSError:
+            pass
     finally:
         # Lambda runs no exit handlers either, and a thread may be waiting for ever.
         os._exit(status)
@@ -119,14 +123,6 @@ def _recorder(root: str, opened: int) -> Any:
             write(opened, fsencode(full[len(below) :]) + b"\0")
 
     return hook
-
-
-def _write_maps(mapped: int) -> None:
-    try:
-        with open("/proc/self/maps", "rb") as maps:
-            os.write(mapped, maps.read())
-    except OSError:
-        pass
 
 
 class Watch:
@@ -258,11 +254,8 @@ def _kill(pid: int, reaped: bool) -> None:
     if not reaped:
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
-    while True:
-        # The children of a child that has died are the next ones.
-        left = _children()
-        if not left:
-            return
+    # The children of a child that has died are the next ones.
+    while left := _children():
         for child in left:
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)

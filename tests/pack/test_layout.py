@@ -17,7 +17,7 @@ from lambdapack import pack
 from lambdapack.elf import Elf, read
 from lambdapack.errors import ConfigurationError
 from lambdapack.model import Distribution, SystemLibrary, Tree
-from lambdapack.pack import classes, linking
+from lambdapack.pack import classes
 from lambdapack.pack.layout import Band, Layout, arrange
 from lambdapack.pack.write import _rank
 from tests.support import packing
@@ -263,7 +263,7 @@ def test_a_pack_of_nothing_is_sound_and_asks_for_nothing(tmp_path: Path) -> None
 
 def test_linker_looks_in_the_search_path_first() -> None:
     """$ORIGIN is the object's own folder; a library found there wins over one of the same name."""
-    found = linking.resolve(
+    found = classes.resolve(
         {
             "p/x.so": elf("libz.so.1", "libm.so.6", runpath=("$ORIGIN/../p.libs", "/usr/lib")),
             "p.libs/libz.so.1": elf(),
@@ -280,7 +280,7 @@ def test_every_entry_of_a_search_path_is_tried_in_order() -> None:
         "a/l.so": elf(),
         "b/l.so": elf(),
     }
-    assert linking.resolve(objects)["p/x.so"] == ("b/l.so",)
+    assert classes.resolve(objects)["p/x.so"] == ("b/l.so",)
 
 
 def test_linker_falls_back_to_the_only_one_of_that_name() -> None:
@@ -292,14 +292,14 @@ def test_linker_falls_back_to_the_only_one_of_that_name() -> None:
         "m/libtwo.so": elf(),
         "m/libnamed.so.1.2": elf(soname="libby-soname.so.1"),
     }
-    assert linking.resolve(objects)["p/x.so"] == ("l/libone.so", "m/libnamed.so.1.2")
+    assert classes.resolve(objects)["p/x.so"] == ("l/libone.so", "m/libnamed.so.1.2")
 
 
 @pytest.mark.parametrize("entry", ["${ORIGIN}", "$ORIGIN", "$ORIGIN/.", "${ORIGIN}/../p"])
 def test_spellings_of_origin(entry: str) -> None:
     """All of them are the object's folder."""
     objects = {"p/x.so": elf("l.so", runpath=(entry,)), "p/l.so": elf(), "q/l.so": elf()}
-    assert linking.resolve(objects)["p/x.so"] == ("p/l.so",)
+    assert classes.resolve(objects)["p/x.so"] == ("p/l.so",)
 
 
 def test_search_paths_outside_the_pack_find_nothing() -> None:
@@ -309,7 +309,7 @@ def test_search_paths_outside_the_pack_find_nothing() -> None:
         "p/l.so": elf(),
         "q/l.so": elf(),
     }
-    assert linking.resolve(objects)["p/x.so"] == ()
+    assert classes.resolve(objects)["p/x.so"] == ()
 
 
 @given(st.dictionaries(st.sampled_from("abcdefgh"), st.lists(st.sampled_from("abcdefgh"), max_size=4)))
@@ -324,13 +324,13 @@ def test_load_order_is_the_closure_and_needs_come_first(graph: dict[str, list[st
                 if name not in reachable:
                     reachable.add(name)
                     stack.append(name)
-        ordered = linking.load_order(start, direct)
+        ordered = classes.load_order(start, direct)
         assert len(ordered) == len(set(ordered))
         assert set(ordered) == reachable - {start}
         for position, name in enumerate(ordered):
             later = set(ordered[position + 1 :])
             for needed in direct.get(name, ()):
-                assert needed not in later or name in linking.load_order(needed, direct)
+                assert needed not in later or name in classes.load_order(needed, direct)
 
 
 def test_needs_come_right_before_and_are_transitive(tmp_path: Path) -> None:

@@ -127,8 +127,8 @@ def test_what_nohup_ignores_stays_ignored() -> None:
     """A build that was started under nohup goes on when its terminal goes."""
     code = (
         "import os, signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
-        "from lambdapack.cli import stopping\n"
-        "stopping.stoppable(lambda: os.kill(os.getpid(), signal.SIGHUP))(); print('went on')"
+        "from lambdapack.cli import session\n"
+        "session.stoppable(lambda: os.kill(os.getpid(), signal.SIGHUP))(); print('went on')"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "went on\n"

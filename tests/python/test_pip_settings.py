@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 
 from lambdapack.errors import ToolError
 from lambdapack.model import NO_OPTIONS, PipOptions
-from lambdapack.python.pip_digest import pip_digest
-from lambdapack.python.pip_settings import PipSettings, local_path, without_user
+from lambdapack.python.pip_settings import PipSettings, local_path, pip_digest, without_user
 
 # pip's own reader, in a Python that takes itself for one installed at sys.argv[1].
 PIPS_OWN = """

@@ -6,25 +6,38 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 import zstandard
 
 from lambdapack import pack
 from lambdapack.errors import LambdapackError, ToolError
-from lambdapack.pack.assets import record, writing
+from lambdapack.files import write_bytes
+from lambdapack.limits import MIB
+from lambdapack.pack.assembly import Label, Pack, assemble, check_level, compress
+from lambdapack.pack.assets import record
 from lambdapack.pack.assets.collect import Asset, Content, collect, digest, settled
 from lambdapack.pack.assets.record import BuiltAsset
+from lambdapack.pack.stream import Stream
 from lambdapack.progress import QUIET, Progress
+from runtime_shim import _index
+
+_TOOL = "lambdapack asset 1"
+"""In the index, and so in the id: a new version of lambdapack does not upload the same model again."""
+_FRAME = 8 * MIB
+_NO_LOCK = hashlib.sha256().hexdigest()
+_PROBE_LEVEL = 1
+_WORTH = 0.95
+"""A frame that the fastest level leaves above this share of its size is kept as that level made it: weights
+are noise, and the best level takes a hundred times as long to save the last per cent of it."""
 
 
 def check(assets: Sequence[Asset]) -> None:
-    """Look whether ``assets`` can be built, before anything slow is done.
-
-    Raises:
-        ConfigurationError: As ``build``.
-    """
+    """Look whether ``assets`` can be built, before anything slow is done; raises as ``build`` does."""
     for asset in assets:
         collect(asset)
 
@@ -41,7 +54,9 @@ def build(
         ConfigurationError: A path does not exist, is empty, or holds what a pack cannot carry.
         ToolError: A file cannot be read or changed meanwhile; the folder cannot be written to.
     """
-    before = {asset.inputs: asset for asset in _earlier(directory)}
+    before: dict[str, BuiltAsset] = {}
+    with suppress(LambdapackError):
+        before = {asset.inputs: asset for asset in record.read(directory)}
     known = record.read_stamps(directory)
     fresh: record.Known = {}
     built = []
@@ -72,11 +87,8 @@ def _build(
         progress.note(f"asset {asset.name}: unchanged, reused")
         pack_id, size = earlier.id, earlier.bytes
     else:
-        made = writing.write(
-            content, directory / record.FOLDER, level=asset.level, jobs=jobs, progress=progress,
-            name=asset.name,
-        )  # fmt: skip
-        if collect(asset).stamps != content.stamps:
+        made = _write(asset, content, directory / record.FOLDER, jobs=jobs, progress=progress)
+        if collect(asset).files != content.files:
             raise ToolError(f"asset {asset.name} changed while it was packed", hint="run the build again")
         pack_id, size = made.id, made.path.stat().st_size
     return BuiltAsset(
@@ -93,22 +105,64 @@ def _build(
     )
 
 
+def _write(asset: Asset, content: Content, directory: Path, *, jobs: int | None, progress: Progress) -> Pack:
+    """Write the pack into ``directory``: the same bytes for the same files, wherever they lie.
+
+    A thin sibling of ``lambdapack.pack.write``: no classes, no bands, no trace. Frames are of one size, and
+    what does not become smaller is not squeezed for long.
+    """
+    check_level(asset.level)
+    stream = Stream(content.files)
+    extents = list(pairwise([*_cuts([*stream.starts, stream.files_end]), stream.end]))
+    label = Label(
+        target=_index.ANY_TARGET,
+        lock=_NO_LOCK,
+        tool=_TOOL,
+        glibc="",
+        hot=0,
+        eager=len(extents),
+        classes=_index.DATA * len(content.files),
+    )
+    return assemble(
+        stream,
+        extents,
+        label,
+        directory,
+        compressor=partial(_compress, level=asset.level),
+        jobs=jobs,
+        progress=progress,
+        doing=f"compress {asset.name}",
+    )
+
+
+def _cuts(starts: Sequence[int]) -> Iterator[int]:
+    """Where frames begin: before a header, or inside a large file; ``starts`` end where the files do."""
+    begin = 0
+    yield begin
+    for start, stop in pairwise(starts):
+        if start > begin and stop - begin > _FRAME:
+            begin = start
+            yield begin
+        pieces = -(-(stop - start) // _FRAME)
+        for piece in range(1, pieces):
+            begin = start + (stop - start) * piece // pieces
+            yield begin
+
+
+def _compress(data: bytearray, *, level: int) -> bytes:
+    quick = compress(data, min(level, _PROBE_LEVEL))
+    return quick if len(quick) > len(data) * _WORTH or level <= _PROBE_LEVEL else compress(data, level)
+
+
 def _inputs(asset: Asset, content: Content, digests: Mapping[str, str]) -> str:
     """SHA-256 over everything that decides the bytes: not the asset's name, nor its path."""
     inputs = {
-        "tool": writing.TOOL,
+        "tool": _TOOL,
         "zstandard": zstandard.__version__,
         "level": asset.level,
         "files": [[file.name, file.executable, digests[file.name]] for file in content.files],
     }
     return hashlib.sha256(json.dumps(inputs).encode()).hexdigest()
-
-
-def _earlier(directory: Path) -> tuple[BuiltAsset, ...]:
-    try:
-        return record.read(directory)
-    except LambdapackError:
-        return ()
 
 
 def _sound(asset: BuiltAsset, directory: Path) -> bool:
@@ -131,7 +185,8 @@ def _publish(built: Sequence[BuiltAsset], stamps: record.Known, directory: Path)
         (directory / record.FILE_NAME).unlink(missing_ok=True)
         shutil.rmtree(folder, ignore_errors=True)
         return
-    record.write(built, directory)
+    document = json.dumps(record.document(built), indent=2)
+    write_bytes(directory / record.FILE_NAME, document.encode() + b"\n")
     record.write_stamps(stamps, directory)
     kept = {Path(name).name for asset in built for name in (asset.pack, asset.index)}
     for path in folder.glob("*"):

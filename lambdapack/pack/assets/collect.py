@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from lambdapack.errors import ConfigurationError, ToolError
 from lambdapack.files import is_ignored, sha256_of
 from lambdapack.pack.check import path_problem
+from lambdapack.pack.stream import Member
 
 # A file that was changed within this time before it was hashed may change again and look the same.
 _TICK_NS = 2_000_000_000
@@ -37,17 +38,6 @@ class Asset:
     level: int = 19
 
 
-@dataclass(frozen=True, order=True)
-class File:
-    """A file: its name in the asset, where it lies, its size in bytes, and whether it is executable."""
-
-    name: str
-    path: Path = field(compare=False)
-    size: int = field(compare=False)
-    executable: bool = field(compare=False)
-    stamp: Stamp = field(compare=False)
-
-
 Stamp = tuple[int, ...]
 """Size, mtime, ctime and inode of a file, times in nanoseconds: while they stay, so does its content.
 
@@ -59,17 +49,12 @@ class Content:
     """What is in an asset.
 
     Attributes:
-        files: The files, by name; names are relative to the asset's folder.
+        files: The files, by name, each with its stamp; names are relative to the asset's folder.
         single: The file's name where the asset is a file, else ``""``.
     """
 
-    files: tuple[File, ...]
+    files: Mapping[Member, Stamp]
     single: str
-
-    @property
-    def stamps(self) -> dict[str, Stamp]:
-        """The stamp of each file, by name."""
-        return {file.name: file.stamp for file in self.files}
 
     @property
     def size(self) -> int:
@@ -85,12 +70,12 @@ def collect(asset: Asset) -> Content:
     """
     path = asset.path
     if path.is_file():
-        return Content((_look(asset, path, path.name),), path.name)
+        return Content(dict([_look(asset, path, path.name)]), path.name)
     if not path.is_dir():
         raise ConfigurationError(
             f"asset {asset.name}: there is no file or folder {path}", hint="mend its path under [assets]"
         )
-    files = tuple(sorted(_walk(asset, path, "", ())))
+    files = dict(sorted(_walk(asset, path, "", ()), key=lambda file: file[0].name))
     if not files:
         raise ConfigurationError(
             f"asset {asset.name}: there are no files in {path}", hint="mend its path or ignore under [assets]"
@@ -98,7 +83,7 @@ def collect(asset: Asset) -> Content:
     return Content(files, "")
 
 
-def _walk(asset: Asset, folder: Path, prefix: str, above: Sequence[Path]) -> Iterator[File]:
+def _walk(asset: Asset, folder: Path, prefix: str, above: Sequence[Path]) -> Iterator[tuple[Member, Stamp]]:
     here = folder.resolve()
     if here in above:
         raise ConfigurationError(
@@ -119,7 +104,7 @@ def _walk(asset: Asset, folder: Path, prefix: str, above: Sequence[Path]) -> Ite
             yield _look(asset, entry, name)
 
 
-def _look(asset: Asset, path: Path, name: str) -> File:
+def _look(asset: Asset, path: Path, name: str) -> tuple[Member, Stamp]:
     problem = path_problem(name)
     if problem:
         raise ConfigurationError(
@@ -134,24 +119,24 @@ def _look(asset: Asset, path: Path, name: str) -> File:
             f"asset {asset.name}: {path} is not a file that can be read", hint="remove it, or ignore it"
         )
     stamp = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
-    return File(name, path, status.st_size, bool(status.st_mode & 0o100), stamp)
+    return Member(path, name, status.st_size, bool(status.st_mode & 0o100)), stamp
 
 
 def digest(content: Content, known: Mapping[str, tuple[Stamp, str]]) -> dict[str, str]:
     """SHA-256 of each file by name; a file that looks as it did when ``known`` was made is not read."""
     digests = {}
-    for file in content.files:
-        stamp, before = known.get(file.name, (None, ""))
-        digests[file.name] = before if stamp == file.stamp else _hash(file)
+    for file, stamp in content.files.items():
+        known_stamp, before = known.get(file.name, (None, ""))
+        digests[file.name] = before if known_stamp == stamp else _hash(file)
     return digests
 
 
 def settled(content: Content, hashed_ns: int) -> dict[str, Stamp]:
     """Stamps by name of the files whose stamp says that they stay what they were at ``hashed_ns``."""
-    return {file.name: file.stamp for file in content.files if file.stamp[2] + _TICK_NS < hashed_ns}
+    return {file.name: stamp for file, stamp in content.files.items() if stamp[2] + _TICK_NS < hashed_ns}
 
 
-def _hash(file: File) -> str:
+def _hash(file: Member) -> str:
     try:
         with file.path.open("rb") as opened:
             return sha256_of(opened)

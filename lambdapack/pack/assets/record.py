@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from lambdapack.errors import ConfigurationError
 from lambdapack.files import write_bytes
 from lambdapack.model import FunctionAsset, Location
@@ -60,11 +62,6 @@ def document(assets: Iterable[BuiltAsset]) -> dict[str, Any]:
     return {"document": "lambdapack.assets", "version": _VERSION, "assets": listed}
 
 
-def write(assets: Iterable[BuiltAsset], directory: Path) -> None:
-    """Write ``directory``/assets.json, complete or not at all."""
-    write_bytes(directory / FILE_NAME, json.dumps(document(assets), indent=2).encode() + b"\n")
-
-
 def read(directory: Path) -> tuple[BuiltAsset, ...]:
     """The assets that were built into ``directory``; none where there is no assets.json.
 
@@ -88,12 +85,8 @@ def read(directory: Path) -> tuple[BuiltAsset, ...]:
 def read_stamps(directory: Path) -> Known:
     """What ``write_stamps`` wrote; empty where it cannot be read."""
     try:
-        stamps = json.loads((directory / FOLDER / _STAMPS).read_bytes())
-        return {
-            asset: {name: (tuple(stamp), digest) for name, (stamp, digest) in files.items()}
-            for asset, files in stamps.items()
-        }
-    except (OSError, ValueError, AttributeError, TypeError):
+        return TypeAdapter(Known).validate_json((directory / FOLDER / _STAMPS).read_bytes())
+    except (OSError, ValueError):
         return {}
 
 

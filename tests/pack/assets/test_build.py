@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from lambdapack import pack
 from lambdapack.errors import ConfigurationError
 from lambdapack.pack import assets
-from lambdapack.pack.assets import Asset, collect, writing
+from lambdapack.pack.assets import Asset, building, collect
 from lambdapack.pack.check import problems
 from runtime_shim import _index
 
@@ -229,7 +229,7 @@ def test_frames_are_cut_as_the_format_wants(
     except OSError:
         return  # a name that this file system has not
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(writing, "_FRAME", frame)
+        patch.setattr(building, "_FRAME", frame)
         try:
             (built,) = assets.build([Asset("a", files, level=1)], folder / "out")
         except ConfigurationError as error:
