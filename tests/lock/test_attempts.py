@@ -10,8 +10,7 @@ import pytest
 
 from lambdapack.errors import ConfigurationError
 from lambdapack.lock import read_requirements
-from lambdapack.lock.requirements.indexes import options
-from lambdapack.lock.requirements.locked import LockedFile, LockedPackage
+from lambdapack.lock.requirements.locked import LockedFile, LockedPackage, index_options
 from lambdapack.lock.resolver.attempts import Attempts
 from lambdapack.lock.resolver.driver_process import Driver
 from lambdapack.lock.resolver.index_files import best_file
@@ -197,4 +196,4 @@ def test_a_locks_indexes_stand_beside_pips_own(
 ) -> None:
     """Those that pip is configured for are not named again; without PyPI the first replaces pip's own."""
     environment = {"PIP_CONFIG_FILE": "/dev/null", "PIP_EXTRA_INDEX_URL": configured}
-    assert options([("", address) for address in registries], environment).pairs == expected
+    assert index_options([("", address) for address in registries], environment).pairs == expected

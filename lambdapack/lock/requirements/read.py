@@ -13,10 +13,10 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from lambdapack.errors import ConfigurationError
-from lambdapack.lock.requirements import direct, indexes
+from lambdapack.lock.requirements import direct
 from lambdapack.lock.requirements.direct import DirectReference
 from lambdapack.lock.requirements.formats import pipfile, poetry, pylock, pyproject, uv
-from lambdapack.lock.requirements.locked import LockFile, Scope, unknown
+from lambdapack.lock.requirements.locked import LockFile, Scope, index_options
 from lambdapack.model import NO_OPTIONS, PipOptions, Target
 
 
@@ -246,7 +246,7 @@ class _Reader:
         self.known["extra"][lock.path] = lock.extras
         self.known["group"][lock.path] = lock.groups
         self.locks.append(lock)
-        self.options += indexes.options(lock.registries)
+        self.options += index_options(lock.registries)
 
 
 def read_requirements(
@@ -301,7 +301,11 @@ def _check(reader: _Reader) -> None:
         have = {name for names in reader.known[kind].values() for name in names}
         if wanted - have:
             where = next(iter(reader.known[kind]), Path("the command line"))
-            raise unknown(where, kind, wanted - have, sorted(have))
+            raise ConfigurationError(
+                f"{where} has no {kind} {', '.join(sorted(wanted - have))} "
+                f"(it has: {', '.join(sorted(have)) or 'none'})",
+                hint=f"mend --{kind}, or [build] {kind}s",
+            )
 
 
 def _split_option(words: list[str]) -> tuple[str, str | None]:

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from lambdapack.errors import ConfigurationError
 from lambdapack.lock.requirements.direct import DirectReference
 from lambdapack.lock.requirements.locked import LockedFile, LockedPackage, Scope, Selection
-from lambdapack.lock.requirements.markers import holds
 from lambdapack.lock.requirements.read import Requirements
 from lambdapack.lock.resolver.index_files import best_file
 from lambdapack.lock.resolver.solution import Candidate, Solution
@@ -105,7 +104,7 @@ class TargetRequirements:
         no_binary = self.requirements.no_binary
         for package in (package for selection in self.selections for package in selection.packages):
             reference, file = package.direct, None
-            if reference is None and package.has_file_names:
+            if reference is None and package.files and all(file.name for file in package.files):
                 sdist = package.name in no_binary or _ALL in no_binary
                 file = best_file(package, self.target, glibc, builds=self.builds, sdist=sdist)
                 reference = _reference(package, file)
@@ -133,7 +132,7 @@ class TargetRequirements:
 
 def _holds(reference: DirectReference, scope: Scope) -> bool:
     try:
-        return holds(reference.marker, scope.environment)
+        return scope.holds(reference.marker)
     except ValueError as error:
         raise ConfigurationError(f"{reference.origin}: {error}") from None
 

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from lambdapack.files import sha256_of
 from lambdapack.lock.requirements.direct import DirectReference
 from lambdapack.lock.requirements.locked import Scope
-from lambdapack.lock.requirements.markers import holds
 from lambdapack.lock.requirements.read import Requirements
 from lambdapack.lock.sources import source_tree
 from lambdapack.lock.sources.downloads import Downloads
@@ -37,7 +36,7 @@ def reference_digests(
 
 
 def _named(requirements: Requirements, scope: Scope) -> Iterator[DirectReference]:
-    yield from (reference for reference in requirements.direct if holds(reference.marker, scope.environment))
+    yield from (reference for reference in requirements.direct if scope.holds(reference.marker))
     for lock in requirements.locks:
         for package in lock.select(scope).packages:
             if package.direct is not None:

@@ -12,7 +12,6 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from lambdapack.lock.requirements.fields import Fields
-from lambdapack.lock.requirements.markers import is_marker
 
 MAIN = "main"
 
@@ -61,9 +60,7 @@ class Dependency:
 
     @classmethod
     def _table(cls, name: str, fields: Fields) -> Dependency:
-        marker = fields.text("markers", "")
-        if not is_marker(marker):
-            raise fields.wrong("markers", "an environment marker")
+        marker = fields.marker("markers")
         pythons = fields.text("python", "")
         parts = [f"({part})" for part in (marker, _python_marker(pythons)) if part]
         extras = tuple(canonicalize_name(extra) for extra in fields.texts("extras"))
@@ -79,19 +76,8 @@ def _python_marker(constraint: str) -> str:
     return " or ".join(f"({marker})" for marker in alternatives if marker)
 
 
-@dataclass(frozen=True)
-class Project:
-    """A project's dependencies by group; those in ``main`` are always needed."""
-
-    groups: Mapping[str, tuple[Dependency, ...]]
-
-
-def read_project(fields: Fields) -> Project:
-    """Read a ``pyproject.toml``.
-
-    Raises:
-        ConfigurationError: Which key is wrong, and what was expected.
-    """
+def read_project(fields: Fields) -> Mapping[str, tuple[Dependency, ...]]:
+    """The dependencies of a ``pyproject.toml`` by group; those in ``main`` are always needed."""
     poetry = fields.section("tool").section("poetry")
     project = fields.section("project")
     groups: dict[str, list[Dependency]] = {MAIN: []}
@@ -117,7 +103,7 @@ def read_project(fields: Fields) -> Project:
         groups.setdefault(canonicalize_name(group), []).extend(
             _standard(standard, group, text) for text in texts
         )
-    return Project({name: tuple(dependencies) for name, dependencies in groups.items()})
+    return {name: tuple(dependencies) for name, dependencies in groups.items()}
 
 
 def _table(fields: Fields) -> Iterator[Dependency]:
