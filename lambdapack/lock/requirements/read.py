@@ -15,6 +15,7 @@ from packaging.utils import canonicalize_name
 from lambdapack.errors import ConfigurationError
 from lambdapack.lock.requirements import direct
 from lambdapack.lock.requirements.direct import DirectReference
+from lambdapack.lock.requirements.fields import read_text
 from lambdapack.lock.requirements.formats import pipfile, poetry, pylock, pyproject, uv
 from lambdapack.lock.requirements.locked import LockFile, Scope, index_options
 from lambdapack.model import NO_OPTIONS, PipOptions, Target
@@ -150,11 +151,9 @@ class _Reader:
             self.pyproject(path)
             return
         try:
-            text = path.read_text("utf-8-sig")
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-            where = f"{origin}: " if origin else ""
-            self.problems.append(f"{where}{path} cannot be read: {reason}")
+            text = read_text(path)
+        except ConfigurationError as error:
+            self.problems.append(f"{origin}: {error.message}" if origin else error.message)
             return
         for number, line in logical_lines(text):
             self.line(line, f"{path}:{number}", path.parent, constraint)
@@ -226,7 +225,10 @@ class _Reader:
                 return
             parsed = Requirement(text)
         except ValueError as error:
-            self.problems.append(f"{origin}: {_malformed(line, error)}")
+            # packaging draws an arrow under the line; its first line says it all.
+            reason = str(error).splitlines()[0] if isinstance(error, InvalidRequirement) else str(error)
+            said = direct.shown(f"{line!r} is not a requirement: {reason}")
+            self.problems.append(f"{origin}: {said}")
             return
         normal = " ".join([normalised(parsed), *(f"--hash={value}" for value in hashes)])
         if constraint:
@@ -317,12 +319,6 @@ def _split_option(words: list[str]) -> tuple[str, str | None]:
         return name, value
     takes = name in (*_VALUED, *_INCLUDES, *_FORMATS, *_FOLDERS)
     return name, words.pop(0) if takes and words else None
-
-
-def _malformed(line: str, error: ValueError) -> str:
-    # packaging draws an arrow under the line; its first line says it all.
-    reason = str(error).splitlines()[0] if isinstance(error, InvalidRequirement) else str(error)
-    return direct.shown(f"{line!r} is not a requirement: {reason}")
 
 
 _COMMENT = re.compile(r"(^|\s+)#.*$")

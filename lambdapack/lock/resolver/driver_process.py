@@ -1,4 +1,4 @@
-"""Ask the driver: one resolution in a process of the target's Python."""
+"""Ask the driver: one resolution by the target's Python, which is on this machine or in an image."""
 
 from __future__ import annotations
 
@@ -6,22 +6,88 @@ import hashlib
 import json
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Protocol, TextIO
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from pydantic import TypeAdapter
 
 from lambdapack.errors import ToolError
 from lambdapack.files import scratch_folder, write_bytes
-from lambdapack.lock.resolver.place import CODE, FOLDER, AnswerReader, DriverRequest, Place
 from lambdapack.lock.resolver.solution import Candidate, Failure, Question, Solution
 from lambdapack.memo import CacheFolder
 from lambdapack.model import PipOptions
 from lambdapack.progress import Advance, Progress
 from lambdapack.python import pip, toolchain
 from lambdapack.python.interpreter import Interpreter
+
+FOLDER = Path(__file__).parent / "driver"
+"""The driver's package, which the target's Python imports; it sees nothing else of lambdapack."""
+CODE = "import sys; sys.path.insert(0, sys.argv[1]); from driver.main import main; del sys.path[0]; main()"
+"""What ``python -c`` runs, with the parent folder of ``driver`` as its argument."""
+
+
+@dataclass(frozen=True)
+class DriverRequest:
+    """What the driver is asked, before a place adds its own paths.
+
+    Attributes:
+        facts: What goes into the driver's JSON request as it is.
+        options: pip's options; ``pip_args`` of the JSON request.
+        texts: Content of files that the place writes; the JSON request names their paths by these keys.
+    """
+
+    facts: Mapping[str, Any]
+    options: PipOptions
+    texts: Mapping[str, str]
+
+
+class Place(Protocol):
+    """Where the driver runs."""
+
+    def ask(
+        self, request: DriverRequest, tools: Path, log: TextIO, advance: Advance
+    ) -> dict[str, Any] | None:
+        """The driver's last answer to ``request``, ``None`` where it died.
+
+        Args:
+            request: What the driver is asked.
+            tools: The folder with pip-tools.
+            log: Gets what pip prints.
+            advance: Told each package that is looked up.
+        """
+
+
+class AnswerReader:
+    """Reads the driver's output as it comes.
+
+    Attributes:
+        last: The last event that did not only report progress.
+    """
+
+    def __init__(self, advance: Advance) -> None:
+        self.last: dict[str, Any] | None = None
+        self._advance = advance
+        self._pending = b""
+
+    def feed(self, data: bytes) -> None:
+        """Take the next piece of the output.
+
+        Raises:
+            ValueError: The driver does not write such a line.
+        """
+        *lines, self._pending = (self._pending + data).split(b"\n")
+        for line in lines:
+            event = json.loads(line)
+            if event["event"] == "package":
+                self._advance(1, note=event["name"])
+            else:
+                self.last = event
+
+
+_CANDIDATES = TypeAdapter(tuple[Candidate, ...])
 
 
 @dataclass(frozen=True)
@@ -47,7 +113,9 @@ class Driver:
             ToolError: pip-tools cannot be fetched, or the process died without an answer.
         """
         tools = toolchain.ensure(self.interpreter, self.cache_dir, self.progress)
-        hints = self._hints(question)
+        # The names that the same requirements needed last time.
+        asked = "\n".join((str(question.target), *question.requirements.lines))
+        hints = CacheFolder.HINTS.of(self.cache_dir) / hashlib.sha256(asked.encode()).hexdigest()
         request = _request(question, _words(hints))
         label = f"resolve for {question.target}, glibc {question.glibc[0]}.{question.glibc[1]}"
         with scratch_folder() as folder, (folder / "log").open("w+", errors="replace") as log:
@@ -67,11 +135,6 @@ class Driver:
         solution = _solution(answer)
         write_bytes(hints, "\n".join(candidate.name for candidate in solution.candidates).encode())
         return solution
-
-    def _hints(self, question: Question) -> Path:
-        """The file with the names that the same requirements needed last time."""
-        asked = "\n".join((str(question.target), *question.requirements.lines))
-        return CacheFolder.HINTS.of(self.cache_dir) / hashlib.sha256(asked.encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -156,22 +219,13 @@ def _request(question: Question, hints: list[str]) -> DriverRequest:
 
 
 def _solution(answer: Mapping[str, Any]) -> Solution:
-    parents: dict[str, set[str]] = {}
-    for pin in answer["pins"]:
-        for need in pin["needs"]:
-            parents.setdefault(canonicalize_name(Requirement(need).name), set()).add(pin["name"])
+    found = _CANDIDATES.validate_python(answer["pins"])
+    parents = {canonicalize_name(candidate.name): set(candidate.parents) for candidate in found}
+    for candidate in found:
+        for need in candidate.needs:
+            parents.setdefault(canonicalize_name(Requirement(need).name), set()).add(candidate.name)
     candidates = tuple(
-        Candidate(
-            pin["name"],
-            pin["version"],
-            pin["filename"],
-            pin["hash"],
-            parents=tuple(sorted({*pin["parents"], *parents.get(canonicalize_name(pin["name"]), ())})),
-            cpu=tuple(pin["cpu"]),
-            needs=tuple(pin["needs"]),
-            bytes=pin["bytes"],
-            url=pin["url"],
-        )
-        for pin in answer["pins"]
+        replace(candidate, parents=tuple(sorted(parents[canonicalize_name(candidate.name)])))
+        for candidate in found
     )
     return Solution(candidates, tuple(answer["unreachable"]))

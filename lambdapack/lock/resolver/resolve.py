@@ -10,9 +10,8 @@ from packaging.utils import canonicalize_name
 from lambdapack.errors import ConfigurationError
 from lambdapack.lock.requirements.read import Requirements
 from lambdapack.lock.resolver.attempts import Attempts
-from lambdapack.lock.resolver.driver_process import Driver
+from lambdapack.lock.resolver.driver_process import Driver, Place
 from lambdapack.lock.resolver.left_out import Exclusions
-from lambdapack.lock.resolver.place import Place
 from lambdapack.lock.resolver.solution import NoLockError
 from lambdapack.lock.resolver.target_requirements import TargetRequirements
 from lambdapack.lock.sources.downloads import Downloads
@@ -70,7 +69,12 @@ def resolve(
         ConfigurationError: The requirements have no solution for this target; says why and what helps.
         ToolError: The package index could not be reached, or pip failed.
     """
-    _check_python(interpreter, target)
+    if interpreter.python != target.python:
+        raise ConfigurationError(
+            f"a lock for {target} needs Python {target.python} to resolve it, and {interpreter.path} is "
+            f"{interpreter.version}",
+            hint=f"choose another Python, or --python {interpreter.python}",
+        )
     if requirements.is_empty:
         return Lock(target, options.glibc or target.glibc, (), (), requirements.options)
     downloads = downloads or Downloads(cache_dir, requirements.options, progress)
@@ -79,21 +83,9 @@ def resolve(
     )
     roots = TargetRequirements.read(requirements, preparer, builds=place is not None)
     driver = Driver(interpreter, place, cache_dir, progress)
-    return _first_lock(Attempts(roots, _exclusions(options, roots), driver, progress), options.glibc)
-
-
-def _check_python(interpreter: Interpreter, target: Target) -> None:
-    if interpreter.python != target.python:
-        raise ConfigurationError(
-            f"a lock for {target} needs Python {target.python} to resolve it, and {interpreter.path} is "
-            f"{interpreter.version}",
-            hint=f"choose another Python, or --python {interpreter.python}",
-        )
-
-
-def _exclusions(options: LockOptions, roots: TargetRequirements) -> Exclusions:
     names = frozenset(map(canonicalize_name, options.exclude))
-    return Exclusions(names, roots.target if options.runtime_provided else None, roots.declared)
+    exclusions = Exclusions(names, target if options.runtime_provided else None, roots.declared)
+    return _first_lock(Attempts(roots, exclusions, driver, progress), options.glibc)
 
 
 def _first_lock(attempts: Attempts, glibc: tuple[int, int] | None) -> Lock:

@@ -162,21 +162,13 @@ def _clauses(text: str) -> list[tuple[str, str]]:
 def _meant(operator: str, version: str) -> list[tuple[str, str]]:
     if version == "*":
         return []
-    if operator == "^":
-        return [(">=", version), ("<", _next(version, _caret(version)))]
-    if operator == "~":
-        return [(">=", version), ("<", _next(version, min(1, len(Version(version).release) - 1)))]
+    if operator in ("^", "~"):
+        release = Version(version).release
+        # "^": the numbers up to the first one that is not zero may not change.
+        place = next((place for place, number in enumerate(release) if number), len(release) - 1)
+        if operator == "~":
+            place = min(1, len(release) - 1)
+        return [(">=", version), ("<", ".".join(map(str, (*release[:place], release[place] + 1))))]
     if operator in ("", "="):
         operator = "=="
     return [(operator, version)]
-
-
-def _caret(version: str) -> int:
-    """The place of the first number that is not zero: the numbers up to it may not change."""
-    release = Version(version).release
-    return next((place for place, number in enumerate(release) if number), len(release) - 1)
-
-
-def _next(version: str, place: int) -> str:
-    release = Version(version).release
-    return ".".join(map(str, (*release[:place], release[place] + 1)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,15 +79,14 @@ def read(path: Path) -> Pyproject:
     return Pyproject(
         path,
         canonicalize_name(project.text("name", "")),
-        tuple(_numbered(project, "dependencies", lines)),
-        {canonicalize_name(extra): tuple(_numbered(optional, extra, lines)) for extra in optional.table},
+        _numbered(project.texts("dependencies"), lines),
+        {canonicalize_name(extra): _numbered(optional.texts(extra), lines) for extra in optional.table},
         groups,
     )
 
 
-def _numbered(fields: Fields, key: str, lines: list[str]) -> Iterator[tuple[str, int]]:
-    for text in fields.texts(key):
-        yield text.strip(), _line_of(lines, text)
+def _numbered(texts: Iterable[str], lines: list[str]) -> tuple[tuple[str, int], ...]:
+    return tuple((text.strip(), _line_of(lines, text)) for text in texts)
 
 
 def _groups(fields: Fields, lines: list[str]) -> Iterator[tuple[str, tuple[tuple[str, int], ...]]]:
@@ -100,8 +99,7 @@ def _groups(fields: Fields, lines: list[str]) -> Iterator[tuple[str, tuple[tuple
     try:
         resolver = DependencyGroupResolver(table)
         for group in table:
-            texts = [str(requirement) for requirement in resolver.resolve(group)]
-            yield canonicalize_name(group), tuple((text, _line_of(lines, text)) for text in texts)
+            yield canonicalize_name(group), _numbered(map(str, resolver.resolve(group)), lines)
     except ExceptionGroup as error:
         reasons = "; ".join(str(reason).splitlines()[0] for reason in error.exceptions)
         raise ConfigurationError(f"{fields.path}: dependency-groups: {reasons}") from None
