@@ -10,8 +10,7 @@ from lambdapack.lock.resolver.driver_process import FOLDER as DRIVER_FOLDER
 from lambdapack.lock.resolver.driver_process import AnswerReader, DriverRequest, Place
 from lambdapack.lock.resolver.resolve import LockOptions, resolve
 from lambdapack.lock.sources.downloads import Downloads
-from lambdapack.lock.sources.prepare import Wheelwright
-from lambdapack.lock.sources.reference_digests import reference_digests
+from lambdapack.lock.sources.prepare import Wheelwright, reference_digests
 
 __all__ = [
     "DRIVER_CODE", "DRIVER_FOLDER", "AnswerReader", "Downloads", "DriverRequest", "LockOptions", "Place",

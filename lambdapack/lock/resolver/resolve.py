@@ -69,23 +69,26 @@ def resolve(
         ConfigurationError: The requirements have no solution for this target; says why and what helps.
         ToolError: The package index could not be reached, or pip failed.
     """
+    _check_python(interpreter, target)
+    sources = requirements.options
+    if requirements.is_empty:
+        return Lock(target, options.glibc or target.glibc, (), (), sources)
+    downloads = downloads or Downloads(cache_dir, sources, progress)
+    preparer = Preparer(target, interpreter, wheelwright, cache_dir, sources, downloads, progress)
+    roots = TargetRequirements.read(requirements, preparer, builds=place is not None)
+    names = frozenset(map(canonicalize_name, options.exclude))
+    exclusions = Exclusions(names, target if options.runtime_provided else None, roots.declared)
+    attempts = Attempts(roots, exclusions, Driver(interpreter, place, cache_dir, progress), progress)
+    return _first_lock(attempts, options.glibc)
+
+
+def _check_python(interpreter: Interpreter, target: Target) -> None:
     if interpreter.python != target.python:
         raise ConfigurationError(
             f"a lock for {target} needs Python {target.python} to resolve it, and {interpreter.path} is "
             f"{interpreter.version}",
             hint=f"choose another Python, or --python {interpreter.python}",
         )
-    if requirements.is_empty:
-        return Lock(target, options.glibc or target.glibc, (), (), requirements.options)
-    downloads = downloads or Downloads(cache_dir, requirements.options, progress)
-    preparer = Preparer(
-        target, interpreter, wheelwright, cache_dir, requirements.options, downloads, progress
-    )
-    roots = TargetRequirements.read(requirements, preparer, builds=place is not None)
-    driver = Driver(interpreter, place, cache_dir, progress)
-    names = frozenset(map(canonicalize_name, options.exclude))
-    exclusions = Exclusions(names, target if options.runtime_provided else None, roots.declared)
-    return _first_lock(Attempts(roots, exclusions, driver, progress), options.glibc)
 
 
 def _first_lock(attempts: Attempts, glibc: tuple[int, int] | None) -> Lock:
@@ -101,15 +104,11 @@ def _first_lock(attempts: Attempts, glibc: tuple[int, int] | None) -> Lock:
         lock = attempts.lock(AL2023_GLIBC)
     except NoLockError as second:
         raise (second.error if second.is_cuda and not first.is_cuda else first.error) from None
-    attempts.progress.warn(_newer_glibc_warning(target, first))
-    return lock
-
-
-def _newer_glibc_warning(target: Target, first: NoLockError) -> str:
     have, need = ".".join(map(str, target.glibc)), ".".join(map(str, AL2023_GLIBC))
     why = "CUDA alone" if first.is_cuda else "nothing that fits"
-    return (
+    attempts.progress.warn(
         f"for glibc {have}, which {target.operating_system} has, there is {why}; these wheels need up to "
         f"glibc {need}. They run in a container image and in the local cloud, but not as a zip on "
         f"{target.runtime}; --python 3.12 or later avoids this"
     )
+    return lock
