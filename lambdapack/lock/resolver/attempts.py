@@ -12,12 +12,12 @@ from packaging.utils import canonicalize_name
 from lambdapack.errors import ConfigurationError, ToolError
 from lambdapack.lock.requirements import direct
 from lambdapack.lock.requirements.read import Requirements
-from lambdapack.lock.resolver.cuda import CUDA_PREFIXES, cpu_constraints, cuda_error, is_cuda
+from lambdapack.lock.resolver.cuda import cpu_constraints, cuda_error, is_cuda
 from lambdapack.lock.resolver.driver_process import Driver
 from lambdapack.lock.resolver.explain import explain, only_sdists
 from lambdapack.lock.resolver.left_out import Exclusions
 from lambdapack.lock.resolver.solution import Candidate, Failure, NoLockError, Question, Solution
-from lambdapack.lock.resolver.target_requirements import FileChoice, TargetRequirements
+from lambdapack.lock.resolver.target_requirements import TargetRequirements
 from lambdapack.lock.sources.prepare import Preparer
 from lambdapack.model import Lock, Pin, PipOptions
 from lambdapack.progress import Progress
@@ -50,10 +50,8 @@ class Attempts:
             NoLockError: There is none for this C library.
             LambdapackError: There is none for any.
         """
-        needs_graph = bool(self.exclusions)
-        choice = self.roots.choose_files(glibc, needs_graph=needs_graph)
-        question = self._question(choice, glibc)
-        solution = choice.solution or self._solution(question)
+        question, answer = self.roots.question(glibc, self.exclusions)
+        solution = answer or self._solution(question)
         if any(is_cuda(candidate.name) for candidate in self._packed(solution, question)):
             solution = self._solution_for_cpu(solution, question)
         if solution.unreachable:
@@ -61,19 +59,6 @@ class Attempts:
             failure = Failure("network", {"unreachable": solution.unreachable})
             raise NoLockError(explain(failure, self.roots.target, glibc), is_final=True)
         return self._lock(solution, question)
-
-    def _question(self, choice: FileChoice, glibc: tuple[int, int]) -> Question:
-        alone = self.roots.alone
-        return Question(
-            choice.requirements,
-            self.roots.target,
-            glibc,
-            sdists=choice.sdists,
-            leaf_prefixes=() if alone else CUDA_PREFIXES,
-            leaf_names=() if alone else tuple(sorted(self.exclusions.names)),
-            alone=alone,
-            weighed=self.exclusions.weighed,
-        )
 
     def _packed(self, solution: Solution, question: Question) -> tuple[Candidate, ...]:
         return self.exclusions.packed(solution.candidates, question.requirements.names)
@@ -125,7 +110,7 @@ class Attempts:
                 f"marker that does not hold there",
                 hint="look at --exclude and at the markers after ';' in the requirements",
             )
-        packed, pages = prepare_addressed(packed, self.roots.preparer)
+        packed, pages = _prepared(packed, self.roots.preparer)
         for candidate in packed:
             is_wheel = candidate.filename.endswith(".whl")
             if is_wheel and not wheel_tags.fits(candidate.filename, self.roots.target, question.glibc):
@@ -134,22 +119,20 @@ class Attempts:
                 )
             _check_hash(candidate, question.requirements)
         names = {candidate.name for candidate in packed}
+        # Of a lock that does not tell what was asked for: the packages that no other package needs.
+        roots = [candidate.name for candidate in solution.candidates if not candidate.parents]
+        everything = [candidate.name for candidate in solution.candidates]
+        requested = question.requirements.names or roots or everything
         return Lock(
             self.roots.target,
             question.glibc,
             pins=tuple(sorted(Pin(file.name, file.version, (file.hash,)) for file in packed)),
-            requested=tuple(name for name in _requested(question.requirements, solution) if name in names),
+            requested=tuple(name for name in requested if name in names),
             sources=question.requirements.options + pages,
             built=tuple(sorted(file.name for file in packed if not file.filename.endswith(".whl"))),
             left_out=self.exclusions.report(solution.candidates, packed, self.progress),
             addressed=tuple(file.name for file in packed if file.url),
         )
-
-
-def _requested(requirements: Requirements, solution: Solution) -> Sequence[str]:
-    """What the user asks for; of a lock that does not tell, the packages that no other package needs."""
-    roots = [candidate.name for candidate in solution.candidates if not candidate.parents]
-    return requirements.names or roots or [candidate.name for candidate in solution.candidates]
 
 
 def _check_hash(candidate: Candidate, requirements: Requirements) -> None:
@@ -164,26 +147,18 @@ def _check_hash(candidate: Candidate, requirements: Requirements) -> None:
             )
 
 
-def prepare_addressed(
+def _prepared(
     candidates: Sequence[Candidate], preparer: Preparer
 ) -> tuple[tuple[Candidate, ...], PipOptions]:
-    """Fetch or build the candidates that are known by an address.
-
-    Returns:
-        All candidates, with the wheels that are installed; pip's options for the pages that link to those.
-
-    Raises:
-        LambdapackError: There is nothing at an address that could be installed.
-    """
+    """All candidates, those known by an address fetched or built; pip's options for the pages of these."""
     complete, pages = [], []
     for candidate in candidates:
+        known = candidate
         if candidate.url:
             wheel = preparer.prepare(_reference(candidate))
             pages.append(wheel.page)
             known = replace(candidate, version=wheel.version, filename=wheel.filename, hash=wheel.hash)
-            complete.append(known)
-        else:
-            complete.append(candidate)
+        complete.append(known)
     return tuple(complete), PipOptions.find_links(*pages)
 
 

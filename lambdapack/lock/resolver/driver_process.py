@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import subprocess
@@ -113,10 +114,13 @@ class Driver:
             ToolError: pip-tools cannot be fetched, or the process died without an answer.
         """
         tools = toolchain.ensure(self.interpreter, self.cache_dir, self.progress)
-        # The names that the same requirements needed last time.
+        # The names that the same requirements needed last time: pages to fetch early.
         asked = "\n".join((str(question.target), *question.requirements.lines))
         hints = CacheFolder.HINTS.of(self.cache_dir) / hashlib.sha256(asked.encode()).hexdigest()
-        request = _request(question, _words(hints))
+        names: list[str] = []
+        with contextlib.suppress(OSError, UnicodeDecodeError):
+            names = hints.read_text().split()
+        request = _request(question, names)
         label = f"resolve for {question.target}, glibc {question.glibc[0]}.{question.glibc[1]}"
         with scratch_folder() as folder, (folder / "log").open("w+", errors="replace") as log:
             place = self.place or _Here(self.interpreter, CacheFolder.METADATA.of(self.cache_dir), folder)
@@ -154,9 +158,7 @@ class _Here:
             path.write_text(text)
             own[name] = str(path)
         full = {**request.facts, **own, "pip_args": request.options.arguments}
-        return self._run(full, log, AnswerReader(advance))
-
-    def _run(self, request: Mapping[str, Any], log: TextIO, answers: AnswerReader) -> dict[str, Any] | None:
+        answers = AnswerReader(advance)
         process = subprocess.Popen(
             # -I: neither the user's site-packages nor PYTHONPATH may change what is resolved.
             [str(self.interpreter.path), "-I", "-B", "-c", CODE, str(FOLDER.parent)],
@@ -170,7 +172,7 @@ class _Here:
         assert process.stdout is not None
         try:
             with process.stdin as stdin:
-                stdin.write(json.dumps(request).encode())
+                stdin.write(json.dumps(full).encode())
             for line in process.stdout:
                 answers.feed(line)
             return answers.last if process.wait() == 0 else None
@@ -180,14 +182,6 @@ class _Here:
             process.kill()
             process.wait()
             process.stdout.close()
-
-
-def _words(path: Path) -> list[str]:
-    """The names in a file of hints: pages to fetch early. Where there are none, resolving takes longer."""
-    try:
-        return path.read_text().split()
-    except (OSError, UnicodeDecodeError):
-        return []
 
 
 def _request(question: Question, hints: list[str]) -> DriverRequest:

@@ -172,8 +172,9 @@ def _limited(
     fitting = [f.version for f in there if f.fits and demand.takes(f.version)]
     if any(all(limit.takes(v) for limit in mine) for v in fitting):
         return None
+    listed = ", ".join(f"{limit.requirement!r} ({limit.who})" for limit in mine)
     return ConfigurationError(
-        f"{demand.requirement!r} (wanted by {demand.who}) conflicts with {_listed(mine)}",
+        f"{demand.requirement!r} (wanted by {demand.who}) conflicts with {listed}",
         hint="change one of them; pip's own constraints are shown by: pip config list",
     )
 
@@ -196,10 +197,6 @@ def _conflict(
         hint="loosen one of these requirements, or choose versions of the packages that agree",
         detail=None if demands else pip.tail(message),
     )
-
-
-def _listed(demands: Sequence[_Demand]) -> str:
-    return ", ".join(f"{demand.requirement!r} ({demand.who})" for demand in demands)
 
 
 def _newest(versions: Sequence[Version]) -> Version:

@@ -69,12 +69,15 @@ class PipfileLock(LockFile):
         for key in ("file", "path"):
             if key in entry.table:
                 return self.direct(entry, name, "", _expanded(entry.text(key)), [file.hash for file in files])
-        version = entry.text("version")
-        if not version.startswith("==") or not _is_version(version[2:]):
-            raise entry.wrong("version", "an exact version, e.g. ==1.2.3")
+        text = entry.text("version")
+        version = text[2:] if text.startswith("==") else ""
+        try:
+            Version(version)
+        except InvalidVersion:
+            raise entry.wrong("version", "an exact version, e.g. ==1.2.3") from None
         if not files:
             raise entry.wrong("hashes", "at least one sha256 hash")
-        return LockedPackage(name, version[2:], files, None, entry.where)
+        return LockedPackage(name, version, files, None, entry.where)
 
 
 def read(path: Path) -> PipfileLock:
@@ -95,13 +98,6 @@ def read(path: Path) -> PipfileLock:
         (source.text("name", ""), _expanded(source.text("url"))) for source in meta.sections("sources")
     )
     return PipfileLock(path, fields, sources)
-
-
-def _is_version(text: str) -> bool:
-    try:
-        return bool(Version(text))
-    except InvalidVersion:
-        return False
 
 
 def _hashes(entry: Fields) -> Iterator[str]:

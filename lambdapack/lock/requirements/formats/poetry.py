@@ -193,19 +193,12 @@ def _package(fields: Fields, metadata: Fields) -> _Package:
     if not all(is_marker(marker) for marker in markers.values()):
         raise fields.wrong("markers", "environment markers")
     name = fields.name()
+    # Poetry before 1.3 had all files at the end.
+    own = "files" in fields.table
+    entries = fields.sections("files") if own else metadata.section("files").sections(fields.text("name"))
     files = tuple(
-        LockedFile(entry.named_file("file", entry.text("file"), name), entry.sha256())
-        for entry in _files(fields, metadata)
+        LockedFile(entry.named_file("file", entry.text("file"), name), entry.sha256()) for entry in entries
     )
     section = fields.section("dependencies")
     dependencies = tuple(entry for key in section.table for entry in Dependency.read(section, key))
     return _Package(fields, name, fields.version(), groups, markers, dependencies, files)
-
-
-def _files(fields: Fields, metadata: Fields) -> Iterator[Fields]:
-    """A package's files; Poetry before 1.3 had them all at the end."""
-    if "files" in fields.table:
-        yield from fields.sections("files")
-        return
-    files = metadata.section("files")
-    yield from files.sections(fields.text("name"))

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Collection, Iterable
 
-from .metadata import Metadata
-from .pages import Pages
+from .fetches import Metadata, Pages
 
 
 def solved(

@@ -7,11 +7,10 @@ import os
 import platform
 import sys
 import sysconfig
-from typing import Any, Callable, Iterable
+from typing import Any, Callable
 
 from .answers import failed, solved, unsatisfiable
-from .metadata import Metadata
-from .pages import Pages
+from .fetches import Metadata, Pages
 
 
 def main() -> None:
@@ -61,6 +60,7 @@ def resolve(request: dict[str, Any], answer: Callable[[dict[str, Any]], None]) -
     from pip._internal.index import collector
     from pip._internal.operations.prepare import RequirementPreparer
     from pip._vendor.requests.exceptions import RequestException
+    from piptools.resolver import BacktrackingResolver
 
     repository = open_repository(request)
     pages = Pages(repository, collector, answer)
@@ -71,8 +71,11 @@ def resolve(request: dict[str, Any], answer: Callable[[dict[str, Any]], None]) -
         roots = read(request, repository)
         for name in [root.name for root in roots if not root.constraint] + request["hints"]:
             pages.expect(name)
-        solution = solve(repository, roots)
-        answer(solved(repository, solution, pages, metadata, request["weighed"]))
+        # Packages such as setuptools, which pip-tools calls unsafe, stay in.
+        resolver = BacktrackingResolver(
+            constraints=roots, existing_constraints={}, repository=repository, allow_unsafe=True
+        )
+        answer(solved(repository, resolver.resolve(), pages, metadata, request["weighed"]))
     except (DistributionNotFound, UnsupportedPythonVersion) as error:
         answer(unsatisfiable(repository, roots, error, pages))
     except HashError as error:
@@ -98,17 +101,6 @@ def open_repository(request: dict[str, Any]) -> Any:
     # pip-tools sets this to false, whatever pip's options say.
     repository.options.ignore_dependencies = request["alone"]
     return repository
-
-
-def solve(repository: Any, roots: list[Any]) -> Iterable[Any]:
-    """pip-tools' own resolution; packages such as setuptools, which it calls unsafe, stay in."""
-    from piptools.resolver import BacktrackingResolver
-
-    resolver = BacktrackingResolver(
-        constraints=roots, existing_constraints={}, repository=repository, allow_unsafe=True
-    )
-    solution: Iterable[Any] = resolver.resolve()
-    return solution
 
 
 def read(request: dict[str, Any], repository: Any) -> list[Any]:
