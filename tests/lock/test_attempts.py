@@ -11,10 +11,10 @@ import pytest
 from lambdapack.errors import ConfigurationError
 from lambdapack.lock import read_requirements
 from lambdapack.lock.requirements.locked import LockedFile, LockedPackage, index_options
-from lambdapack.lock.resolver.attempts import Attempts
 from lambdapack.lock.resolver.driver_process import Driver
 from lambdapack.lock.resolver.index_files import best_file
 from lambdapack.lock.resolver.left_out import Exclusions
+from lambdapack.lock.resolver.resolve import Attempts
 from lambdapack.lock.resolver.solution import Candidate, Failure, NoLockError, Question, Solution
 from lambdapack.lock.resolver.target_requirements import TargetRequirements
 from lambdapack.lock.sources.prepare import Preparer

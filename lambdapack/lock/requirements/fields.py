@@ -187,11 +187,7 @@ def read_json(path: Path) -> Fields:
 
 
 def read_text(path: Path) -> str:
-    """The text file ``path``.
-
-    Raises:
-        ConfigurationError: The file cannot be read, or is not UTF-8.
-    """
+    """The text of ``path``; a ``ConfigurationError`` where it cannot be read, or is not UTF-8."""
     try:
         return path.read_text("utf-8-sig")
     except OSError as error:

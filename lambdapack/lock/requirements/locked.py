@@ -178,12 +178,7 @@ class LockFile(ABC):
         return LockedPackage(name, version, (), direct, fields.where)
 
     def only_entry(self, name: str, version: str, entries: Sequence[_Entry], tool: str) -> _Entry:
-        """The one package that a dependency means.
-
-        Args:
-            name, version: Of the dependency.
-            entries: The packages that fit.
-            tool: The program that makes such locks.
+        """The one package that a dependency means, of ``entries`` that fit; ``tool`` makes such locks.
 
         Raises:
             ConfigurationError: No package fits, or several do.

@@ -73,7 +73,6 @@ class Requirements:
         return Scope(target.markers(python), self.extras, self.groups)
 
 
-_COMMAND_LINE = "the command line"
 _VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)\}")
 _FLAGS = frozenset(("--no-index", "--pre", "--prefer-binary"))
 _VALUED = {
@@ -137,7 +136,7 @@ class _Reader:
         elif argument.startswith("-"):
             self.problems.append(f"{argument!r} is an option, not a requirement")
         else:
-            self.line(argument.strip(), _COMMAND_LINE, Path(), False)
+            self.line(argument.strip(), "the command line", Path(), False)
 
     def file(self, path: Path, constraint: bool, origin: str | None) -> None:
         key = (path.resolve(), constraint)

@@ -43,11 +43,6 @@ class TargetRequirements:
     def read(cls, requirements: Requirements, preparer: Preparer, *, builds: bool) -> TargetRequirements:
         """Select from lock files, and fetch or build what is named by itself.
 
-        Args:
-            requirements: For any target.
-            preparer: Fetches and builds for the target.
-            builds: Whether sdists can be built.
-
         Raises:
             LambdapackError: A lock is not for the target, or a file cannot be fetched or built.
         """
@@ -80,10 +75,6 @@ class TargetRequirements:
 
     def question(self, glibc: tuple[int, int], exclusions: Exclusions) -> tuple[Question, Solution | None]:
         """What to resolve, with one exact line a locked package, and what else the user asks for.
-
-        Args:
-            glibc: The newest C library that wheels may ask for.
-            exclusions: What is left out.
 
         Returns:
             The question; and its answer, where lock files leave nothing to resolve.

@@ -200,16 +200,13 @@ class Wheelwright(Protocol):
         """What a built wheel depends on besides its source, e.g. an image's id."""
 
     def wheel(self, source: Path, destination: Path, *, label: str, progress: Progress) -> Path:
-        """Build a wheel of ``source``, a folder that may be written to or an sdist.
+        """Build a wheel of ``source``, a folder that may be written to or an sdist; returns the wheel.
 
         Args:
             source: What to build.
             destination: A folder for the wheel; it is made.
             label: The package's name, for messages.
             progress: Told what is done.
-
-        Returns:
-            The wheel.
 
         Raises:
             ConfigurationError: This builder cannot build such a package.

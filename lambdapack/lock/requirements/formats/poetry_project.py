@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
@@ -35,28 +36,23 @@ class Dependency:
     optional: bool = False
 
     @classmethod
-    def read(cls, fields: Fields, key: str) -> Iterator[Dependency]:
+    def read(cls, fields: Fields, key: str) -> list[Dependency]:
         """The dependencies on one name: a version, a table, or a list of tables, of which one will hold."""
-        for dependency in cls._read(fields, key):
+        value = fields.table[key]
+        name = canonicalize_name(key)
+        versions = [value] if isinstance(value, str) else value
+        if isinstance(value, Mapping):
+            found = [cls._table(name, fields.section(key))]
+        elif isinstance(versions, list) and all(isinstance(version, str) for version in versions):
+            found = [cls(name, version) for version in versions]
+        else:
+            found = [cls._table(name, table) for table in fields.sections(key)]
+        for dependency in found:
             try:
                 ranges(dependency.version)
             except ValueError:
                 raise fields.wrong(key, "a version constraint like ^1.2 or >=1,<2") from None
-            yield dependency
-
-    @classmethod
-    def _read(cls, fields: Fields, key: str) -> Iterator[Dependency]:
-        value = fields.table[key]
-        name = canonicalize_name(key)
-        if isinstance(value, str):
-            yield cls(name, value)
-        elif isinstance(value, Mapping):
-            yield cls._table(name, fields.section(key))
-        elif isinstance(value, list) and all(isinstance(version, str) for version in value):
-            yield from (cls(name, version) for version in value)
-        else:
-            for table in fields.sections(key):
-                yield cls._table(name, table)
+        return found
 
     @classmethod
     def _table(cls, name: str, fields: Fields) -> Dependency:
@@ -80,7 +76,7 @@ def read_project(fields: Fields) -> Mapping[str, tuple[Dependency, ...]]:
     """The dependencies of a ``pyproject.toml`` by group; those in ``main`` are always needed."""
     poetry = fields.section("tool").section("poetry")
     project = fields.section("project")
-    groups: dict[str, list[Dependency]] = {MAIN: []}
+    groups: defaultdict[str, list[Dependency]] = defaultdict(list)
     for requirement in project.texts("dependencies"):
         groups[MAIN].append(_standard(project, "dependencies", requirement))
     extras = project.section("optional-dependencies")
@@ -90,19 +86,16 @@ def read_project(fields: Fields) -> Mapping[str, tuple[Dependency, ...]]:
             groups[MAIN].append(replace(dependency, optional=True))
     if not groups[MAIN]:
         groups[MAIN] += _table(poetry.section("dependencies"))
-    groups.setdefault("dev", []).extend(_table(poetry.section("dev-dependencies")))
+    groups["dev"] += _table(poetry.section("dev-dependencies"))
     section = poetry.section("group")
     for group in section.table:
-        name = canonicalize_name(group)
-        groups.setdefault(name, []).extend(_table(section.section(group).section("dependencies")))
+        groups[canonicalize_name(group)] += _table(section.section(group).section("dependencies"))
     standard = fields.section("dependency-groups")
     for group in standard.table:
         if not isinstance(standard.table[group], list):
             raise standard.wrong(group, "a list of requirements")
         texts = [entry for entry in standard.table[group] if isinstance(entry, str)]
-        groups.setdefault(canonicalize_name(group), []).extend(
-            _standard(standard, group, text) for text in texts
-        )
+        groups[canonicalize_name(group)] += [_standard(standard, group, text) for text in texts]
     return {name: tuple(dependencies) for name, dependencies in groups.items()}
 
 

@@ -47,7 +47,6 @@ class PylockFile(LockFile):
         """The packages whose markers hold."""
         if self.lock.requires_python is not None:
             scope.check_python(self.fields, str(self.lock.requires_python))
-        variables = self._variables(scope)
         if self.lock.environments and not any(
             marker.evaluate(dict(scope.environment)) for marker in self.lock.environments
         ):
@@ -55,6 +54,14 @@ class PylockFile(LockFile):
                 f"{self.path}: environments: none of those that it was made for is the target's",
                 hint="lock again for the target",
             )
+        groups = {
+            name for name in self.lock.dependency_groups or () if canonicalize_name(name) in scope.groups
+        }
+        variables: dict[str, Any] = {
+            **scope.environment,
+            "extras": scope.extras,
+            "dependency_groups": frozenset(groups.union(self.lock.default_groups or ())),
+        }
         chosen: dict[str, LockedPackage] = {}
         for number, package in enumerate(self.lock.packages):
             if package.marker is not None and not package.marker.evaluate(variables, context="lock_file"):
@@ -69,17 +76,6 @@ class PylockFile(LockFile):
                 )
             chosen[package.name] = self._locked(package, fields)
         return Selection(tuple(chosen.values()), self._requested(chosen))
-
-    def _variables(self, scope: Scope) -> dict[str, Any]:
-        groups = {
-            name for name in self.lock.dependency_groups or () if canonicalize_name(name) in scope.groups
-        }
-        default = set(self.lock.default_groups or ())
-        return {
-            **scope.environment,
-            "extras": frozenset(scope.extras),
-            "dependency_groups": frozenset(groups | default),
-        }
 
     def _requested(self, chosen: Mapping[str, LockedPackage]) -> tuple[str, ...] | None:
         """What no other package needs; unknown where the lock does not say what needs what."""
@@ -129,12 +125,8 @@ def _files(package: Package, fields: Fields) -> Iterator[LockedFile]:
                 f"{fields.where}: {file.filename}: expected a sha256 hash, found "
                 f"{', '.join(sorted(file.hashes))}"
             )
-        location = "" if package.index else _elsewhere(file, fields.path.parent)
+        location = ""
+        # Nothing where the lock names an index, or the file is PyPI's.
+        if not package.index and urlsplit(file.url or "").hostname != _PYPI_FILES:
+            location = file.url or str((fields.path.parent / str(file.path)).resolve())
         yield LockedFile(file.filename, f"sha256:{str(file.hashes['sha256']).lower()}", location)
-
-
-def _elsewhere(file: PackageWheel | PackageSdist, folder: Path) -> str:
-    """Where a file is that no index is named for; nothing where it is PyPI's."""
-    if file.url:
-        return "" if urlsplit(file.url).hostname == _PYPI_FILES else file.url
-    return str((folder / str(file.path)).resolve())
