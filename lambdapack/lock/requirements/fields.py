@@ -160,11 +160,7 @@ def is_marker(text: str) -> bool:
 
 
 def read_toml(path: Path) -> Fields:
-    """The TOML file ``path``.
-
-    Raises:
-        ConfigurationError: The file cannot be read, or is not TOML.
-    """
+    """The TOML file ``path``."""
     try:
         return Fields(path, "", tomllib.loads(read_text(path)))
     except tomllib.TOMLDecodeError as error:
@@ -172,11 +168,7 @@ def read_toml(path: Path) -> Fields:
 
 
 def read_json(path: Path) -> Fields:
-    """The JSON file ``path``.
-
-    Raises:
-        ConfigurationError: The file cannot be read, or is not a JSON object.
-    """
+    """The JSON file ``path``, which holds an object."""
     try:
         table = json.loads(read_text(path))
     except (ValueError, RecursionError) as error:

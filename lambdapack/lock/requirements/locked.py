@@ -101,11 +101,7 @@ class Scope:
             raise ValueError(f"{marker!r} is not a marker: {str(error).splitlines()[0]}") from None
 
     def check_python(self, fields: Fields, specifier: str) -> None:
-        """Check that the target's Python is among those of ``specifier``, which is ``requires-python``.
-
-        Raises:
-            ConfigurationError: The target's Python is not, or ``specifier`` is malformed.
-        """
+        """Check that the target's Python is among those of ``specifier``, which is ``requires-python``."""
         try:
             fits = SpecifierSet(specifier).contains(self.python, prereleases=True)
         except InvalidSpecifier:
@@ -178,11 +174,7 @@ class LockFile(ABC):
         return LockedPackage(name, version, (), direct, fields.where)
 
     def only_entry(self, name: str, version: str, entries: Sequence[_Entry], tool: str) -> _Entry:
-        """The one package that a dependency means, of ``entries`` that fit; ``tool`` makes such locks.
-
-        Raises:
-            ConfigurationError: No package fits, or several do.
-        """
+        """The one package that a dependency means, of ``entries`` that fit; ``tool`` makes such locks."""
         if len(entries) != 1:
             number = f"{len(entries)} packages" if entries else "no package"
             raise ConfigurationError(
@@ -211,9 +203,6 @@ def index_options(
     Args:
         registries: Name (or nothing) and address of each.
         environment: pip's variables, and Poetry's with credentials.
-
-    Raises:
-        ToolError: pip's configuration is malformed.
     """
     addresses = [(name, address) for name, address in registries if "://" in address]
     others = [(name, address) for name, address in addresses if not _PYPI.match(address)]

@@ -202,7 +202,7 @@ class _Reader:
             if name == ":none:":
                 mine.clear()
             elif name:
-                package = name if name == ":all:" else canonicalize_name(name)
+                package = canonicalize_name(name)
                 mine[package] = None
                 other.pop(package, None)
                 if package == ":all:":
@@ -329,7 +329,8 @@ def logical_lines(text: str) -> Iterator[tuple[int, str]]:
     """Lines with continuations joined and comments removed, each with the number of its first line."""
     parts: list[str] = []
     first = 0
-    for number, raw in enumerate(text.splitlines(), 1):
+    # An empty line at the end closes a continuation that nothing follows.
+    for number, raw in enumerate([*text.splitlines(), ""], 1):
         if not parts:
             first = number
         comment = raw.lstrip().startswith("#")
@@ -341,9 +342,6 @@ def logical_lines(text: str) -> Iterator[tuple[int, str]]:
         parts = []
         if line:
             yield first, line
-    rest = _COMMENT.sub("", "".join(parts)).strip()
-    if rest:
-        yield first, rest
 
 
 def split_hashes(line: str) -> tuple[str, list[str]]:

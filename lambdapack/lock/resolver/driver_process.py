@@ -191,6 +191,7 @@ def _request(question: Question, hints: list[str]) -> DriverRequest:
     if ":all:" in question.sdists:
         # Behind "--no-binary :all:" these are exceptions from it.
         formats += [("only-binary", name) for name in requirements.only_binary]
+    own = ["lambdapack"] * len(question.constraints)
     facts = {
         "glibc": f"{question.glibc[0]}.{question.glibc[1]}",
         "machine": question.target.machine,
@@ -200,10 +201,7 @@ def _request(question: Question, hints: list[str]) -> DriverRequest:
         "weighed": question.weighed,
         "alone": question.alone,
         "origins": requirements.origins,
-        "constraint_origins": (
-            *requirements.constraint_origins,
-            *("lambdapack" for _ in question.constraints),
-        ),
+        "constraint_origins": (*requirements.constraint_origins, *own),
     }
     texts = {
         "requirements": "\n".join(requirements.lines) + "\n",

@@ -41,11 +41,7 @@ class TargetRequirements:
 
     @classmethod
     def read(cls, requirements: Requirements, preparer: Preparer, *, builds: bool) -> TargetRequirements:
-        """Select from lock files, and fetch or build what is named by itself.
-
-        Raises:
-            LambdapackError: A lock is not for the target, or a file cannot be fetched or built.
-        """
+        """Select from lock files, and fetch or build what is named by itself."""
         if requirements.no_binary and not builds:
             raise ConfigurationError(
                 f"--no-binary {', '.join(requirements.no_binary)} asks for builds from source, and the local "
@@ -78,9 +74,6 @@ class TargetRequirements:
 
         Returns:
             The question; and its answer, where lock files leave nothing to resolve.
-
-        Raises:
-            NoLockError: No file of a package fits.
         """
         files, wheels = self._files(glibc)
         sdists = {package.name for package, file in files if file and not file.name.endswith(".whl")}
