@@ -140,21 +140,14 @@ class LockFile(ABC):
         path: The file.
         fields: The file's content.
         registries: Name and address of the indexes that the lock was made from, in order.
+        extras, groups: Normalised names of the project's, without the groups that are always taken.
     """
 
     path: Path
     fields: Fields
     registries: tuple[tuple[str, str], ...]
-
-    @property
-    def extras(self) -> frozenset[str]:
-        """Names of the project's extras."""
-        return frozenset()
-
-    @property
-    @abstractmethod
-    def groups(self) -> frozenset[str]:
-        """Names of the project's groups, without those that are always taken."""
+    extras: frozenset[str]
+    groups: frozenset[str]
 
     @abstractmethod
     def select(self, scope: Scope) -> Selection:

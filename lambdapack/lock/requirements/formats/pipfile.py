@@ -36,12 +36,6 @@ _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 class PipfileLock(LockFile):
     """A sound ``Pipfile.lock``."""
 
-    @property
-    def groups(self) -> frozenset[str]:
-        """Every category but the default one, which is always taken; ``dev`` stands for ``develop``."""
-        known = {canonicalize_name(name) for name in self.fields.table if name not in ("_meta", _DEFAULT)}
-        return frozenset(known | {alias for alias, name in _ALIASES.items() if name in known})
-
     def select(self, scope: Scope) -> Selection:
         """The default category, and those that the user asks for."""
         wanted = {_DEFAULT, *(_ALIASES.get(name, name) for name in scope.groups)}
@@ -97,7 +91,9 @@ def read(path: Path) -> PipfileLock:
     sources = tuple(
         (source.text("name", ""), _expanded(source.text("url"))) for source in meta.sections("sources")
     )
-    return PipfileLock(path, fields, sources)
+    known = {canonicalize_name(name) for name in fields.table if name not in ("_meta", _DEFAULT)}
+    groups = frozenset(known | {alias for alias, name in _ALIASES.items() if name in known})
+    return PipfileLock(path, fields, sources, frozenset(), groups)
 
 
 def _hashes(entry: Fields) -> Iterator[str]:

@@ -53,17 +53,6 @@ class PoetryLock(LockFile):
     packages: tuple[_Package, ...]
     project: Mapping[str, tuple[Dependency, ...]] | None
 
-    @property
-    def extras(self) -> frozenset[str]:
-        """The project's extras."""
-        return frozenset(canonicalize_name(name) for name in self.fields.section("extras").table)
-
-    @property
-    def groups(self) -> frozenset[str]:
-        """Every group but the main one, which is always taken."""
-        known = {group for package in self.packages for group in package.groups}
-        return frozenset((known | set(self.project or ())) - {MAIN})
-
     def select(self, scope: Scope) -> Selection:
         """The main group's packages, and those of the groups and extras that the user asks for."""
         pythons = self.fields.section("metadata").text("python-versions")
@@ -170,7 +159,10 @@ def read(path: Path) -> PoetryLock:
         extras.texts(name)
     pyproject = path.with_name("pyproject.toml")
     project = read_project(read_toml(pyproject)) if pyproject.is_file() else None
-    return PoetryLock(path, fields, tuple(dict.fromkeys(_registries(packages))), packages, project)
+    registries = tuple(dict.fromkeys(_registries(packages)))
+    groups = frozenset(project or ()).union(*(package.groups for package in packages)) - {MAIN}
+    names = frozenset(canonicalize_name(name) for name in extras.table)
+    return PoetryLock(path, fields, registries, names, groups, packages, project)
 
 
 def _registries(packages: tuple[_Package, ...]) -> Iterator[tuple[str, str]]:

@@ -33,16 +33,6 @@ class PylockFile(LockFile):
 
     lock: Pylock
 
-    @property
-    def extras(self) -> frozenset[str]:
-        """Extras that the lock knows."""
-        return frozenset(self.lock.extras or ())
-
-    @property
-    def groups(self) -> frozenset[str]:
-        """Dependency groups that the lock knows."""
-        return frozenset(canonicalize_name(name) for name in self.lock.dependency_groups or ())
-
     def select(self, scope: Scope) -> Selection:
         """The packages whose markers hold."""
         if self.lock.requires_python is not None:
@@ -113,7 +103,8 @@ def read(path: Path) -> PylockFile:
             hint="make the lock again with the tool that wrote it",
         ) from None
     registries = dict.fromkeys(("", package.index) for package in lock.packages if package.index)
-    return PylockFile(path, fields, tuple(registries), lock)
+    groups = frozenset(canonicalize_name(name) for name in lock.dependency_groups or ())
+    return PylockFile(path, fields, tuple(registries), frozenset(lock.extras or ()), groups, lock)
 
 
 def _files(package: Package, fields: Fields) -> Iterator[LockedFile]:

@@ -57,16 +57,6 @@ class UvLock(LockFile):
     packages: tuple[_Package, ...]
     members: tuple[_Package, ...]
 
-    @property
-    def extras(self) -> frozenset[str]:
-        """Names of the project's optional dependencies."""
-        return frozenset(name for member in self.members for name in member.extras)
-
-    @property
-    def groups(self) -> frozenset[str]:
-        """Names of the project's dependency groups."""
-        return frozenset(name for member in self.members for name in member.groups)
-
     def select(self, scope: Scope) -> Selection:
         """What the project needs on the target, without the project itself."""
         if "requires-python" in self.fields.table:
@@ -153,10 +143,13 @@ def read(path: Path) -> UvLock:
         raise fields.wrong("package", "a list of packages")
     addresses = [str(package.source.get("registry", "")) for package in packages]
     registries = dict.fromkeys(("", address) for address in addresses if "://" in address)
-    return UvLock(path, fields, tuple(registries), packages, tuple(_members(fields, packages)))
+    members = _members(fields, packages)
+    extras = frozenset(name for member in members for name in member.extras)
+    groups = frozenset(name for member in members for name in member.groups)
+    return UvLock(path, fields, tuple(registries), extras, groups, packages, members)
 
 
-def _members(fields: Fields, packages: Iterable[_Package]) -> Iterator[_Package]:
+def _members(fields: Fields, packages: Iterable[_Package]) -> tuple[_Package, ...]:
     """The project; all members of a workspace that has no project at its root."""
     local = [package for package in packages if any(key in package.source for key in _LOCAL)]
     root = [p for p in local if "." in (p.source.get("virtual"), p.source.get("editable"))]
@@ -164,7 +157,7 @@ def _members(fields: Fields, packages: Iterable[_Package]) -> Iterator[_Package]
     members = root or [package for package in local if package.name in names]
     if not members:
         raise fields.wrong("package", 'the project itself, with source = { virtual = "." } or editable')
-    yield from members
+    return tuple(members)
 
 
 def _package(fields: Fields) -> _Package:
