@@ -5,13 +5,12 @@ What the user wrote goes in (``read_requirements``), a ``model.Lock`` comes out 
 
 from lambdapack.lock.requirements.discover import discover
 from lambdapack.lock.requirements.read import Requirements, read_requirements
-from lambdapack.lock.resolver.place import CODE as DRIVER_CODE
-from lambdapack.lock.resolver.place import FOLDER as DRIVER_FOLDER
-from lambdapack.lock.resolver.place import AnswerReader, DriverRequest, Place
+from lambdapack.lock.resolver.driver_process import CODE as DRIVER_CODE
+from lambdapack.lock.resolver.driver_process import FOLDER as DRIVER_FOLDER
+from lambdapack.lock.resolver.driver_process import AnswerReader, DriverRequest, Place
 from lambdapack.lock.resolver.resolve import LockOptions, resolve
 from lambdapack.lock.sources.downloads import Downloads
-from lambdapack.lock.sources.prepare import Wheelwright
-from lambdapack.lock.sources.reference_digests import reference_digests
+from lambdapack.lock.sources.prepare import Wheelwright, reference_digests
 
 __all__ = [
     "DRIVER_CODE", "DRIVER_FOLDER", "AnswerReader", "Downloads", "DriverRequest", "LockOptions", "Place",

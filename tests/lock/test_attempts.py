@@ -10,12 +10,11 @@ import pytest
 
 from lambdapack.errors import ConfigurationError
 from lambdapack.lock import read_requirements
-from lambdapack.lock.requirements.indexes import options
-from lambdapack.lock.requirements.locked import LockedFile, LockedPackage
-from lambdapack.lock.resolver.attempts import Attempts
+from lambdapack.lock.requirements.locked import LockedFile, LockedPackage, index_options
 from lambdapack.lock.resolver.driver_process import Driver
 from lambdapack.lock.resolver.index_files import best_file
 from lambdapack.lock.resolver.left_out import Exclusions
+from lambdapack.lock.resolver.resolve import Attempts
 from lambdapack.lock.resolver.solution import Candidate, Failure, NoLockError, Question, Solution
 from lambdapack.lock.resolver.target_requirements import TargetRequirements
 from lambdapack.lock.sources.prepare import Preparer
@@ -197,4 +196,4 @@ def test_a_locks_indexes_stand_beside_pips_own(
 ) -> None:
     """Those that pip is configured for are not named again; without PyPI the first replaces pip's own."""
     environment = {"PIP_CONFIG_FILE": "/dev/null", "PIP_EXTRA_INDEX_URL": configured}
-    assert options([("", address) for address in registries], environment).pairs == expected
+    assert index_options([("", address) for address in registries], environment).pairs == expected

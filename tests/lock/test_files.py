@@ -22,7 +22,6 @@ from lambdapack.lock import LockOptions, read_requirements, resolve
 from lambdapack.lock.requirements.fields import read_toml
 from lambdapack.lock.requirements.formats import pipfile, poetry, poetry_project, pylock, uv
 from lambdapack.lock.requirements.locked import LockFile, Scope
-from lambdapack.lock.requirements.markers import holds
 from lambdapack.model import Lock
 from lambdapack.model.target import Target
 from lambdapack.python import interpreter, wheel_tags
@@ -303,7 +302,7 @@ def test_poetrys_constraints_mean_what_its_documentation_says(constraint: str, y
 def test_extras_in_markers_are_a_set(wanted: set[str], one: str, other: str) -> None:
     """A marker may ask for two extras at once, as locks with conflicts do."""
     marker = f"extra == '{one}' and '{other}' != extra and python_version > '3'"
-    assert holds(marker, variables("3.12"), wanted) == (one in wanted and other not in wanted)
+    assert Scope(variables("3.12")).holds(marker, wanted) == (one in wanted and other not in wanted)
 
 
 def test_ranks_are_pips_own_order() -> None:

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from packaging.utils import InvalidName, canonicalize_name
+from packaging.markers import InvalidMarker, Marker
+from packaging.utils import (
+    InvalidName,
+    InvalidSdistFilename,
+    InvalidWheelFilename,
+    canonicalize_name,
+    parse_sdist_filename,
+    parse_wheel_filename,
+)
+from packaging.version import InvalidVersion, Version
 
 from lambdapack.errors import ConfigurationError
 
@@ -19,6 +29,7 @@ else:
     import tomli as tomllib
 
 _SHOWN = 60
+_SHA256 = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -34,6 +45,11 @@ class Fields:
     path: Path
     key: str
     table: Mapping[str, Any]
+
+    @property
+    def where(self) -> str:
+        """The file and the table's place in it, e.g. ``uv.lock: package[3]``."""
+        return f"{self.path}: {self.key}"
 
     def wrong(self, name: str, expected: str) -> ConfigurationError:
         """The error for key ``name``, which should have been ``expected``."""
@@ -63,6 +79,43 @@ class Fields:
             return canonicalize_name(self.text(name), validate=True)
         except InvalidName:
             raise self.wrong(name, "the name of a package") from None
+
+    def version(self) -> str:
+        """The exact version that ``version`` is."""
+        text = self.text("version")
+        try:
+            Version(text)
+        except InvalidVersion:
+            raise self.wrong("version", "a version") from None
+        return text
+
+    def sha256(self, name: str = "hash") -> str:
+        """A SHA-256 hash."""
+        text = self.text(name)
+        if not _SHA256.fullmatch(text):
+            raise self.wrong(name, "sha256: and 64 hexadecimal digits")
+        return text
+
+    def marker(self, name: str) -> str:
+        """An environment marker, empty by default."""
+        text = self.text(name, "")
+        if not is_marker(text):
+            raise self.wrong(name, "an environment marker")
+        return text
+
+    def named_file(self, name: str, filename: str, package: str) -> str:
+        """``filename``, once it is sure that it names a wheel or an sdist of ``package``."""
+        try:
+            parse = parse_wheel_filename if filename.endswith(".whl") else parse_sdist_filename
+            owner = parse(filename)[0]
+        except (InvalidWheelFilename, InvalidVersion):
+            raise self.wrong(name, "the name of a wheel or an sdist") from None
+        except InvalidSdistFilename:
+            # Old sdists are .zip, .tar.bz2 and the like.
+            return filename
+        if owner != canonicalize_name(package) and filename.endswith(".whl"):
+            raise self.wrong(name, f"a file of {package}")
+        return filename
 
     def flag(self, name: str) -> bool:
         """A truth value, false by default."""
@@ -98,26 +151,26 @@ class Fields:
             yield Fields(self.path, f"{self._at(name)}[{number}]", table)
 
 
-def read_toml(path: Path) -> Fields:
-    """The TOML file ``path``.
-
-    Raises:
-        ConfigurationError: The file cannot be read, or is not TOML.
-    """
+def is_marker(text: str) -> bool:
+    """Whether ``text`` is an environment marker, or empty."""
     try:
-        return Fields(path, "", tomllib.loads(_text(path)))
+        return not text.strip() or bool(Marker(text))
+    except InvalidMarker:
+        return False
+
+
+def read_toml(path: Path) -> Fields:
+    """The TOML file ``path``."""
+    try:
+        return Fields(path, "", tomllib.loads(read_text(path)))
     except tomllib.TOMLDecodeError as error:
         raise ConfigurationError(f"{path}: not TOML: {error}") from None
 
 
 def read_json(path: Path) -> Fields:
-    """The JSON file ``path``.
-
-    Raises:
-        ConfigurationError: The file cannot be read, or is not a JSON object.
-    """
+    """The JSON file ``path``, which holds an object."""
     try:
-        table = json.loads(_text(path))
+        table = json.loads(read_text(path))
     except (ValueError, RecursionError) as error:
         raise ConfigurationError(f"{path}: not JSON: {error}") from None
     if not isinstance(table, dict):
@@ -125,7 +178,8 @@ def read_json(path: Path) -> Fields:
     return Fields(path, "", table)
 
 
-def _text(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """The text of ``path``; a ``ConfigurationError`` where it cannot be read, or is not UTF-8."""
     try:
         return path.read_text("utf-8-sig")
     except OSError as error:

@@ -1,30 +1,32 @@
-"""What any lock file holds once it is read: packages with their files."""
+"""What any lock file holds once it is read: packages with their files, and the indexes of those."""
 
 from __future__ import annotations
 
+import os
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
+from urllib.parse import quote, urlsplit, urlunsplit
 
+from packaging.markers import InvalidMarker, Marker, UndefinedComparison, UndefinedEnvironmentName
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
-from packaging.utils import (
-    InvalidSdistFilename,
-    InvalidWheelFilename,
-    canonicalize_name,
-    parse_sdist_filename,
-    parse_wheel_filename,
-)
-from packaging.version import InvalidVersion, Version
 
 from lambdapack.errors import ConfigurationError
 from lambdapack.lock.requirements.direct import DirectReference
 from lambdapack.lock.requirements.fields import Fields
+from lambdapack.model import NO_OPTIONS, PipOptions
+from lambdapack.python.pip_settings import INDEX_OPTIONS, PipSettings, without_user
 
 _Entry = TypeVar("_Entry")
-_SHA256 = re.compile(r"sha256:[0-9a-f]{64}")
+# PEP 508 evaluates a marker for one extra at a time; locks mean the set of all that the user asks for.
+_EXTRA = re.compile(r"""\bextra\s*(==|!=)\s*(?P<q>["'])(?P<right>[^"']*)(?P=q)""")
+_REVERSED = re.compile(r"""(?P<q>["'])(?P<right>[^"']*)(?P=q)\s*(==|!=)\s*extra\b""")
+_TRUE, _FALSE = "python_version >= '0'", "python_version < '0'"
+_PYPI = re.compile(r"https?://(pypi\.org|pypi\.python\.org)(/|$)")
+_VARIABLES = "POETRY_HTTP_BASIC_{}_{}"
 
 
 @dataclass(frozen=True)
@@ -59,11 +61,6 @@ class LockedPackage:
     direct: DirectReference | None
     where: str
 
-    @property
-    def has_file_names(self) -> bool:
-        """Whether the lock names each file, so that one can be chosen without asking an index."""
-        return bool(self.files) and all(file.name for file in self.files)
-
 
 @dataclass(frozen=True)
 class Scope:
@@ -82,6 +79,42 @@ class Scope:
     def python(self) -> str:
         """The target's full version of Python."""
         return self.environment["python_full_version"]
+
+    def holds(self, marker: str, extras: Collection[str] = ()) -> bool:
+        """Whether ``marker`` holds for the target, whatever machine this is; an empty one does.
+
+        ``extra == 'x'`` asks whether x is in ``extras``.
+
+        Raises:
+            ValueError: ``marker`` is not an environment marker.
+        """
+        if not marker.strip():
+            return True
+
+        def answered(comparison: re.Match[str]) -> str:
+            return _TRUE if (comparison["right"] in extras) is ("==" in comparison[0]) else _FALSE
+
+        text = _REVERSED.sub(answered, _EXTRA.sub(answered, marker))
+        try:
+            return Marker(text).evaluate({**self.environment, "extra": ""})
+        except (InvalidMarker, UndefinedComparison, UndefinedEnvironmentName) as error:
+            raise ValueError(f"{marker!r} is not a marker: {str(error).splitlines()[0]}") from None
+
+    def check_python(self, fields: Fields, specifier: str) -> None:
+        """Check that the target's Python is among those of ``specifier``, which is ``requires-python``."""
+        try:
+            fits = SpecifierSet(specifier).contains(self.python, prereleases=True)
+        except InvalidSpecifier:
+            raise fields.wrong("requires-python", "versions of Python, e.g. >=3.10") from None
+        if not fits:
+            raise self.python_error(fields.path, specifier)
+
+    def python_error(self, path: Path, specifier: str) -> ConfigurationError:
+        """The error for a lock that was made for other Pythons."""
+        return ConfigurationError(
+            f"{path} was made for Python {specifier}, and the target has {self.python}",
+            hint="choose another Python with --python, or lock again with a wider range of Pythons",
+        )
 
 
 @dataclass(frozen=True)
@@ -107,21 +140,14 @@ class LockFile(ABC):
         path: The file.
         fields: The file's content.
         registries: Name and address of the indexes that the lock was made from, in order.
+        extras, groups: Normalised names of the project's, without the groups that are always taken.
     """
 
     path: Path
     fields: Fields
     registries: tuple[tuple[str, str], ...]
-
-    @property
-    def extras(self) -> frozenset[str]:
-        """Names of the project's extras."""
-        return frozenset()
-
-    @property
-    @abstractmethod
-    def groups(self) -> frozenset[str]:
-        """Names of the project's groups, without those that are always taken."""
+    extras: frozenset[str]
+    groups: frozenset[str]
 
     @abstractmethod
     def select(self, scope: Scope) -> Selection:
@@ -131,104 +157,70 @@ class LockFile(ABC):
             ConfigurationError: The lock is not for that Python, or contradicts itself.
         """
 
+    def direct(
+        self, fields: Fields, name: str, version: str, location: str, hashes: Iterable[str] = ()
+    ) -> LockedPackage:
+        """The package of ``fields``, which no index has; paths are relative to the lock's folder."""
+        if "://" not in location:
+            location = str((self.path.parent / location).resolve())
+        direct = DirectReference(location, fields.where, name=name, hashes=tuple(sorted(hashes)))
+        return LockedPackage(name, version, (), direct, fields.where)
 
-def locked_reference(
-    name: str, location: str, lock: Path, where: str, hashes: Iterable[str] = ()
-) -> DirectReference:
-    """The reference to a package that no index has; paths of a lock are relative to the lock's folder."""
-    if "://" not in location:
-        location = str((lock.parent / location).resolve())
-    return DirectReference(location, where, name=name, hashes=tuple(sorted(hashes)))
-
-
-def only_entry(path: Path, name: str, version: str, entries: Sequence[_Entry], tool: str) -> _Entry:
-    """The one package of a lock that a dependency means.
-
-    Args:
-        path: The lock.
-        name, version: Of the dependency.
-        entries: The packages that fit.
-        tool: The program that makes such locks.
-
-    Raises:
-        ConfigurationError: No package fits, or several do.
-    """
-    if len(entries) != 1:
-        number = f"{len(entries)} packages" if entries else "no package"
-        raise ConfigurationError(
-            f"{path}: package: expected one entry for {name} {version}, found {number}",
-            hint=f"make the lock again: {tool} lock",
-        )
-    return entries[0]
+    def only_entry(self, name: str, version: str, entries: Sequence[_Entry], tool: str) -> _Entry:
+        """The one package that a dependency means, of ``entries`` that fit; ``tool`` makes such locks."""
+        if len(entries) != 1:
+            number = f"{len(entries)} packages" if entries else "no package"
+            raise ConfigurationError(
+                f"{self.path}: package: expected one entry for {name} {version}, found {number}",
+                hint=f"make the lock again: {tool} lock",
+            )
+        return entries[0]
 
 
-def sha256(fields: Fields, name: str = "hash") -> str:
-    """A SHA-256 hash."""
-    text = fields.text(name)
-    if not _SHA256.fullmatch(text):
-        raise fields.wrong(name, "sha256: and 64 hexadecimal digits")
-    return text
-
-
-def version_of(fields: Fields, name: str = "version") -> str:
-    """An exact version."""
-    text = fields.text(name)
-    try:
-        Version(text)
-    except InvalidVersion:
-        raise fields.wrong(name, "a version") from None
-    return text
-
-
-def named_file(fields: Fields, filename: str, key: str, package: str) -> str:
-    """``filename``, once it is sure that it names a wheel or an sdist of ``package``."""
-    try:
-        parse = parse_wheel_filename if filename.endswith(".whl") else parse_sdist_filename
-        owner = parse(filename)[0]
-    except (InvalidWheelFilename, InvalidVersion):
-        raise fields.wrong(key, "the name of a wheel or an sdist") from None
-    except InvalidSdistFilename:
-        # Old sdists are .zip, .tar.bz2 and the like.
-        return filename
-    if owner != canonicalize_name(package) and filename.endswith(".whl"):
-        raise fields.wrong(key, f"a file of {package}")
-    return filename
-
-
-def check_python(fields: Fields, key: str, specifier: str, scope: Scope) -> None:
-    """Check that the target's Python is among those that the lock was made for.
-
-    Raises:
-        ConfigurationError: The target's Python is not, or ``specifier`` of the lock's ``key`` is malformed.
-    """
-    try:
-        fits = SpecifierSet(specifier).contains(scope.python, prereleases=True)
-    except InvalidSpecifier:
-        raise fields.wrong(key, "versions of Python, e.g. >=3.10") from None
-    if not fits:
-        raise python_error(fields.path, specifier, scope)
-
-
-def python_error(path: Path, specifier: str, scope: Scope) -> ConfigurationError:
-    """The error for a lock that was made for other Pythons."""
-    return ConfigurationError(
-        f"{path} was made for Python {specifier}, and the target has {scope.python}",
-        hint="choose another Python with --python, or lock again with a wider range of Pythons",
-    )
-
-
-def from_repository(where: str, name: str) -> ConfigurationError:
+def from_repository(fields: Fields, name: str) -> ConfigurationError:
     """The error for a package of a version control system."""
     return ConfigurationError(
-        f"{where}: {name} comes from a repository, which is not fetched here",
+        f"{fields.where}: {name} comes from a repository, which is not fetched here",
         hint="build a wheel of it and depend on that, or take a release from an index",
     )
 
 
-def unknown(path: Path, kind: str, wanted: Collection[str], known: Sequence[str]) -> ConfigurationError:
-    """The error for extras or groups that a file does not have."""
-    listed = ", ".join(sorted(wanted))
-    have = ", ".join(sorted(known)) or "none"
-    return ConfigurationError(
-        f"{path} has no {kind} {listed} (it has: {have})", hint=f"mend --{kind}, or [build] {kind}s"
-    )
+def index_options(
+    registries: Iterable[tuple[str, str]], environment: Mapping[str, str] = os.environ
+) -> PipOptions:
+    """pip's options for indexes other than PyPI that pip is not configured for.
+
+    PyPI stands for whatever index pip is configured for. Hashes decide what is installed, so the order of
+    indexes does not matter; without PyPI among them, the first takes the place of pip's own.
+
+    Args:
+        registries: Name (or nothing) and address of each.
+        environment: pip's variables, and Poetry's with credentials.
+    """
+    addresses = [(name, address) for name, address in registries if "://" in address]
+    others = [(name, address) for name, address in addresses if not _PYPI.match(address)]
+    if not others:
+        return NO_OPTIONS
+    known = {_plain(address) for address in PipSettings.read(environment).words(INDEX_OPTIONS)}
+    unknown = [(name, address) for name, address in others if _plain(address) not in known]
+    # An index of pip's own configuration, maybe with credentials, stays the first one.
+    replaces_pypi = len(others) == len(addresses) and unknown[:1] == others[:1]
+    options = ["extra-index-url"] * len(unknown)
+    if replaces_pypi:
+        options[0] = "index-url"
+    values = [_with_user(name, address, environment) for name, address in unknown]
+    return PipOptions(tuple(zip(options, values, strict=True)))
+
+
+def _with_user(name: str, address: str, environment: Mapping[str, str]) -> str:
+    key = re.sub(r"[^A-Z0-9]", "_", name.upper())
+    user, password = (environment.get(_VARIABLES.format(key, part)) for part in ("USERNAME", "PASSWORD"))
+    parts = urlsplit(address)
+    if not key or not user or "@" in parts.netloc:
+        return address
+    secret = f":{quote(password, safe='')}" if password else ""
+    return urlunsplit(parts._replace(netloc=f"{quote(user, safe='')}{secret}@{parts.netloc}"))
+
+
+def _plain(address: str) -> str:
+    return without_user(address).rstrip("/")

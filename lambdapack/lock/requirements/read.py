@@ -13,10 +13,11 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from lambdapack.errors import ConfigurationError
-from lambdapack.lock.requirements import direct, indexes
+from lambdapack.lock.requirements import direct
 from lambdapack.lock.requirements.direct import DirectReference
+from lambdapack.lock.requirements.fields import read_text
 from lambdapack.lock.requirements.formats import pipfile, poetry, pylock, pyproject, uv
-from lambdapack.lock.requirements.locked import LockFile, Scope, unknown
+from lambdapack.lock.requirements.locked import LockFile, Scope, index_options
 from lambdapack.model import NO_OPTIONS, PipOptions, Target
 
 
@@ -72,7 +73,6 @@ class Requirements:
         return Scope(target.markers(python), self.extras, self.groups)
 
 
-_COMMAND_LINE = "the command line"
 _VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)\}")
 _FLAGS = frozenset(("--no-index", "--pre", "--prefer-binary"))
 _VALUED = {
@@ -136,7 +136,7 @@ class _Reader:
         elif argument.startswith("-"):
             self.problems.append(f"{argument!r} is an option, not a requirement")
         else:
-            self.line(argument.strip(), _COMMAND_LINE, Path(), False)
+            self.line(argument.strip(), "the command line", Path(), False)
 
     def file(self, path: Path, constraint: bool, origin: str | None) -> None:
         key = (path.resolve(), constraint)
@@ -150,11 +150,9 @@ class _Reader:
             self.pyproject(path)
             return
         try:
-            text = path.read_text("utf-8-sig")
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-            where = f"{origin}: " if origin else ""
-            self.problems.append(f"{where}{path} cannot be read: {reason}")
+            text = read_text(path)
+        except ConfigurationError as error:
+            self.problems.append(f"{origin}: {error.message}" if origin else error.message)
             return
         for number, line in logical_lines(text):
             self.line(line, f"{path}:{number}", path.parent, constraint)
@@ -204,7 +202,7 @@ class _Reader:
             if name == ":none:":
                 mine.clear()
             elif name:
-                package = name if name == ":all:" else canonicalize_name(name)
+                package = canonicalize_name(name)
                 mine[package] = None
                 other.pop(package, None)
                 if package == ":all:":
@@ -226,7 +224,10 @@ class _Reader:
                 return
             parsed = Requirement(text)
         except ValueError as error:
-            self.problems.append(f"{origin}: {_malformed(line, error)}")
+            # packaging draws an arrow under the line; its first line says it all.
+            reason = str(error).splitlines()[0] if isinstance(error, InvalidRequirement) else str(error)
+            said = direct.shown(f"{line!r} is not a requirement: {reason}")
+            self.problems.append(f"{origin}: {said}")
             return
         normal = " ".join([normalised(parsed), *(f"--hash={value}" for value in hashes)])
         if constraint:
@@ -246,7 +247,7 @@ class _Reader:
         self.known["extra"][lock.path] = lock.extras
         self.known["group"][lock.path] = lock.groups
         self.locks.append(lock)
-        self.options += indexes.options(lock.registries)
+        self.options += index_options(lock.registries)
 
 
 def read_requirements(
@@ -301,7 +302,11 @@ def _check(reader: _Reader) -> None:
         have = {name for names in reader.known[kind].values() for name in names}
         if wanted - have:
             where = next(iter(reader.known[kind]), Path("the command line"))
-            raise unknown(where, kind, wanted - have, sorted(have))
+            raise ConfigurationError(
+                f"{where} has no {kind} {', '.join(sorted(wanted - have))} "
+                f"(it has: {', '.join(sorted(have)) or 'none'})",
+                hint=f"mend --{kind}, or [build] {kind}s",
+            )
 
 
 def _split_option(words: list[str]) -> tuple[str, str | None]:
@@ -315,12 +320,6 @@ def _split_option(words: list[str]) -> tuple[str, str | None]:
     return name, words.pop(0) if takes and words else None
 
 
-def _malformed(line: str, error: ValueError) -> str:
-    # packaging draws an arrow under the line; its first line says it all.
-    reason = str(error).splitlines()[0] if isinstance(error, InvalidRequirement) else str(error)
-    return direct.shown(f"{line!r} is not a requirement: {reason}")
-
-
 _COMMENT = re.compile(r"(^|\s+)#.*$")
 _SHA256 = re.compile(r"sha256:[0-9a-f]{64}")
 _OTHER_HASH = re.compile(r"(sha384:[0-9a-f]{96}|sha512:[0-9a-f]{128})")
@@ -330,7 +329,8 @@ def logical_lines(text: str) -> Iterator[tuple[int, str]]:
     """Lines with continuations joined and comments removed, each with the number of its first line."""
     parts: list[str] = []
     first = 0
-    for number, raw in enumerate(text.splitlines(), 1):
+    # An empty line at the end closes a continuation that nothing follows.
+    for number, raw in enumerate([*text.splitlines(), ""], 1):
         if not parts:
             first = number
         comment = raw.lstrip().startswith("#")
@@ -342,9 +342,6 @@ def logical_lines(text: str) -> Iterator[tuple[int, str]]:
         parts = []
         if line:
             yield first, line
-    rest = _COMMENT.sub("", "".join(parts)).strip()
-    if rest:
-        yield first, rest
 
 
 def split_hashes(line: str) -> tuple[str, list[str]]:

@@ -1,27 +1,94 @@
-"""Ask the driver: one resolution in a process of the target's Python."""
+"""Ask the driver: one resolution by the target's Python, which is on this machine or in an image."""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Protocol, TextIO
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from pydantic import TypeAdapter
 
 from lambdapack.errors import ToolError
 from lambdapack.files import scratch_folder, write_bytes
-from lambdapack.lock.resolver.place import CODE, FOLDER, AnswerReader, DriverRequest, Place
 from lambdapack.lock.resolver.solution import Candidate, Failure, Question, Solution
 from lambdapack.memo import CacheFolder
 from lambdapack.model import PipOptions
 from lambdapack.progress import Advance, Progress
 from lambdapack.python import pip, toolchain
 from lambdapack.python.interpreter import Interpreter
+
+FOLDER = Path(__file__).parent / "driver"
+"""The driver's package, which the target's Python imports; it sees nothing else of lambdapack."""
+CODE = "import sys; sys.path.insert(0, sys.argv[1]); from driver.main import main; del sys.path[0]; main()"
+"""What ``python -c`` runs, with the parent folder of ``driver`` as its argument."""
+
+
+@dataclass(frozen=True)
+class DriverRequest:
+    """What the driver is asked, before a place adds its own paths.
+
+    Attributes:
+        facts: What goes into the driver's JSON request as it is.
+        options: pip's options; ``pip_args`` of the JSON request.
+        texts: Content of files that the place writes; the JSON request names their paths by these keys.
+    """
+
+    facts: Mapping[str, Any]
+    options: PipOptions
+    texts: Mapping[str, str]
+
+
+class Place(Protocol):
+    """Where the driver runs."""
+
+    def ask(
+        self, request: DriverRequest, tools: Path, log: TextIO, advance: Advance
+    ) -> dict[str, Any] | None:
+        """The driver's last answer to ``request``, ``None`` where it died.
+
+        Args:
+            request: What the driver is asked.
+            tools: The folder with pip-tools.
+            log: Gets what pip prints.
+            advance: Told each package that is looked up.
+        """
+
+
+class AnswerReader:
+    """Reads the driver's output as it comes.
+
+    Attributes:
+        last: The last event that did not only report progress.
+    """
+
+    def __init__(self, advance: Advance) -> None:
+        self.last: dict[str, Any] | None = None
+        self._advance = advance
+        self._pending = b""
+
+    def feed(self, data: bytes) -> None:
+        """Take the next piece of the output.
+
+        Raises:
+            ValueError: The driver does not write such a line.
+        """
+        *lines, self._pending = (self._pending + data).split(b"\n")
+        for line in lines:
+            event = json.loads(line)
+            if event["event"] == "package":
+                self._advance(1, note=event["name"])
+            else:
+                self.last = event
+
+
+_CANDIDATES = TypeAdapter(tuple[Candidate, ...])
 
 
 @dataclass(frozen=True)
@@ -47,8 +114,13 @@ class Driver:
             ToolError: pip-tools cannot be fetched, or the process died without an answer.
         """
         tools = toolchain.ensure(self.interpreter, self.cache_dir, self.progress)
-        hints = self._hints(question)
-        request = _request(question, _words(hints))
+        # The names that the same requirements needed last time: pages to fetch early.
+        asked = "\n".join((str(question.target), *question.requirements.lines))
+        hints = CacheFolder.HINTS.of(self.cache_dir) / hashlib.sha256(asked.encode()).hexdigest()
+        names: list[str] = []
+        with contextlib.suppress(OSError, UnicodeDecodeError):
+            names = hints.read_text().split()
+        request = _request(question, names)
         label = f"resolve for {question.target}, glibc {question.glibc[0]}.{question.glibc[1]}"
         with scratch_folder() as folder, (folder / "log").open("w+", errors="replace") as log:
             place = self.place or _Here(self.interpreter, CacheFolder.METADATA.of(self.cache_dir), folder)
@@ -68,11 +140,6 @@ class Driver:
         write_bytes(hints, "\n".join(candidate.name for candidate in solution.candidates).encode())
         return solution
 
-    def _hints(self, question: Question) -> Path:
-        """The file with the names that the same requirements needed last time."""
-        asked = "\n".join((str(question.target), *question.requirements.lines))
-        return CacheFolder.HINTS.of(self.cache_dir) / hashlib.sha256(asked.encode()).hexdigest()
-
 
 @dataclass(frozen=True)
 class _Here:
@@ -91,9 +158,7 @@ class _Here:
             path.write_text(text)
             own[name] = str(path)
         full = {**request.facts, **own, "pip_args": request.options.arguments}
-        return self._run(full, log, AnswerReader(advance))
-
-    def _run(self, request: Mapping[str, Any], log: TextIO, answers: AnswerReader) -> dict[str, Any] | None:
+        answers = AnswerReader(advance)
         process = subprocess.Popen(
             # -I: neither the user's site-packages nor PYTHONPATH may change what is resolved.
             [str(self.interpreter.path), "-I", "-B", "-c", CODE, str(FOLDER.parent)],
@@ -107,7 +172,7 @@ class _Here:
         assert process.stdout is not None
         try:
             with process.stdin as stdin:
-                stdin.write(json.dumps(request).encode())
+                stdin.write(json.dumps(full).encode())
             for line in process.stdout:
                 answers.feed(line)
             return answers.last if process.wait() == 0 else None
@@ -119,14 +184,6 @@ class _Here:
             process.stdout.close()
 
 
-def _words(path: Path) -> list[str]:
-    """The names in a file of hints: pages to fetch early. Where there are none, resolving takes longer."""
-    try:
-        return path.read_text().split()
-    except (OSError, UnicodeDecodeError):
-        return []
-
-
 def _request(question: Question, hints: list[str]) -> DriverRequest:
     requirements = question.requirements
     # For pip a package that is to be built is one whose wheels are not to be taken.
@@ -134,6 +191,7 @@ def _request(question: Question, hints: list[str]) -> DriverRequest:
     if ":all:" in question.sdists:
         # Behind "--no-binary :all:" these are exceptions from it.
         formats += [("only-binary", name) for name in requirements.only_binary]
+    own = ["lambdapack"] * len(question.constraints)
     facts = {
         "glibc": f"{question.glibc[0]}.{question.glibc[1]}",
         "machine": question.target.machine,
@@ -143,10 +201,7 @@ def _request(question: Question, hints: list[str]) -> DriverRequest:
         "weighed": question.weighed,
         "alone": question.alone,
         "origins": requirements.origins,
-        "constraint_origins": (
-            *requirements.constraint_origins,
-            *("lambdapack" for _ in question.constraints),
-        ),
+        "constraint_origins": (*requirements.constraint_origins, *own),
     }
     texts = {
         "requirements": "\n".join(requirements.lines) + "\n",
@@ -156,22 +211,13 @@ def _request(question: Question, hints: list[str]) -> DriverRequest:
 
 
 def _solution(answer: Mapping[str, Any]) -> Solution:
-    parents: dict[str, set[str]] = {}
-    for pin in answer["pins"]:
-        for need in pin["needs"]:
-            parents.setdefault(canonicalize_name(Requirement(need).name), set()).add(pin["name"])
+    found = _CANDIDATES.validate_python(answer["pins"])
+    parents = {canonicalize_name(candidate.name): set(candidate.parents) for candidate in found}
+    for candidate in found:
+        for need in candidate.needs:
+            parents.setdefault(canonicalize_name(Requirement(need).name), set()).add(candidate.name)
     candidates = tuple(
-        Candidate(
-            pin["name"],
-            pin["version"],
-            pin["filename"],
-            pin["hash"],
-            parents=tuple(sorted({*pin["parents"], *parents.get(canonicalize_name(pin["name"]), ())})),
-            cpu=tuple(pin["cpu"]),
-            needs=tuple(pin["needs"]),
-            bytes=pin["bytes"],
-            url=pin["url"],
-        )
-        for pin in answer["pins"]
+        replace(candidate, parents=tuple(sorted(parents[canonicalize_name(candidate.name)])))
+        for candidate in found
     )
     return Solution(candidates, tuple(answer["unreachable"]))

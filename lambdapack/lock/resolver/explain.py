@@ -26,16 +26,17 @@ class _Demand:
     """One requirement for a package.
 
     Attributes:
-        name: The package.
         requirement: As it is written, e.g. ``shared<2``.
         who: A distribution, or a place in the user's files.
         python: Pythons that ``who`` can run on, where these are what is demanded; else empty.
+        there: Every file that the index has of the package, oldest versions first.
     """
 
     name: str
     requirement: str
     who: str
     python: str = ""
+    there: tuple[IndexFile, ...] = ()
 
     @property
     def specifier(self) -> SpecifierSet:
@@ -62,16 +63,14 @@ def explain(failure: Failure, target: Target, glibc: tuple[int, int]) -> Lambdap
         return ToolError(f"{doing} failed in pip", detail=pip.tail(str(facts.get("message", ""))))
     demands = _demands(facts)
     limits = _limits(facts)
-    files = _files(facts)
     for demand in demands:
-        there = files.get(demand.name, [])
-        if demand.name and not any(file.fits for file in there) and unreachable:
+        if demand.name and not any(file.fits for file in demand.there) and unreachable:
             return pip.network_error(doing, unreachable)
         same = [other for other in demands if other.name == demand.name]
         error = (
-            (_conflict(same, limits, target, "") if _contradict(same, there) else None)
-            or _alone(demand, there, target, glibc)
-            or _limited(demand, limits, there)
+            (_conflict(same, limits, target, "") if _contradict(same) else None)
+            or _alone(demand, target, glibc)
+            or _limited(demand, limits)
         )
         if error is not None:
             return error
@@ -82,23 +81,29 @@ def only_sdists(failure: Failure) -> set[str]:
     """Names of the demanded packages of which no wheel fits and there is an sdist."""
     if failure.kind != "unsatisfiable":
         return set()
-    files = _files(failure.facts)
     names = set()
     for demand in _demands(failure.facts):
         if not demand.name or demand.python:
             continue
-        there = [f for f in files.get(demand.name, []) if demand.takes(f.version)]
+        there = [file for file in demand.there if demand.takes(file.version)]
         if not any(file.fits for file in there) and any(not file.tags for file in there):
             names.add(demand.name)
     return names
 
 
 def _demands(facts: Mapping[str, Any]) -> list[_Demand]:
+    files: dict[str, tuple[IndexFile, ...]] = {}
+    for name, entries in facts["files"].items():
+        of_package = [IndexFile(**{**entry, "version": Version(entry["version"])}) for entry in entries]
+        files[canonicalize_name(name)] = tuple(
+            sorted(of_package, key=lambda file: (file.version, file.filename))
+        )
     demands: dict[_Demand, None] = {}
     for cause in facts["causes"]:
         who = cause["parent"] or cause["origin"] or "the requirements"
         name = canonicalize_name(cause["name"])
-        demands[_Demand(name, cause["requirement"], who, cause["python"])] = None
+        there = files.get(name, ())
+        demands[_Demand(name, cause["requirement"], who, cause["python"], there)] = None
     return list(demands)
 
 
@@ -109,23 +114,9 @@ def _limits(facts: Mapping[str, Any]) -> list[_Demand]:
     ]
 
 
-def _files(facts: Mapping[str, Any]) -> dict[str, list[IndexFile]]:
-    """Every file that the index has of the demanded packages, by canonical name, oldest versions first."""
-    files: dict[str, list[IndexFile]] = {}
-    for name, entries in facts["files"].items():
-        of_package = [
-            IndexFile(entry["filename"], Version(entry["version"]), entry["requires_python"], entry["fits"])
-            for entry in entries
-        ]
-        of_package.sort(key=lambda file: (file.version, file.filename))
-        files[canonicalize_name(name)] = of_package
-    return files
-
-
-def _alone(
-    demand: _Demand, there: Sequence[IndexFile], target: Target, glibc: tuple[int, int]
-) -> LambdapackError | None:
+def _alone(demand: _Demand, target: Target, glibc: tuple[int, int]) -> LambdapackError | None:
     """The error where the index has no file for ``demand``, whatever else is demanded; else ``None``."""
+    there = demand.there
     if demand.python:
         return None
     if not there:
@@ -153,27 +144,25 @@ def _alone(
     )
 
 
-def _contradict(demands: Sequence[_Demand], there: Sequence[IndexFile]) -> bool:
+def _contradict(demands: Sequence[_Demand]) -> bool:
     """Whether each of ``demands`` has a version, wheel or not, and no version suits them all."""
     if any(demand.python for demand in demands):
         return False
-    versions = {file.version for file in there}
-    suits = [{v for v in versions if demand.takes(v)} for demand in demands]
+    suits = [{f.version for f in demand.there if demand.takes(f.version)} for demand in demands]
     return all(suits) and not set.intersection(*suits)
 
 
-def _limited(
-    demand: _Demand, limits: Sequence[_Demand], there: Sequence[IndexFile]
-) -> LambdapackError | None:
+def _limited(demand: _Demand, limits: Sequence[_Demand]) -> LambdapackError | None:
     """The error where constraints leave nothing of what ``demand`` asks for."""
     mine = [limit for limit in limits if limit.name == demand.name]
     if demand.python or not mine:
         return None
-    fitting = [f.version for f in there if f.fits and demand.takes(f.version)]
+    fitting = [f.version for f in demand.there if f.fits and demand.takes(f.version)]
     if any(all(limit.takes(v) for limit in mine) for v in fitting):
         return None
+    listed = ", ".join(f"{limit.requirement!r} ({limit.who})" for limit in mine)
     return ConfigurationError(
-        f"{demand.requirement!r} (wanted by {demand.who}) conflicts with {_listed(mine)}",
+        f"{demand.requirement!r} (wanted by {demand.who}) conflicts with {listed}",
         hint="change one of them; pip's own constraints are shown by: pip config list",
     )
 
@@ -196,10 +185,6 @@ def _conflict(
         hint="loosen one of these requirements, or choose versions of the packages that agree",
         detail=None if demands else pip.tail(message),
     )
-
-
-def _listed(demands: Sequence[_Demand]) -> str:
-    return ", ".join(f"{demand.requirement!r} ({demand.who})" for demand in demands)
 
 
 def _newest(versions: Sequence[Version]) -> Version:

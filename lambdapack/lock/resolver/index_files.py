@@ -146,14 +146,9 @@ def _system(tag: Tag) -> str:
 def best_file(
     package: LockedPackage, target: Target, glibc: tuple[int, int], *, builds: bool, sdist: bool = False
 ) -> LockedFile:
-    """The best file of ``package`` for ``target``: as pip would choose, a wheel before an sdist.
+    """The best file of ``package``, whose files all have names: as pip would choose, a wheel before an sdist.
 
-    Args:
-        package: A package whose files all have names.
-        target: What the file is for.
-        glibc: The newest C library that a wheel may ask for.
-        builds: Whether sdists can be built.
-        sdist: Whether the file has to be an sdist.
+    ``builds`` says whether sdists can be built, and ``sdist`` that the file has to be one.
 
     Raises:
         NoLockError: No file fits; final where none would with a newer C library either.

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
+from pathlib import Path
 from typing import Literal
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
+from lambdapack.lock.requirements.fields import read_toml
 from lambdapack.lock.resolver.solution import Candidate
 from lambdapack.model import LeftOut, Target
 from lambdapack.progress import Progress
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 _MB = 1_000_000
 _REASONS = (
@@ -32,26 +27,9 @@ _REASONS = (
 @cache
 def runtime_has(target: Target) -> dict[str, str]:
     """Name -> version of each package that the runtime had when it was looked at; today's may be newer."""
-    text = resources.files("lambdapack.lock.resolver").joinpath("runtimes.toml").read_text("utf-8")
-    versions: dict[str, str] = tomllib.loads(text)["runtimes"][target.runtime]
+    runtimes = read_toml(Path(__file__).with_name("runtimes.toml")).table["runtimes"]
+    versions: dict[str, str] = runtimes[target.runtime]
     return versions
-
-
-@dataclass(frozen=True)
-class RuntimeConflict:
-    """A package that the runtime has, but maybe not in a version that fits: it stays in the pack.
-
-    Attributes:
-        name: The package.
-        specifier: The versions that ``who`` needs.
-        who: A distribution, or a place in the user's files.
-        known: The version that the runtime is known to have.
-    """
-
-    name: str
-    specifier: str
-    who: str
-    known: str
 
 
 @dataclass(frozen=True)
@@ -84,7 +62,7 @@ class Exclusions:
         self, candidates: Sequence[Candidate], packed: Sequence[Candidate], progress: Progress
     ) -> tuple[LeftOut, ...]:
         """Tell the user what is left out, what that saves, and what had to stay; returns what is left out."""
-        provided, conflicts = self._provided(candidates)
+        provided, reasons = self._provided(candidates)
         kept = {candidate.name for candidate in packed}
         left_out = tuple(
             LeftOut(candidate.name, candidate.version, self._why(candidate.name, provided), candidate.bytes)
@@ -97,13 +75,9 @@ class Exclusions:
                 saved = sum(package.bytes for package in group)
                 less = f", {saved / _MB:.1f} MB less" if saved else ""
                 progress.note(f"left out, {words}: {', '.join(package.name for package in group)}{less}")
-        for conflict in conflicts:
-            if conflict.name in kept:
-                progress.note(
-                    f"packed although the runtime has it: {conflict.name}; {conflict.who} wants "
-                    f"{conflict.name}{conflict.specifier}, and the runtime is only known to have "
-                    f"{conflict.known} or newer"
-                )
+        for name, why_not in reasons.items():
+            if name in kept:
+                progress.note(f"packed although the runtime has it: {name}; {why_not}")
         return left_out
 
     def _why(self, name: str, provided: Collection[str]) -> Literal["excluded", "runtime", "unneeded"]:
@@ -111,33 +85,31 @@ class Exclusions:
             return "excluded"
         return "runtime" if name in provided else "unneeded"
 
-    def _provided(
-        self, candidates: Sequence[Candidate]
-    ) -> tuple[frozenset[str], tuple[RuntimeConflict, ...]]:
-        """Names that the runtime has in a version that fits, and the conflicts of the others.
+    def _provided(self, candidates: Sequence[Candidate]) -> tuple[frozenset[str], dict[str, str]]:
+        """Names that the runtime has in a version that fits; and of the others, why it maybe does not fit.
 
         A package that stays brings its own dependencies: boto3 that is packed needs its own botocore.
         """
         if self.runtime is None:
-            return frozenset(), ()
+            return frozenset(), {}
         known = runtime_has(self.runtime)
         others = [candidate for candidate in candidates if candidate.name not in self.names]
         provided = {candidate.name for candidate in others if candidate.name in known}
-        conflicts: list[RuntimeConflict] = []
-        declared = list(_declared(self.declared))
+        reasons: dict[str, str] = {}
+        declared = [(line.split(" --hash=", maxsplit=1)[0], origin) for line, origin in self.declared]
         while True:
-            stays = (candidate for candidate in others if candidate.name not in provided)
-            needs = [*declared, *(need for candidate in stays for need in _needs(candidate))]
-            new: dict[str, RuntimeConflict] = {}
-            for need, who in needs:
-                version = known.get(need.name, "")
-                if need.name in provided and not need.specifier.contains(version, prereleases=True):
-                    conflict = RuntimeConflict(need.name, str(need.specifier), who, version)
-                    new.setdefault(need.name, conflict)
+            stays = [candidate for candidate in others if candidate.name not in provided]
+            needs = [(need, f"{one.name} {one.version}") for one in stays for need in one.needs]
+            new: dict[str, str] = {}
+            for need, who in _parsed((*declared, *needs)):
+                name, version = need.name, known.get(need.name, "")
+                if name in provided and not need.specifier.contains(version, prereleases=True):
+                    wants = f"{who} wants {name}{need.specifier}"
+                    new.setdefault(name, f"{wants}, and the runtime is only known to have {version} or newer")
             if not new:
-                return frozenset(provided), tuple(conflicts)
+                return frozenset(provided), reasons
             provided -= set(new)
-            conflicts += new.values()
+            reasons |= new
 
 
 def needed(
@@ -171,20 +143,12 @@ def _reached(by_name: Mapping[str, Candidate], roots: Collection[str], excluded:
         reached |= more
 
 
-def _declared(lines: Iterable[tuple[str, str]]) -> Iterator[tuple[Requirement, str]]:
-    for line, origin in lines:
-        yield from _parsed(line.split(" --hash=", maxsplit=1)[0], origin)
-
-
-def _needs(candidate: Candidate) -> Iterator[tuple[Requirement, str]]:
-    for need in candidate.needs:
-        yield from _parsed(need, f"{candidate.name} {candidate.version}")
-
-
-def _parsed(text: str, who: str) -> Iterator[tuple[Requirement, str]]:
-    try:
-        requirement = Requirement(text)
-    except InvalidRequirement:
-        return
-    requirement.name = canonicalize_name(requirement.name)
-    yield requirement, who
+def _parsed(needs: Iterable[tuple[str, str]]) -> Iterator[tuple[Requirement, str]]:
+    """Those of ``needs`` that are requirements, with the same ``who`` each, under canonical names."""
+    for text, who in needs:
+        try:
+            requirement = Requirement(text)
+        except InvalidRequirement:
+            continue
+        requirement.name = canonicalize_name(requirement.name)
+        yield requirement, who

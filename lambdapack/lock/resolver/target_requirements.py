@@ -2,35 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 from lambdapack.errors import ConfigurationError
 from lambdapack.lock.requirements.direct import DirectReference
 from lambdapack.lock.requirements.locked import LockedFile, LockedPackage, Scope, Selection
-from lambdapack.lock.requirements.markers import holds
 from lambdapack.lock.requirements.read import Requirements
+from lambdapack.lock.resolver.cuda import CUDA_PREFIXES
 from lambdapack.lock.resolver.index_files import best_file
-from lambdapack.lock.resolver.solution import Candidate, Solution
+from lambdapack.lock.resolver.left_out import Exclusions
+from lambdapack.lock.resolver.solution import Candidate, Question, Solution
 from lambdapack.lock.sources.prepare import DirectWheel, Preparer
 from lambdapack.model import PipOptions, Target
 
 _ALL = ":all:"
-
-
-@dataclass(frozen=True)
-class FileChoice:
-    """Requirements in which each package of a lock file has its one file.
-
-    Attributes:
-        requirements: What to resolve: one exact line a locked package, and what else the user asks for.
-        sdists: Names of which an sdist is taken.
-        solution: The answer, where the lock files leave nothing to resolve; else ``None``.
-    """
-
-    requirements: Requirements
-    sdists: frozenset[str]
-    solution: Solution | None
+_Files: TypeAlias = list[tuple[LockedPackage, LockedFile | None]]
 
 
 @dataclass(frozen=True)
@@ -53,16 +41,7 @@ class TargetRequirements:
 
     @classmethod
     def read(cls, requirements: Requirements, preparer: Preparer, *, builds: bool) -> TargetRequirements:
-        """Select from lock files, and fetch or build what is named by itself.
-
-        Args:
-            requirements: For any target.
-            preparer: Fetches and builds for the target.
-            builds: Whether sdists can be built.
-
-        Raises:
-            LambdapackError: A lock is not for the target, or a file cannot be fetched or built.
-        """
+        """Select from lock files, and fetch or build what is named by itself."""
         if requirements.no_binary and not builds:
             raise ConfigurationError(
                 f"--no-binary {', '.join(requirements.no_binary)} asks for builds from source, and the local "
@@ -90,36 +69,48 @@ class TargetRequirements:
         written = zip(self.requirements.lines, self.requirements.origins, strict=True)
         return (*written, *(line for selection in self.selections for line in selection.declared))
 
-    def choose_files(self, glibc: tuple[int, int], *, needs_graph: bool) -> FileChoice:
-        """Choose a file for each locked package.
+    def question(self, glibc: tuple[int, int], exclusions: Exclusions) -> tuple[Question, Solution | None]:
+        """What to resolve, with one exact line a locked package, and what else the user asks for.
 
-        Args:
-            glibc: The newest C library that wheels may ask for.
-            needs_graph: Whether it has to be known which package needs which: lock files do not tell.
-
-        Raises:
-            NoLockError: No file of a package fits.
+        Returns:
+            The question; and its answer, where lock files leave nothing to resolve.
         """
-        files: list[tuple[LockedPackage, LockedFile | None]] = []
+        files, wheels = self._files(glibc)
+        sdists = {package.name for package, file in files if file and not file.name.endswith(".whl")}
+        names = self._names()
+        requirements = replace(self.requirements, names=names or ())
+        question = Question(
+            _with_wheels(_with_files(requirements, files), wheels),
+            self.target,
+            glibc,
+            sdists=frozenset({*self.requirements.no_binary, *sdists}),
+            leaf_prefixes=() if self.alone else CUDA_PREFIXES,
+            leaf_names=() if self.alone else tuple(sorted(exclusions.names)),
+            alone=self.alone,
+            weighed=exclusions.weighed,
+        )
+        # Lock files do not tell which package needs which, and what is left out is found by that.
+        settled = self.alone and names is not None and not exclusions and all(file for _, file in files)
+        return question, _solution(files, wheels) if settled else None
+
+    def _files(self, glibc: tuple[int, int]) -> tuple[_Files, list[DirectWheel]]:
+        """Each locked package of an index with its one file, where that is known; wheels of the others."""
+        files: _Files = []
         wheels: list[DirectWheel] = []
         no_binary = self.requirements.no_binary
         for package in (package for selection in self.selections for package in selection.packages):
             reference, file = package.direct, None
-            if reference is None and package.has_file_names:
+            if reference is None and package.files and all(known.name for known in package.files):
                 sdist = package.name in no_binary or _ALL in no_binary
                 file = best_file(package, self.target, glibc, builds=self.builds, sdist=sdist)
-                reference = _reference(package, file)
+                if file.location:
+                    hashes = (file.hash,)
+                    reference = DirectReference(file.location, package.where, package.name, hashes=hashes)
             if reference is None:
                 files.append((package, file))
             else:
                 wheels.append(self.preparer.prepare(reference))
-        sdists = {package.name for package, file in files if file and not file.name.endswith(".whl")}
-        names = self._names()
-        requirements = replace(self.requirements, names=names or ())
-        requirements = _with_wheels(_with_files(requirements, files), wheels)
-        settled = self.alone and names is not None and not needs_graph and all(file for _, file in files)
-        solution = _solution(files, wheels) if settled else None
-        return FileChoice(requirements, frozenset({*no_binary, *sdists}), solution)
+        return files, wheels
 
     def _names(self) -> tuple[str, ...] | None:
         """Names that the user and the locked projects ask for; ``None`` where a lock does not tell them."""
@@ -133,21 +124,12 @@ class TargetRequirements:
 
 def _holds(reference: DirectReference, scope: Scope) -> bool:
     try:
-        return holds(reference.marker, scope.environment)
+        return scope.holds(reference.marker)
     except ValueError as error:
         raise ConfigurationError(f"{reference.origin}: {error}") from None
 
 
-def _reference(package: LockedPackage, file: LockedFile) -> DirectReference | None:
-    """Where a locked file is that no index has."""
-    if not file.location:
-        return None
-    return DirectReference(file.location, package.where, name=package.name, hashes=(file.hash,))
-
-
-def _with_files(
-    requirements: Requirements, files: Iterable[tuple[LockedPackage, LockedFile | None]]
-) -> Requirements:
+def _with_files(requirements: Requirements, files: _Files) -> Requirements:
     """``requirements`` and an exact line for each package; any of its hashes where its file is not known."""
     lines = dict(zip(requirements.lines, requirements.origins, strict=True))
     for package, file in files:
@@ -167,9 +149,7 @@ def _with_wheels(requirements: Requirements, wheels: Sequence[DirectWheel]) -> R
     )
 
 
-def _solution(
-    files: Iterable[tuple[LockedPackage, LockedFile | None]], wheels: Iterable[DirectWheel]
-) -> Solution:
+def _solution(files: _Files, wheels: Sequence[DirectWheel]) -> Solution:
     candidates = [
         Candidate(package.name, package.version, file.name, file.hash) for package, file in files if file
     ]

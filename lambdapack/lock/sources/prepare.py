@@ -1,4 +1,4 @@
-"""Files and folders that were named themselves -> wheels in the cache, known by their hash."""
+"""Files and folders that were named themselves -> their digests, and wheels in the cache by hash."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from urllib.parse import quote
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
 from lambdapack.errors import ConfigurationError, ToolError
-from lambdapack.files import NewFolder, disk_errors, new_folder, part_file, write_bytes
+from lambdapack.files import NewFolder, disk_errors, new_folder, part_file, sha256_of, write_bytes
 from lambdapack.lock.requirements.direct import DirectReference
+from lambdapack.lock.requirements.read import Requirements
 from lambdapack.lock.sources import source_tree
 from lambdapack.lock.sources.downloads import Downloads
 from lambdapack.memo import CacheFolder, key_of
@@ -126,7 +127,16 @@ class Preparer:
                 f"{direct.origin}: {direct.filename} has to be built, and nothing is built here",
                 hint="use --builder docker",
             )
-        kept = CacheFolder.LOCAL_WHEELS.of(self.cache_dir) / self._key(self.wheelwright, digest)
+        key = key_of(
+            _RECIPE,
+            digest,
+            str(self.target),
+            self.interpreter.version,
+            dict(self.wheelwright.identity),
+            recipe(self.options),
+            toolchain.requirements(self.interpreter.python),
+        )
+        kept = CacheFolder.LOCAL_WHEELS.of(self.cache_dir) / key
         if not kept.is_dir():
             with new_folder(kept) as made:
                 self._build(self.wheelwright, direct, source, made)
@@ -136,18 +146,6 @@ class Preparer:
                     )
         wheel = next(kept.glob("*.whl"))
         return self._staged(direct, wheel, wheel.name)
-
-    def _key(self, wheelwright: Wheelwright, digest: str) -> str:
-        """A name for the wheel that is built of a source with this digest."""
-        return key_of(
-            _RECIPE,
-            digest,
-            str(self.target),
-            self.interpreter.version,
-            dict(wheelwright.identity),
-            recipe(self.options),
-            toolchain.requirements(self.interpreter.python),
-        )
 
     def _build(
         self, wheelwright: Wheelwright, direct: DirectReference, source: Path, made: NewFolder
@@ -163,7 +161,10 @@ class Preparer:
         label = direct.name or direct.filename
         with self.progress.step(f"build {label}"):
             built = wheelwright.wheel(copy, made.work / "out", label=label, progress=self.progress)
-        _rewrite(built, made.path)
+        try:
+            _rewrite(built, made.path)
+        except zipfile.BadZipFile as error:
+            raise ToolError(f"{built.name} was built and is not a sound wheel: {error}") from error
 
     def _staged(self, direct: DirectReference, path: Path, filename: str) -> DirectWheel:
         try:
@@ -199,16 +200,13 @@ class Wheelwright(Protocol):
         """What a built wheel depends on besides its source, e.g. an image's id."""
 
     def wheel(self, source: Path, destination: Path, *, label: str, progress: Progress) -> Path:
-        """Build a wheel of ``source``, a folder that may be written to or an sdist.
+        """Build a wheel of ``source``, a folder that may be written to or an sdist; returns the wheel.
 
         Args:
             source: What to build.
             destination: A folder for the wheel; it is made.
             label: The package's name, for messages.
             progress: Told what is done.
-
-        Returns:
-            The wheel.
 
         Raises:
             ConfigurationError: This builder cannot build such a package.
@@ -219,30 +217,55 @@ class Wheelwright(Protocol):
 _TIME = (1980, 1, 1, 0, 0, 0)
 
 
-def _rewrite(wheel: Path, destination: Path) -> Path:
+def _rewrite(wheel: Path, destination: Path) -> None:
     """Copy ``wheel`` into the folder ``destination``: entries sorted, stored, without times and owners.
 
     What the compressor, the clock and the umask of the building machine changed is gone then.
+    """
+    with zipfile.ZipFile(wheel) as source, part_file(destination) as made:
+        with zipfile.ZipFile(made.file, "w", zipfile.ZIP_STORED) as archive:
+            for entry in sorted(source.infolist(), key=lambda entry: entry.filename):
+                if not entry.is_dir():
+                    plain = zipfile.ZipInfo(entry.filename, _TIME)
+                    executable = (entry.external_attr >> 16) & 0o111
+                    plain.external_attr = (0o100755 if executable else 0o100644) << 16
+                    plain.create_system = 3
+                    archive.writestr(plain, source.read(entry))
+        made.publish(destination / wheel.name)
+
+
+def reference_digests(
+    requirements: Requirements, target: Target, interpreter: Interpreter, downloads: Downloads
+) -> list[tuple[str, str]] | None:
+    """Location and digest of each file and folder that is named by address or path, in order.
+
+    Where one of these changes, the lock has to change.
+
+    Returns:
+        Digests of what is there now; of an address with hashes, the hashes. ``None`` where a file cannot be
+        read or a marker is malformed: preparing it will say what is wrong.
 
     Raises:
-        ToolError: ``wheel`` is not a sound zip file.
+        LambdapackError: A lock is not for the target, or an address cannot be fetched.
     """
-    path = destination / wheel.name
+    scope = requirements.scope(target, interpreter.version)
     try:
-        with zipfile.ZipFile(wheel) as source, part_file(destination) as made:
-            with zipfile.ZipFile(made.file, "w", zipfile.ZIP_STORED) as archive:
-                for entry in sorted(source.infolist(), key=lambda entry: entry.filename):
-                    if not entry.is_dir():
-                        archive.writestr(_plain(entry), source.read(entry))
-            made.publish(path)
-    except zipfile.BadZipFile as error:
-        raise ToolError(f"{wheel.name} was built and is not a sound wheel: {error}") from error
-    return path
+        named = [reference for reference in requirements.direct if scope.holds(reference.marker)]
+        locked = [package.direct for lock in requirements.locks for package in lock.select(scope).packages]
+        return [
+            (reference.location, _digest(reference, downloads))
+            for reference in (*named, *filter(None, locked))
+        ]
+    except (OSError, ValueError):
+        return None
 
 
-def _plain(entry: zipfile.ZipInfo) -> zipfile.ZipInfo:
-    plain = zipfile.ZipInfo(entry.filename, _TIME)
-    executable = (entry.external_attr >> 16) & 0o111
-    plain.external_attr = (0o100755 if executable else 0o100644) << 16
-    plain.create_system = 3
-    return plain
+def _digest(direct: DirectReference, downloads: Downloads) -> str:
+    path = direct.path
+    if path is not None and path.is_dir():
+        return source_tree.digest(path)
+    if path is None and direct.hashes:
+        # No file with another hash would be taken.
+        return " ".join(direct.hashes)
+    with (downloads.file(direct) if path is None else path).open("rb") as file:
+        return sha256_of(file)

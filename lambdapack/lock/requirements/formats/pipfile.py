@@ -23,10 +23,7 @@ from lambdapack.lock.requirements.locked import (
     Scope,
     Selection,
     from_repository,
-    locked_reference,
-    sha256,
 )
-from lambdapack.lock.requirements.markers import holds, is_marker
 
 _SPEC = 6
 _DEFAULT = "default"
@@ -39,12 +36,6 @@ _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 class PipfileLock(LockFile):
     """A sound ``Pipfile.lock``."""
 
-    @property
-    def groups(self) -> frozenset[str]:
-        """Every category but the default one, which is always taken; ``dev`` stands for ``develop``."""
-        known = {canonicalize_name(name) for name in self.fields.table if name not in ("_meta", _DEFAULT)}
-        return frozenset(known | {alias for alias, name in _ALIASES.items() if name in known})
-
     def select(self, scope: Scope) -> Selection:
         """The default category, and those that the user asks for."""
         wanted = {_DEFAULT, *(_ALIASES.get(name, name) for name in scope.groups)}
@@ -53,7 +44,7 @@ class PipfileLock(LockFile):
             section = self.fields.section(category)
             for name in section.table:
                 entry = section.section(name)
-                if not holds(entry.text("markers", ""), scope.environment):
+                if not scope.holds(entry.text("markers", "")):
                     continue
                 package = self._locked(canonicalize_name(name), entry)
                 before = chosen.setdefault(package.name, package)
@@ -66,29 +57,25 @@ class PipfileLock(LockFile):
         return Selection(tuple(chosen.values()), None)
 
     def _locked(self, name: str, entry: Fields) -> LockedPackage:
-        where = f"{self.path}: {entry.key}"
         files = tuple(LockedFile("", value) for value in _hashes(entry))
         if any(kind in entry.table for kind in ("git", "hg", "svn", "bzr")):
-            raise from_repository(where, name)
+            raise from_repository(entry, name)
         for key in ("file", "path"):
             if key in entry.table:
-                hashes = [file.hash for file in files]
-                direct = locked_reference(name, _expanded(entry.text(key)), self.path, where, hashes)
-                return LockedPackage(name, "", (), direct, where)
-        version = entry.text("version")
-        if not version.startswith("==") or not _is_version(version[2:]):
-            raise entry.wrong("version", "an exact version, e.g. ==1.2.3")
+                return self.direct(entry, name, "", _expanded(entry.text(key)), [file.hash for file in files])
+        text = entry.text("version")
+        version = text[2:] if text.startswith("==") else ""
+        try:
+            Version(version)
+        except InvalidVersion:
+            raise entry.wrong("version", "an exact version, e.g. ==1.2.3") from None
         if not files:
             raise entry.wrong("hashes", "at least one sha256 hash")
-        return LockedPackage(name, version[2:], files, None, where)
+        return LockedPackage(name, version, files, None, entry.where)
 
 
 def read(path: Path) -> PipfileLock:
-    """Read and check ``path``.
-
-    Raises:
-        ConfigurationError: Which key is wrong, and what was expected.
-    """
+    """Read and check ``path``."""
     fields = read_json(path)
     meta = fields.section("_meta")
     if meta.table.get("pipfile-spec") != _SPEC:
@@ -99,27 +86,21 @@ def read(path: Path) -> PipfileLock:
         section = fields.section(category)
         for name in section.table:
             entry = section.section(name)
-            if not is_marker(entry.text("markers", "")):
-                raise entry.wrong("markers", "an environment marker")
+            entry.marker("markers")
             list(_hashes(entry))
     sources = tuple(
         (source.text("name", ""), _expanded(source.text("url"))) for source in meta.sections("sources")
     )
-    return PipfileLock(path, fields, sources)
-
-
-def _is_version(text: str) -> bool:
-    try:
-        return bool(Version(text))
-    except InvalidVersion:
-        return False
+    known = {canonicalize_name(name) for name in fields.table if name not in ("_meta", _DEFAULT)}
+    groups = frozenset(known | {alias for alias, name in _ALIASES.items() if name in known})
+    return PipfileLock(path, fields, sources, frozenset(), groups)
 
 
 def _hashes(entry: Fields) -> Iterator[str]:
     for number, value in enumerate(entry.texts("hashes")):
         key = f"hashes[{number}]"
         if value.startswith("sha256:"):
-            yield sha256(Fields(entry.path, entry.key, {key: value}), key)
+            yield Fields(entry.path, entry.key, {key: value}).sha256(key)
 
 
 def _expanded(text: str) -> str:

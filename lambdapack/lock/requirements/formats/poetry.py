@@ -13,15 +13,8 @@ from pathlib import Path
 from packaging.utils import canonicalize_name
 
 from lambdapack.errors import ConfigurationError
-from lambdapack.lock.requirements.fields import Fields, read_toml
-from lambdapack.lock.requirements.formats.poetry_project import (
-    MAIN,
-    Dependency,
-    Project,
-    allows,
-    ranges,
-    read_project,
-)
+from lambdapack.lock.requirements.fields import Fields, is_marker, read_toml
+from lambdapack.lock.requirements.formats.poetry_project import MAIN, Dependency, allows, ranges, read_project
 from lambdapack.lock.requirements.locked import (
     LockedFile,
     LockedPackage,
@@ -29,14 +22,7 @@ from lambdapack.lock.requirements.locked import (
     Scope,
     Selection,
     from_repository,
-    locked_reference,
-    named_file,
-    only_entry,
-    python_error,
-    sha256,
-    version_of,
 )
-from lambdapack.lock.requirements.markers import holds, is_marker
 
 _LEGACY = "legacy"
 
@@ -51,51 +37,36 @@ class _Package:
     dependencies: tuple[Dependency, ...]
     files: tuple[LockedFile, ...]
 
-    def takes(self, python: str) -> bool:
-        """Whether the package runs on this version of Python."""
-        return allows(self.fields.text("python-versions", "*"), python)
-
     def needs(self, extra: str, scope: Scope) -> Iterator[Dependency]:
         """What the package needs on the target: for ``extra``, or without any extra where it is empty."""
         extras = {extra} if extra else set()
         for dependency in self.dependencies:
             is_of_extra = "extra" in dependency.marker
-            if is_of_extra == bool(extra) and holds(dependency.marker, scope.environment, extras):
+            if is_of_extra == bool(extra) and scope.holds(dependency.marker, extras):
                 yield dependency
 
 
 @dataclass(frozen=True)
 class PoetryLock(LockFile):
-    """A sound ``poetry.lock``, with the project beside it where there is one."""
+    """A sound ``poetry.lock``, with the groups of the project beside it where there is one."""
 
     packages: tuple[_Package, ...]
-    project: Project | None
-
-    @property
-    def extras(self) -> frozenset[str]:
-        """The project's extras."""
-        return frozenset(canonicalize_name(name) for name in self.fields.section("extras").table)
-
-    @property
-    def groups(self) -> frozenset[str]:
-        """Every group but the main one, which is always taken."""
-        known = {group for package in self.packages for group in package.groups}
-        return frozenset((known | set(self.project.groups if self.project else ())) - {MAIN})
+    project: Mapping[str, tuple[Dependency, ...]] | None
 
     def select(self, scope: Scope) -> Selection:
         """The main group's packages, and those of the groups and extras that the user asks for."""
         pythons = self.fields.section("metadata").text("python-versions")
         if not allows(pythons, scope.python):
-            raise python_error(self.path, pythons, scope)
+            raise scope.python_error(self.path, pythons)
         has_groups = all(package.groups for package in self.packages)
         chosen = self._grouped(scope) if has_groups else self._walked(scope)
-        packages = tuple(_locked(package, self.path) for _, package in sorted(chosen.items()))
+        packages = tuple(self._locked(package) for _, package in sorted(chosen.items()))
         names = [dependency.name for dependency in self._roots(scope)] if self.project else []
         requested = tuple(name for name in dict.fromkeys(names) if name in chosen)
         return Selection(packages, requested if names else None, tuple(self._declared()))
 
     def _declared(self) -> Iterator[tuple[str, str]]:
-        for dependency in self.project.groups.get(MAIN, ()) if self.project else ():
+        for dependency in (self.project or {}).get(MAIN, ()):
             alternatives = ranges(dependency.version)
             if len(alternatives) == 1:
                 clauses = ",".join(operator + version for operator, version in alternatives[0])
@@ -106,7 +77,7 @@ class PoetryLock(LockFile):
         chosen: dict[str, _Package] = {}
         for package in self.packages:
             markers = [package.markers.get(group, "") for group in sorted(package.groups & wanted)]
-            if any(holds(marker, scope.environment, scope.extras) for marker in markers):
+            if any(scope.holds(marker, scope.extras) for marker in markers):
                 self._take(chosen, package)
         return chosen
 
@@ -117,9 +88,7 @@ class PoetryLock(LockFile):
                 f"pyproject.toml beside it",
                 hint="put the project's pyproject.toml beside it, or lock again with Poetry 2",
             )
-        queue = deque(
-            root for root in self._roots(scope) if holds(root.marker, scope.environment, scope.extras)
-        )
+        queue = deque(root for root in self._roots(scope) if scope.holds(root.marker, scope.extras))
         chosen: dict[str, _Package] = {}
         walked: set[tuple[str, str]] = set()
         while queue:
@@ -150,7 +119,7 @@ class PoetryLock(LockFile):
             for text in by_extra.texts(extra)
         }
         for group in (MAIN, *sorted(scope.groups)):
-            for dependency in self.project.groups.get(group, ()):
+            for dependency in self.project.get(group, ()):
                 if not dependency.optional or dependency.name in optional:
                     yield dependency
 
@@ -158,16 +127,28 @@ class PoetryLock(LockFile):
         entries = [package for package in self.packages if package.name == dependency.name]
         if len(entries) > 1:
             entries = [package for package in entries if allows(dependency.version, package.version)]
-            entries = [package for package in entries if package.takes(scope.python)] or entries
-        return only_entry(self.path, dependency.name, dependency.version, entries, "poetry")
+            fitting = [
+                entry for entry in entries if allows(entry.fields.text("python-versions", "*"), scope.python)
+            ]
+            entries = fitting or entries
+        return self.only_entry(dependency.name, dependency.version, entries, "poetry")
+
+    def _locked(self, package: _Package) -> LockedPackage:
+        name, version, where = package.name, package.version, package.fields.where
+        source = package.fields.section("source")
+        kind = source.text("type", _LEGACY)
+        if kind == "git":
+            raise from_repository(package.fields, name)
+        if kind == _LEGACY:
+            return LockedPackage(name, version, package.files, None, where)
+        if kind not in ("url", "file", "directory"):
+            raise source.wrong("type", "legacy, url, file, directory or git")
+        hashes = [file.hash for file in package.files]
+        return self.direct(package.fields, name, version, source.text("url"), hashes)
 
 
 def read(path: Path) -> PoetryLock:
-    """Read and check ``path``, and the ``pyproject.toml`` beside it where there is one.
-
-    Raises:
-        ConfigurationError: Which key is wrong, and what was expected.
-    """
+    """Read and check ``path``, and the ``pyproject.toml`` beside it where there is one."""
     fields = read_toml(path)
     metadata = fields.section("metadata")
     if metadata.text("lock-version", "").split(".")[0] not in ("1", "2"):
@@ -178,7 +159,10 @@ def read(path: Path) -> PoetryLock:
         extras.texts(name)
     pyproject = path.with_name("pyproject.toml")
     project = read_project(read_toml(pyproject)) if pyproject.is_file() else None
-    return PoetryLock(path, fields, tuple(dict.fromkeys(_registries(packages))), packages, project)
+    registries = tuple(dict.fromkeys(_registries(packages)))
+    groups = frozenset(project or ()).union(*(package.groups for package in packages)) - {MAIN}
+    names = frozenset(canonicalize_name(name) for name in extras.table)
+    return PoetryLock(path, fields, registries, names, groups, packages, project)
 
 
 def _registries(packages: tuple[_Package, ...]) -> Iterator[tuple[str, str]]:
@@ -201,34 +185,12 @@ def _package(fields: Fields, metadata: Fields) -> _Package:
     if not all(is_marker(marker) for marker in markers.values()):
         raise fields.wrong("markers", "environment markers")
     name = fields.name()
+    # Poetry before 1.3 had all files at the end.
+    own = "files" in fields.table
+    entries = fields.sections("files") if own else metadata.section("files").sections(fields.text("name"))
     files = tuple(
-        LockedFile(named_file(entry, entry.text("file"), "file", name), sha256(entry))
-        for entry in _files(fields, metadata)
+        LockedFile(entry.named_file("file", entry.text("file"), name), entry.sha256()) for entry in entries
     )
     section = fields.section("dependencies")
     dependencies = tuple(entry for key in section.table for entry in Dependency.read(section, key))
-    return _Package(fields, name, version_of(fields), groups, markers, dependencies, files)
-
-
-def _files(fields: Fields, metadata: Fields) -> Iterator[Fields]:
-    """A package's files; Poetry before 1.3 had them all at the end."""
-    if "files" in fields.table:
-        yield from fields.sections("files")
-        return
-    files = metadata.section("files")
-    yield from files.sections(fields.text("name"))
-
-
-def _locked(package: _Package, path: Path) -> LockedPackage:
-    where = f"{path}: {package.fields.key}"
-    source = package.fields.section("source")
-    kind = source.text("type", _LEGACY)
-    if kind == "git":
-        raise from_repository(where, package.name)
-    if kind == _LEGACY:
-        return LockedPackage(package.name, package.version, package.files, None, where)
-    if kind not in ("url", "file", "directory"):
-        raise source.wrong("type", "legacy, url, file, directory or git")
-    hashes = [file.hash for file in package.files]
-    direct = locked_reference(package.name, source.text("url"), path, where, hashes)
-    return LockedPackage(package.name, package.version, (), direct, where)
+    return _Package(fields, name, fields.version(), groups, markers, dependencies, files)

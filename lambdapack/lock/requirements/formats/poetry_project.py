@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
@@ -12,7 +13,6 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from lambdapack.lock.requirements.fields import Fields
-from lambdapack.lock.requirements.markers import is_marker
 
 MAIN = "main"
 
@@ -36,34 +36,27 @@ class Dependency:
     optional: bool = False
 
     @classmethod
-    def read(cls, fields: Fields, key: str) -> Iterator[Dependency]:
+    def read(cls, fields: Fields, key: str) -> list[Dependency]:
         """The dependencies on one name: a version, a table, or a list of tables, of which one will hold."""
-        for dependency in cls._read(fields, key):
+        value = fields.table[key]
+        name = canonicalize_name(key)
+        versions = [value] if isinstance(value, str) else value
+        if isinstance(value, Mapping):
+            found = [cls._table(name, fields.section(key))]
+        elif isinstance(versions, list) and all(isinstance(version, str) for version in versions):
+            found = [cls(name, version) for version in versions]
+        else:
+            found = [cls._table(name, table) for table in fields.sections(key)]
+        for dependency in found:
             try:
                 ranges(dependency.version)
             except ValueError:
                 raise fields.wrong(key, "a version constraint like ^1.2 or >=1,<2") from None
-            yield dependency
-
-    @classmethod
-    def _read(cls, fields: Fields, key: str) -> Iterator[Dependency]:
-        value = fields.table[key]
-        name = canonicalize_name(key)
-        if isinstance(value, str):
-            yield cls(name, value)
-        elif isinstance(value, Mapping):
-            yield cls._table(name, fields.section(key))
-        elif isinstance(value, list) and all(isinstance(version, str) for version in value):
-            yield from (cls(name, version) for version in value)
-        else:
-            for table in fields.sections(key):
-                yield cls._table(name, table)
+        return found
 
     @classmethod
     def _table(cls, name: str, fields: Fields) -> Dependency:
-        marker = fields.text("markers", "")
-        if not is_marker(marker):
-            raise fields.wrong("markers", "an environment marker")
+        marker = fields.marker("markers")
         pythons = fields.text("python", "")
         parts = [f"({part})" for part in (marker, _python_marker(pythons)) if part]
         extras = tuple(canonicalize_name(extra) for extra in fields.texts("extras"))
@@ -79,22 +72,11 @@ def _python_marker(constraint: str) -> str:
     return " or ".join(f"({marker})" for marker in alternatives if marker)
 
 
-@dataclass(frozen=True)
-class Project:
-    """A project's dependencies by group; those in ``main`` are always needed."""
-
-    groups: Mapping[str, tuple[Dependency, ...]]
-
-
-def read_project(fields: Fields) -> Project:
-    """Read a ``pyproject.toml``.
-
-    Raises:
-        ConfigurationError: Which key is wrong, and what was expected.
-    """
+def read_project(fields: Fields) -> Mapping[str, tuple[Dependency, ...]]:
+    """The dependencies of a ``pyproject.toml`` by group; those in ``main`` are always needed."""
     poetry = fields.section("tool").section("poetry")
     project = fields.section("project")
-    groups: dict[str, list[Dependency]] = {MAIN: []}
+    groups: defaultdict[str, list[Dependency]] = defaultdict(list)
     for requirement in project.texts("dependencies"):
         groups[MAIN].append(_standard(project, "dependencies", requirement))
     extras = project.section("optional-dependencies")
@@ -104,20 +86,17 @@ def read_project(fields: Fields) -> Project:
             groups[MAIN].append(replace(dependency, optional=True))
     if not groups[MAIN]:
         groups[MAIN] += _table(poetry.section("dependencies"))
-    groups.setdefault("dev", []).extend(_table(poetry.section("dev-dependencies")))
+    groups["dev"] += _table(poetry.section("dev-dependencies"))
     section = poetry.section("group")
     for group in section.table:
-        name = canonicalize_name(group)
-        groups.setdefault(name, []).extend(_table(section.section(group).section("dependencies")))
+        groups[canonicalize_name(group)] += _table(section.section(group).section("dependencies"))
     standard = fields.section("dependency-groups")
     for group in standard.table:
         if not isinstance(standard.table[group], list):
             raise standard.wrong(group, "a list of requirements")
         texts = [entry for entry in standard.table[group] if isinstance(entry, str)]
-        groups.setdefault(canonicalize_name(group), []).extend(
-            _standard(standard, group, text) for text in texts
-        )
-    return Project({name: tuple(dependencies) for name, dependencies in groups.items()})
+        groups[canonicalize_name(group)] += [_standard(standard, group, text) for text in texts]
+    return {name: tuple(dependencies) for name, dependencies in groups.items()}
 
 
 def _table(fields: Fields) -> Iterator[Dependency]:
@@ -176,21 +155,13 @@ def _clauses(text: str) -> list[tuple[str, str]]:
 def _meant(operator: str, version: str) -> list[tuple[str, str]]:
     if version == "*":
         return []
-    if operator == "^":
-        return [(">=", version), ("<", _next(version, _caret(version)))]
-    if operator == "~":
-        return [(">=", version), ("<", _next(version, min(1, len(Version(version).release) - 1)))]
+    if operator in ("^", "~"):
+        release = Version(version).release
+        # "^": the numbers up to the first one that is not zero may not change.
+        place = next((place for place, number in enumerate(release) if number), len(release) - 1)
+        if operator == "~":
+            place = min(1, len(release) - 1)
+        return [(">=", version), ("<", ".".join(map(str, (*release[:place], release[place] + 1))))]
     if operator in ("", "="):
         operator = "=="
     return [(operator, version)]
-
-
-def _caret(version: str) -> int:
-    """The place of the first number that is not zero: the numbers up to it may not change."""
-    release = Version(version).release
-    return next((place for place, number in enumerate(release) if number), len(release) - 1)
-
-
-def _next(version: str, place: int) -> str:
-    release = Version(version).release
-    return ".".join(map(str, (*release[:place], release[place] + 1)))

@@ -18,9 +18,7 @@ from lambdapack.lock.requirements.locked import (
     LockFile,
     Scope,
     Selection,
-    check_python,
     from_repository,
-    locked_reference,
 )
 
 if TYPE_CHECKING:
@@ -35,21 +33,10 @@ class PylockFile(LockFile):
 
     lock: Pylock
 
-    @property
-    def extras(self) -> frozenset[str]:
-        """Extras that the lock knows."""
-        return frozenset(self.lock.extras or ())
-
-    @property
-    def groups(self) -> frozenset[str]:
-        """Dependency groups that the lock knows."""
-        return frozenset(canonicalize_name(name) for name in self.lock.dependency_groups or ())
-
     def select(self, scope: Scope) -> Selection:
         """The packages whose markers hold."""
         if self.lock.requires_python is not None:
-            check_python(self.fields, "requires-python", str(self.lock.requires_python), scope)
-        variables = self._variables(scope)
+            scope.check_python(self.fields, str(self.lock.requires_python))
         if self.lock.environments and not any(
             marker.evaluate(dict(scope.environment)) for marker in self.lock.environments
         ):
@@ -57,31 +44,28 @@ class PylockFile(LockFile):
                 f"{self.path}: environments: none of those that it was made for is the target's",
                 hint="lock again for the target",
             )
+        groups = {
+            name for name in self.lock.dependency_groups or () if canonicalize_name(name) in scope.groups
+        }
+        variables: dict[str, Any] = {
+            **scope.environment,
+            "extras": scope.extras,
+            "dependency_groups": frozenset(groups.union(self.lock.default_groups or ())),
+        }
         chosen: dict[str, LockedPackage] = {}
         for number, package in enumerate(self.lock.packages):
             if package.marker is not None and not package.marker.evaluate(variables, context="lock_file"):
                 continue
-            where = Fields(self.path, f"packages[{number}]", self.fields.table["packages"][number])
+            fields = Fields(self.path, f"packages[{number}]", self.fields.table["packages"][number])
             if package.requires_python is not None:
-                check_python(where, "requires-python", str(package.requires_python), scope)
+                scope.check_python(fields, str(package.requires_python))
             if package.name in chosen:
                 raise ConfigurationError(
-                    f"{self.path}: {where.key}: {package.name} is there twice for the target",
+                    f"{fields.where}: {package.name} is there twice for the target",
                     hint="extras or groups that conflict were asked for together",
                 )
-            chosen[package.name] = self._locked(package, where)
+            chosen[package.name] = self._locked(package, fields)
         return Selection(tuple(chosen.values()), self._requested(chosen))
-
-    def _variables(self, scope: Scope) -> dict[str, Any]:
-        groups = {
-            name for name in self.lock.dependency_groups or () if canonicalize_name(name) in scope.groups
-        }
-        default = set(self.lock.default_groups or ())
-        return {
-            **scope.environment,
-            "extras": frozenset(scope.extras),
-            "dependency_groups": frozenset(groups | default),
-        }
 
     def _requested(self, chosen: Mapping[str, LockedPackage]) -> tuple[str, ...] | None:
         """What no other package needs; unknown where the lock does not say what needs what."""
@@ -91,29 +75,22 @@ class PylockFile(LockFile):
         needed = {str(entry.get("name")) for dependencies in lists for entry in dependencies or ()}
         return tuple(name for name in chosen if name not in needed)
 
-    def _locked(self, package: Package, where: Fields) -> LockedPackage:
-        place = f"{self.path}: {where.key}"
+    def _locked(self, package: Package, fields: Fields) -> LockedPackage:
         version = str(package.version or "")
         if package.vcs is not None:
-            raise from_repository(place, package.name)
+            raise from_repository(fields, package.name)
         if package.directory is not None:
             folder = str(Path(package.directory.path, package.directory.subdirectory or ""))
-            direct = locked_reference(package.name, folder, self.path, place)
-            return LockedPackage(package.name, version, (), direct, place)
+            return self.direct(fields, package.name, version, folder)
         if package.archive is not None:
             file = package.archive
             hashes = [f"sha256:{file.hashes['sha256']}"] if "sha256" in file.hashes else []
-            direct = locked_reference(package.name, file.url or str(file.path), self.path, place, hashes)
-            return LockedPackage(package.name, version, (), direct, place)
-        return LockedPackage(package.name, version, tuple(_files(package, where)), None, place)
+            return self.direct(fields, package.name, version, file.url or str(file.path), hashes)
+        return LockedPackage(package.name, version, tuple(_files(package, fields)), None, fields.where)
 
 
 def read(path: Path) -> PylockFile:
-    """Read and check ``path``.
-
-    Raises:
-        ConfigurationError: Which key is wrong, and why.
-    """
+    """Read and check ``path``."""
     from packaging.pylock import Pylock, PylockValidationError  # noqa: PLC0415 - slow to import
 
     fields = read_toml(path)
@@ -126,24 +103,21 @@ def read(path: Path) -> PylockFile:
             hint="make the lock again with the tool that wrote it",
         ) from None
     registries = dict.fromkeys(("", package.index) for package in lock.packages if package.index)
-    return PylockFile(path, fields, tuple(registries), lock)
+    groups = frozenset(canonicalize_name(name) for name in lock.dependency_groups or ())
+    return PylockFile(path, fields, tuple(registries), frozenset(lock.extras or ()), groups, lock)
 
 
-def _files(package: Package, where: Fields) -> Iterator[LockedFile]:
+def _files(package: Package, fields: Fields) -> Iterator[LockedFile]:
     files: list[PackageWheel | PackageSdist] = [*(package.wheels or ())]
     files += [package.sdist] if package.sdist is not None else []
     for file in files:
         if "sha256" not in file.hashes:
             raise ConfigurationError(
-                f"{where.path}: {where.key}: {file.filename}: expected a sha256 hash, found "
+                f"{fields.where}: {file.filename}: expected a sha256 hash, found "
                 f"{', '.join(sorted(file.hashes))}"
             )
-        location = "" if package.index else _elsewhere(file, where.path.parent)
+        location = ""
+        # Nothing where the lock names an index, or the file is PyPI's.
+        if not package.index and urlsplit(file.url or "").hostname != _PYPI_FILES:
+            location = file.url or str((fields.path.parent / str(file.path)).resolve())
         yield LockedFile(file.filename, f"sha256:{str(file.hashes['sha256']).lower()}", location)
-
-
-def _elsewhere(file: PackageWheel | PackageSdist, folder: Path) -> str:
-    """Where a file is that no index is named for; nothing where it is PyPI's."""
-    if file.url:
-        return "" if urlsplit(file.url).hostname == _PYPI_FILES else file.url
-    return str((folder / str(file.path)).resolve())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,13 +19,11 @@ class Pyproject:
     """What a project asks for.
 
     Attributes:
-        path: The file.
         name: The project's own, canonical.
         dependencies: The project's requirements, with the lines that they are on.
         extras, groups: The same by normalised name; groups with the groups that they include.
     """
 
-    path: Path
     name: str
     dependencies: tuple[tuple[str, int], ...]
     extras: Mapping[str, tuple[tuple[str, int], ...]]
@@ -74,20 +72,23 @@ def read(path: Path) -> Pyproject:
     groups = dict(_groups(fields, lines))
     dynamic = "dependencies" in project.texts("dynamic")
     if "dependencies" not in project.table and (dynamic or not groups):
-        raise ConfigurationError(f"{path}: {_nothing(fields)}")
+        reason = "has no [project] dependencies"
+        if dynamic:
+            reason = "project.dependencies is dynamic: only its build backend knows them; list them in a file"
+        elif "poetry" in fields.section("tool").table:
+            reason += ", only Poetry's own table; name its poetry.lock instead"
+        raise ConfigurationError(f"{path}: {reason}")
     optional = project.section("optional-dependencies")
     return Pyproject(
-        path,
         canonicalize_name(project.text("name", "")),
-        tuple(_numbered(project, "dependencies", lines)),
-        {canonicalize_name(extra): tuple(_numbered(optional, extra, lines)) for extra in optional.table},
+        _numbered(project.texts("dependencies"), lines),
+        {canonicalize_name(extra): _numbered(optional.texts(extra), lines) for extra in optional.table},
         groups,
     )
 
 
-def _numbered(fields: Fields, key: str, lines: list[str]) -> Iterator[tuple[str, int]]:
-    for text in fields.texts(key):
-        yield text.strip(), _line_of(lines, text)
+def _numbered(texts: Iterable[str], lines: list[str]) -> tuple[tuple[str, int], ...]:
+    return tuple((text.strip(), _line_of(lines, text)) for text in texts)
 
 
 def _groups(fields: Fields, lines: list[str]) -> Iterator[tuple[str, tuple[tuple[str, int], ...]]]:
@@ -100,20 +101,10 @@ def _groups(fields: Fields, lines: list[str]) -> Iterator[tuple[str, tuple[tuple
     try:
         resolver = DependencyGroupResolver(table)
         for group in table:
-            texts = [str(requirement) for requirement in resolver.resolve(group)]
-            yield canonicalize_name(group), tuple((text, _line_of(lines, text)) for text in texts)
+            yield canonicalize_name(group), _numbered(map(str, resolver.resolve(group)), lines)
     except ExceptionGroup as error:
         reasons = "; ".join(str(reason).splitlines()[0] for reason in error.exceptions)
         raise ConfigurationError(f"{fields.path}: dependency-groups: {reasons}") from None
-
-
-def _nothing(fields: Fields) -> str:
-    project = fields.section("project")
-    if "dependencies" in project.texts("dynamic"):
-        return "project.dependencies is dynamic: only its build backend knows them; list them in a file"
-    if "poetry" in fields.section("tool").table:
-        return "has no [project] dependencies, only Poetry's own table; name its poetry.lock instead"
-    return "has no [project] dependencies"
 
 
 def _line_of(lines: list[str], text: str) -> int:

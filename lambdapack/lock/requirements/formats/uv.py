@@ -15,7 +15,6 @@ from urllib.parse import unquote, urlsplit
 from packaging.utils import canonicalize_name
 
 from lambdapack.errors import ConfigurationError
-from lambdapack.lock.requirements.direct import DirectReference
 from lambdapack.lock.requirements.fields import Fields, read_toml
 from lambdapack.lock.requirements.locked import (
     LockedFile,
@@ -23,15 +22,8 @@ from lambdapack.lock.requirements.locked import (
     LockFile,
     Scope,
     Selection,
-    check_python,
     from_repository,
-    locked_reference,
-    named_file,
-    only_entry,
-    sha256,
-    version_of,
 )
-from lambdapack.lock.requirements.markers import holds, is_marker
 
 _VERSION = 1
 _LOCAL = ("virtual", "editable", "directory")
@@ -65,31 +57,20 @@ class UvLock(LockFile):
     packages: tuple[_Package, ...]
     members: tuple[_Package, ...]
 
-    @property
-    def extras(self) -> frozenset[str]:
-        """Names of the project's optional dependencies."""
-        return frozenset(name for member in self.members for name in member.extras)
-
-    @property
-    def groups(self) -> frozenset[str]:
-        """Names of the project's dependency groups."""
-        return frozenset(name for member in self.members for name in member.groups)
-
     def select(self, scope: Scope) -> Selection:
         """What the project needs on the target, without the project itself."""
         if "requires-python" in self.fields.table:
-            specifier = self.fields.text("requires-python")
-            check_python(self.fields, "requires-python", specifier, scope)
+            scope.check_python(self.fields, self.fields.text("requires-python"))
         extras = self._extras(scope)
-        roots = [root for root in self._roots(scope) if holds(root.marker, scope.environment, extras)]
-        chosen = self._walk(roots, scope.environment, extras)
+        roots = [root for root in self._roots(scope) if scope.holds(root.marker, extras)]
+        chosen = self._walk(roots, scope, extras)
         members = {member.name for member in self.members}
         requested = dict.fromkeys(root.name for root in roots if root.name not in members)
         packages = tuple(self._locked(chosen[name]) for name in sorted(chosen.keys() - members))
         return Selection(packages, tuple(requested), tuple(self._declared()))
 
     def _walk(
-        self, roots: Iterable[_Dependency], environment: Mapping[str, str], extras: Collection[str]
+        self, roots: Iterable[_Dependency], scope: Scope, extras: Collection[str]
     ) -> dict[str, _Package]:
         """Every package, by name, that ``roots`` lead to."""
         queue = deque(roots)
@@ -108,7 +89,7 @@ class UvLock(LockFile):
                 if (package.name, extra) not in walked:
                     walked.add((package.name, extra))
                     more = package.extras.get(extra, ()) if extra else package.dependencies
-                    queue.extend(need for need in more if holds(need.marker, environment, extras))
+                    queue.extend(need for need in more if scope.holds(need.marker, extras))
         return chosen
 
     def _extras(self, scope: Scope) -> set[str]:
@@ -122,7 +103,7 @@ class UvLock(LockFile):
     def _declared(self) -> Iterator[tuple[str, str]]:
         for member in self.members:
             for fields in member.fields.section("metadata").sections("requires-dist"):
-                yield f"{fields.name()}{fields.text('specifier', '')}", f"{self.path}: {fields.key}"
+                yield f"{fields.name()}{fields.text('specifier', '')}", fields.where
 
     def _roots(self, scope: Scope) -> Iterator[_Dependency]:
         for member in self.members:
@@ -138,22 +119,22 @@ class UvLock(LockFile):
             entries = [package for package in entries if package.version == needed.version]
         if len(entries) > 1 and needed.source:
             entries = [package for package in entries if package.source == needed.source]
-        return only_entry(self.path, needed.name, needed.version, entries, "uv")
+        return self.only_entry(needed.name, needed.version, entries, "uv")
 
     def _locked(self, package: _Package) -> LockedPackage:
-        direct = _direct(package, self.path)
-        files = () if direct else tuple(_files(package, self.path.parent))
-        return LockedPackage(
-            package.name, package.version, files, direct, f"{self.path}: {package.fields.key}"
-        )
+        fields, source = package.fields, package.source
+        if "registry" in source:
+            files = tuple(_files(package, self.path.parent))
+            return LockedPackage(package.name, package.version, files, None, fields.where)
+        if "git" in source:
+            raise from_repository(fields, package.name)
+        location = next(str(source[kind]) for kind in _SOURCES if kind in source)
+        hashes = [entry.sha256() for entry in _entries(fields) if "hash" in entry.table]
+        return self.direct(fields, package.name, package.version, location, hashes)
 
 
 def read(path: Path) -> UvLock:
-    """Read and check ``path``.
-
-    Raises:
-        ConfigurationError: Which key is wrong, and what was expected.
-    """
+    """Read and check ``path``."""
     fields = read_toml(path)
     if fields.table.get("version") != _VERSION:
         raise fields.wrong("version", f"{_VERSION}, the format that is known here")
@@ -162,10 +143,13 @@ def read(path: Path) -> UvLock:
         raise fields.wrong("package", "a list of packages")
     addresses = [str(package.source.get("registry", "")) for package in packages]
     registries = dict.fromkeys(("", address) for address in addresses if "://" in address)
-    return UvLock(path, fields, tuple(registries), packages, tuple(_members(fields, packages)))
+    members = _members(fields, packages)
+    extras = frozenset(name for member in members for name in member.extras)
+    groups = frozenset(name for member in members for name in member.groups)
+    return UvLock(path, fields, tuple(registries), extras, groups, packages, members)
 
 
-def _members(fields: Fields, packages: Iterable[_Package]) -> Iterator[_Package]:
+def _members(fields: Fields, packages: Iterable[_Package]) -> tuple[_Package, ...]:
     """The project; all members of a workspace that has no project at its root."""
     local = [package for package in packages if any(key in package.source for key in _LOCAL)]
     root = [p for p in local if "." in (p.source.get("virtual"), p.source.get("editable"))]
@@ -173,7 +157,7 @@ def _members(fields: Fields, packages: Iterable[_Package]) -> Iterator[_Package]
     members = root or [package for package in local if package.name in names]
     if not members:
         raise fields.wrong("package", 'the project itself, with source = { virtual = "." } or editable')
-    yield from members
+    return tuple(members)
 
 
 def _package(fields: Fields) -> _Package:
@@ -185,7 +169,7 @@ def _package(fields: Fields) -> _Package:
     return _Package(
         fields,
         fields.name(),
-        version_of(fields) if "version" in fields.table else "",
+        fields.version() if "version" in fields.table else "",
         dict(source.table),
         tuple(_dependencies(fields, "dependencies")),
         _tables(fields.section("optional-dependencies")),
@@ -199,9 +183,7 @@ def _tables(fields: Fields) -> dict[str, tuple[_Dependency, ...]]:
 
 def _dependencies(fields: Fields, name: str) -> Iterator[_Dependency]:
     for entry in fields.sections(name):
-        marker = entry.text("marker", "")
-        if not is_marker(marker):
-            raise entry.wrong("marker", "an environment marker")
+        marker = entry.marker("marker")
         extras = tuple(canonicalize_name(extra) for extra in entry.texts("extra"))
         source = dict(entry.section("source").table)
         yield _Dependency(entry.name(), entry.text("version", ""), source, extras, marker)
@@ -215,22 +197,10 @@ def _files(package: _Package, folder: Path) -> Iterator[LockedFile]:
         # An index may be a folder.
         local = key == "path" and "://" not in registry
         location = str((folder / registry / entry.text(key)).resolve()) if local else ""
-        yield LockedFile(named_file(entry, filename, key, package.name), sha256(entry), location)
+        yield LockedFile(entry.named_file(key, filename, package.name), entry.sha256(), location)
 
 
 def _entries(fields: Fields) -> Iterator[Fields]:
     yield from fields.sections("wheels")
     if "sdist" in fields.table:
         yield fields.section("sdist")
-
-
-def _direct(package: _Package, path: Path) -> DirectReference | None:
-    """Where a package is that no index has."""
-    fields, source = package.fields, package.source
-    if "registry" in source:
-        return None
-    if "git" in source:
-        raise from_repository(f"{path}: {fields.key}", package.name)
-    location = next(str(source[kind]) for kind in _SOURCES if kind in source)
-    hashes = [sha256(entry) for entry in _entries(fields) if "hash" in entry.table]
-    return locked_reference(package.name, location, path, f"{path}: {fields.key}", hashes)

@@ -1,4 +1,4 @@
-"""Metadata of wheels that are not downloaded."""
+"""What pip asks servers for, in fewer round trips: index pages, and metadata of wheels without the wheels."""
 
 from __future__ import annotations
 
@@ -6,16 +6,67 @@ import io
 import os
 import tempfile
 import zipfile
-from typing import Any
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, Callable
 
-from .pages import Pages
-
+CONNECTIONS = 6
 TAIL = 128 * 1024  # A wheel's last bytes: usually its metadata is there, with the zip's directory.
 PIECE = 64 * 1024
+# What requests raises is an OSError.
+UNREADABLE = (ValueError, KeyError, zipfile.BadZipFile, OSError)
+
+
+class Pages:
+    """Index pages, fetched by threads before pip asks for them: the round trips are most of the time."""
+
+    def __init__(self, repository: Any, collector: Any, answer: Callable[[dict[str, Any]], None]) -> None:
+        self.repository = repository
+        self.answer = answer
+        self.fetch = collector._get_index_content
+        self.pool = ThreadPoolExecutor(CONNECTIONS)
+        self.coming: dict[str, Future[Any]] = {}
+        self.used: set[str] = set()
+        self.failures: dict[str, str] = {}
+        self.named: set[str] = set()
+        collector._get_index_content = self.get
+        collector._handle_get_simple_fail = self.failed
+
+    def expect(self, name: str) -> None:
+        """Begin to fetch the pages of package ``name``."""
+        from pip._internal.models.link import Link
+
+        if name in self.named:
+            return
+        self.named.add(name)
+        finder = self.repository.finder
+        for location in finder._link_collector.search_scope.get_index_urls_locations(name):
+            link = Link(location)
+            if link.scheme in ("http", "https"):
+                future = self.pool.submit(self.fetch, link, session=self.repository.session)
+                self.coming[link.url] = future
+
+    def get(self, link: Any, **options: Any) -> Any:
+        """Fetch a page for pip, which calls this."""
+        self.used.add(link.url)
+        name = link.url.rstrip("/").rsplit("/", 1)[-1]
+        self.answer({"event": "package", "name": name})
+        coming = self.coming.pop(link.url, None)
+        return self.fetch(link, **options) if coming is None else coming.result()
+
+    def failed(self, link: Any, reason: Any, meth: Any = None) -> None:
+        """Take pip's report that a page could not be fetched; a 404 and the like are answers."""
+        status = getattr(getattr(reason, "response", None), "status_code", None)
+        if status is None or status >= 500 or status == 429:
+            self.failures[link.url] = "{}: {}".format(getattr(link, "redacted_url", link), reason)
+
+    @property
+    def unreachable(self) -> list[str]:
+        """Pages that pip needed and that could not be fetched, with the reason."""
+        return [reason for url, reason in self.failures.items() if url in self.used]
 
 
 class Metadata:
-    """Metadata of wheels, without downloading the wheels.
+    """Metadata of wheels.
 
     A wheel's metadata never changes, so it is kept by the wheel's hash. ``leaves`` are packages of which only
     the name is needed, because they will be refused or left out.
@@ -93,13 +144,11 @@ class Metadata:
 
     def size(self, link: Any) -> int:
         """Bytes that the wheel at ``link`` takes when it is unpacked; 0 where that cannot be learnt."""
-        from pip._vendor.requests.exceptions import RequestException
-
         try:
             remote = None if link.is_file else Ranged(self.session, link.url_without_fragment)
             with zipfile.ZipFile(io.BufferedReader(remote) if remote else link.file_path) as wheel:
                 return sum(entry.file_size for entry in wheel.infolist())
-        except (RequestException, ValueError, KeyError, zipfile.BadZipFile, OSError):
+        except UNREADABLE:
             return 0
 
 
@@ -174,11 +223,9 @@ class Ranged(io.RawIOBase):
 
 def ranged_metadata(session: Any, url: str) -> bytes | None:
     """METADATA of a remote wheel from its last bytes; ``None`` where server or file do not allow that."""
-    from pip._vendor.requests.exceptions import RequestException
-
     try:
         with zipfile.ZipFile(io.BufferedReader(Ranged(session, url))) as wheel:
             names = [n for n in wheel.namelist() if n.count("/") == 1 and n.endswith(".dist-info/METADATA")]
             return wheel.read(names[0]) if len(names) == 1 else None
-    except (RequestException, ValueError, KeyError, zipfile.BadZipFile, OSError):
+    except UNREADABLE:
         return None
