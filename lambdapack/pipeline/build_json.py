@@ -7,22 +7,44 @@ places that know its keys by name.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter
 
+import lambdapack
 from lambdapack.errors import ConfigurationError
 from lambdapack.files import write_bytes
-from lambdapack.model import ImportCheck, MissingLibrary, SlimReport, SystemLibrary
+from lambdapack.install import syslibs
+from lambdapack.model import (
+    ImportCheck,
+    Lock,
+    MissingLibrary,
+    Pin,
+    SlimReport,
+    SystemLibrary,
+    Target,
+    Trace,
+    Tree,
+)
+from lambdapack.pack import Pack
+from lambdapack.pipeline.options import BuildOptions, describe
 from lambdapack.progress import Message
+from lambdapack.slim import SlimResult
+from runtime_shim._index import ARENA
 
-__all__ = ["FILE_NAME", "VERSION", "BuildReport", "BuiltDistribution", "PackFacts", "read", "write"]
+__all__ = [
+    "FILE_NAME", "VERSION", "BuildReport", "BuiltDistribution", "PackFacts", "StageResults",
+    "missing_libraries", "pins", "read", "report", "write",
+]  # fmt: skip
 
 FILE_NAME = "build.json"
 VERSION = 1
+_PIN = re.compile(r"(?P<name>[^\s=]+)==(?P<version>[^\s\\]+)")
+_HASH = re.compile(r"--hash=(sha256:[0-9a-f]{64})")
 
 
 @dataclass(frozen=True)
@@ -118,6 +140,126 @@ class BuildReport:
     messages: tuple[Message, ...] = ()
 
 
+@dataclass(frozen=True)
+class StageResults:
+    """What each stage of one build gave.
+
+    Attributes:
+        lock: The lock that was installed.
+        tree: The installed tree, with the libraries that were added to it.
+        trace: The files that the traced code touched.
+        slimmed: The slimmed tree and its proof.
+        pack: The pack, in the build's work folder.
+        seconds: Stage -> seconds.
+        reuse: What the build cache gave: kind -> ``reused`` of ``all``.
+    """
+
+    lock: Lock
+    tree: Tree
+    trace: Trace
+    slimmed: SlimResult
+    pack: Pack
+    seconds: Mapping[str, float]
+    reuse: Mapping[str, Mapping[str, int]]
+
+
+def report(
+    results: StageResults,
+    options: BuildOptions,
+    inputs: str,
+    *,
+    builder: Mapping[str, str],
+    requirements: tuple[str, ...],
+    messages: tuple[Message, ...],
+) -> BuildReport:
+    """The content of ``build.json``.
+
+    Args:
+        results: What the stages gave.
+        options: What was asked for.
+        inputs: SHA-256 over everything that decides the bytes.
+        builder: The builder's name, why it was chosen, its image and its Python.
+        requirements: As the user wrote them.
+        messages: What the user was told.
+    """
+    lock, tree, trace, slimmed = results.lock, results.tree, results.trace, results.slimmed
+    return BuildReport(
+        tool=f"lambdapack {lambdapack.__version__}",
+        inputs=inputs,
+        target=str(options.target),
+        glibc="{}.{}".format(*lock.glibc),
+        builder=builder,
+        requirements=requirements,
+        lock={
+            "digest": lock.digest,
+            "text": lock.text,
+            "requested": list(lock.requested),
+            "built": list(lock.built),
+            "left_out": [asdict(package) for package in lock.left_out],
+        },
+        options=describe(options),
+        distributions=_distributions(results),
+        slim=slimmed.report,
+        restored=slimmed.restored,
+        imports=slimmed.imports,
+        libraries=tree.libraries,
+        lacking=tree.missing,
+        trace={
+            "how": trace.how,
+            "code": trace.code,
+            "files": list(trace.files),
+            "native": sorted(trace.native),
+        },
+        pack=_pack_facts(results.pack),
+        seconds=results.seconds,
+        reuse=results.reuse,
+        messages=messages,
+    )
+
+
+def _distributions(results: StageResults) -> tuple[BuiltDistribution, ...]:
+    sizes, requested = results.slimmed.report.sizes, results.lock.requested
+    return tuple(
+        BuiltDistribution(
+            distribution.name,
+            distribution.version,
+            distribution.name in requested,
+            distribution.top_level,
+            *sizes.get(distribution.name, (0, 0)),
+        )
+        for distribution in sorted(results.tree.distributions, key=lambda distribution: distribution.name)
+    )
+
+
+def _pack_facts(made: Pack) -> PackFacts:
+    index = made.index
+    arena = sum(size for size, kind in zip(index.sizes, index.classes, strict=True) if kind in ARENA)
+    return PackFacts(
+        id=made.id,
+        file=made.path.name,
+        index=made.index_path.name,
+        bytes=made.path.stat().st_size,
+        unpacked_bytes=sum(index.frame_size),
+        files=len(index.paths),
+        frames=len(index.frame_stored),
+        hot_frames=index.hot,
+        hot_bytes=sum(index.frame_stored[: index.hot]),
+        eager_frames=index.eager,
+        eager_bytes=sum(index.frame_stored[: index.eager]),
+        disk_bytes=sum(index.sizes) - arena,
+        arena_bytes=arena,
+        glibc=index.glibc,
+    )
+
+
+def pins(report: BuildReport) -> Iterator[Pin]:
+    """The pins of the lock that a build was made from."""
+    for line in report.lock["text"].replace("\\\n", " ").splitlines():
+        pin = _PIN.match(line)
+        if pin is not None:
+            yield Pin(pin["name"], pin["version"], tuple(_HASH.findall(line)))
+
+
 def to_json(report: BuildReport) -> dict[str, Any]:
     """The document, ready for ``json.dumps``."""
     return {"document": "lambdapack.build", "version": VERSION, "id": report.pack.id, **asdict(report)}
@@ -157,3 +299,31 @@ def read(directory: Path) -> BuildReport:
             f"{path} is not a build report: {type(error).__name__}: {error}",
             hint="build it again: lambdapack build",
         ) from None
+
+
+def missing_libraries(pack: Pack, allowed: Collection[str] = ()) -> tuple[syslibs.LibraryRisk, ...]:
+    """The shared libraries that a pack asks for and neither it nor Lambda has, by its build.json.
+
+    Args:
+        pack: The pack, in its build's folder.
+        allowed: Names of libraries that the function can do without, or has from a layer.
+
+    Returns:
+        The libraries; empty for a pack that came without its build.json.
+    """
+    try:
+        report = read(pack.path.parent)
+    except ConfigurationError:
+        return ()
+    if report.pack.id != pack.id:
+        return ()
+    paths, traced = pack.index.paths, report.trace.get("how") == "traced"
+    needs = {paths[file]: [paths[other] for other in others] for file, others in pack.index.needs.items()}
+    return syslibs.weigh(
+        report.lacking,
+        syslibs.runtime_libraries(Target.parse(report.target)),
+        paths,
+        syslibs.PackUse(report.trace["files"] if traced else None, needs, report.imports.skipped),
+        allowed=allowed,
+        image=report.builder["name"] == "docker",
+    )

@@ -19,8 +19,9 @@ from hypothesis import strategies as st
 from lambdapack.memo import key_of
 from lambdapack.model import NO_OPTIONS, Lock, Pin, PipOptions
 from lambdapack.model.target import Target
-from lambdapack.pipeline.cache import BuildCache, Locks, builds, prune, survey
+from lambdapack.pipeline.cache import BuildCache, Locks, prune, survey
 from lambdapack.pipeline.cache.locks import FRESH_SECONDS
+from lambdapack.pipeline.output import copy_kept, keep_copies
 from tests.support.told import Told
 
 TARGET = Target("3.11", "x86_64")
@@ -258,15 +259,15 @@ def test_a_whole_build_is_copied_and_a_damaged_one_is_not(tmp_path: Path) -> Non
     (made / "build.json").write_bytes(b"{}")
     heard = Told()
     store = BuildCache(tmp_path / "builds", heard)
-    builds.keep(store, "ab" * 32, files(made))
+    keep_copies(store, "ab" * 32, files(made))
     for _ in range(2):
-        copied = builds.copy(store, "ab" * 32, out)
+        copied = copy_kept(store, "ab" * 32, out)
         assert sorted(path.read_bytes() for path in copied) == [b"pack", b"{}"]
         (out / "a.tar.zst").write_bytes(b"changed")
     damage(next((tmp_path / "builds" / "packs").rglob("a.tar.zst")))
-    assert builds.copy(store, "ab" * 32, out) == ()
+    assert copy_kept(store, "ab" * 32, out) == ()
     assert len(heard.notes) == 1
-    assert builds.copy(store, "ab" * 32, out) == ()
+    assert copy_kept(store, "ab" * 32, out) == ()
 
 
 def lock_of(*pins: tuple[str, str]) -> Lock:
