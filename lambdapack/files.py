@@ -20,7 +20,7 @@ from lambdapack.errors import ToolError
 
 __all__ = [
     "NewFolder", "Part", "disk_errors", "is_ignored", "link", "locked_folder", "new_folder", "part_file",
-    "scratch_folder", "sha256_of", "sweep", "sweep_folders", "sweep_scratch", "walk", "work_folder",
+    "scratch_folder", "sha256_of", "sweep_folders", "sweep_scratch", "walk", "work_folder",
     "write_bytes",
 ]  # fmt: skip
 
@@ -65,7 +65,10 @@ def part_file(folder: Path) -> Iterator[Part]:
     """
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        sweep(folder)
+        for part in folder.glob(f"{_PREFIX}*{_SUFFIX}"):
+            with contextlib.suppress(OSError), part.open("rb") as left:
+                fcntl.flock(left, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                part.unlink()
         descriptor, name = tempfile.mkstemp(prefix=_PREFIX, suffix=_SUFFIX, dir=folder)
         try:
             with os.fdopen(descriptor, "w+b") as file:
@@ -80,14 +83,6 @@ def write_bytes(path: Path, data: bytes) -> None:
     with part_file(path.parent) as made:
         made.file.write(data)
         made.publish(path)
-
-
-def sweep(folder: Path) -> None:
-    """Remove what killed processes left in ``folder``."""
-    for part in folder.glob(f"{_PREFIX}*{_SUFFIX}"):
-        with contextlib.suppress(OSError), part.open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            part.unlink()
 
 
 @contextlib.contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -129,3 +129,10 @@ class Lock:
     def digest(self) -> str:
         """SHA-256 of ``text``, hex."""
         return hashlib.sha256(self.text.encode()).hexdigest()
+
+    @property
+    def document(self) -> dict[str, object]:
+        """The lock in build.json's form."""
+        left_out = [asdict(package) for package in self.left_out]
+        names = {"requested": list(self.requested), "built": list(self.built)}
+        return {"digest": self.digest, "text": self.text, **names, "left_out": left_out}

@@ -6,19 +6,24 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from pydantic import TypeAdapter
+
 from lambdapack.install import Builder, choose
 from lambdapack.lock import Downloads, Requirements, read_requirements
-from lambdapack.memo import default_cache_dir
+from lambdapack.memo import default_cache_dir, key_of
 from lambdapack.pack import assets as asset_packs
 from lambdapack.pack.assets import Asset
 from lambdapack.pipeline import cache as build_cache
 from lambdapack.pipeline import sbom
-from lambdapack.pipeline.cache import BuildCache, Locks
+from lambdapack.pipeline.cache import BuildCache
 from lambdapack.pipeline.cached_lock import LockRequest
 from lambdapack.pipeline.options import REUSE, BuildOptions, Reuse
 from lambdapack.pipeline.stages import BuildResult, PackBuild, timed
 from lambdapack.progress import QUIET, Progress
+from lambdapack.python.interpreter import Interpreter
 from lambdapack.slim import check_options
+
+_INTERPRETER = TypeAdapter(Interpreter)
 
 
 def build(
@@ -73,13 +78,14 @@ def _build_pack(
     """Take the pack of an earlier build, or choose a builder and run the stages in its workshop."""
     requirements = _requirements(options, progress)
     builder, reason = _builder(options, progress)
-    locks, seconds = Locks(store), dict[str, float]()
+    seconds: dict[str, float] = {}
     downloads = Downloads(cache_dir, requirements.options, progress)
-    request = LockRequest(options, requirements, locks, downloads, refresh, progress)
+    request = LockRequest(options, requirements, store, downloads, refresh, progress)
     facts = {"name": builder.name, "reason": reason}
     pack_build = PackBuild(options, requirements.shown, facts, store, jobs, progress)
     identity, python = builder.identify(options.target, progress=progress)
-    python = python or locks.interpreter(identity)
+    if python is None and (kept := store.get("images", key_of(dict(identity)))):
+        python = _INTERPRETER.validate_json(kept)
     with store.in_use():
         known = request.recall(python, identity) if python else None
         if python and known:
@@ -90,7 +96,8 @@ def _build_pack(
             options.target, sources=requirements.options, cache_dir=cache_dir, progress=progress
         ) as workshop:
             if workshop.identity:
-                locks.keep_interpreter(workshop.identity, workshop.interpreter)
+                image = key_of(dict(workshop.identity))
+                store.put("images", image, _INTERPRETER.dump_json(workshop.interpreter))
             with timed("lock", seconds):
                 lock = known.lock if known else request.ask_index(workshop, cache_dir)
             result = pack_build.reuse(lock, workshop.interpreter, workshop.identity)

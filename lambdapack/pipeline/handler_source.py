@@ -90,39 +90,32 @@ def _imported(module: str, modules: Modules) -> Iterator[str]:
 
 def _fault(paths: Sequence[str], target: Target) -> _Fault | None:
     """The first fault of these files."""
-    if target.version == sys.version_info[:2]:
-        return next(filter(None, map(_compiled, paths)), None)
-    try:
-        python = find(target.python)
-    except ConfigurationError:
-        older = target.version < sys.version_info[:2]
-        return next(filter(None, (_parsed(path, target) for path in paths)), None) if older else None
-    done = subprocess.run(
-        [str(python.path), "-I", "-S", "-W", "ignore", "-c", _COMPILE, *paths],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    return _Fault(*json.loads(done.stdout)) if done.stdout else None
+    if target.version != sys.version_info[:2]:
+        try:
+            python = find(target.python)
+        except ConfigurationError:
+            if target.version > sys.version_info[:2]:
+                return None
+        else:
+            done = subprocess.run(
+                [str(python.path), "-I", "-S", "-W", "ignore", "-c", _COMPILE, *paths],
+                capture_output=True, text=True, check=False,
+            )  # fmt: skip
+            return _Fault(*json.loads(done.stdout)) if done.stdout else None
+    return next(filter(None, (_compiled(path, target) for path in paths)), None)
 
 
-def _compiled(path: str) -> _Fault | None:
+def _compiled(path: str, target: Target) -> _Fault | None:
+    """The fault that this Python finds, by an older target's grammar."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            compile(Path(path).read_bytes(), path, "exec", dont_inherit=True)
-    except (SyntaxError, ValueError) as error:
-        return _of(path, error)
-    return None
-
-
-def _parsed(path: str, target: Target) -> _Fault | None:
-    try:
-        ast.parse(Path(path).read_bytes(), path, feature_version=target.version)
-    except (SyntaxError, ValueError) as error:
-        return _of(path, error)
-    return None
-
-
-def _of(path: str, error: SyntaxError | ValueError) -> _Fault:
-    if isinstance(error, SyntaxError):
+            if target.version == sys.version_info[:2]:
+                compile(Path(path).read_bytes(), path, "exec", dont_inherit=True)
+            else:
+                ast.parse(Path(path).read_bytes(), path, feature_version=target.version)
+    except SyntaxError as error:
         return _Fault(path, error.lineno, error.msg)
-    return _Fault(path, None, str(error))
+    except ValueError as error:
+        return _Fault(path, None, str(error))
+    return None

@@ -9,19 +9,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+import lambdapack
 from lambdapack import pack
 from lambdapack.install import Workshop, syslibs
 from lambdapack.model import Lock, Trace, Tree
 from lambdapack.pack.assets import BuiltAsset
 from lambdapack.pipeline import build_json
-from lambdapack.pipeline.build_json import BuildReport, StageResults, report
+from lambdapack.pipeline.build_json import BuildReport, BuiltDistribution
 from lambdapack.pipeline.cache import BuildCache
 from lambdapack.pipeline.cached_tree import install
-from lambdapack.pipeline.options import BuildOptions, digest
+from lambdapack.pipeline.options import BuildOptions, describe, digest
 from lambdapack.pipeline.output import copy_kept, keep_copies, publish, sound, workspace
 from lambdapack.progress import Progress, ProgressRecorder, say
 from lambdapack.python.interpreter import Interpreter
-from lambdapack.slim import slim
+from lambdapack.slim import SlimResult, slim
 from lambdapack.trace import Program
 
 
@@ -99,29 +100,23 @@ class PackBuild:
 
     def run(self, lock: Lock, workshop: Workshop, seconds: dict[str, float]) -> BuildResult:
         """Run the stages, with what the cache has of their results, and publish the pack."""
-        options, told = self.options, ProgressRecorder(self.progress)
-        builder = {**self.builder, **workshop.identity, "python": workshop.interpreter.version}
-        with workspace(options.output) as work:
-            results = replace(self, progress=told)._stages(lock, workshop, work, seconds)
-            made = report(
-                results,
-                options,
-                digest(options, lock, workshop.interpreter, workshop.identity),
-                builder=builder,
-                requirements=self.requirements,
-                messages=tuple(told.said),
-            )
-            files = (results.pack.path, results.pack.index_path, build_json.write(made, work / "pack"))
-            keep_copies(self.store, made.inputs, files)
-            publish(files, made, options.output)
-        counts = ((kind, count) for kind, count in made.reuse.items() if count["reused"])
+        output, told = self.options.output, ProgressRecorder(self.progress)
+        with workspace(output) as work:
+            report, files = replace(self, progress=told)._stages(lock, workshop, work, seconds)
+            report = replace(report, messages=tuple(told.said))
+            files = (*files, build_json.write(report, work / "pack"))
+            keep_copies(self.store, report.inputs, files)
+            publish(files, report, output)
+        counts = ((kind, count) for kind, count in report.reuse.items() if count["reused"])
         reused = ", ".join(f"{count['reused']} of {count['all']} {kind}" for kind, count in counts)
         if reused:
             self.progress.note(f"from the cache: {reused}")
-        return BuildResult(made, options.output, reused=False)
+        return BuildResult(report, output, reused=False)
 
-    def _stages(self, lock: Lock, workshop: Workshop, work: Path, seconds: dict[str, float]) -> StageResults:
-        """Install, trace, slim, pack."""
+    def _stages(
+        self, lock: Lock, workshop: Workshop, work: Path, seconds: dict[str, float]
+    ) -> tuple[BuildReport, tuple[Path, ...]]:
+        """Install, trace, slim, pack; the report without messages, and the pack's files."""
         options, store, jobs, progress = self.options, self.store, self.jobs, self.progress
         with timed("install", seconds):
             tree, reused = install(lock, work / "tree", workshop, store, jobs=jobs, progress=progress)
@@ -147,7 +142,45 @@ class PackBuild:
             "distributions": {"reused": reused, "all": len(lock.pins)},
             "frames": {"reused": store.found["frames"], "all": store.asked["frames"]},
         }
-        return StageResults(lock, tree, trace, slimmed, made, seconds, reuse)
+        report = self._report(lock, workshop, made, tree=tree, trace=trace, slimmed=slimmed, seconds=seconds)
+        return replace(report, reuse=reuse), (made.path, made.index_path)
+
+    def _report(
+        self,
+        lock: Lock,
+        workshop: Workshop,
+        made: pack.Pack,
+        *,
+        tree: Tree,
+        trace: Trace,
+        slimmed: SlimResult,
+        seconds: Mapping[str, float],
+    ) -> BuildReport:
+        """The content of ``build.json``, of what each stage gave."""
+        return BuildReport(
+            tool=f"lambdapack {lambdapack.__version__}",
+            inputs=digest(self.options, lock, workshop.interpreter, workshop.identity),
+            target=str(self.options.target),
+            glibc="{}.{}".format(*lock.glibc),
+            builder={**self.builder, **workshop.identity, "python": workshop.interpreter.version},
+            requirements=self.requirements,
+            lock=lock.document,
+            options=describe(self.options),
+            distributions=_distributions(tree, slimmed.report.sizes, lock.requested),
+            slim=slimmed.report,
+            restored=slimmed.restored,
+            imports=slimmed.imports,
+            libraries=tree.libraries,
+            lacking=tree.missing,
+            trace={
+                "how": trace.how,
+                "code": trace.code,
+                "files": list(trace.files),
+                "native": sorted(trace.native),
+            },
+            pack=build_json.pack_facts(made),
+            seconds=seconds,
+        )
 
     def _trace(self, tree: Tree, lock: Lock, workshop: Workshop, program: Program) -> tuple[Tree, Trace]:
         """Trace the tree, and add the shared libraries that the traced code opened by name."""
@@ -164,3 +197,14 @@ class PackBuild:
             tree.missing, has, (*trace.files, syslibs.TRACED), self.progress, image=in_image
         )
         return tree, trace
+
+
+def _distributions(
+    tree: Tree, sizes: Mapping[str, tuple[int, int]], requested: tuple[str, ...]
+) -> tuple[BuiltDistribution, ...]:
+    return tuple(
+        BuiltDistribution(
+            each.name, each.version, each.name in requested, each.top_level, *sizes.get(each.name, (0, 0))
+        )
+        for each in sorted(tree.distributions, key=lambda each: each.name)
+    )

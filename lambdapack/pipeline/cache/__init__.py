@@ -6,10 +6,8 @@ only the pipeline knows the rest.
 """
 
 from lambdapack.pipeline.cache.build_cache import BuildCache, open_cache, remove
-from lambdapack.pipeline.cache.locks import LockRecord, Locks
 from lambdapack.pipeline.cache.upkeep import LIMIT, FolderUsage, Pruning, prune, survey
 
 __all__ = [
-    "LIMIT", "BuildCache", "FolderUsage", "LockRecord", "Locks", "Pruning", "open_cache", "prune",
-    "remove", "survey",
+    "LIMIT", "BuildCache", "FolderUsage", "Pruning", "open_cache", "prune", "remove", "survey",
 ]  # fmt: skip
