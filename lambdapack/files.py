@@ -87,18 +87,10 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 @contextlib.contextmanager
 def locked_folder(parent: Path, prefix: str, mode: int = 0o700) -> Iterator[Path]:
-    """A new folder in ``parent``, gone when the block ends.
+    """A new folder in ``parent``, which is there already; gone when the block ends.
 
     The folder is locked meanwhile, so that ``sweep_folders`` can tell it from the folders of killed
     processes. A process's number could not tell: in a container the same small numbers come again and again.
-
-    Args:
-        parent: Where; it is there already.
-        prefix: What its name begins with.
-        mode: Its permissions.
-
-    Raises:
-        OSError: It cannot be made.
     """
     lock = None
     while lock is None:
@@ -142,15 +134,10 @@ class NewFolder:
 
 @contextlib.contextmanager
 def new_folder(destination: Path, mode: int = 0o755) -> Iterator[NewFolder]:
-    """A folder that appears as ``destination`` when the block ends, whole, or not at all.
+    """A folder that appears as ``destination`` when the block ends, whole, or not at all; parents are made.
 
     An empty folder is replaced. A ``destination`` that another process made meanwhile stays: both are made
-    from the same inputs. The next ``new_folder`` beside it removes what a killed process
-    left.
-
-    Args:
-        destination: Its final name; parents are made.
-        mode: Its permissions.
+    from the same inputs. The next ``new_folder`` beside it removes what a killed process left.
 
     Raises:
         ToolError: The disk is full, or nothing can be written there.
@@ -174,11 +161,7 @@ def new_folder(destination: Path, mode: int = 0o755) -> Iterator[NewFolder]:
 
 @contextlib.contextmanager
 def scratch_folder() -> Iterator[Path]:
-    """A new folder among the system's temporary ones, gone when the block ends.
-
-    Raises:
-        ToolError: It cannot be made.
-    """
+    """A new folder among the system's temporary ones, gone when the block ends."""
     parent = Path(tempfile.gettempdir())
     with contextlib.ExitStack() as stack:
         with disk_errors(parent):

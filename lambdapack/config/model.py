@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -146,7 +146,9 @@ class Pack(Section):
 
 def _setting(name: str, description: str) -> Any:
     """A field for the number ``name`` of ``FunctionSettings``, with its default and what AWS takes."""
-    return field(getattr(_SETTINGS, name), description, number_rule(name).expected)
+    rule = number_rule(name)
+    bounds = {"ge": rule.allowed[0], "le": rule.allowed[-1]}
+    return field(getattr(_SETTINGS, name), description, rule.expected, **bounds)
 
 
 class Function(Section):
@@ -165,15 +167,9 @@ class Function(Section):
         "Files of `source` to leave out of the function's zip.",
         'a list of patterns, e.g. ["tests/", "*.ipynb"]',
     )
-    memory: Annotated[int, one_of(number_rule("memory_mb").allowed)] = _setting(
-        "memory_mb", "Memory in MB; 1769 buys one vCPU."
-    )
-    tmp: Annotated[int, one_of(number_rule("tmp_mb").allowed)] = _setting(
-        "tmp_mb", "Ephemeral storage (/tmp) in MB."
-    )
-    timeout: Annotated[int, one_of(number_rule("timeout").allowed)] = _setting(
-        "timeout", "Seconds that an invocation may take."
-    )
+    memory: int = _setting("memory_mb", "Memory in MB; 1769 buys one vCPU.")
+    tmp: int = _setting("tmp_mb", "Ephemeral storage (/tmp) in MB.")
+    timeout: int = _setting("timeout", "Seconds that an invocation may take.")
     environment: dict[str, str] = field(
         {},
         "Environment variables. A build runs code with them and records them in build.json: no secrets here.",
@@ -361,22 +357,21 @@ def _fields_of(section: FieldInfo | None) -> dict[str, FieldInfo]:
 
 def document() -> str:
     """The text of ``docs/configuration.md``."""
-    return "\n".join(_document()) + "\n"
-
-
-def _document() -> Iterator[str]:
-    yield "# Configuration"
-    yield ""
-    yield f"`{FILE_NAME}`, or the same tables under `[tool.lambdapack]` in `pyproject.toml`. The nearest one,"
-    yield "in the current folder or above, is used; `--config FILE` names another. Command-line options"
-    yield "come first, then the file, then the defaults below. Paths are relative to the file. Keys may be"
-    yield "written with hyphens: `system-packages`."
-    yield ""
-    yield "This page is made from the models in `lambdapack/config` by `python -m lambdapack.config`."
+    lines = [
+        "# Configuration",
+        "",
+        f"`{FILE_NAME}`, or the same tables under `[tool.lambdapack]` in `pyproject.toml`. The nearest one,",
+        "in the current folder or above, is used; `--config FILE` names another. Command-line options",
+        "come first, then the file, then the defaults below. Paths are relative to the file. Keys may be",
+        "written with hyphens: `system-packages`.",
+        "",
+        "This page is made from the models in `lambdapack/config` by `python -m lambdapack.config`.",
+    ]
     for name, section in Config.model_fields.items():
         if name == "assets":
-            yield from assets_table.describe()
+            lines += assets_table.describe()
             continue
         model = section.annotation
-        yield from ("", f"## `[{name}]`", "", (model.__doc__ or "") if model else "", "")
-        yield from rows(_fields_of(section))
+        lines += ["", f"## `[{name}]`", "", (model.__doc__ or "") if model else "", ""]
+        lines += rows(_fields_of(section))
+    return "\n".join(lines) + "\n"

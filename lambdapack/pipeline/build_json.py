@@ -93,11 +93,9 @@ class BuildReport:
         lock: ``digest``, ``text``, ``requested``, ``built`` and ``left_out``.
         options: What was asked of slimming, tracing and compression.
         distributions: By name.
-        slim: What slimming did.
         restored: Why slimming was taken back in part, for people; empty where it was not.
         imports: What was imported to find that out.
         trace: ``how``, ``code``, ``files`` in order of first use, ``native``.
-        pack: The pack.
         seconds: Stage -> seconds.
         libraries: Shared libraries of the build image that the pack carries because Lambda lacks them.
         lacking: Shared libraries that the pack's files ask for and that neither the pack nor Lambda has.

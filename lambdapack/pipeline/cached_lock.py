@@ -59,12 +59,8 @@ class LockRequest:
     """One question to the package index, which the build cache may have the answer of.
 
     Attributes:
-        options: The build's.
-        requirements: What was read of their requirements.
-        store: The build cache, which may have an earlier answer.
         downloads: Fetches what requirements name by its address.
         refresh: Whether to ask the index even where an earlier answer is fresh.
-        progress: Told each step.
     """
 
     options: BuildOptions

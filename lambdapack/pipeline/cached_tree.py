@@ -8,6 +8,7 @@ import shutil
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from importlib import metadata
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,7 +17,6 @@ from lambdapack.install import Workshop, read_tree
 from lambdapack.memo import key_of, tool_digest
 from lambdapack.model import Distribution, Lock, Target, Tree, bytecode_of
 from lambdapack.pipeline.cache import BuildCache, remove
-from lambdapack.pipeline.options import version_of
 from lambdapack.progress import Progress
 from lambdapack.python.wheel_recipe import recipe
 
@@ -49,9 +49,6 @@ def install(
 
     Returns:
         The tree, and how many of its distributions the cache had.
-
-    Raises:
-        ToolError: An sdist cannot be built, or pip, the interpreter or the engine failed.
     """
     keys = _keys(lock, workshop)
     known = {name: entry for name, key in keys.items() if (entry := _cached(store, key))}
@@ -89,7 +86,7 @@ def _keys(lock: Lock, workshop: Workshop) -> dict[str, str]:
             python.version,
             python.machine,
             dict(workshop.identity),
-            version_of("pip"),
+            metadata.version("pip"),
             tool_digest(),
         )
         for pin in lock.pins

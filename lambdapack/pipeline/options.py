@@ -139,7 +139,7 @@ def digest(
     inputs = {
         "tool": tool_digest(),
         "zstandard": [zstandard.__version__, zstandard.backend, *zstandard.ZSTD_VERSION],
-        "pip": version_of("pip"),
+        "pip": metadata.version("pip"),
         "target": str(options.target),
         "glibc": lock.glibc,
         "lock": lock.digest,
@@ -158,11 +158,3 @@ def _asset(path: Path) -> list[tuple[str, int, int]]:
     files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
     stats = [(file.relative_to(path).as_posix(), file.stat()) for file in files if file.exists()]
     return [(name, status.st_size, status.st_mtime_ns) for name, status in stats]
-
-
-def version_of(name: str) -> str:
-    """The version of an installed distribution; empty where it is not installed."""
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return ""

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -138,20 +137,12 @@ def _build(
     lock = _lock(report)
     facts, store = {"name": builder.name, "reason": reason}, open_cache(cache, enabled=False)
     pack_build = PackBuild(options, report.requirements, facts, store, jobs, progress)
-    with (
-        _missing_files_explained(report),
-        builder.open(options.target, cache_dir=cache, progress=progress) as workshop,
-    ):
-        was, now = report.builder.get("python"), workshop.interpreter.version
-        if was not in (None, now):
-            progress.warn(f"the pack was built with Python {was}, and this is {now}: bytecode may differ")
-        return pack_build.run(lock, workshop, {})
-
-
-@contextmanager
-def _missing_files_explained(report: BuildReport) -> Iterator[None]:
     try:
-        yield
+        with builder.open(options.target, cache_dir=cache, progress=progress) as workshop:
+            was, now = report.builder.get("python"), workshop.interpreter.version
+            if was not in (None, now):
+                progress.warn(f"the pack was built with Python {was}, and this is {now}: bytecode may differ")
+            return pack_build.run(lock, workshop, {})
     except ToolError as error:
         gone = _GONE.search(error.detail or "")
         # What compiles comes from an index as well, and is in no lock.

@@ -62,12 +62,9 @@ class PackBuild:
     """The build of one pack, once its requirements are read.
 
     Attributes:
-        options: What is asked for.
         requirements: As the report shows them.
         builder: The builder's name and why it was chosen, for the report.
-        store: The build cache.
         jobs: Cores to use; ``None`` for all of them.
-        progress: Told each step.
     """
 
     options: BuildOptions

@@ -22,9 +22,7 @@ _DIST_INFO = re.compile(r"([^/]+?)-[^/-]+\.dist-info\Z")
 def share(total: int, weights: Sequence[int]) -> list[int]:
     """``total`` in whole parts in proportion to ``weights``, by largest remainders, that add up to ``total``.
 
-    Args:
-        total: Not negative.
-        weights: Not negative, not empty; all zero counts as all equal.
+    There is at least one weight; weights that are all zero count as equal.
     """
     sum_of_weights = sum(weights)
     if not sum_of_weights:
