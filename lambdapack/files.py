@@ -133,7 +133,7 @@ class NewFolder:
 
 
 @contextlib.contextmanager
-def new_folder(destination: Path, mode: int = 0o755) -> Iterator[NewFolder]:
+def new_folder(destination: Path) -> Iterator[NewFolder]:
     """A folder that appears as ``destination`` when the block ends, whole, or not at all; parents are made.
 
     An empty folder is replaced. A ``destination`` that another process made meanwhile stays: both are made
@@ -147,9 +147,9 @@ def new_folder(destination: Path, mode: int = 0o755) -> Iterator[NewFolder]:
             destination.parent.mkdir(parents=True, exist_ok=True)
             work = stack.enter_context(work_folder(destination.parent, _NEW))
             made = NewFolder(work / "new", work)
-            made.path.mkdir(mode)
+            made.path.mkdir()
             # The process's umask does not count: a shared build folder stays readable.
-            made.path.chmod(mode)
+            made.path.chmod(0o755)
         yield made
         with disk_errors(destination):
             try:

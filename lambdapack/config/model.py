@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -32,6 +33,7 @@ _HANDLER = r"^[A-Za-z_][\w./]*\.[A-Za-z_]\w*$"
 _SETTINGS = FunctionSettings()
 _PYTHONS = limits.PYTHONS_ARCHIVED + limits.PYTHONS
 _MEGABYTES = "megabytes (1,000,000 bytes), a number above 0"
+_above_0 = partial(field, gt=0, strict=False)
 
 
 class Build(Section):
@@ -79,8 +81,8 @@ class Build(Section):
         "System packages to install in the image before building, as its package manager names them.",
         'a list of names, e.g. ["libpq-devel"]',
     )
-    image_timeout: float = field(
-        3600.0, "Seconds that a build in a container may take.", "a number above 0", gt=0, strict=False
+    image_timeout: float = _above_0(
+        3600.0, "Seconds that a build in a container may take.", "a number above 0"
     )
     image_memory: int | None = field(
         None,
@@ -135,7 +137,7 @@ class Trace(Section):
     event: Text | None = field(
         None, "JSON file with the sample event for `handler`, relative to this file.", "a path; needs handler"
     )
-    timeout: float = field(300.0, "Seconds that it may take.", "a number above 0", gt=0, strict=False)
+    timeout: float = _above_0(300.0, "Seconds that it may take.", "a number above 0")
 
 
 class Pack(Section):
@@ -222,22 +224,18 @@ class Store(Section):
 class Budget(Section):
     """What `lambdapack plan` fails on, with exit status 1."""
 
-    pack: float | None = field(None, "Largest pack.", _MEGABYTES, gt=0, strict=False)
-    hot: float | None = field(
-        None, "Most compressed bytes fetched at a cold start.", _MEGABYTES, gt=0, strict=False
-    )
-    slimmed: float | None = field(None, "Largest slimmed tree.", _MEGABYTES, gt=0, strict=False)
-    tmp: float | None = field(
-        None, "Most of /tmp, in MB as Lambda counts them.", "a number above 0", gt=0, strict=False
-    )
-    zip: float | None = field(None, "Largest function zip.", _MEGABYTES, gt=0, strict=False)
-    assets: float | None = field(None, "Largest sum of the assets' packs.", _MEGABYTES, gt=0, strict=False)
+    pack: float | None = _above_0(None, "Largest pack.", _MEGABYTES)
+    hot: float | None = _above_0(None, "Most compressed bytes fetched at a cold start.", _MEGABYTES)
+    slimmed: float | None = _above_0(None, "Largest slimmed tree.", _MEGABYTES)
+    tmp: float | None = _above_0(None, "Most of /tmp, in MB as Lambda counts them.", "a number above 0")
+    zip: float | None = _above_0(None, "Largest function zip.", _MEGABYTES)
+    assets: float | None = _above_0(None, "Largest sum of the assets' packs.", _MEGABYTES)
 
 
 class Local(Section):
     """The embedded cloud's link to its S3."""
 
-    bandwidth: float = field(600.0, "Mbit/s.", "a number above 0", gt=0, strict=False)
+    bandwidth: float = _above_0(600.0, "Mbit/s.", "a number above 0")
     latency: float = field(
         0.0, "Milliseconds before the first byte of an answer.", "a number from 0", ge=0, strict=False
     )

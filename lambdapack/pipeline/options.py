@@ -132,9 +132,7 @@ _NOT_SOURCES = frozenset(("__pycache__", "node_modules", "dist", "lambdapack.tom
 _ARCHIVES = (".pyc", ".zip", ".tar.zst")
 
 
-def digest(
-    options: BuildOptions, lock: Lock, python: Interpreter, identity: Mapping[str, str] | None = None
-) -> str:
+def digest(options: BuildOptions, lock: Lock, python: Interpreter, identity: Mapping[str, str]) -> str:
     """SHA-256 over everything that decides the bytes of a build; ``identity`` is the builder's."""
     inputs = {
         "tool": tool_digest(),
@@ -145,7 +143,7 @@ def digest(
         "lock": lock.digest,
         "built": [lock.built, recipe(lock.sources)] if lock.built else [],
         "requested": lock.requested,
-        "builder": [options.builder, dict(identity or {})],
+        "builder": [options.builder, dict(identity)],
         "python": [python.version, python.machine],
         "options": describe(options),
         "assets": {name: _asset(path) for name, path in options.trace.assets.items()},
