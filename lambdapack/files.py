@@ -20,7 +20,7 @@ from lambdapack.errors import ToolError
 
 __all__ = [
     "NewFolder", "Part", "disk_errors", "is_ignored", "link", "locked_folder", "new_folder", "part_file",
-    "scratch_folder", "sha256_of", "sweep", "sweep_folders", "sweep_scratch", "walk", "work_folder",
+    "scratch_folder", "sha256_of", "sweep_folders", "sweep_scratch", "walk", "work_folder",
     "write_bytes",
 ]  # fmt: skip
 
@@ -65,7 +65,10 @@ def part_file(folder: Path) -> Iterator[Part]:
     """
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        sweep(folder)
+        for part in folder.glob(f"{_PREFIX}*{_SUFFIX}"):
+            with contextlib.suppress(OSError), part.open("rb") as left:
+                fcntl.flock(left, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                part.unlink()
         descriptor, name = tempfile.mkstemp(prefix=_PREFIX, suffix=_SUFFIX, dir=folder)
         try:
             with os.fdopen(descriptor, "w+b") as file:
@@ -82,28 +85,12 @@ def write_bytes(path: Path, data: bytes) -> None:
         made.publish(path)
 
 
-def sweep(folder: Path) -> None:
-    """Remove what killed processes left in ``folder``."""
-    for part in folder.glob(f"{_PREFIX}*{_SUFFIX}"):
-        with contextlib.suppress(OSError), part.open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            part.unlink()
-
-
 @contextlib.contextmanager
 def locked_folder(parent: Path, prefix: str, mode: int = 0o700) -> Iterator[Path]:
-    """A new folder in ``parent``, gone when the block ends.
+    """A new folder in ``parent``, which is there already; gone when the block ends.
 
     The folder is locked meanwhile, so that ``sweep_folders`` can tell it from the folders of killed
     processes. A process's number could not tell: in a container the same small numbers come again and again.
-
-    Args:
-        parent: Where; it is there already.
-        prefix: What its name begins with.
-        mode: Its permissions.
-
-    Raises:
-        OSError: It cannot be made.
     """
     lock = None
     while lock is None:
@@ -146,16 +133,11 @@ class NewFolder:
 
 
 @contextlib.contextmanager
-def new_folder(destination: Path, mode: int = 0o755) -> Iterator[NewFolder]:
-    """A folder that appears as ``destination`` when the block ends, whole, or not at all.
+def new_folder(destination: Path) -> Iterator[NewFolder]:
+    """A folder that appears as ``destination`` when the block ends, whole, or not at all; parents are made.
 
     An empty folder is replaced. A ``destination`` that another process made meanwhile stays: both are made
-    from the same inputs. The next ``new_folder`` beside it removes what a killed process
-    left.
-
-    Args:
-        destination: Its final name; parents are made.
-        mode: Its permissions.
+    from the same inputs. The next ``new_folder`` beside it removes what a killed process left.
 
     Raises:
         ToolError: The disk is full, or nothing can be written there.
@@ -165,9 +147,9 @@ def new_folder(destination: Path, mode: int = 0o755) -> Iterator[NewFolder]:
             destination.parent.mkdir(parents=True, exist_ok=True)
             work = stack.enter_context(work_folder(destination.parent, _NEW))
             made = NewFolder(work / "new", work)
-            made.path.mkdir(mode)
+            made.path.mkdir()
             # The process's umask does not count: a shared build folder stays readable.
-            made.path.chmod(mode)
+            made.path.chmod(0o755)
         yield made
         with disk_errors(destination):
             try:
@@ -179,11 +161,7 @@ def new_folder(destination: Path, mode: int = 0o755) -> Iterator[NewFolder]:
 
 @contextlib.contextmanager
 def scratch_folder() -> Iterator[Path]:
-    """A new folder among the system's temporary ones, gone when the block ends.
-
-    Raises:
-        ToolError: It cannot be made.
-    """
+    """A new folder among the system's temporary ones, gone when the block ends."""
     parent = Path(tempfile.gettempdir())
     with contextlib.ExitStack() as stack:
         with disk_errors(parent):

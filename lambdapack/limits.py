@@ -16,7 +16,6 @@ ZIP_DIRECT_UPLOAD: Final = 50 * MIB
 """Largest zip that CreateFunction takes in the request itself; a larger one goes through S3."""
 UNZIPPED: Final = 262_144_000
 """Function and layers together, unzipped."""
-LAYERS: Final = 5
 
 TMP_MIN_MB: Final = 512
 TMP_MAX_MB: Final = 10_240
@@ -48,7 +47,6 @@ LINK_BYTES_PER_SECOND: Final = 75 * MB
 """Sustained download rate, 600 Mbit/s, measured from 128 to 3,008 MB of memory
 (https://github.com/sjakthol/aws-network-benchmark)."""
 
-S3_PART_MIN: Final = 5 * MIB
 S3_GET_PER_SECOND: Final = 5_500
 """Per partitioned prefix (S3 user guide, "Best practices design patterns")."""
 

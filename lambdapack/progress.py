@@ -43,15 +43,13 @@ class Quiet:
     """A ``Progress`` that shows nothing."""
 
     @contextmanager
-    def _step(self) -> Iterator[Advance]:
+    def step(self, name: str, *, total: int | None = None, unit: str = "") -> Iterator[Advance]:
+        """Begin a step that nobody sees."""
+
         def advance(amount: int = 1, *, note: str | None = None) -> None:
             return None
 
         yield advance
-
-    def step(self, name: str, *, total: int | None = None, unit: str = "") -> AbstractContextManager[Advance]:
-        """Begin a step that nobody sees."""
-        return self._step()
 
     def note(self, message: str) -> None:
         """Say nothing."""
@@ -98,9 +96,7 @@ QUIET = Quiet()
 
 def ago(duration: float) -> str:
     """``7300`` seconds -> ``2 hours``."""
-    unit, length = next((one for one in _UNITS if duration >= one[1]), _UNITS[-1])
+    units = (("days", 86400), ("hours", 3600), ("minutes", 60), ("seconds", 1))
+    unit, length = next((one for one in units if duration >= one[1]), units[-1])
     count = int(duration // length)
     return f"{count} {unit[:-1] if count == 1 else unit}"
-
-
-_UNITS = (("days", 86400), ("hours", 3600), ("minutes", 60), ("seconds", 1))

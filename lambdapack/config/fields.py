@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 from collections.abc import Collection, Iterator, Mapping
 from typing import Annotated, Any, TypeVar
 
@@ -69,12 +70,6 @@ def rows(fields: Mapping[str, FieldInfo]) -> Iterator[str]:
     yield from ("| key | meaning | expects | default |", "| --- | --- | --- | --- |")
     for key, info in fields.items():
         default: Any = None if info.is_required() else info.get_default(call_default_factory=True)
-        shown = "" if default is None else f"`{_toml(default)}`"
+        # A default value is written in JSON as it would be in TOML.
+        shown = "" if default is None else f"`{json.dumps(default)}`"
         yield f"| `{key}` | {info.description} | {expected(info)} | {shown} |"
-
-
-def _toml(value: object) -> str:
-    """A default value, written as TOML."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    return f'"{value}"' if isinstance(value, str) else f"{value}"

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -32,6 +33,7 @@ _HANDLER = r"^[A-Za-z_][\w./]*\.[A-Za-z_]\w*$"
 _SETTINGS = FunctionSettings()
 _PYTHONS = limits.PYTHONS_ARCHIVED + limits.PYTHONS
 _MEGABYTES = "megabytes (1,000,000 bytes), a number above 0"
+_above_0 = partial(field, gt=0, strict=False)
 
 
 class Build(Section):
@@ -79,8 +81,8 @@ class Build(Section):
         "System packages to install in the image before building, as its package manager names them.",
         'a list of names, e.g. ["libpq-devel"]',
     )
-    image_timeout: float = field(
-        3600.0, "Seconds that a build in a container may take.", "a number above 0", gt=0, strict=False
+    image_timeout: float = _above_0(
+        3600.0, "Seconds that a build in a container may take.", "a number above 0"
     )
     image_memory: int | None = field(
         None,
@@ -135,7 +137,7 @@ class Trace(Section):
     event: Text | None = field(
         None, "JSON file with the sample event for `handler`, relative to this file.", "a path; needs handler"
     )
-    timeout: float = field(300.0, "Seconds that it may take.", "a number above 0", gt=0, strict=False)
+    timeout: float = _above_0(300.0, "Seconds that it may take.", "a number above 0")
 
 
 class Pack(Section):
@@ -146,7 +148,9 @@ class Pack(Section):
 
 def _setting(name: str, description: str) -> Any:
     """A field for the number ``name`` of ``FunctionSettings``, with its default and what AWS takes."""
-    return field(getattr(_SETTINGS, name), description, number_rule(name).expected)
+    rule = number_rule(name)
+    bounds = {"ge": rule.allowed[0], "le": rule.allowed[-1]}
+    return field(getattr(_SETTINGS, name), description, rule.expected, **bounds)
 
 
 class Function(Section):
@@ -165,15 +169,9 @@ class Function(Section):
         "Files of `source` to leave out of the function's zip.",
         'a list of patterns, e.g. ["tests/", "*.ipynb"]',
     )
-    memory: Annotated[int, one_of(number_rule("memory_mb").allowed)] = _setting(
-        "memory_mb", "Memory in MB; 1769 buys one vCPU."
-    )
-    tmp: Annotated[int, one_of(number_rule("tmp_mb").allowed)] = _setting(
-        "tmp_mb", "Ephemeral storage (/tmp) in MB."
-    )
-    timeout: Annotated[int, one_of(number_rule("timeout").allowed)] = _setting(
-        "timeout", "Seconds that an invocation may take."
-    )
+    memory: int = _setting("memory_mb", "Memory in MB; 1769 buys one vCPU.")
+    tmp: int = _setting("tmp_mb", "Ephemeral storage (/tmp) in MB.")
+    timeout: int = _setting("timeout", "Seconds that an invocation may take.")
     environment: dict[str, str] = field(
         {},
         "Environment variables. A build runs code with them and records them in build.json: no secrets here.",
@@ -226,22 +224,18 @@ class Store(Section):
 class Budget(Section):
     """What `lambdapack plan` fails on, with exit status 1."""
 
-    pack: float | None = field(None, "Largest pack.", _MEGABYTES, gt=0, strict=False)
-    hot: float | None = field(
-        None, "Most compressed bytes fetched at a cold start.", _MEGABYTES, gt=0, strict=False
-    )
-    slimmed: float | None = field(None, "Largest slimmed tree.", _MEGABYTES, gt=0, strict=False)
-    tmp: float | None = field(
-        None, "Most of /tmp, in MB as Lambda counts them.", "a number above 0", gt=0, strict=False
-    )
-    zip: float | None = field(None, "Largest function zip.", _MEGABYTES, gt=0, strict=False)
-    assets: float | None = field(None, "Largest sum of the assets' packs.", _MEGABYTES, gt=0, strict=False)
+    pack: float | None = _above_0(None, "Largest pack.", _MEGABYTES)
+    hot: float | None = _above_0(None, "Most compressed bytes fetched at a cold start.", _MEGABYTES)
+    slimmed: float | None = _above_0(None, "Largest slimmed tree.", _MEGABYTES)
+    tmp: float | None = _above_0(None, "Most of /tmp, in MB as Lambda counts them.", "a number above 0")
+    zip: float | None = _above_0(None, "Largest function zip.", _MEGABYTES)
+    assets: float | None = _above_0(None, "Largest sum of the assets' packs.", _MEGABYTES)
 
 
 class Local(Section):
     """The embedded cloud's link to its S3."""
 
-    bandwidth: float = field(600.0, "Mbit/s.", "a number above 0", gt=0, strict=False)
+    bandwidth: float = _above_0(600.0, "Mbit/s.", "a number above 0")
     latency: float = field(
         0.0, "Milliseconds before the first byte of an answer.", "a number from 0", ge=0, strict=False
     )
@@ -361,22 +355,21 @@ def _fields_of(section: FieldInfo | None) -> dict[str, FieldInfo]:
 
 def document() -> str:
     """The text of ``docs/configuration.md``."""
-    return "\n".join(_document()) + "\n"
-
-
-def _document() -> Iterator[str]:
-    yield "# Configuration"
-    yield ""
-    yield f"`{FILE_NAME}`, or the same tables under `[tool.lambdapack]` in `pyproject.toml`. The nearest one,"
-    yield "in the current folder or above, is used; `--config FILE` names another. Command-line options"
-    yield "come first, then the file, then the defaults below. Paths are relative to the file. Keys may be"
-    yield "written with hyphens: `system-packages`."
-    yield ""
-    yield "This page is made from the models in `lambdapack/config` by `python -m lambdapack.config`."
+    lines = [
+        "# Configuration",
+        "",
+        f"`{FILE_NAME}`, or the same tables under `[tool.lambdapack]` in `pyproject.toml`. The nearest one,",
+        "in the current folder or above, is used; `--config FILE` names another. Command-line options",
+        "come first, then the file, then the defaults below. Paths are relative to the file. Keys may be",
+        "written with hyphens: `system-packages`.",
+        "",
+        "This page is made from the models in `lambdapack/config` by `python -m lambdapack.config`.",
+    ]
     for name, section in Config.model_fields.items():
         if name == "assets":
-            yield from assets_table.describe()
+            lines += assets_table.describe()
             continue
         model = section.annotation
-        yield from ("", f"## `[{name}]`", "", (model.__doc__ or "") if model else "", "")
-        yield from rows(_fields_of(section))
+        lines += ["", f"## `[{name}]`", "", (model.__doc__ or "") if model else "", ""]
+        lines += rows(_fields_of(section))
+    return "\n".join(lines) + "\n"

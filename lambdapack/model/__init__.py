@@ -1,6 +1,5 @@
 """The values that flow between stages. Frozen, without behaviour that needs a disk or a network."""
 
-from lambdapack.model.bytecode import bytecode_of, is_cached, source_of
 from lambdapack.model.function import (
     FUNCTION_NAME,
     FunctionAsset,
@@ -10,9 +9,8 @@ from lambdapack.model.function import (
     number_rule,
     refused_by_lambda,
 )
-from lambdapack.model.lock import LeftOut, Lock, Pin
-from lambdapack.model.owners import Owners
-from lambdapack.model.pip_options import NO_OPTIONS, PipOptions
+from lambdapack.model.lock import NO_OPTIONS, LeftOut, Lock, Pin, PipOptions
+from lambdapack.model.owners import Owners, bytecode_of, is_cached, source_of
 from lambdapack.model.slim import ImportCheck, RuleSaving, SlimReport
 from lambdapack.model.target import AL2023_GLIBC, Target
 from lambdapack.model.tree import Distribution, MissingLibrary, SystemLibrary, Trace, Tree

@@ -120,16 +120,13 @@ def refused_by_lambda(name: str, settings: FunctionSettings) -> Iterator[str]:
         value = getattr(settings, setting)
         if value is not None and value not in rule.allowed:
             yield f"{rule.what} is {value} {rule.unit}, {rule.service} takes {rule.words} {rule.unit}"
-    yield from _refused_variables(settings.environment)
-
-
-def _refused_variables(environment: Mapping[str, str]) -> Iterator[str]:
-    for name in sorted(environment):
-        if name in _RESERVED_VARIABLES:
-            yield f"the environment variable {name} is Lambda's own"
-        elif not _VARIABLE_NAME.fullmatch(name):
-            yield f"{name!r} is not a name that Lambda takes for an environment variable"
-    size = sum(len(name.encode()) + len(value.encode()) for name, value in environment.items())
+    environment = settings.environment
+    for variable in sorted(environment):
+        if variable in _RESERVED_VARIABLES:
+            yield f"the environment variable {variable} is Lambda's own"
+        elif not _VARIABLE_NAME.fullmatch(variable):
+            yield f"{variable!r} is not a name that Lambda takes for an environment variable"
+    size = sum(len(key.encode()) + len(value.encode()) for key, value in environment.items())
     if size > limits.ENVIRONMENT_VARIABLES:
         yield f"the environment is {size} bytes, Lambda takes {limits.ENVIRONMENT_VARIABLES}"
 

@@ -15,7 +15,6 @@ class Distribution:
 
     Attributes:
         name: Canonical name.
-        version: Its version.
         files: Paths relative to the tree's root, POSIX style, that its RECORD lists and that exist.
         top_level: Names that it adds to ``import``, e.g. ``("sklearn",)``.
     """
@@ -73,8 +72,6 @@ class Tree:
     """An installed site-packages for one target.
 
     Attributes:
-        root: The folder.
-        target: What it is for.
         distributions: By name.
         libraries: Shared libraries of the image it was built in, which it brings along.
         missing: Shared libraries that it needs, and that neither it nor Lambda has.

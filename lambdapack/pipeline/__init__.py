@@ -4,10 +4,9 @@ Requirements go in; a pack, its ``build.json``, the packs of assets and the bill
 """
 
 from lambdapack.pipeline import build_json
-from lambdapack.pipeline.build_json import BuildReport
+from lambdapack.pipeline.build_json import BuildReport, missing_libraries
 from lambdapack.pipeline.building import build
 from lambdapack.pipeline.handler_source import check_source
-from lambdapack.pipeline.libraries import missing_libraries
 from lambdapack.pipeline.options import BuildOptions, Reuse
 from lambdapack.pipeline.rebuilding import LocalInputs, failure, rebuild
 from lambdapack.pipeline.stages import BuildResult

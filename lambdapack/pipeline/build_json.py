@@ -7,7 +7,8 @@ places that know its keys by name.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,13 +17,21 @@ from pydantic import TypeAdapter
 
 from lambdapack.errors import ConfigurationError
 from lambdapack.files import write_bytes
-from lambdapack.model import ImportCheck, MissingLibrary, SlimReport, SystemLibrary
+from lambdapack.install import syslibs
+from lambdapack.model import ImportCheck, MissingLibrary, Pin, SlimReport, SystemLibrary, Target
+from lambdapack.pack import Pack
 from lambdapack.progress import Message
+from runtime_shim._index import ARENA
 
-__all__ = ["FILE_NAME", "VERSION", "BuildReport", "BuiltDistribution", "PackFacts", "read", "write"]
+__all__ = [
+    "FILE_NAME", "VERSION", "BuildReport", "BuiltDistribution", "PackFacts", "missing_libraries",
+    "pack_facts", "pins", "read", "write",
+]  # fmt: skip
 
 FILE_NAME = "build.json"
 VERSION = 1
+_PIN = re.compile(r"(?P<name>[^\s=]+)==(?P<version>[^\s\\]+)")
+_HASH = re.compile(r"--hash=(sha256:[0-9a-f]{64})")
 
 
 @dataclass(frozen=True)
@@ -84,11 +93,9 @@ class BuildReport:
         lock: ``digest``, ``text``, ``requested``, ``built`` and ``left_out``.
         options: What was asked of slimming, tracing and compression.
         distributions: By name.
-        slim: What slimming did.
         restored: Why slimming was taken back in part, for people; empty where it was not.
         imports: What was imported to find that out.
         trace: ``how``, ``code``, ``files`` in order of first use, ``native``.
-        pack: The pack.
         seconds: Stage -> seconds.
         libraries: Shared libraries of the build image that the pack carries because Lambda lacks them.
         lacking: Shared libraries that the pack's files ask for and that neither the pack nor Lambda has.
@@ -116,6 +123,36 @@ class BuildReport:
     lacking: tuple[MissingLibrary, ...] = ()
     reuse: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     messages: tuple[Message, ...] = ()
+
+
+def pack_facts(made: Pack) -> PackFacts:
+    """What the report says of a pack."""
+    index = made.index
+    arena = sum(size for size, kind in zip(index.sizes, index.classes, strict=True) if kind in ARENA)
+    return PackFacts(
+        id=made.id,
+        file=made.path.name,
+        index=made.index_path.name,
+        bytes=made.path.stat().st_size,
+        unpacked_bytes=sum(index.frame_size),
+        files=len(index.paths),
+        frames=len(index.frame_stored),
+        hot_frames=index.hot,
+        hot_bytes=sum(index.frame_stored[: index.hot]),
+        eager_frames=index.eager,
+        eager_bytes=sum(index.frame_stored[: index.eager]),
+        disk_bytes=sum(index.sizes) - arena,
+        arena_bytes=arena,
+        glibc=index.glibc,
+    )
+
+
+def pins(report: BuildReport) -> Iterator[Pin]:
+    """The pins of the lock that a build was made from."""
+    for line in report.lock["text"].replace("\\\n", " ").splitlines():
+        pin = _PIN.match(line)
+        if pin is not None:
+            yield Pin(pin["name"], pin["version"], tuple(_HASH.findall(line)))
 
 
 def to_json(report: BuildReport) -> dict[str, Any]:
@@ -157,3 +194,31 @@ def read(directory: Path) -> BuildReport:
             f"{path} is not a build report: {type(error).__name__}: {error}",
             hint="build it again: lambdapack build",
         ) from None
+
+
+def missing_libraries(pack: Pack, allowed: Collection[str] = ()) -> tuple[syslibs.LibraryRisk, ...]:
+    """The shared libraries that a pack asks for and neither it nor Lambda has, by its build.json.
+
+    Args:
+        pack: The pack, in its build's folder.
+        allowed: Names of libraries that the function can do without, or has from a layer.
+
+    Returns:
+        The libraries; empty for a pack that came without its build.json.
+    """
+    try:
+        report = read(pack.path.parent)
+    except ConfigurationError:
+        return ()
+    if report.pack.id != pack.id:
+        return ()
+    paths, traced = pack.index.paths, report.trace.get("how") == "traced"
+    needs = {paths[file]: [paths[other] for other in others] for file, others in pack.index.needs.items()}
+    return syslibs.weigh(
+        report.lacking,
+        syslibs.runtime_libraries(Target.parse(report.target)),
+        paths,
+        syslibs.PackUse(report.trace["files"] if traced else None, needs, report.imports.skipped),
+        allowed=allowed,
+        image=report.builder["name"] == "docker",
+    )

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
+
+from pydantic import TypeAdapter
 
 from lambdapack.install import Builder, choose
 from lambdapack.lock import Downloads, Requirements, read_requirements
-from lambdapack.memo import default_cache_dir
+from lambdapack.memo import default_cache_dir, key_of
 from lambdapack.pack import assets as asset_packs
 from lambdapack.pack.assets import Asset
 from lambdapack.pipeline import cache as build_cache
 from lambdapack.pipeline import sbom
-from lambdapack.pipeline.cache import BuildCache, Locks
+from lambdapack.pipeline.cache import BuildCache
 from lambdapack.pipeline.cached_lock import LockRequest
 from lambdapack.pipeline.options import REUSE, BuildOptions, Reuse
-from lambdapack.pipeline.stages import BuildResult, Clock, PackBuild
+from lambdapack.pipeline.stages import BuildResult, PackBuild, timed
 from lambdapack.progress import QUIET, Progress
+from lambdapack.python.interpreter import Interpreter
 from lambdapack.slim import check_options
+
+_INTERPRETER = TypeAdapter(Interpreter)
 
 
 def build(
@@ -53,7 +58,7 @@ def build(
     asset_packs.check(assets)
     cache_dir = cache_dir or default_cache_dir()
     store = build_cache.open_cache(cache_dir, progress, enabled=reuse.cache)
-    result = _build_pack(options, _Earlier(cache_dir, store, reuse), jobs=jobs, progress=progress)
+    result = _build_pack(options, store, cache_dir, refresh=not reuse.lock, jobs=jobs, progress=progress)
     built = asset_packs.build(assets, options.output, jobs=jobs, progress=progress)
     bill = sbom.write(result.report, built, options.output, store)
     if reuse.cache and not result.reused:
@@ -61,47 +66,42 @@ def build(
     return replace(result, assets=built, bill=bill)
 
 
-@dataclass(frozen=True)
-class _Earlier:
-    """What earlier builds left."""
-
-    cache_dir: Path
-    store: BuildCache
-    reuse: Reuse
-
-
 def _build_pack(
-    options: BuildOptions, earlier: _Earlier, *, jobs: int | None, progress: Progress
+    options: BuildOptions,
+    store: BuildCache,
+    cache_dir: Path,
+    *,
+    refresh: bool,
+    jobs: int | None,
+    progress: Progress,
 ) -> BuildResult:
     """Take the pack of an earlier build, or choose a builder and run the stages in its workshop."""
     requirements = _requirements(options, progress)
     builder, reason = _builder(options, progress)
-    store, locks = earlier.store, Locks(earlier.store)
-    downloads = Downloads(earlier.cache_dir, requirements.options, progress)
-    request = LockRequest(options, requirements, locks, downloads, refresh=not earlier.reuse.lock)
-    pack_build = PackBuild(options, requirements.shown, {"name": builder.name, "reason": reason}, store)
+    seconds: dict[str, float] = {}
+    downloads = Downloads(cache_dir, requirements.options, progress)
+    request = LockRequest(options, requirements, store, downloads, refresh, progress)
+    facts = {"name": builder.name, "reason": reason}
+    pack_build = PackBuild(options, requirements.shown, facts, store, jobs, progress)
     identity, python = builder.identify(options.target, progress=progress)
-    python = python or locks.interpreter(identity)
+    if python is None and (kept := store.get("images", key_of(dict(identity)))):
+        python = _INTERPRETER.validate_json(kept)
     with store.in_use():
-        known = request.recall(python, identity, progress) if python else None
+        known = request.recall(python, identity) if python else None
         if python and known:
-            result = pack_build.reuse(known.lock, python, identity, progress)
+            result = pack_build.reuse(known.lock, python, identity)
             if result is not None:
                 return replace(result, lock_age=known.seconds)
         with builder.open(
-            options.target, sources=requirements.options, cache_dir=earlier.cache_dir, progress=progress
+            options.target, sources=requirements.options, cache_dir=cache_dir, progress=progress
         ) as workshop:
             if workshop.identity:
-                locks.keep_interpreter(workshop.identity, workshop.interpreter)
-            clock = Clock()
-            with clock.stage("lock"):
-                lock = (
-                    known.lock
-                    if known
-                    else request.ask_index(workshop, cache_dir=earlier.cache_dir, progress=progress)
-                )
-            result = pack_build.reuse(lock, workshop.interpreter, workshop.identity, progress)
-            result = result or pack_build.run(lock, workshop, clock=clock, jobs=jobs, progress=progress)
+                image = key_of(dict(workshop.identity))
+                store.put("images", image, _INTERPRETER.dump_json(workshop.interpreter))
+            with timed("lock", seconds):
+                lock = known.lock if known else request.ask_index(workshop, cache_dir)
+            result = pack_build.reuse(lock, workshop.interpreter, workshop.identity)
+            result = result or pack_build.run(lock, workshop, seconds)
     return replace(result, lock_age=known.seconds if known else None)
 
 

@@ -4,117 +4,135 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Mapping
-from dataclasses import replace
+import time
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from pydantic import TypeAdapter
 
-from lambdapack import install as build_stage
+from lambdapack.install import Workshop
 from lambdapack.lock import Downloads, LockOptions, Requirements, reference_digests, resolve
 from lambdapack.memo import facts_of, key_of, tool_digest
 from lambdapack.model import Lock, PipOptions
-from lambdapack.pipeline.cache import LockRecord, Locks
+from lambdapack.pipeline.cache import BuildCache
 from lambdapack.pipeline.options import BuildOptions
-from lambdapack.progress import Progress, ProgressRecorder, ago, say
+from lambdapack.progress import Message, Progress, ProgressRecorder, ago, say
 from lambdapack.python.interpreter import Interpreter
 from lambdapack.python.pip_settings import pip_digest
 from lambdapack.python.wheel_recipe import recipe
 
+FRESH_SECONDS = 6 * 3600
+"""How long an answer of a package index is taken for what it would say now."""
+_KIND = "locks"
 # Where a line came from is for messages alone.
 _ORIGINS = frozenset(("origin", "origins", "constraint_origins"))
 
 
+@dataclass(frozen=True)
+class LockRecord:
+    """A lock of the cache.
+
+    Attributes:
+        resolved: When the lock was resolved, in seconds since 1970.
+        lock: The lock, with those ``sources`` alone that are local: others may hold credentials.
+        said: What the user was told then.
+    """
+
+    resolved: float
+    lock: Lock
+    said: tuple[Message, ...]
+
+    @property
+    def seconds(self) -> float:
+        """How long ago the lock was resolved."""
+        return max(time.time() - self.resolved, 0.0)
+
+
+_RECORD = TypeAdapter(LockRecord)
+
+
+@dataclass(frozen=True)
 class LockRequest:
     """One question to the package index, which the build cache may have the answer of.
 
-    Args:
-        options: The build's.
-        requirements: What was read of their requirements.
-        locks: Earlier answers.
+    Attributes:
         downloads: Fetches what requirements name by its address.
         refresh: Whether to ask the index even where an earlier answer is fresh.
     """
 
-    def __init__(
-        self,
-        options: BuildOptions,
-        requirements: Requirements,
-        locks: Locks,
-        downloads: Downloads,
-        *,
-        refresh: bool,
-    ) -> None:
-        self._target = options.target
-        self._options = LockOptions(options.glibc, frozenset(options.exclude), options.runtime_provided)
-        self._downloads = downloads
-        self._requirements = requirements
-        self._locks = locks
-        self._refresh = refresh
+    options: BuildOptions
+    requirements: Requirements
+    store: BuildCache
+    downloads: Downloads
+    refresh: bool
+    progress: Progress
 
-    def recall(
-        self, python: Interpreter, identity: Mapping[str, str], progress: Progress
-    ) -> LockRecord | None:
+    @property
+    def _lock_options(self) -> LockOptions:
+        options = self.options
+        return LockOptions(options.glibc, frozenset(options.exclude), options.runtime_provided)
+
+    def recall(self, python: Interpreter, identity: Mapping[str, str]) -> LockRecord | None:
         """The lock that was resolved before, if it is fresh; tells the user how old it is."""
-        key = None if self._refresh else self._key(python, identity)
-        hashed, settled = _hashed(self._requirements), self._requirements.settled
-        record = self._locks.find(key, hashed=hashed, settled=settled) if key else None
-        if record is None or not _has_pages(record.lock):
+        key = None if self.refresh else self._key(python, identity)
+        hashed, settled = _hashed(self.requirements), self.requirements.settled
+        record = find(self.store, key, hashed=hashed, settled=settled) if key else None
+        if record is None:
             return None
-        say(record.said, progress)
-        progress.note(f"lock: reused, resolved {ago(record.seconds)} ago (--refresh resolves anew)")
-        sources = self._requirements.options + record.lock.sources
+        # Wheels that were named by address or path must still be in the cache.
+        if not all(Path(page).is_file() for page in record.lock.sources.values({"find-links"})):
+            return None
+        say(record.said, self.progress)
+        self.progress.note(f"lock: reused, resolved {ago(record.seconds)} ago (--refresh resolves anew)")
+        sources = self.requirements.options + record.lock.sources
         return replace(record, lock=replace(record.lock, sources=sources))
 
-    def ask_index(self, workshop: build_stage.Workshop, *, cache_dir: Path, progress: Progress) -> Lock:
+    def ask_index(self, workshop: Workshop, cache_dir: Path) -> Lock:
         """Resolve, and keep the lock where the same question would be answered with it again."""
-        told = ProgressRecorder(progress)
+        told = ProgressRecorder(self.progress)
         python, identity = workshop.interpreter, workshop.identity
         key = self._key(python, identity)
         lock = resolve(
-            self._requirements,
-            self._target,
+            self.requirements,
+            self.options.target,
             python,
-            options=self._options,
+            options=self._lock_options,
             cache_dir=cache_dir,
             place=workshop.place,
             wheelwright=workshop,
-            downloads=self._downloads,
+            downloads=self.downloads,
             progress=told,
         )
         # A local package that was saved meanwhile may be in the lock or not.
         unchanged = key is not None and key == self._key(python, identity)
         if key and unchanged and not lock.addressed:
             # The user's options, which may hold credentials, come first; then pages of wheels in the cache.
-            pages = PipOptions(lock.sources.pairs[len(self._requirements.options.pairs) :])
-            self._locks.keep(key, lock, told.said, local=pages)
+            pages = PipOptions(lock.sources.pairs[len(self.requirements.options.pairs) :])
+            keep(self.store, key, lock, told.said, local=pages)
         return lock
 
     def _key(self, python: Interpreter, identity: Mapping[str, str]) -> str | None:
         """The key of the lock; ``None`` where it cannot be known whether the lock would be the same."""
-        requirements = self._requirements
+        requirements = self.requirements
         lines = (*requirements.lines, *requirements.constraints)
         prefixes = (Path(sys.prefix), python.path.parent.parent)
         settings = pip_digest(lines, requirements.options, prefixes)
-        references = reference_digests(requirements, self._target, python, self._downloads)
+        references = reference_digests(requirements, self.options.target, python, self.downloads)
         if settings is None or references is None:
             return None
         return key_of(
             tool_digest(),
             facts_of(requirements, without=_ORIGINS),
-            facts_of(self._target),
-            facts_of(self._options),
+            facts_of(self.options.target),
+            facts_of(self._lock_options),
             settings,
             references,
             recipe(requirements.options) if references else None,
             [python.version, python.machine, dict(identity)],
         )
-
-
-def _has_pages(lock: Lock) -> bool:
-    """Whether the wheels that were named by address or path are still in the cache."""
-    return all(Path(page).is_file() for page in lock.sources.values({"find-links"}))
 
 
 def _hashed(requirements: Requirements) -> frozenset[str]:
@@ -125,3 +143,33 @@ def _hashed(requirements: Requirements) -> frozenset[str]:
         if hashes and re.search(r"[^!<>~=]==\s*[^*\s;,]+\s*(;|$)", text):
             names.add(canonicalize_name(Requirement(text).name))
     return frozenset(names)
+
+
+def find(
+    store: BuildCache, key: str, *, hashed: Collection[str] = (), settled: bool = False
+) -> LockRecord | None:
+    """The lock with this key, if it is fresh.
+
+    Args:
+        key: ``memo.key_of`` everything that decides the lock, pip's configuration included.
+        hashed: Names whose requirement is an exact version with hashes. A lock of these alone cannot
+            come out differently, and never grows old.
+        settled: Whether lock files say everything.
+    """
+    value = store.get(_KIND, key)
+    if value is None:
+        return None
+    try:
+        record = _RECORD.validate_json(value)
+    except ValueError:
+        return None
+    settled = settled or all(pin.name in hashed for pin in record.lock.pins)
+    # A clock that was set back since then does not tell the age.
+    fresh = record.resolved <= time.time() < record.resolved + FRESH_SECONDS
+    return record if settled or fresh else None
+
+
+def keep(store: BuildCache, key: str, lock: Lock, said: Iterable[Message] = (), *, local: PipOptions) -> None:
+    """Keep a lock, with what the user was told and, of its sources, the ``local`` ones."""
+    record = LockRecord(time.time(), replace(lock, sources=local), tuple(said))
+    store.put(_KIND, key, _RECORD.dump_json(record))

@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from importlib import metadata
 from pathlib import Path
+from typing import NamedTuple
 
-from lambdapack.files import walk
+from lambdapack.files import link, sha256_of, walk
 from lambdapack.install import Workshop, read_tree
 from lambdapack.memo import key_of, tool_digest
-from lambdapack.model import Distribution, Lock, Tree
-from lambdapack.pipeline.cache import BuildCache, trees
-from lambdapack.pipeline.options import version_of
+from lambdapack.model import Distribution, Lock, Target, Tree, bytecode_of
+from lambdapack.pipeline.cache import BuildCache, remove
 from lambdapack.progress import Progress
 from lambdapack.python.wheel_recipe import recipe
+
+_KIND = "trees"
+_TREE = "tree"
+_FileFacts = tuple[str, bool]
+"""What a file has to be, to be linked into a tree: its SHA-256, and whether it is executable."""
+
+
+class _Cached(NamedTuple):
+    """A distribution in the cache: its entry's folder, and the facts of each file by its path in a tree."""
+
+    folder: Path
+    files: Mapping[str, _FileFacts]
 
 
 def install(
@@ -34,12 +49,9 @@ def install(
 
     Returns:
         The tree, and how many of its distributions the cache had.
-
-    Raises:
-        ToolError: An sdist cannot be built, or pip, the interpreter or the engine failed.
     """
     keys = _keys(lock, workshop)
-    known = {name: entry for name, key in keys.items() if (entry := trees.get(store, key))}
+    known = {name: entry for name, key in keys.items() if (entry := _cached(store, key))}
     for name in _sharing({name: entry.files for name, entry in known.items()}):
         del known[name]
     while True:
@@ -47,14 +59,14 @@ def install(
         installed = set(walk(destination))
         # They bring a file that was installed too, or were damaged or removed meanwhile.
         unusable = {name for name, entry in known.items() if not installed.isdisjoint(entry.files)}
-        unusable = unusable or {name for name in known if not trees.link(store, known[name], destination)}
+        unusable = unusable or {name for name in known if not _link(store, known[name], destination)}
         if not unusable:
             break
         for name in unusable:
             del known[name]
         shutil.rmtree(destination)
-    for name, paths in _owned(fresh, installed).items():
-        trees.put(store, keys[name], destination, paths)
+    for name, paths in _owned(fresh, installed, lock.target).items():
+        _keep(store, keys[name], destination, paths)
     tree = read_tree(destination, lock.target)
     return workshop.bundle(tree, lock, progress=progress), len(known)
 
@@ -74,7 +86,7 @@ def _keys(lock: Lock, workshop: Workshop) -> dict[str, str]:
             python.version,
             python.machine,
             dict(workshop.identity),
-            version_of("pip"),
+            metadata.version("pip"),
             tool_digest(),
         )
         for pin in lock.pins
@@ -104,10 +116,12 @@ def _without(lock: Lock, known: Iterable[str]) -> Lock:
     )
 
 
-def _owned(fresh: Iterable[Distribution], installed: set[str]) -> dict[str, set[str]]:
-    """Name -> files, of each freshly installed distribution that shares none of them."""
+def _owned(fresh: Iterable[Distribution], installed: set[str], target: Target) -> dict[str, set[str]]:
+    """Name -> files and their bytecode, of each freshly installed distribution that shares none of them."""
     owned = {
-        distribution.name: _with_bytecode(installed.intersection(distribution.files), installed)
+        distribution.name: installed.intersection(
+            path for file in distribution.files for path in (file, bytecode_of(file, target))
+        )
         for distribution in fresh
     }
     shared = _sharing(owned)
@@ -121,18 +135,52 @@ def _owned(fresh: Iterable[Distribution], installed: set[str]) -> dict[str, set[
     return {name: paths for name, paths in owned.items() if name not in shared}
 
 
-def _with_bytecode(own: set[str], installed: set[str]) -> set[str]:
-    """The files of a distribution, and the bytecode that was compiled from them."""
-    owned = set(own)
-    for path in installed:
-        # ``a/__pycache__/b.cpython-312.pyc`` is of ``a/b.py``.
-        folder, slash, name = f"/{path}".rpartition("/__pycache__/")
-        if slash and f"{folder}/{name.rpartition('.cpython-')[0]}.py"[1:] in own:
-            owned.add(path)
-    return owned
-
-
 def _sharing(owned: Mapping[str, Iterable[str]]) -> set[str]:
     """Names of the distributions that have a path in common with another."""
     owners = Counter(path for paths in owned.values() for path in set(paths))
     return {name for name, paths in owned.items() if any(owners[path] > 1 for path in paths)}
+
+
+def _cached(store: BuildCache, key: str) -> _Cached | None:
+    """The distribution with this key; its files are checked when they are linked."""
+    entry = store.get_folder(_KIND, key)
+    if entry is None:
+        return None
+    folder, description = entry
+    return _Cached(
+        folder, {path: (digest, executable) for path, digest, executable in json.loads(description)}
+    )
+
+
+def _link(store: BuildCache, cached: _Cached, destination: Path) -> bool:
+    """Put a distribution into a tree; ``False`` where its entry is damaged, and is removed."""
+    try:
+        for path, facts in cached.files.items():
+            (destination / path).parent.mkdir(parents=True, exist_ok=True)
+            link(cached.folder / _TREE / path, destination / path)
+            if _facts(destination / path) != facts:
+                store.discard(cached.folder)
+                return False
+    except OSError:
+        remove(cached.folder)
+        return False
+    return True
+
+
+def _keep(store: BuildCache, key: str, root: Path, paths: Iterable[str]) -> None:
+    """Keep the files ``paths`` of the tree at ``root`` as the distribution with this key."""
+    with store.making() as part:
+        if part is None:
+            return
+        facts = []
+        # Sorted: what a set's order decides would differ from run to run.
+        for path in sorted(paths):
+            (part / _TREE / path).parent.mkdir(parents=True, exist_ok=True)
+            link(root / path, part / _TREE / path)
+            facts.append((path, *_facts(root / path)))
+        store.put_folder(_KIND, key, part, json.dumps(facts).encode())
+
+
+def _facts(path: Path) -> _FileFacts:
+    with path.open("rb") as file:
+        return sha256_of(file), bool(os.fstat(file.fileno()).st_mode & 0o111)

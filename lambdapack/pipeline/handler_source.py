@@ -9,7 +9,6 @@ import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from lambdapack.deploy import Modules, check_handler, collect_sources, imported_names
 from lambdapack.errors import ConfigurationError
@@ -29,12 +28,8 @@ for path in sys.argv[1:]:
 """
 
 
-class _Fault(NamedTuple):
-    """Why a file is not Python; ``line`` is ``None`` where it is not known."""
-
-    path: str
-    line: int | None
-    what: str
+_Fault = tuple[str, int | None, str]
+"""Why a file is not Python: its path, the line where it is known, and what is wrong."""
 
 
 def check_source(handler: str, source: Path, ignore: Sequence[str], target: Target) -> None:
@@ -56,9 +51,10 @@ def check_source(handler: str, source: Path, ignore: Sequence[str], target: Targ
     paths = [str(modules.files[name]) for name in _imported(module, modules)]
     fault = _fault(paths, target)
     if fault is not None:
-        line = f", line {fault.line}," if fault.line else ""
+        path, number, what = fault
+        line = f", line {number}," if number else ""
         raise ConfigurationError(
-            f"the handler's module {fault.path}{line} is not Python {target.python}: {fault.what}",
+            f"the handler's module {path}{line} is not Python {target.python}: {what}",
             hint="mend it and build again: nothing has been built yet",
         )
     try:
@@ -90,39 +86,32 @@ def _imported(module: str, modules: Modules) -> Iterator[str]:
 
 def _fault(paths: Sequence[str], target: Target) -> _Fault | None:
     """The first fault of these files."""
-    if target.version == sys.version_info[:2]:
-        return next(filter(None, map(_compiled, paths)), None)
-    try:
-        python = find(target.python)
-    except ConfigurationError:
-        older = target.version < sys.version_info[:2]
-        return next(filter(None, (_parsed(path, target) for path in paths)), None) if older else None
-    done = subprocess.run(
-        [str(python.path), "-I", "-S", "-W", "ignore", "-c", _COMPILE, *paths],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    return _Fault(*json.loads(done.stdout)) if done.stdout else None
+    if target.version != sys.version_info[:2]:
+        try:
+            python = find(target.python)
+        except ConfigurationError:
+            if target.version > sys.version_info[:2]:
+                return None
+        else:
+            done = subprocess.run(
+                [str(python.path), "-I", "-S", "-W", "ignore", "-c", _COMPILE, *paths],
+                capture_output=True, text=True, check=False,
+            )  # fmt: skip
+            return tuple(json.loads(done.stdout)) if done.stdout else None
+    return next(filter(None, (_compiled(path, target) for path in paths)), None)
 
 
-def _compiled(path: str) -> _Fault | None:
+def _compiled(path: str, target: Target) -> _Fault | None:
+    """The fault that this Python finds, by an older target's grammar."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            compile(Path(path).read_bytes(), path, "exec", dont_inherit=True)
-    except (SyntaxError, ValueError) as error:
-        return _of(path, error)
+            if target.version == sys.version_info[:2]:
+                compile(Path(path).read_bytes(), path, "exec", dont_inherit=True)
+            else:
+                ast.parse(Path(path).read_bytes(), path, feature_version=target.version)
+    except SyntaxError as error:
+        return path, error.lineno, error.msg
+    except ValueError as error:
+        return path, None, str(error)
     return None
-
-
-def _parsed(path: str, target: Target) -> _Fault | None:
-    try:
-        ast.parse(Path(path).read_bytes(), path, feature_version=target.version)
-    except (SyntaxError, ValueError) as error:
-        return _of(path, error)
-    return None
-
-
-def _of(path: str, error: SyntaxError | ValueError) -> _Fault:
-    if isinstance(error, SyntaxError):
-        return _Fault(path, error.lineno, error.msg)
-    return _Fault(path, None, str(error))

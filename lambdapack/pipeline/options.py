@@ -132,20 +132,18 @@ _NOT_SOURCES = frozenset(("__pycache__", "node_modules", "dist", "lambdapack.tom
 _ARCHIVES = (".pyc", ".zip", ".tar.zst")
 
 
-def digest(
-    options: BuildOptions, lock: Lock, python: Interpreter, identity: Mapping[str, str] | None = None
-) -> str:
+def digest(options: BuildOptions, lock: Lock, python: Interpreter, identity: Mapping[str, str]) -> str:
     """SHA-256 over everything that decides the bytes of a build; ``identity`` is the builder's."""
     inputs = {
         "tool": tool_digest(),
         "zstandard": [zstandard.__version__, zstandard.backend, *zstandard.ZSTD_VERSION],
-        "pip": version_of("pip"),
+        "pip": metadata.version("pip"),
         "target": str(options.target),
         "glibc": lock.glibc,
         "lock": lock.digest,
         "built": [lock.built, recipe(lock.sources)] if lock.built else [],
         "requested": lock.requested,
-        "builder": [options.builder, dict(identity or {})],
+        "builder": [options.builder, dict(identity)],
         "python": [python.version, python.machine],
         "options": describe(options),
         "assets": {name: _asset(path) for name, path in options.trace.assets.items()},
@@ -158,11 +156,3 @@ def _asset(path: Path) -> list[tuple[str, int, int]]:
     files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
     stats = [(file.relative_to(path).as_posix(), file.stat()) for file in files if file.exists()]
     return [(name, status.st_size, status.st_mtime_ns) for name, status in stats]
-
-
-def version_of(name: str) -> str:
-    """The version of an installed distribution; empty where it is not installed."""
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return ""

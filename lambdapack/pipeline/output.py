@@ -1,17 +1,24 @@
-"""The folder that a build goes to: one sound pack with its build.json, and nothing half made."""
+"""The folder that a build goes to, with one sound pack and nothing half made; its copies in the cache."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from lambdapack import pack
 from lambdapack.errors import ConfigurationError, LambdapackError
-from lambdapack.files import sweep_folders, work_folder, write_bytes
+from lambdapack.files import sha256_of, sweep_folders, work_folder, write_bytes
 from lambdapack.pipeline import build_json as buildreport
 from lambdapack.pipeline.build_json import BuildReport
+from lambdapack.pipeline.cache import BuildCache
+
+_KIND = "packs"
+_WORK = ".work-"
+_REPLACED = ".replaced"
+"""The file that names the pack's files of the replaced build, until they are removed."""
 
 
 def sound(folder: Path, inputs: str) -> BuildReport | None:
@@ -37,19 +44,10 @@ def workspace(output: Path) -> Iterator[Path]:
             work = stack.enter_context(work_folder(output, _WORK, 0o777))
             (work / "pack").mkdir()
         except OSError as error:
-            raise _unwritable(output, error) from None
+            raise ConfigurationError(
+                f"cannot build into {output}: {error.strerror}", hint="choose another folder with --output"
+            ) from None
         yield work
-
-
-_WORK = ".work-"
-_REPLACED = ".replaced"
-"""The file that names the pack's files of the replaced build, until they are removed."""
-
-
-def _unwritable(output: Path, error: OSError) -> ConfigurationError:
-    return ConfigurationError(
-        f"cannot build into {output}: {error.strerror}", hint="choose another folder with --output"
-    )
 
 
 def publish(files: Sequence[Path], report: BuildReport, output: Path) -> None:
@@ -77,3 +75,44 @@ def finish(output: Path) -> None:
             for name in names:
                 (output / Path(name).name).unlink(missing_ok=True)
         (output / _REPLACED).unlink()
+
+
+def keep_copies(store: BuildCache, inputs: str, files: Iterable[Path]) -> None:
+    """Keep copies of ``files``, all of one folder, as the build of ``inputs``."""
+    with store.making() as part:
+        if part is None:
+            return
+        digests = {path.name: _copy(path, part / path.name) for path in files}
+        store.put_folder(_KIND, inputs, part, json.dumps(digests).encode())
+
+
+def copy_kept(store: BuildCache, inputs: str, destination: Path) -> tuple[Path, ...]:
+    """Copy the files of the build of ``inputs`` into ``destination``.
+
+    No links: a file that is changed there must not change in the cache.
+
+    Returns:
+        The copies; none where the cache has no such build, or a damaged one.
+    """
+    entry = store.get_folder(_KIND, inputs)
+    if entry is None:
+        return ()
+    folder, description = entry
+    copies = []
+    try:
+        for name, digest in json.loads(description).items():
+            if _copy(folder / name, destination / name) != digest:
+                store.discard(folder)
+                return ()
+            copies.append(destination / name)
+    except OSError:
+        # Pruned meanwhile, or no room. If the destination is at fault, the build itself will say so.
+        return ()
+    return tuple(copies)
+
+
+def _copy(source: Path, destination: Path) -> str:
+    """Copy a file and its mode; SHA-256 of the copy."""
+    shutil.copy(source, destination)
+    with destination.open("rb") as file:
+        return sha256_of(file)

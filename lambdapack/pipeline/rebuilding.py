@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydantic import TypeAdapter
@@ -15,7 +14,7 @@ from lambdapack import pack
 from lambdapack.errors import CheckError, ConfigurationError, ToolError
 from lambdapack.files import scratch_folder
 from lambdapack.install import BuildLimits, choose
-from lambdapack.model import NO_OPTIONS, Lock, Pin, Target
+from lambdapack.model import Lock, Target
 from lambdapack.pipeline import build_json
 from lambdapack.pipeline.build_json import BuildReport
 from lambdapack.pipeline.cache import open_cache
@@ -25,8 +24,6 @@ from lambdapack.progress import QUIET, Progress
 from lambdapack.slim import SlimOptions
 from lambdapack.trace import TraceOptions
 
-_PIN = re.compile(r"(?P<name>[^\s=]+)==(?P<version>[^\s\\]+)")
-_HASH = re.compile(r"--hash=(sha256:[0-9a-f]{64})")
 _SHOWN = 20
 _GONE = re.compile(r"No matching distribution found for (\S+)")
 
@@ -99,7 +96,9 @@ def _options(report: BuildReport, output: Path, local: LocalInputs) -> BuildOpti
         target=Target.parse(report.target),
         output=output,
         builder=report.builder["name"],
-        image=_image(report),
+        # The very image: by what its registry calls it, unless packages were put into it here.
+        image=(None if report.options.get("system_packages") else report.builder.get("digest"))
+        or report.builder.get("id"),
         limits=local.limits,
         slim=TypeAdapter(SlimOptions).validate_python(report.options["slim"]),
         trace=TraceOptions(**trace, source=local.source if source_digest else None, assets=local.assets),
@@ -113,28 +112,13 @@ def _options(report: BuildReport, output: Path, local: LocalInputs) -> BuildOpti
     return options
 
 
-def _image(report: BuildReport) -> str | None:
-    """The very image: by what its registry calls it, unless packages were put into it here."""
-    packages = report.options.get("system_packages")
-    return (None if packages else report.builder.get("digest")) or report.builder.get("id")
-
-
-def read_lock(report: BuildReport) -> Lock:
-    """The lock that a build was made from.
-
-    Raises:
-        ConfigurationError: Its digest is not that of its text.
-    """
-    pins = []
-    for line in report.lock["text"].replace("\\\n", " ").splitlines():
-        pin = _PIN.match(line)
-        if pin is not None:
-            pins.append(Pin(pin["name"], pin["version"], tuple(_HASH.findall(line))))
+def _lock(report: BuildReport) -> Lock:
+    """The lock that a build was made from."""
     major, _, minor = report.glibc.partition(".")
     lock = Lock(
         target=Target.parse(report.target),
         glibc=(int(major), int(minor)),
-        pins=tuple(sorted(pins)),
+        pins=tuple(sorted(build_json.pins(report))),
         requested=tuple(report.lock.get("requested", ())),
         built=tuple(report.lock.get("built", ())),
     )
@@ -150,23 +134,15 @@ def _build(
     report: BuildReport, options: BuildOptions, cache: Path, *, jobs: int | None, progress: Progress
 ) -> BuildResult:
     builder, reason = choose(options.builder, options.target, image=options.image, limits=options.limits)
-    lock = read_lock(report)
-    facts = {"name": builder.name, "reason": reason}
-    pack_build = PackBuild(options, report.requirements, facts, open_cache(cache, enabled=False))
-    with (
-        _missing_files_explained(report),
-        builder.open(options.target, cache_dir=cache, progress=progress) as workshop,
-    ):
-        was, now = report.builder.get("python"), workshop.interpreter.version
-        if was not in (None, now):
-            progress.warn(f"the pack was built with Python {was}, and this is {now}: bytecode may differ")
-        return pack_build.run(replace(lock, sources=NO_OPTIONS), workshop, jobs=jobs, progress=progress)
-
-
-@contextmanager
-def _missing_files_explained(report: BuildReport) -> Iterator[None]:
+    lock = _lock(report)
+    facts, store = {"name": builder.name, "reason": reason}, open_cache(cache, enabled=False)
+    pack_build = PackBuild(options, report.requirements, facts, store, jobs, progress)
     try:
-        yield
+        with builder.open(options.target, cache_dir=cache, progress=progress) as workshop:
+            was, now = report.builder.get("python"), workshop.interpreter.version
+            if was not in (None, now):
+                progress.warn(f"the pack was built with Python {was}, and this is {now}: bytecode may differ")
+            return pack_build.run(lock, workshop, {})
     except ToolError as error:
         gone = _GONE.search(error.detail or "")
         # What compiles comes from an index as well, and is in no lock.

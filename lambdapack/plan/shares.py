@@ -10,6 +10,8 @@ import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
+from packaging.utils import canonicalize_name
+
 from lambdapack.plan.model import SizedDistribution
 from runtime_shim._index import Index
 
@@ -20,9 +22,7 @@ _DIST_INFO = re.compile(r"([^/]+?)-[^/-]+\.dist-info\Z")
 def share(total: int, weights: Sequence[int]) -> list[int]:
     """``total`` in whole parts in proportion to ``weights``, by largest remainders, that add up to ``total``.
 
-    Args:
-        total: Not negative.
-        weights: Not negative, not empty; all zero counts as all equal.
+    There is at least one weight; weights that are all zero count as equal.
     """
     sum_of_weights = sum(weights)
     if not sum_of_weights:
@@ -87,7 +87,7 @@ def _owner(path: str, by_name: Mapping[str, set[str]], names: Collection[str]) -
     first, slash, rest = path.partition("/")
     match = _DIST_INFO.match(first)
     if match:
-        return _canonical(match[1])
+        return canonicalize_name(match[1])
     top = first
     if not slash or first == "__pycache__":
         top = (rest or first).split("/")[-1].split(".")[0]
@@ -97,9 +97,5 @@ def _owner(path: str, by_name: Mapping[str, set[str]], names: Collection[str]) -
     if candidates:
         return f"({top}: {', '.join(sorted(candidates))})"
     # auditwheel puts bundled libraries into NAME.libs, wheels their data into NAME-VERSION.data.
-    libs = _canonical(first.partition(".libs")[0])
+    libs = canonicalize_name(first.partition(".libs")[0])
     return libs if libs in names or not names else f"({top})"
-
-
-def _canonical(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()

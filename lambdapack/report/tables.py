@@ -21,9 +21,9 @@ __all__ = ["assets_table", "build_table", "cache_table", "table"]
 _SHOWN = 12
 
 
-def table(*columns: str, title: str | None = None) -> Table:
+def table(*columns: str) -> Table:
     """A plain table: the first column is text, the others are numbers."""
-    empty = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    empty = Table(box=None, pad_edge=False)
     for number, name in enumerate(columns):
         empty.add_column(name, justify="left" if number == 0 else "right", header_style="dim", no_wrap=True)
     return empty

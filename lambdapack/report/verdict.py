@@ -42,11 +42,8 @@ def _rows(verdict: Verdict) -> Table:
         rows.add_row(name, installed, megabytes(row.slimmed), megabytes(row.stored), megabytes(row.hot))
     rest = verdict.rows[_SHOWN:]
     if rest:
-        sums = [
-            sum(column)
-            for column in zip(*((r.installed or 0, r.slimmed, r.stored, r.hot) for r in rest), strict=True)
-        ]
-        rows.add_row(f"{len(rest)} more", *(megabytes(size) for size in sums))
+        columns = zip(*((row.installed or 0, row.slimmed, row.stored, row.hot) for row in rest), strict=True)
+        rows.add_row(f"{len(rest)} more", *(megabytes(sum(column)) for column in columns))
     total = (verdict.installed, verdict.slimmed, verdict.stored, verdict.hot)
     rows.add_row("total", *("" if size is None else megabytes(size) for size in total), style="bold")
     return rows

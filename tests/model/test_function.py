@@ -6,21 +6,19 @@ from dataclasses import fields, replace
 
 import pytest
 
-from lambdapack.model import FunctionSettings
-from lambdapack.model import refused_by_lambda as refusals
+from lambdapack.model import FunctionSettings, refused_by_lambda
 from lambdapack.model.function import NumberRule, number_rule
 
 GOOD = FunctionSettings(environment={"STAGE": "test"})
 
 
-def refused_by_lambda(name: str, settings: FunctionSettings) -> tuple[str, ...]:
-    """The problems, as a value that can be compared."""
-    return tuple(refusals(name, settings))
+def refused(name: str, settings: FunctionSettings) -> tuple[str, ...]:
+    return tuple(refused_by_lambda(name, settings))
 
 
 def test_the_defaults_are_taken() -> None:
     """A function that is described by its name alone can be deployed."""
-    assert refused_by_lambda("demo", FunctionSettings()) == ()
+    assert refused("demo", FunctionSettings()) == ()
     assert (GOOD.memory_mb, GOOD.tmp_mb, GOOD.timeout) == (1769, 512, 30)
 
 
@@ -31,17 +29,17 @@ def test_the_defaults_are_taken() -> None:
 def test_numbers_are_taken_up_to_their_bounds(setting: str, least: int, most: int, unit: str) -> None:
     """Both bounds are taken; the number beyond is refused with the bounds and the unit."""
     for value in (least, most):
-        assert refused_by_lambda("demo", replace(GOOD, **{setting: value})) == ()
+        assert refused("demo", replace(GOOD, **{setting: value})) == ()
     for value in (least - 1, most + 1):
-        (problem,) = refused_by_lambda("demo", replace(GOOD, **{setting: value}))
+        (problem,) = refused("demo", replace(GOOD, **{setting: value}))
         assert problem.endswith(f" is {value} {unit}, Lambda takes {least} to {most} {unit}")
 
 
 @pytest.mark.parametrize("days", [1, 731, 3653])
 def test_log_retention_is_one_of_cloudwatchs_numbers(days: int) -> None:
     """CloudWatch Logs takes some numbers of days and refuses those between."""
-    assert refused_by_lambda("demo", replace(GOOD, log_retention=days)) == ()
-    (problem,) = refused_by_lambda("demo", replace(GOOD, log_retention=days + 1))
+    assert refused("demo", replace(GOOD, log_retention=days)) == ()
+    (problem,) = refused("demo", replace(GOOD, log_retention=days + 1))
     assert problem.startswith(f"log_retention is {days + 1} days, CloudWatch Logs takes 1, 3, 5, ")
     assert problem.endswith(" 3288 or 3653 days")
 
@@ -49,19 +47,19 @@ def test_log_retention_is_one_of_cloudwatchs_numbers(days: int) -> None:
 @pytest.mark.parametrize("name", ["a" * 64, "A-b_9", "9"])
 def test_names_that_are_taken(name: str) -> None:
     """Up to 64 letters, digits, hyphens and underscores."""
-    assert refused_by_lambda(name, GOOD) == ()
+    assert refused(name, GOOD) == ()
 
 
 @pytest.mark.parametrize("name", ["", "a" * 65, "a b", "ä", "a.b", "a\n"])
 def test_names_that_are_refused(name: str) -> None:
     """Anything else; a line break at the end too."""
-    assert len(refused_by_lambda(name, GOOD)) == 1
+    assert len(refused(name, GOOD)) == 1
 
 
 @pytest.mark.parametrize("name", ["_X_AMZN_TRACE_ID", "AWS_EXECUTION_ENV", "_HANDLER", "LAMBDA_TASK_ROOT"])
 def test_variables_that_lambda_sets_itself_are_refused(name: str) -> None:
     """A variable of Lambda's own is named as such."""
-    assert refused_by_lambda("demo", replace(GOOD, environment={name: "x"})) == (
+    assert refused("demo", replace(GOOD, environment={name: "x"})) == (
         f"the environment variable {name} is Lambda's own",
     )
 
@@ -69,21 +67,21 @@ def test_variables_that_lambda_sets_itself_are_refused(name: str) -> None:
 @pytest.mark.parametrize("name", ["A", "9A", "_A", "A-B", "A B", ""])
 def test_names_of_variables_that_lambda_does_not_take_are_refused(name: str) -> None:
     """A letter first, then at least one letter, digit or underscore."""
-    (problem,) = refused_by_lambda("demo", replace(GOOD, environment={name: "x"}))
+    (problem,) = refused("demo", replace(GOOD, environment={name: "x"}))
     assert problem == f"{name!r} is not a name that Lambda takes for an environment variable"
 
 
 def test_the_environment_is_measured_in_bytes() -> None:
     """4,096 bytes of names and values are taken, one more is not; an umlaut has two."""
-    assert refused_by_lambda("demo", replace(GOOD, environment={"AB": "x" * 4094})) == ()
-    (problem,) = refused_by_lambda("demo", replace(GOOD, environment={"AB": "x" * 4093 + "ä"}))
+    assert refused("demo", replace(GOOD, environment={"AB": "x" * 4094})) == ()
+    (problem,) = refused("demo", replace(GOOD, environment={"AB": "x" * 4093 + "ä"}))
     assert problem == "the environment is 4097 bytes, Lambda takes 4096"
 
 
 def test_every_problem_is_told_at_once() -> None:
     """The name, each number and each variable."""
     wrong = FunctionSettings(memory_mb=1, timeout=0, environment={"A": "", "AWS_REGION": ""})
-    assert len(refused_by_lambda("no spaces", wrong)) == 5
+    assert len(refused("no spaces", wrong)) == 5
 
 
 def test_each_rule_belongs_to_a_setting() -> None:

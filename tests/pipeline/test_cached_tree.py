@@ -193,7 +193,7 @@ def test_whatever_decides_a_tree_is_in_its_key(
         case "recipe":
             monkeypatch.setattr(cached_tree, "recipe", lambda sources: [["CFLAGS", "-O3"]])
         case "pip":
-            monkeypatch.setattr(cached_tree, "version_of", lambda name: "77")
+            monkeypatch.setattr("importlib.metadata.version", lambda name: "77")
         case "tool":
             monkeypatch.setattr(cached_tree, "tool_digest", lambda: "0" * 64)
     assert installed(lock, tmp_path / "changed", workshop, store)[1] == 0

@@ -9,7 +9,7 @@ import pytest
 
 from lambdapack import store
 from lambdapack.errors import ConfigurationError, ToolError
-from lambdapack.files import disk_errors, sweep
+from lambdapack.files import disk_errors, part_file
 
 ID = "0f" * 32
 
@@ -42,10 +42,10 @@ def test_a_part_that_is_being_written_is_left_alone(tmp_path: Path) -> None:
     part = tmp_path / ".lambdapack-alive.part"
     with part.open("wb") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
-        sweep(tmp_path)
-        assert part.exists()
-    sweep(tmp_path)
-    assert not part.exists()
+        with part_file(tmp_path):
+            assert part.exists()
+    with part_file(tmp_path):
+        assert not part.exists()
 
 
 def test_a_folder_has_no_location(tmp_path: Path) -> None:

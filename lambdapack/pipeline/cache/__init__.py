@@ -5,12 +5,9 @@ by its own digest on use, and may be lost at any time: then it is made again. St
 only the pipeline knows the rest.
 """
 
-from lambdapack.pipeline.cache import builds, trees
-from lambdapack.pipeline.cache.build_cache import BuildCache, open_cache
-from lambdapack.pipeline.cache.locks import LockRecord, Locks
+from lambdapack.pipeline.cache.build_cache import BuildCache, open_cache, remove
 from lambdapack.pipeline.cache.upkeep import LIMIT, FolderUsage, Pruning, prune, survey
 
 __all__ = [
-    "LIMIT", "BuildCache", "FolderUsage", "LockRecord", "Locks", "Pruning", "builds", "open_cache",
-    "prune", "survey", "trees",
+    "LIMIT", "BuildCache", "FolderUsage", "Pruning", "open_cache", "prune", "remove", "survey",
 ]  # fmt: skip

@@ -25,8 +25,6 @@ class FolderUsage:
 
     Attributes:
         name: e.g. ``builds/frames`` or ``tools``.
-        entries: How many there are.
-        bytes: Of all entries together.
         oldest, newest: Seconds since the last use of the entry that was not used for the longest time, and
             of the entry that was used last; 0 where there is none.
     """
@@ -100,7 +98,6 @@ def prune(
     it lies (pip-tools, wheels built from sdists) stays as long as a build runs.
 
     Args:
-        cache_dir: The cache folder.
         older_than: Entries go that were not used for as many seconds.
         max_bytes: Entries go until the rest is no larger.
         everything: All entries go.

@@ -37,25 +37,19 @@ def write(report: BuildReport, assets: Sequence[BuiltAsset], directory: Path, me
     path = directory / file_name(report.pack.id)
     serial = _serial(report, assets)
     if _serial_of(path) != serial.urn:
-        write_bytes(path, _document(report, assets, directory, serial, memo))
+        key = key_of(serial.urn)
+        document = memo.get(_KIND, key)
+        if document is None:
+            # The library takes a third of a second to import, which a build that is reused does not spend.
+            from lambdapack.pipeline.sbom.document import make  # noqa: PLC0415
+
+            document = make(report, assets, directory / report.pack.file, serial).encode() + b"\n"
+            memo.put(_KIND, key, document)
+        write_bytes(path, document)
     for other in directory.glob(f"*{file_name('')}"):
         if other != path:
             other.unlink(missing_ok=True)
     return path
-
-
-def _document(
-    report: BuildReport, assets: Sequence[BuiltAsset], directory: Path, serial: uuid.UUID, memo: Memo
-) -> bytes:
-    key = key_of(serial.urn)
-    kept = memo.get(_KIND, key)
-    if kept is None:
-        # The library takes a third of a second to import, which a build that is reused does not spend.
-        from lambdapack.pipeline.sbom.document import make  # noqa: PLC0415
-
-        kept = make(report, assets, directory / report.pack.file, serial).encode() + b"\n"
-        memo.put(_KIND, key, kept)
-    return kept
 
 
 def _serial(report: BuildReport, assets: Sequence[BuiltAsset]) -> uuid.UUID:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from cyclonedx.contrib.license.factories import LicenseFactory
@@ -17,30 +16,19 @@ from packageurl import PackageURL
 
 from lambdapack.model import SystemLibrary, Target
 from lambdapack.pack.assets import BuiltAsset
-from lambdapack.pipeline.build_json import BuildReport, BuiltDistribution
+from lambdapack.pipeline.build_json import BuildReport, BuiltDistribution, pins
 from lambdapack.pipeline.sbom.metadata import DistributionMetadata, dependencies, read
 
-_PIN = re.compile(r"(?P<name>[A-Za-z0-9._-]+)==")
-_HASH = re.compile(r"--hash=sha256:(?P<digest>[0-9a-f]{64})")
 _UNKNOWN = DistributionMetadata("", "", "", (), ())
 
 
 def make(report: BuildReport, assets: Sequence[BuiltAsset], pack: Path, serial: uuid.UUID) -> str:
-    """The document, as indented JSON with a fixed order.
-
-    Args:
-        report: The build's.
-        assets: The packs of assets that were built beside it.
-        pack: The ``.tar.zst``, whose METADATA files are read.
-        serial: The document's serial number.
-
-    Raises:
-        CheckError: The pack is not sound.
-    """
+    """The document, as indented JSON with a fixed order; ``pack`` is the ``.tar.zst``."""
     described = read(pack)
-    hashes = _hashes(report.lock["text"])
+    hashes = {pin.name: pin.hashes for pin in pins(report)}
     libraries = {
-        distribution.name: _library(distribution, described, hashes) for distribution in report.distributions
+        each.name: _library(each, described.get(each.name, _UNKNOWN), hashes.get(each.name, ()))
+        for each in report.distributions
     }
     system = {library.path: _system_library(library) for library in report.libraries}
     data = [_asset(asset) for asset in assets]
@@ -57,15 +45,14 @@ def make(report: BuildReport, assets: Sequence[BuiltAsset], pack: Path, serial: 
         Component(name=tool, version=version, type=ComponentType.APPLICATION, bom_ref=f"tool:{tool}")
     )
     edges = dependencies(described, report.requirements, Target.parse(report.target))
-    for name, component in libraries.items():
-        needed = [libraries[other] for other in edges.get(name, ()) if other in libraries]
-        bom.register_dependency(component, [*needed, *_needs_of(name, report, system)])
+    for each in report.distributions:
+        needed = [libraries[other] for other in edges.get(each.name, ()) if other in libraries]
+        needed += [system[library.path] for library in report.libraries if _needs(each, library)]
+        bom.register_dependency(libraries[each.name], needed)
     for library in report.libraries:
-        needed = [component for path, component in system.items() if library.path in _needed_by(report, path)]
+        needed = [system[other.path] for other in report.libraries if library.path in other.needed_by]
         bom.register_dependency(system[library.path], needed)
-    requested = [
-        libraries[distribution.name] for distribution in report.distributions if distribution.requested
-    ]
+    requested = [libraries[each.name] for each in report.distributions if each.requested]
     bom.register_dependency(root, [*requested, *data])
     return JsonV1Dot7(bom).output_as_string(indent=2)
 
@@ -83,11 +70,8 @@ def _root(report: BuildReport) -> Component:
 
 
 def _library(
-    distribution: BuiltDistribution,
-    described: Mapping[str, DistributionMetadata],
-    hashes: Mapping[str, Sequence[str]],
+    distribution: BuiltDistribution, metadata: DistributionMetadata, hashes: Sequence[str]
 ) -> Component:
-    metadata = described.get(distribution.name, _UNKNOWN)
     purl = PackageURL("pypi", name=distribution.name, version=distribution.version)
     return Component(
         name=distribution.name,
@@ -98,8 +82,7 @@ def _library(
         description=metadata.summary or None,
         scope=ComponentScope.REQUIRED,
         hashes=[
-            HashType(alg=HashAlgorithm.SHA_256, content=digest)
-            for digest in hashes.get(distribution.name, ())
+            HashType(alg=HashAlgorithm.SHA_256, content=digest.removeprefix("sha256:")) for digest in hashes
         ],
         licenses=_licences(metadata),
     )
@@ -148,30 +131,9 @@ def _properties(values: Mapping[str, str]) -> list[Property]:
     return [Property(name=f"lambdapack:{name}", value=value) for name, value in values.items() if value]
 
 
-def _hashes(lock: str) -> dict[str, list[str]]:
-    """Canonical name -> SHA-256 of the files that the lock allows: of the wheel, or of the sdist."""
-    hashes: dict[str, list[str]] = {}
-    for block in lock.replace("\\\n", " ").splitlines():
-        pin = _PIN.match(block)
-        if pin:
-            hashes[pin["name"]] = [match["digest"] for match in _HASH.finditer(block)]
-    return hashes
-
-
-def _needs_of(name: str, report: BuildReport, system: Mapping[str, Component]) -> Iterable[Component]:
-    """The system libraries that files of a distribution ask for."""
-    tops = {
-        top
-        for distribution in report.distributions
-        if distribution.name == name
-        for top in distribution.top_level
-    }
-    tops |= {f"{name}.libs", f"{name.replace('-', '_')}.libs"}
-    for path, component in system.items():
-        if any(by.split("/")[0].split(".")[0] in tops or by.split("/")[0] in tops
-               for by in _needed_by(report, path)):  # fmt: skip
-            yield component
-
-
-def _needed_by(report: BuildReport, path: str) -> Sequence[str]:
-    return next(library.needed_by for library in report.libraries if library.path == path)
+def _needs(distribution: BuiltDistribution, library: SystemLibrary) -> bool:
+    """Whether a file of ``distribution`` asks for ``library``."""
+    name = distribution.name
+    tops = {*distribution.top_level, f"{name}.libs", f"{name.replace('-', '_')}.libs"}
+    asking = {path.split("/")[0] for path in library.needed_by}
+    return not tops.isdisjoint(asking | {top.split(".")[0] for top in asking})

@@ -43,11 +43,7 @@ class DistributionMetadata:
 
 
 def read(pack: Path) -> dict[str, DistributionMetadata]:
-    """Canonical name -> what the METADATA of that distribution in ``pack`` says.
-
-    Raises:
-        CheckError: The pack is not sound.
-    """
+    """Canonical name -> what the METADATA of that distribution in ``pack`` says."""
     by_name = {}
     with open_pack(pack) as (file, _, index):
         reader = FileReader(file, index)
@@ -100,10 +96,7 @@ def dependencies(
 ) -> dict[str, tuple[str, ...]]:
     """Name of a distribution -> names of those in ``described`` that it depends on for ``target``, sorted.
 
-    Args:
-        described: The distributions of a pack.
-        requested: Requirements as the user wrote them: they may ask for extras.
-        target: What markers are evaluated for.
+    ``requested`` are requirements as the user wrote them: they may ask for extras.
     """
     extras = {**dict.fromkeys(described, frozenset[str]()), **asked_extras(requested)}
     edges: dict[str, set[str]] = {name: set() for name in described}

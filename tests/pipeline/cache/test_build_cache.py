@@ -19,8 +19,9 @@ from hypothesis import strategies as st
 from lambdapack.memo import key_of
 from lambdapack.model import NO_OPTIONS, Lock, Pin, PipOptions
 from lambdapack.model.target import Target
-from lambdapack.pipeline.cache import BuildCache, Locks, builds, prune, survey
-from lambdapack.pipeline.cache.locks import FRESH_SECONDS
+from lambdapack.pipeline import cached_lock
+from lambdapack.pipeline.cache import BuildCache, prune, survey
+from lambdapack.pipeline.output import copy_kept, keep_copies
 from tests.support.told import Told
 
 TARGET = Target("3.11", "x86_64")
@@ -258,15 +259,15 @@ def test_a_whole_build_is_copied_and_a_damaged_one_is_not(tmp_path: Path) -> Non
     (made / "build.json").write_bytes(b"{}")
     heard = Told()
     store = BuildCache(tmp_path / "builds", heard)
-    builds.keep(store, "ab" * 32, files(made))
+    keep_copies(store, "ab" * 32, files(made))
     for _ in range(2):
-        copied = builds.copy(store, "ab" * 32, out)
+        copied = copy_kept(store, "ab" * 32, out)
         assert sorted(path.read_bytes() for path in copied) == [b"pack", b"{}"]
         (out / "a.tar.zst").write_bytes(b"changed")
     damage(next((tmp_path / "builds" / "packs").rglob("a.tar.zst")))
-    assert builds.copy(store, "ab" * 32, out) == ()
+    assert copy_kept(store, "ab" * 32, out) == ()
     assert len(heard.notes) == 1
-    assert builds.copy(store, "ab" * 32, out) == ()
+    assert copy_kept(store, "ab" * 32, out) == ()
 
 
 def lock_of(*pins: tuple[str, str]) -> Lock:
@@ -285,9 +286,9 @@ def test_a_lock_grows_old_unless_its_hashes_settle_it(
 ) -> None:
     """After some hours an index may answer otherwise; to exact versions with hashes it cannot."""
     heard, lock = Told(), lock_of(("alpha", "1"), ("beta", "2"))
-    locks = Locks(BuildCache(tmp_path, heard))
-    locks.keep("ab" * 32, lock, [("warning", "careful")], local=NO_OPTIONS)
-    found = locks.find("ab" * 32)
+    store = BuildCache(tmp_path, heard)
+    cached_lock.keep(store, "ab" * 32, lock, [("warning", "careful")], local=NO_OPTIONS)
+    found = cached_lock.find(store, "ab" * 32)
     assert found is not None and found.said == (("warning", "careful"),) and found.seconds < 60
     assert (found.lock.pins, found.lock.requested, found.lock.glibc) == (
         lock.pins,
@@ -296,15 +297,17 @@ def test_a_lock_grows_old_unless_its_hashes_settle_it(
     )
     assert found.lock.digest == lock.digest
     now = time.time()
-    monkeypatch.setattr("lambdapack.pipeline.cache.locks.time.time", lambda: now + FRESH_SECONDS + 60)
-    assert locks.find("ab" * 32) is None
-    assert locks.find("ab" * 32, hashed={"alpha"}) is None
-    assert locks.find("ab" * 32, hashed={"alpha", "beta"}) is not None
-    monkeypatch.setattr("lambdapack.pipeline.cache.locks.time.time", lambda: now - 3600)
-    assert locks.find("ab" * 32) is None, "a clock that was set back says nothing about the age"
+    monkeypatch.setattr(
+        "lambdapack.pipeline.cached_lock.time.time", lambda: now + cached_lock.FRESH_SECONDS + 60
+    )
+    assert cached_lock.find(store, "ab" * 32) is None
+    assert cached_lock.find(store, "ab" * 32, hashed={"alpha"}) is None
+    assert cached_lock.find(store, "ab" * 32, hashed={"alpha", "beta"}) is not None
+    monkeypatch.setattr("lambdapack.pipeline.cached_lock.time.time", lambda: now - 3600)
+    assert cached_lock.find(store, "ab" * 32) is None, "a clock that was set back says nothing about the age"
 
 
 def test_no_credentials_are_kept_with_a_lock(tmp_path: Path) -> None:
     """The options that name an index are not part of it."""
-    Locks(BuildCache(tmp_path)).keep("ab" * 32, lock_of(("alpha", "1")), local=NO_OPTIONS)
+    cached_lock.keep(BuildCache(tmp_path), "ab" * 32, lock_of(("alpha", "1")), local=NO_OPTIONS)
     assert all(b"secret" not in path.read_bytes() for path in files(tmp_path))
