@@ -23,11 +23,6 @@ from lambdapack.pack import Pack
 from lambdapack.progress import Message
 from runtime_shim._index import ARENA
 
-__all__ = [
-    "FILE_NAME", "VERSION", "BuildReport", "BuiltDistribution", "PackFacts", "missing_libraries",
-    "pack_facts", "pins", "read", "write",
-]  # fmt: skip
-
 FILE_NAME = "build.json"
 VERSION = 1
 _PIN = re.compile(r"(?P<name>[^\s=]+)==(?P<version>[^\s\\]+)")
