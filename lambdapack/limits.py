@@ -17,6 +17,9 @@ ZIP_DIRECT_UPLOAD: Final = 50 * MIB
 UNZIPPED: Final = 262_144_000
 """Function and layers together, unzipped."""
 
+LAYERS: Final = 5
+"""Of one function."""
+
 TMP_MIN_MB: Final = 512
 TMP_MAX_MB: Final = 10_240
 TMP_DEFAULT_MB: Final = 512

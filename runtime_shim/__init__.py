@@ -7,6 +7,7 @@ unchanged in a unit test.
 Environment: ``LAMBDAPACK_ROOT`` (default ``/tmp/lambdapack``), ``LAMBDAPACK_MODE`` (``stream`` or
 ``disk``), ``LAMBDAPACK_HANDLER`` (the real handler where the function's handler is
 ``runtime_shim.handler``), ``LAMBDAPACK_ASSETS`` (where assets are in development),
+``LAMBDAPACK_FILES`` (a folder that stands for ``/`` in the paths of packs in files, default ``/``),
 ``AWS_ENDPOINT_URL_S3``.
 """
 
@@ -216,9 +217,9 @@ def _fetcher_maker(
 
     def make(place: Place, alive: Callable[[], None]) -> Fetcher:
         from ._fetch import Fetcher, connections_for, init_ends
-        from ._s3 import Source
+        from ._source import open_source
 
-        source = Source(location["bucket"], location["key"], location.get("region", ""), environ)
+        source = open_source(location, _HERE, place.index, environ)
         fetcher = Fetcher(place, source, _decoder, alive, connections_for(environ))
         # Once the handler runs, a fetch on demand has the function's own timeout as its bound.
         fetcher.init_ends = None if _emitted else init_ends(environ, began)

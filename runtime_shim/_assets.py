@@ -76,7 +76,7 @@ class Asset:
         try:
             _, index, location = read_beside(assets.folder + "/" + name)
             pack_id, only = location["id"], location["file"]
-            self._where = (location["bucket"], location["key"], location.get("region", ""))
+            self._location = location
         except (OSError, KeyError, IndexFormatError) as error:
             raise PackError(
                 "lambdapack: the function's zip is damaged, build it again with lambdapack package: "
@@ -101,7 +101,7 @@ class Asset:
 
     def _make_fetcher(self, place: Place, alive: Callable[[], None]) -> Fetcher:
         from ._fetch import Fetcher, connections_for
-        from ._s3 import Source
+        from ._source import open_source
 
         asset = self
 
@@ -115,7 +115,7 @@ class Asset:
                 super().run(frames, *args, **kwargs)
 
         environ = self._assets.environ
-        source = Source(*self._where, environ)
+        source = open_source(self._location, self._assets.here, place.index, environ)
         return AssetFetcher(place, source, self._assets.load_decoder, alive, connections_for(environ))
 
     def wait_turn(self, alive: Callable[[], None]) -> None:
@@ -219,6 +219,7 @@ class Assets:
     def __init__(
         self, here: str, environ: Mapping[str, str], load_decoder: Callable[[], Any], main: Pack | None
     ) -> None:
+        self.here = here
         self.folder = here + "/" + ASSETS_FOLDER
         self.environ = environ
         self.root = root_folder(environ)

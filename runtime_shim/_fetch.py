@@ -12,7 +12,7 @@ from _thread import allocate_lock
 from hashlib import sha256
 
 from . import REFUSALS, PackError
-from ._s3 import Connection, S3Error
+from ._source import FetchError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from typing import Any, Callable
 
     from ._disk import Place
-    from ._s3 import Source
+    from ._source import Link, Source
 
 # One connection gets 75 MB/s; functions with more memory (in MB) than this are said to have faster links.
 ONE_CONNECTION_MB = 3008
@@ -128,7 +128,7 @@ class Fetcher:
         self._told_failure = self._told_slow = False
         self._failed: BaseException | None = None
         self._slots: list[Slot] = []
-        self._links: list[Connection] = []
+        self._links: list[Link] = []
         self._wanted = 0
         self._began = 0.0
 
@@ -140,7 +140,7 @@ class Fetcher:
         """
         try:
             self.source.prepare()
-        except S3Error as error:
+        except FetchError as error:
             raise PackError(self._gave_up(error, 1, 0.0)) from error
         self._decompressor()
 
@@ -168,7 +168,7 @@ class Fetcher:
 
     def _work(self, jobs: Iterator[list[int]]) -> None:
         """Take jobs, one after the other, and fetch them over a connection of this thread's own."""
-        connection = Connection(self.source, SLOWEST, self._look)
+        connection = self.source.open(SLOWEST, self._look)
         self._links.append(connection)
         try:
             # Several threads may take from it: next() on a list's iterator is one step for the interpreter.
@@ -210,7 +210,7 @@ class Fetcher:
         if self._failed is not None:
             raise self._failed
 
-    def _job(self, connection: Connection, job: list[int]) -> None:
+    def _job(self, connection: Link, job: list[int]) -> None:
         """Fetch one run of neighbouring frames; after a failure go on at the first frame that is missing."""
         left = list(job)
         attempt = 0
@@ -222,7 +222,7 @@ class Fetcher:
             began = time.monotonic()
             try:
                 self._frames(connection, left)
-            except S3Error as error:
+            except FetchError as error:
                 connection.close()
                 slow_down = error.status in (429, 503) and time.monotonic() < patient
                 # A fetch that makes progress is not given up: each freeze of an environment breaks
@@ -244,7 +244,7 @@ class Fetcher:
             except REFUSALS as error:
                 raise self.place.failure(error) from error
 
-    def _enough(self, error: S3Error, attempt: int, silent: float, slow_down: bool) -> bool:
+    def _enough(self, error: FetchError, attempt: int, silent: float, slow_down: bool) -> bool:
         """Whether there have been enough attempts, or another one could not end in time."""
         # Too late to report the failure before init ends.
         if self.init_ends is not None and time.monotonic() + LAST_ATTEMPT > self.init_ends:
@@ -252,7 +252,7 @@ class Fetcher:
         most = ATTEMPTS_WRONG if error.code in WRONG else ATTEMPTS
         return not slow_down and (attempt >= most or silent + SHORTEST_ATTEMPT > SILENCE)
 
-    def _frames(self, connection: Connection, left: list[int]) -> None:
+    def _frames(self, connection: Link, left: list[int]) -> None:
         """Request the frames ``left`` and place them; each is removed from ``left`` once it is in place."""
         index = self.place.index
         first = index.frame_stored_start[left[0]]
@@ -268,11 +268,7 @@ class Fetcher:
             connection.read_into(view)
             self.stats.bytes += len(view)
             if sha256(view).hexdigest() != index.frame_sha256[frame]:
-                raise S3Error(
-                    "frame %d of %s does not have the digest that the function's index gives"
-                    % (frame, self.source.url),
-                    code="CorruptFrame",
-                )
+                raise self.source.corrupt(frame)
             slot = self._slots[frame % len(self._slots)]
             with slot.lock:
                 # The digest vouches for the stored bytes; the index bounds the size of their content.
@@ -309,7 +305,7 @@ class Fetcher:
             % (left / 1e6, got / spent / 1e6, seconds, self.init_ends - now)
         )
 
-    def _say_failure(self, error: S3Error, seconds: float, slow_down: bool) -> None:
+    def _say_failure(self, error: FetchError, seconds: float, slow_down: bool) -> None:
         """Log the first attempt's failure at once: init may end before the last attempt does."""
         if self.tell is None or self._told_failure:
             return
@@ -332,7 +328,7 @@ class Fetcher:
                 self._decoder = self._load_decoder()
             return self._decoder
 
-    def _gave_up(self, error: S3Error, attempts: int, seconds: float) -> str:
+    def _gave_up(self, error: FetchError, attempts: int, seconds: float) -> str:
         tried = " (%d attempts, %.1f s)" % (attempts, seconds) if attempts > 1 else ""
         return "lambdapack: the pack could not be fetched%s: %s" % (tried, error)
 
@@ -343,7 +339,7 @@ def decompress(decoder: Any, stored: memoryview, data: memoryview) -> None:
     One call with room for everything lets zstd write straight into ``data``, without a window of its own.
 
     Raises:
-        S3Error: The content has another length.
+        FetchError: The content has another length.
     """
     reader = decoder.ZstdDecompressor().stream_reader(stored)
     done = reader.readinto(data)
@@ -353,7 +349,7 @@ def decompress(decoder: Any, stored: memoryview, data: memoryview) -> None:
             break
         done += got
     if done != len(data) or reader.read(1):
-        raise S3Error(
+        raise FetchError(
             "a frame does not decompress to the %d bytes that the index gives" % len(data), retry=False
         )
 

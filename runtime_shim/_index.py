@@ -50,7 +50,8 @@ _HEX = frozenset("0123456789abcdef")
 LIBRARIES = "lambdapack.libs/"
 
 INDEX_NAME = "index.json"  # beside the shim: the exact bytes whose SHA-256 is the id
-LOCATION_NAME = "location.json"  # beside the shim: {"id", "bucket", "key", "region"}
+# Beside the shim: {"id", "bucket", "key", "region"}, or {"id", "parts": [[path, first frame], ...]}.
+LOCATION_NAME = "location.json"
 ASSETS_FOLDER = "assets"  # beside the shim: a folder for each asset, with an index and a location of its own
 END_SIZE = 1024  # of the zeros after the last file
 ANY_TARGET = "any"  # the target of a pack of data, which every Python on every processor can read
@@ -354,9 +355,12 @@ def read_beside(
         text = file.read()
     try:
         location = loads(text)
-        for name in ("id", "bucket", "key"):
+        for name in ("id",) if "parts" in location else ("id", "bucket", "key"):
             if not isinstance(location[name], str):
                 raise TypeError(name)
+        for path, first in location.get("parts", ()):
+            if not isinstance(path, str) or not isinstance(first, int):
+                raise TypeError("parts")
     except (ValueError, TypeError, KeyError) as error:
         raise IndexFormatError(
             "%s names no pack: %s: %s" % (LOCATION_NAME, type(error).__name__, error)

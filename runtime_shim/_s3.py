@@ -14,6 +14,7 @@ import time
 from ._endpoint import EndpointError, host_header, locate
 from ._journal import identity
 from ._net import READ_TIMEOUT, Dialler, NetError, describe, read_head, wait_at_most
+from ._source import FetchError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,20 +29,8 @@ WINDOW = 1.9
 TICKS = 4
 
 
-class S3Error(Exception):
-    """An answer other than 206, or a broken connection.
-
-    Attributes:
-        status: HTTP status, 0 where there was no answer.
-        code: S3's own code, e.g. ``AccessDenied``.
-        retry: Whether the same request may succeed later.
-    """
-
-    def __init__(self, message: str, status: int = 0, code: str = "", retry: bool = True) -> None:
-        super().__init__(message)
-        self.status = status
-        self.code = code
-        self.retry = retry
+class S3Error(FetchError):
+    """An answer other than 206, or a broken connection."""
 
 
 class Source:
@@ -115,6 +104,17 @@ class Source:
             NetError, OSError: None can be made.
         """
         return self._dialler.connect()
+
+    def open(self, slowest: float, measured: Callable[[], None]) -> Connection:
+        """What reads ranges, for one thread; arguments as for ``Connection``."""
+        return Connection(self, slowest, measured)
+
+    def corrupt(self, frame: int) -> S3Error:
+        """The error where a frame has another digest than the function's index gives."""
+        return S3Error(
+            "frame %d of %s does not have the digest that the function's index gives" % (frame, self.url),
+            code="CorruptFrame",
+        )
 
 
 class Connection:

@@ -205,13 +205,13 @@ class Pack:
         """A fetcher for this process, with everything that it needs imported."""
         with self.own():
             from ._child import tell
-            from ._s3 import S3Error
+            from ._source import FetchError
 
             try:
                 fetcher = self.make_fetcher(self.place, lambda: None)
                 fetcher.tell = tell
                 fetcher.prepare()
-            except S3Error as error:
+            except FetchError as error:
                 raise PackError("lambdapack: fetching the pack: %s" % error) from error
         return fetcher
 

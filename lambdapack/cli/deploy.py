@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 @click.option("--timeout", type=int, metavar="S", help="Seconds that an invocation may take.")
 @click.option("--role", metavar="ARN", help="An existing role.  [default: one is made]")
 @click.option("--location", metavar="s3://BUCKET/PREFIX", help="Where the pack is kept.")
+@deployment.place_option
 @deployment.allow_lacking_option
 @common
 def command(session: Session, cloud: str, region: str | None, dry_run: bool, **given: Any) -> None:
@@ -43,12 +44,13 @@ def command(session: Session, cloud: str, region: str | None, dry_run: bool, **g
       lambdapack deploy
       lambdapack deploy hello --memory 3008 --tmp 1024
       lambdapack deploy --cloud aws --location s3://bucket/prefix --dry-run
+      lambdapack deploy --cloud aws --place layer     # needs no bucket
     """
     from lambdapack import deploy, pack
 
     made = pack.load(given["pack_directory"] or session.build_directory)
     function = deployment.function_options(session, made.index.target, given)
-    where = deployment.location_for(session, given["location"], cloud)
+    where = deployment.location_for(session, given["location"], cloud, needed="s3" in function.places)
     missing = deployment.missing_libraries(session, made, given["allow_lacking"])
     if cloud == "aws":
         rollout = deploy.deploy(
@@ -68,7 +70,9 @@ def command(session: Session, cloud: str, region: str | None, dry_run: bool, **g
     _show(session, release, None, dry_run=dry_run, where=where)
 
 
-def _show(session: Session, release: Release, done: Deployment | None, *, dry_run: bool, where: str) -> None:
+def _show(
+    session: Session, release: Release, done: Deployment | None, *, dry_run: bool, where: str | None
+) -> None:
     """Show what was deployed; ``done`` is what AWS was told, ``None`` for the embedded cloud."""
     spec, arn = release.spec, done.arn if done else None
     calls = done.calls if done else ()
@@ -81,6 +85,7 @@ def _show(session: Session, release: Release, done: Deployment | None, *, dry_ru
         "pack": spec.pack_id,
         "assets": {asset.name: asset.pack_id for asset in spec.assets},
         "zip": {"path": str(spec.zip_path), "size": release.bundle.size},
+        "layers": [{"path": str(path), "size": path.stat().st_size} for path in spec.layers],
         "calls": [{"service": call.service, "operation": call.operation, "why": call.why} for call in calls],
     }
     session.emit("deploy", document, brief=arn or spec.name)

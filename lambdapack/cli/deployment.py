@@ -40,6 +40,8 @@ def function_options(session: Session, target: str, given: dict[str, Any]) -> Fu
         settings=replace(config.settings, **settings),
         ignore=tuple(config.ignore),
         assets=None if session.file is None else session.assets,
+        place=chosen.get("place", config.place),
+        asset_places={name: asset.place for name, asset in session.config.assets.items() if asset.place},
     )
 
 
@@ -86,15 +88,21 @@ def region_of(session: Session, given: str | None) -> str:
     return chosen or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or _DEFAULT_REGION
 
 
-def location_for(session: Session, given: str | None, cloud: str) -> str:
-    """``s3://BUCKET/PREFIX`` for a deployment; the embedded cloud has one of its own."""
+def location_for(session: Session, given: str | None, cloud: str, *, needed: bool = True) -> str | None:
+    """``s3://BUCKET/PREFIX`` for a deployment; the embedded cloud has one of its own.
+
+    ``needed``: whether a pack is to be read from there.
+    """
     from lambdapack.deploy import LOCAL_LOCATION
 
     location = given or session.config.store.location
     if location is None and cloud == "aws":
+        if not needed:
+            return None
         raise ConfigurationError(
             "deploying to AWS: no location for the pack in S3",
-            hint="give --location s3://BUCKET/PREFIX or set location in the [store] table of lambdapack.toml",
+            hint="give --location s3://BUCKET/PREFIX or set location in the [store] table of "
+            "lambdapack.toml; with --place zip or --place layer none is needed",
         )
     return location or LOCAL_LOCATION
 
@@ -105,6 +113,12 @@ def clients(session: Session, region: str | None) -> Clients:
 
     return Clients(region or session.config.store.region)
 
+
+place_option = click.option(
+    "--place",
+    type=click.Choice(["s3", "zip", "layer", "mount"]),
+    help="Where the function reads its pack from.  [default: s3]",
+)
 
 allow_lacking_option = click.option(
     "--allow-lacking",

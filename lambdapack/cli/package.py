@@ -21,6 +21,7 @@ from lambdapack.cli.session import Session, common
 @click.option("--region", metavar="NAME", help="The bucket's region.")
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), default="function.zip",
               show_default=True, metavar="FILE", help="The zip.")  # fmt: skip
+@deployment.place_option
 @deployment.allow_lacking_option
 @common
 def command(session: Session, source: Path | None, location: str | None, output: Path, **given: Any) -> None:
@@ -30,6 +31,7 @@ def command(session: Session, source: Path | None, location: str | None, output:
     Examples:
       lambdapack package src --handler app.handler --pack .lambdapack/build \\
           --location s3://bucket/prefix --output function.zip
+      lambdapack package --place zip --output function.zip     # the pack itself is in the zip
     """
     from lambdapack import pack
     from lambdapack.report.units import megabytes
@@ -37,7 +39,7 @@ def command(session: Session, source: Path | None, location: str | None, output:
     made = pack.load(given["pack_directory"] or session.build_directory)
     function = deployment.function_options(session, made.index.target, {**given, "source": source})
     location = location or session.config.store.location
-    if location is None:
+    if location is None and "s3" in function.places:
         session.progress.warn("no --location: the zip holds no address of its pack and must be given one")
     missing = deployment.missing_libraries(session, made, given["allow_lacking"])
     deployment.warn_of_libraries(session, missing)
@@ -50,6 +52,9 @@ def command(session: Session, source: Path | None, location: str | None, output:
         "unzipped": bundle.unzipped,
         "pack": release.pack.id,
         "assets": {asset.name: asset.pack_id for asset in release.spec.assets},
+        "layers": [{"path": str(path), "size": path.stat().st_size} for path in bundle.layers],
     }
     session.emit("package", document, brief=str(bundle.path))
     session.say(f"{bundle.path}: {megabytes(bundle.size)}, {megabytes(bundle.unzipped)} unzipped")
+    for path in bundle.layers:
+        session.say(f"{path}: {megabytes(path.stat().st_size)}, a layer")

@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, StringConstraints
 
-from lambdapack.config.fields import Section, Text, expected, field, rows, unknown
+from lambdapack.config.fields import PLACES, Section, Text, expected, field, rows, unknown
+from lambdapack.model import Place
 
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
 _NAME_EXPECTED = "a name of 1 to 64 letters, digits, hyphens and underscores"
@@ -22,6 +23,9 @@ class AssetTable(Section):
         "start: in the background of a cold start, behind what imports need. use: when "
         "`runtime_shim.path` first asks for it.",
         '"start" or "use"',
+    )
+    place: Place | None = field(
+        None, "Where the function reads it from. Left out: from where it reads its pack.", PLACES
     )
     ignore: list[Text] = field(
         [], "Files of a folder to leave out.", 'a list of patterns, e.g. ["*.md", "onnx/"]'

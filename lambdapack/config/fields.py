@@ -55,6 +55,7 @@ def one_of(allowed: Collection[_Value]) -> AfterValidator:
     return AfterValidator(check)
 
 
+PLACES = '"s3", "zip", "layer" or "mount"'
 Text = Annotated[str, StringConstraints(pattern=r"\S")]
 """A text that is not blank."""
 

@@ -19,9 +19,9 @@ from pydantic.fields import FieldInfo
 from lambdapack import limits
 from lambdapack.config import assets as assets_table
 from lambdapack.config.assets import Assets
-from lambdapack.config.fields import Section, Text, expected, field, one_of, rows, unknown
+from lambdapack.config.fields import PLACES, Section, Text, expected, field, one_of, rows, unknown
 from lambdapack.errors import ConfigurationError
-from lambdapack.model import FUNCTION_NAME, FunctionSettings, number_rule
+from lambdapack.model import FUNCTION_NAME, FunctionSettings, Place, number_rule
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -169,6 +169,33 @@ class Function(Section):
         "Files of `source` to leave out of the function's zip.",
         'a list of patterns, e.g. ["tests/", "*.ipynb"]',
     )
+    place: Place = field(
+        "s3",
+        "Where it reads its pack from (docs/placement.md). s3: the store. zip: its own zip. layer: layers "
+        "that are made for it. mount: a file system that is mounted at `mount`.",
+        PLACES,
+    )
+    mount: str | None = field(
+        None,
+        "Where a file system is mounted for it.",
+        '"/mnt/NAME"',
+        pattern=r"^/mnt/[A-Za-z0-9_.-]+$",
+        max_length=160,
+    )
+    file_system: str | None = field(
+        None,
+        "ARN of the access point, of EFS or S3 Files, that is mounted at `mount`.",
+        '"arn:aws:elasticfilesystem:REGION:ACCOUNT:access-point/fsap-ID"',
+        pattern=r"^arn:aws[a-z-]*:(elasticfilesystem|s3files):[a-z0-9-]+:\d{12}:.*access-point/fsap-[0-9a-f]+$",
+    )
+    subnets: list[Text] = field(
+        [],
+        "The subnets of a VPC that it is in, as a file system needs. Left out: its network stays as it is.",
+        'a list of ids, e.g. ["subnet-0a1b2c3d"]',
+    )
+    security_groups: list[Text] = field(
+        [], "Its security groups in that VPC.", 'a list of ids, e.g. ["sg-0a1b2c3d"]'
+    )
     memory: int = _setting("memory_mb", "Memory in MB; 1769 buys one vCPU.")
     tmp: int = _setting("tmp_mb", "Ephemeral storage (/tmp) in MB.")
     timeout: int = _setting("timeout", "Seconds that an invocation may take.")
@@ -204,6 +231,10 @@ class Function(Section):
             environment=self.environment,
             role=self.role,
             log_retention=self.log_retention,
+            mount=self.mount,
+            file_system=self.file_system,
+            subnets=tuple(self.subnets),
+            security_groups=tuple(self.security_groups),
         )
 
 

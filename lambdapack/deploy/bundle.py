@@ -1,4 +1,4 @@
-"""The function's zip: the handler's code, the shim, its decoder, and the pack's index.
+"""The function's zip: the handler's code, the shim, its decoder, and the pack's index. And its layers.
 
 Its bytes depend on its contents alone: entries sorted, times of 1980, modes 0644 and 0755.
 """
@@ -10,19 +10,19 @@ import json
 import stat
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import runtime_shim
 from lambdapack import limits
-from lambdapack.deploy import decoder
+from lambdapack.deploy import decoder, placement
 from lambdapack.deploy.function import Dependencies, FunctionOptions
 from lambdapack.deploy.handler import SHIM, check_entry
 from lambdapack.deploy.sources import SourceFile, collect_sources
 from lambdapack.elf import strip
 from lambdapack.errors import CheckError, ConfigurationError
 from lambdapack.files import part_file, scratch_folder
-from lambdapack.model import Location, Target
+from lambdapack.model import Files, Location, Target
 from lambdapack.progress import QUIET, Progress
 from lambdapack.python import bytecode
 from lambdapack.python.interpreter import Interpreter
@@ -39,12 +39,14 @@ class Bundle:
     Attributes:
         path: The file.
         size: Its size in bytes.
-        unzipped: What Lambda counts against its limit: the sizes of the files in the zip, in bytes.
+        unzipped: What Lambda counts against its limit: the sizes of the files in zip and layers, in bytes.
+        layers: The zips of the function's layers, in order.
     """
 
     path: Path
     size: int
     unzipped: int
+    layers: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,7 @@ class _Entry:
     name: str
     data: bytes
     executable: bool = False
+    compressed: bool = False
 
 
 def make_zip(
@@ -63,7 +66,7 @@ def make_zip(
     cache_dir: Path,
     progress: Progress = QUIET,
 ) -> Bundle:
-    """Write the function's zip to ``output``.
+    """Write the function's zip to ``output``, and its layers beside it.
 
     Args:
         function: The function; none of its code is run.
@@ -85,9 +88,15 @@ def make_zip(
     files = collect_sources(function.source, function.ignore, leave_out=[output, *assets])
     check_entry(function, files, index, progress)
     entries = _code_entries(files, interpreter, target, progress)
+    pieces: dict[int, list[placement.Piece]] = {}
     if dependencies is not None:
         entries += _pack_entries(dependencies, decoder.extension(target, cache_dir, progress=progress))
-    return _bundle(entries, output, progress)
+        pieces = placement.layers(dependencies)
+    in_layers = sum(piece.end - piece.start for layer in pieces.values() for piece in layer)
+    bundle = _bundle(entries, output, progress, in_layers)
+    return replace(
+        bundle, layers=write_layers({number: _cut(each) for number, each in pieces.items()}, output)
+    )
 
 
 def _read_index(dependencies: Dependencies, target: Target) -> Index:
@@ -164,6 +173,8 @@ def _pack_entries(dependencies: Dependencies, extension: Path) -> Iterator[_Entr
         begun = [asset.name for asset in dependencies.assets if asset.fetch == "start"]
         more = {"assets": begun} if begun else {}
         yield _location(SHIM, dependencies.pack_id, dependencies.location, more)
+    for name, pack in placement.in_zip(dependencies).items():
+        yield _Entry(f"{SHIM}/{name}", _read(pack), compressed=True)
     for asset in dependencies.assets:
         folder = f"{SHIM}/{ASSETS_FOLDER}/{asset.name}"
         data = _read(asset.index)
@@ -173,26 +184,34 @@ def _pack_entries(dependencies: Dependencies, extension: Path) -> Iterator[_Entr
             yield _location(folder, asset.pack_id, asset.location, {"file": asset.file})
 
 
-def _location(folder: str, pack_id: str, location: Location, more: Mapping[str, object]) -> _Entry:
-    if not location.key.endswith(f"{pack_id}.tar.zst"):
+def _location(folder: str, pack_id: str, location: Location | Files, more: Mapping[str, object]) -> _Entry:
+    if isinstance(location, Files):
+        where: Mapping[str, object] = {"parts": location.parts}
+    elif location.key.endswith(f"{pack_id}.tar.zst"):
+        where = asdict(location)
+    else:
         raise ConfigurationError(
             f"packaging: s3://{location.bucket}/{location.key} is not where pack {pack_id} is kept",
             hint="push this pack (lambdapack push) and package with the same --location",
         )
-    document = {"id": pack_id, **asdict(location), **more}
+    document = {"id": pack_id, **where, **more}
     return _Entry(
         f"{folder}/{LOCATION_NAME}", json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
     )
 
 
-def _bundle(entries: Sequence[_Entry], output: Path, progress: Progress) -> Bundle:
-    unzipped = sum(len(entry.data) for entry in entries)
+def _bundle(entries: Sequence[_Entry], output: Path, progress: Progress, in_layers: int) -> Bundle:
+    unzipped = sum(len(entry.data) for entry in entries) + in_layers
     if unzipped > limits.UNZIPPED:
         largest = max(entries, key=lambda entry: len(entry.data))
+        packed = in_layers or largest.compressed
+        what = f"the function's own files{f', {_mib(in_layers)} of layers included,' if in_layers else ''}"
         raise CheckError(
-            f"the function's own files are {_mib(unzipped)} unzipped, over Lambda's {_mib(limits.UNZIPPED)}; "
+            f"{what} are {_mib(unzipped)} unzipped, over Lambda's {_mib(limits.UNZIPPED)}; "
             f"the largest is {largest.name} with {_mib(len(largest.data))}",
-            hint="name what the handler does not need under ignore, and move dependencies into the pack",
+            hint='set place = "s3" for the pack, or for an asset'
+            if packed
+            else "name what the handler does not need under ignore, and move dependencies into the pack",
         )
     with progress.step("zip the function", total=len(entries), unit="files") as advance:
         size = _write(entries, output)
@@ -212,11 +231,29 @@ def _write(entries: Iterable[_Entry], output: Path) -> int:
                 info = zipfile.ZipInfo(entry.name, _EPOCH)
                 info.create_system = _UNIX
                 info.external_attr = (stat.S_IFREG | (0o755 if entry.executable else 0o644)) << 16
-                info.compress_type = zipfile.ZIP_DEFLATED
+                info.compress_type = zipfile.ZIP_STORED if entry.compressed else zipfile.ZIP_DEFLATED
                 archive.writestr(info, entry.data, compresslevel=9)
         size = made.file.tell()
         made.publish(output)
     return size
+
+
+def _cut(pieces: Iterable[placement.Piece]) -> Iterator[_Entry]:
+    for piece in pieces:
+        with piece.pack.open("rb") as file:
+            file.seek(piece.start)
+            yield _Entry(piece.name, file.read(piece.end - piece.start), compressed=True)
+
+
+def write_layers(contents: Mapping[int, Iterable[_Entry]], output: Path) -> tuple[Path, ...]:
+    """Write each layer beside the zip ``output``; those of an earlier run that there are no more go."""
+    wanted = {number: output.with_name(f"{output.stem}.layer{number}.zip") for number in sorted(contents)}
+    for number in range(1, limits.LAYERS + 1):
+        if number not in wanted:
+            output.with_name(f"{output.stem}.layer{number}.zip").unlink(missing_ok=True)
+    for number, path in wanted.items():
+        _write(contents[number], path)
+    return tuple(wanted.values())
 
 
 def _mib(size: int) -> str:

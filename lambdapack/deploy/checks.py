@@ -10,7 +10,7 @@ from pathlib import Path
 from lambdapack import elf, limits
 from lambdapack.errors import CheckError, ConfigurationError
 from lambdapack.files import scratch_folder
-from lambdapack.model import FunctionSpec, refused_by_lambda
+from lambdapack.model import Files, FunctionSpec, refused_by_lambda
 from runtime_shim._index import EXTENSION, INDEX_NAME, LIBRARY, Index, IndexFormatError, decode
 
 _SHOWN = 5
@@ -38,8 +38,19 @@ def _refused_by_aws(spec: FunctionSpec) -> Iterator[str]:
     for asset in spec.assets:
         if asset.location is None:
             yield f"the asset {asset.name} has no place in S3 (lambdapack push gives it one)"
+    places = {location.place for location in _files(spec)}
+    if "mount" in places and not spec.settings.file_system:
+        yield "a pack of its is on a mounted file system, and file_system names none"
+    if spec.settings.file_system and not spec.settings.mount:
+        yield "it has a file_system and no mount, the path where the file system is to be mounted"
     if len(spec.assets) > limits.ASSETS:
         yield f"it has {len(spec.assets)} assets, more than {limits.ASSETS}: join some into folders"
+
+
+def _files(spec: FunctionSpec) -> Iterator[Files]:
+    for location in (spec.location, *(asset.location for asset in spec.assets)):
+        if isinstance(location, Files):
+            yield location
 
 
 def packed_index(zip_path: Path) -> Index | None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lambdapack.model import FunctionAsset, FunctionSettings, Location, Target
+from lambdapack.model import Files, FunctionAsset, FunctionSettings, Location, Place, Target
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,8 @@ class FunctionOptions:
         ignore: Patterns of files of ``source`` to leave out of the zip, as in ``.gitignore``.
         assets: Name -> file or folder of each asset that the configuration names. The zip leaves them out,
             and the assets that were built beside the pack must be these. ``None``: whichever were built.
+        place: Where the function reads its pack from.
+        asset_places: The same for assets, by name; the others are where the pack is.
     """
 
     name: str
@@ -31,6 +33,13 @@ class FunctionOptions:
     settings: FunctionSettings = field(default_factory=FunctionSettings)
     ignore: tuple[str, ...] = ()
     assets: Mapping[str, Path] | None = None
+    place: Place = "s3"
+    asset_places: Mapping[str, Place] = field(default_factory=dict)
+
+    @property
+    def places(self) -> frozenset[Place]:
+        """Every place that it reads packs from."""
+        return frozenset((self.place, *self.asset_places.values()))
 
 
 @dataclass(frozen=True)
@@ -40,11 +49,13 @@ class Dependencies:
     Attributes:
         pack_id: The pack's id.
         index: The pack's index file on this machine, ``<id>.index.json``.
-        location: Where the pack is in S3; ``None`` where that is not known.
+        location: Where the pack is; ``None`` where that is not known.
         assets: The function's assets; those to be fetched at the start in that order.
+        pack: The pack on this machine; only a pack among the function's files is read.
     """
 
     pack_id: str
     index: Path
-    location: Location | None = None
+    location: Location | Files | None = None
     assets: tuple[FunctionAsset, ...] = ()
+    pack: Path | None = None

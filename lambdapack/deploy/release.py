@@ -15,6 +15,7 @@ from lambdapack.deploy import aws
 from lambdapack.deploy.aws.naming import variables
 from lambdapack.deploy.bundle import Bundle, make_zip
 from lambdapack.deploy.function import Dependencies, FunctionOptions
+from lambdapack.deploy.placement import arrange
 from lambdapack.errors import ConfigurationError
 from lambdapack.install import syslibs
 from lambdapack.model import FunctionSpec, Location, Target
@@ -64,7 +65,7 @@ def package(
     Args:
         function: The function; none of its code is run.
         pack: Its pack; assets that were built into the same folder belong to it.
-        locate: Where the pack of an id is, or will be; ``None`` leaves that address out of the zip.
+        locate: Where in S3 the pack of an id is, or will be; ``None`` leaves that address out of the zip.
         output: The zip, replaced at once when it is complete.
         cache_dir: Where the shim's decoder is kept between runs.
         progress: Where to report to.
@@ -75,27 +76,29 @@ def package(
         CheckError: The pack's index is damaged, or the zip is larger than Lambda takes.
         ToolError: The decoder could not be fetched.
     """
-    placed, where = assets.placed(pack.path.parent, locate, function.assets), locate(pack.id)
+    built = assets.placed(pack.path.parent, lambda _: None, function.assets)
+    placed = arrange(function, Dependencies(pack.id, pack.index_path, assets=built, pack=pack.path), locate)
     bundle = make_zip(
         function,
-        Dependencies(pack.id, pack.index_path, where, placed),
+        placed,
         interpreter=_interpreter(function.target),
         output=output,
         cache_dir=cache_dir,
         progress=progress,
     )
-    environment = {**function.settings.environment, **variables(placed)}
+    environment = {**function.settings.environment, **variables(placed.assets)}
     settings = replace(function.settings, environment=environment)
     spec = FunctionSpec(
-        function.name, function.handler, function.target, bundle.path, pack.id, where, settings, placed
-    )
+        function.name, function.handler, function.target, bundle.path, pack.id, placed.location, settings,
+        placed.assets, bundle.layers, locate(pack.id),
+    )  # fmt: skip
     return Release(spec, bundle, pack)
 
 
 def deploy(
     function: FunctionOptions,
     pack: Pack,
-    location: str,
+    location: str | None,
     *,
     missing: Sequence[syslibs.LibraryRisk],
     region: str | None = None,
@@ -109,7 +112,7 @@ def deploy(
     Args:
         function, output, cache_dir, progress: As for ``package``.
         pack: Its pack, as ``lambdapack.pack.load`` reads a build's folder.
-        location: Where packs are kept, ``s3://BUCKET/PREFIX``.
+        location: Where packs are kept, ``s3://BUCKET/PREFIX``; ``None`` where none is read from S3.
         missing: The shared libraries that neither the pack nor Lambda has: what
             ``lambdapack.pipeline.missing_libraries(pack)`` gives.
         region: AWS region of function and bucket; by default as the environment says.
@@ -121,8 +124,10 @@ def deploy(
         ToolError: AWS refused or was not reached. Deploy again: the next plan begins where this one ended.
     """
     _refuse_missing(missing, function.name, progress)
-    clients, kept = aws.Clients(region), store.open_store(location, region=region)
-    release = package(function, pack, kept.location, output=output, cache_dir=cache_dir, progress=progress)
+    clients = aws.Clients(region)
+    kept = None if location is None else store.open_store(location, region=region)
+    locate = kept.location if kept is not None else lambda _: None
+    release = package(function, pack, locate, output=output, cache_dir=cache_dir, progress=progress)
     deployment = aws.deploy(
         release.spec, dry_run=dry_run, pack=pack.path, store=kept, clients=clients, progress=progress
     )

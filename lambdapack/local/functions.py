@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import io
 import json
 import shutil
 import stat
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from lambdapack import limits
 from lambdapack.errors import CheckError, ConfigurationError
 from lambdapack.files import locked_folder, part_file, sha256_of, sweep_folders, write_bytes
 from lambdapack.model import (
+    Files,
     FunctionAsset,
     FunctionSettings,
     FunctionSpec,
@@ -30,7 +32,7 @@ _UNPACKING = ".unpacking-"
 _PIECE = 1024 * 1024
 _FORMAT = 1
 # The settings that the local cloud makes so. Roles belong to AWS.
-_SETTINGS = ("memory_mb", "tmp_mb", "timeout", "environment")
+_SETTINGS = ("memory_mb", "tmp_mb", "timeout", "environment", "mount")
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,7 @@ class Function:
         code: SHA-256 of the zip, and the name of the folder that the zip was unpacked to.
         pack_id, location: The pack, or ``None``.
         assets: Name -> id and location of each asset.
+        opt: The name of the folder that the layers were unpacked to, ``""`` without layers.
     """
 
     name: str
@@ -49,20 +52,26 @@ class Function:
     target: Target
     code: str
     pack_id: str | None
-    location: Location | None
+    location: Location | Files | None
     settings: FunctionSettings
-    assets: Mapping[str, tuple[str, Location]] = field(default_factory=dict)
+    assets: Mapping[str, tuple[str, Location | Files]] = field(default_factory=dict)
+    opt: str = ""
 
     @property
-    def locations(self) -> list[Location]:
-        """The packs that the function may read: its own and its assets'."""
+    def locations(self) -> list[Location | Files]:
+        """Where the function's packs are: its own and its assets'."""
         own = [self.location] if self.location else []
         return [*own, *(location for _, location in self.assets.values())]
 
     @property
+    def objects(self) -> list[Location]:
+        """The objects in S3 that the function may read."""
+        return [location for location in self.locations if isinstance(location, Location)]
+
+    @property
     def region(self) -> str:
         """The region that the function is told it runs in: the bucket's."""
-        return self.location.region if self.location else "us-east-1"
+        return self.location.region if isinstance(self.location, Location) else "us-east-1"
 
     @property
     def arn(self) -> str:
@@ -84,6 +93,7 @@ class Function:
                 name: {"id": pack_id, "location": asdict(place)}
                 for name, (pack_id, place) in self.assets.items()
             },
+            "opt": self.opt,
             **{name: getattr(self.settings, name) for name in _SETTINGS},
             "environment": dict(self.settings.environment),
         }
@@ -92,14 +102,21 @@ class Function:
     def from_dict(cls, document: Mapping[str, Any]) -> Function:
         """The function of such a document."""
         values = {key: value for key, value in document.items() if key not in ("format", *_SETTINGS)}
-        values["settings"] = FunctionSettings(**{name: document[name] for name in _SETTINGS})
+        settings = {name: document[name] for name in _SETTINGS if name != "mount"}
+        values["settings"] = FunctionSettings(**settings, mount=document.get("mount"))
         values["target"] = Target.parse(values["target"])
-        values["location"] = Location(**values["location"]) if values["location"] else None
+        values["location"] = _location(values["location"]) if values["location"] else None
         values["assets"] = {
-            name: (asset["id"], Location(**asset["location"]))
+            name: (asset["id"], _location(asset["location"]))
             for name, asset in values.get("assets", {}).items()
         }
         return cls(**values)
+
+
+def _location(document: Mapping[str, Any]) -> Location | Files:
+    if "parts" not in document:
+        return Location(**document)
+    return Files(document["place"], tuple((path, first) for path, first in document["parts"]))
 
 
 class Functions:
@@ -108,6 +125,7 @@ class Functions:
     def __init__(self, state: Path) -> None:
         self.state = state
         self.objects = state / "s3"
+        self.mounts = state / "mounts"
         self._lock = state / "functions.lock"
 
     def put(self, spec: FunctionSpec, pack: Path | None) -> None:
@@ -116,28 +134,40 @@ class Functions:
         The caller has seen to it that Lambda would take the settings (``check_settings``).
 
         Raises:
-            ConfigurationError: The file is not a zip.
-            CheckError: The zip is larger than Lambda takes.
+            ConfigurationError: A file is not a zip, or there is no place for a pack.
+            CheckError: Zip and layers are larger than Lambda takes.
         """
         if pack and not spec.location:
             raise ConfigurationError(f"deploying {spec.name}: there is a pack, but no location for it")
         with locked(self._lock):
+            _check_size(spec)
             code = self._unpack(spec.zip_path)
-            if pack and spec.location:
-                _copy(pack, self.objects / spec.location.bucket / spec.location.key)
+            opt = self._unpack(*spec.layers) if spec.layers else ""
+            stored = self._file(spec.location) if spec.location else None
+            if pack and stored:
+                _copy(pack, stored)
             assets = {asset.name: (asset.pack_id, self._put_asset(spec.name, asset)) for asset in spec.assets}
             function = Function(
-                spec.name, spec.handler, spec.target, code, spec.pack_id, spec.location, spec.settings, assets
-            )
+                spec.name, spec.handler, spec.target, code, spec.pack_id, spec.location, spec.settings,
+                assets, opt,
+            )  # fmt: skip
+            if spec.settings.mount:
+                self.mount(function).mkdir(parents=True, exist_ok=True)
             write_bytes(self._path(spec.name), json.dumps(function.as_dict(), indent=2).encode() + b"\n")
 
-    def _put_asset(self, name: str, asset: FunctionAsset) -> Location:
+    def _file(self, location: Location | Files) -> Path | None:
+        """Where a pack is kept for the function; ``None`` for one that its zip or its layers hold."""
+        if isinstance(location, Location):
+            return self.objects / location.bucket / location.key
+        return self.mounts / location.parts[0][0].lstrip("/") if location.place == "mount" else None
+
+    def _put_asset(self, name: str, asset: FunctionAsset) -> Location | Files:
         location = asset.location
         if location is None:
             raise ConfigurationError(f"deploying {name}: there is no location for the asset {asset.name}")
-        stored = self.objects / location.bucket / location.key
+        stored = self._file(location)
         # A pack is named by its content, so a file of that name is the one that would be copied.
-        if not stored.is_file() or stored.stat().st_size != asset.pack.stat().st_size:
+        if stored and not (stored.is_file() and stored.stat().st_size == asset.pack.stat().st_size):
             _copy(asset.pack, stored)
         return location
 
@@ -190,25 +220,38 @@ class Functions:
                 function = Function.from_dict(json.loads(path.read_bytes()))
                 used = [location for other in self.all() for location in other.locations]
                 for location in set(function.locations).difference(used):
-                    (self.objects / location.bucket / location.key).unlink(missing_ok=True)
+                    if stored := self._file(location):
+                        stored.unlink(missing_ok=True)
             path.unlink(missing_ok=True)
 
     def code(self, function: Function) -> Path:
         """The folder with the unpacked zip."""
         return self.state / "code" / function.code
 
+    def opt(self, function: Function) -> Path | None:
+        """The folder with the unpacked layers; ``None`` without layers."""
+        return self.state / "code" / function.opt if function.opt else None
+
+    def mount(self, function: Function) -> Path:
+        """The folder that stands for the file system that the function mounts."""
+        return self.mounts / str(function.settings.mount).lstrip("/")
+
     def _path(self, name: str) -> Path:
         return self.state / "functions" / f"{name}.json"
 
-    def _unpack(self, path: Path) -> str:
+    def _unpack(self, *paths: Path) -> str:
+        """Unpack zips into one folder; its name, which depends on their content alone."""
         # Swept although the zip may be unpacked already: by a process that was killed right after.
         sweep_folders(self.state / "code", _UNPACKING)
         try:
-            with path.open("rb") as file:
-                digest = sha256_of(file)
+            digests = []
+            for path in paths:
+                with path.open("rb") as file:
+                    digests.append(sha256_of(file))
+            digest = digests[0] if len(digests) == 1 else sha256_of(io.BytesIO("".join(digests).encode()))
             destination = self.state / "code" / digest
             if not destination.is_dir():
-                _extract(path, destination)
+                _extract(paths, destination)
         except FileNotFoundError:
             raise ConfigurationError(f"deploying: there is no file {path}") from None
         except (zipfile.BadZipFile, IsADirectoryError) as error:
@@ -218,7 +261,7 @@ class Functions:
     def forget_unused(self) -> None:
         """Remove unpacked code that no function refers to; only while no environment is alive."""
         with locked(self._lock):
-            used = {function.code for function in self.all()}
+            used = {name for function in self.all() for name in (function.code, function.opt)}
             for folder in (self.state / "code").iterdir() if (self.state / "code").is_dir() else ():
                 if folder.name not in used:
                     shutil.rmtree(folder, ignore_errors=True)
@@ -243,23 +286,35 @@ def check_settings(name: str, settings: FunctionSettings) -> None:
         raise ConfigurationError("Lambda refuses these settings: " + "; ".join(problems))
 
 
-def _extract(path: Path, destination: Path) -> None:
+def _check_size(spec: FunctionSpec) -> None:
+    """That Lambda would take zip and layers together."""
+    if len(spec.layers) > limits.LAYERS:
+        raise CheckError(f"deploying {spec.name}: {len(spec.layers)} layers, Lambda takes {limits.LAYERS}")
+    sizes = []
+    for path in (spec.zip_path, *spec.layers):
+        # What is no zip is refused where it is unpacked.
+        with contextlib.suppress(OSError, zipfile.BadZipFile), zipfile.ZipFile(path) as archive:
+            sizes.append(sum(entry.file_size for entry in archive.infolist()))
+    if sum(sizes) > limits.UNZIPPED:
+        layers = f", {len(spec.layers)} layers included," if spec.layers else ""
+        raise CheckError(
+            f"deploying {spec.zip_path}: unzipped size{layers} is {sum(sizes)} bytes, more than Lambda's "
+            f"{limits.UNZIPPED}",
+            hint='set place = "s3" for the pack or an asset' if layers else "move dependencies into the pack",
+        )
+
+
+def _extract(paths: Sequence[Path], destination: Path) -> None:
     destination.parent.mkdir(parents=True, exist_ok=True)
-    with zipfile.ZipFile(path) as archive:
-        entries = archive.infolist()
-        size = sum(entry.file_size for entry in entries)
-        if size > limits.UNZIPPED:
-            raise CheckError(
-                f"deploying {path}: unzipped size is {size} bytes, more than Lambda's {limits.UNZIPPED}",
-                hint="move dependencies into the pack",
-            )
-        with locked_folder(destination.parent, _UNPACKING) as work:
-            unpacked = work / "code"
-            unpacked.mkdir()
-            for entry in entries:
-                _extract_entry(archive, entry, unpacked)
-            unpacked.chmod(0o755)
-            unpacked.rename(destination)
+    with locked_folder(destination.parent, _UNPACKING) as work:
+        unpacked = work / "code"
+        unpacked.mkdir()
+        for path in paths:
+            with zipfile.ZipFile(path) as archive:
+                for entry in archive.infolist():
+                    _extract_entry(archive, entry, unpacked)
+        unpacked.chmod(0o755)
+        unpacked.rename(destination)
 
 
 def _extract_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, root: Path) -> None:
@@ -273,6 +328,7 @@ def _extract_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, root: Path)
     if stat.S_ISLNK(mode):
         raise ConfigurationError(f"deploying: the zip holds a symbolic link: {entry.filename!r}")
     path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)  # of an earlier layer
     with archive.open(entry) as source, path.open("wb") as target:
         shutil.copyfileobj(source, target)
     # Lambda's own folder is read-only; so is this one, also where it cannot be mounted so.

@@ -18,6 +18,7 @@ from lambdapack.local.environment import cgroups
 from lambdapack.local.environment.environment import Environment, Settings
 from lambdapack.local.environment.isolation import Isolation, Limits, describe
 from lambdapack.local.environment.runtime import Runtime, install
+from lambdapack.local.environment.sandbox import FunctionFolders
 from lambdapack.local.functions import Function, Functions, locked
 from lambdapack.local.link import LinkSettings
 from lambdapack.progress import Progress
@@ -168,8 +169,11 @@ class Pool:
         runtime = install(function.target, self._cache_dir, progress=self._progress)
         failures = []
         for isolation in self._isolations:
-            if isolation.level != "none" and runtime.interpreter.path.resolve().is_relative_to("/tmp"):
-                failures.append(f"{runtime.interpreter.path} is in /tmp, which an environment has its own of")
+            covered = self._covers(function, runtime) if isolation.level != "none" else None
+            if covered:
+                failures.append(
+                    f"{runtime.interpreter.path} is in {covered}, which an environment has its own of"
+                )
                 continue
             try:
                 environment = self._try(isolation, function, settings, runtime)
@@ -186,18 +190,24 @@ class Pool:
             return environment
         raise ToolError("making an execution environment: " + "; ".join(failures))
 
+    def _covers(self, function: Function, runtime: Runtime) -> str | None:
+        """The folder of this machine that the environment has its own of and the Python is in."""
+        own = ["/tmp", *(["/opt"] if function.opt else []), *(["/mnt"] if function.settings.mount else [])]
+        python = runtime.interpreter.path.resolve()
+        return next((folder for folder in own if python.is_relative_to(folder)), None)
+
     def _try(
         self, isolation: Isolation, function: Function, settings: Settings, runtime: Runtime
     ) -> Environment:
         endpoint = self._start_endpoint()
         credentials = new_credentials()
-        endpoint.grant(credentials, [f"{place.bucket}/{place.key}" for place in function.locations])
+        endpoint.grant(credentials, [f"{place.bucket}/{place.key}" for place in function.objects])
         folder = self._folders.new()
         try:
             return Environment(
                 folder,
                 function,
-                self._functions.code(function),
+                self._mounted(function),
                 settings,
                 runtime,
                 isolation=isolation,
@@ -208,6 +218,14 @@ class Pool:
             endpoint.revoke(credentials.access_key)
             self._folders.remove(folder)
             raise
+
+    def _mounted(self, function: Function) -> FunctionFolders:
+        mount = function.settings.mount
+        return FunctionFolders(
+            self._functions.code(function),
+            self._functions.opt(function),
+            {mount: self._functions.mount(function)} if mount else {},
+        )
 
     def _start_endpoint(self) -> Endpoint:
         with self._lock:

@@ -2,10 +2,12 @@
 
 from lambdapack.model.function import (
     FUNCTION_NAME,
+    Files,
     FunctionAsset,
     FunctionSettings,
     FunctionSpec,
     Location,
+    Place,
     number_rule,
     refused_by_lambda,
 )
@@ -16,8 +18,8 @@ from lambdapack.model.target import AL2023_GLIBC, Target
 from lambdapack.model.tree import Distribution, MissingLibrary, SystemLibrary, Trace, Tree
 
 __all__ = [
-    "AL2023_GLIBC", "FUNCTION_NAME", "NO_OPTIONS", "Distribution", "FunctionAsset", "FunctionSettings",
-    "FunctionSpec", "ImportCheck", "LeftOut", "Location", "Lock", "MissingLibrary", "Owners", "Pin",
-    "PipOptions", "RuleSaving", "SlimReport", "SystemLibrary", "Target", "Trace", "Tree", "bytecode_of",
-    "is_cached", "number_rule", "refused_by_lambda", "source_of",
+    "AL2023_GLIBC", "FUNCTION_NAME", "NO_OPTIONS", "Distribution", "Files", "FunctionAsset",
+    "FunctionSettings", "FunctionSpec", "ImportCheck", "LeftOut", "Location", "Lock", "MissingLibrary",
+    "Owners", "Pin", "PipOptions", "Place", "RuleSaving", "SlimReport", "SystemLibrary", "Target", "Trace",
+    "Tree", "bytecode_of", "is_cached", "number_rule", "refused_by_lambda", "source_of",
 ]  # fmt: skip

@@ -11,6 +11,8 @@ from typing import Any, Literal
 from lambdapack import limits
 from lambdapack.model.target import Target
 
+Place = Literal["s3", "zip", "layer", "mount"]
+"""Where a function reads a pack from: S3, its own zip, its layers below /opt, or a mounted file system."""
 FUNCTION_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 """A function's whole name."""
 _VARIABLE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]+")
@@ -32,6 +34,20 @@ class Location:
     bucket: str
     key: str
     region: str
+
+
+@dataclass(frozen=True)
+class Files:
+    """Where a pack is among the function's own files, whole or cut between frames.
+
+    Attributes:
+        place: What brings the files.
+        parts: Path of each file, and the number of its first frame. In the zip a path is relative to the
+            shim's folder; elsewhere it is absolute.
+    """
+
+    place: Literal["zip", "layer", "mount"]
+    parts: tuple[tuple[str, int], ...]
 
 
 @dataclass(frozen=True)
@@ -82,6 +98,9 @@ class FunctionSettings:
         environment: Environment variables.
         role: ARN of an existing role; ``None`` to have one made that may read the function's packs.
         log_retention: Days that the function's log group keeps; ``None`` leaves the group as it is.
+        mount: Where a file system is mounted, ``/mnt/NAME``; ``None`` without one.
+        file_system: ARN of the access point that is mounted there.
+        subnets, security_groups: The function's network; with neither, the network stays as it is.
     """
 
     memory_mb: int = _number(
@@ -97,6 +116,10 @@ class FunctionSettings:
     log_retention: int | None = _number(
         None, NumberRule("log_retention", "days", limits.LOG_RETENTION_DAYS, "CloudWatch Logs")
     )
+    mount: str | None = None
+    file_system: str | None = None
+    subnets: tuple[str, ...] = ()
+    security_groups: tuple[str, ...] = ()
 
 
 _NUMBER_RULES: Mapping[str, NumberRule] = {
@@ -139,7 +162,7 @@ class FunctionAsset:
         name: What ``runtime_shim.path`` takes.
         pack_id: Id of the asset's pack.
         pack, index: That pack's two files on this machine.
-        location: Where the pack is in S3; ``None`` where that is not known.
+        location: Where the pack is; ``None`` where that is not known.
         file: The file's name; ``""`` for a folder.
         fetch: ``start``: in the background of a cold start; ``use``: when the handler first asks for it.
     """
@@ -148,7 +171,7 @@ class FunctionAsset:
     pack_id: str
     pack: Path
     index: Path
-    location: Location | None
+    location: Location | Files | None
     file: str = ""
     fetch: Literal["start", "use"] = "start"
 
@@ -165,6 +188,8 @@ class FunctionSpec:
         location: Where that pack is; ``None`` where that is not known.
         settings: How Lambda runs it.
         assets: Its assets, each with a location.
+        layers: The zips of its layers on this machine; a later one's files replace an earlier one's.
+        staging: Where in S3 a pack of its would be, so where a zip that is too large for a call goes.
     """
 
     name: str
@@ -172,6 +197,8 @@ class FunctionSpec:
     target: Target
     zip_path: Path
     pack_id: str | None
-    location: Location | None
+    location: Location | Files | None
     settings: FunctionSettings = field(default_factory=FunctionSettings)
     assets: tuple[FunctionAsset, ...] = ()
+    layers: tuple[Path, ...] = ()
+    staging: Location | None = None

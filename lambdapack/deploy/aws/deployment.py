@@ -83,7 +83,7 @@ def deploy(
     """
     checks.check_spec(spec)
     checks.check_glibc(spec, checks.packed_index(spec.zip_path), pack)
-    observed = observe(spec.name, clients, progress=progress)
+    observed = observe(spec.name, clients, layers=planner.layer_names(spec), progress=progress)
     calls = plan(spec, observed)
     packs = _packs_of(spec, pack)
     uploads = () if store is None else _upload(packs, store, dry_run, progress)
@@ -176,10 +176,10 @@ def _deployment(name: str, observed: AwsState, calls: tuple[ApiCall, ...]) -> De
 def _packs_of(spec: FunctionSpec, pack: Path | None) -> list[_RequiredPack]:
     """The packs that the function reads; ``checks.check_spec`` has seen to it that each has its place."""
     packs = []
-    if spec.pack_id is not None and spec.location is not None:
+    if spec.pack_id is not None and isinstance(spec.location, Location):
         packs.append(_RequiredPack("the pack", spec.pack_id, pack, spec.location))
     for asset in spec.assets:
-        if asset.location is not None:
+        if isinstance(asset.location, Location):
             packs.append(_RequiredPack(f"the asset {asset.name}", asset.pack_id, asset.pack, asset.location))
     return packs
 

@@ -42,7 +42,7 @@ def execute(
     """Make the calls, in order.
 
     Returns:
-        The answers, by operation.
+        The answers, by the calls' keys.
 
     Raises:
         LambdapackError: AWS refused one; those before it stand, and the next plan begins from there.
@@ -57,9 +57,9 @@ def execute(
             errors_of_aws(_doing(call, subject), action=f"{call.service}:{action}", resource=subject),
         ):
             parameters = {key: _resolve(value, answers) for key, value in call.parameters.items()}
-            answers[call.operation] = _call(call, clients[call.service], parameters, sleep)
+            answers[call.key] = _call(call, clients[call.service], parameters, sleep)
             if call.waiter is not None:
-                _wait(call, clients[call.service], parameters, answers[call.operation])
+                _wait(call, clients[call.service], parameters, answers[call.key])
             advance()
     return answers
 
@@ -114,17 +114,19 @@ def _resolve(value: Any, answers: Mapping[str, Mapping[str, Any]]) -> Any:
         except OSError as error:
             raise ToolError(f"cannot read {value.path}: {error.strerror}") from error
     if isinstance(value, Result):
-        answer: Any = answers[value.operation]
+        answer: Any = answers[value.call]
         for part in value.field.split("."):
             answer = answer[part]
         return answer
     if isinstance(value, Mapping):
         return {key: _resolve(item, answers) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_resolve(item, answers) for item in value]
     return value
 
 
 def _subject(call: ApiCall) -> str:
-    for key in ("FunctionName", "RoleName", "logGroupName", "Key"):
+    for key in ("FunctionName", "RoleName", "logGroupName", "LayerName", "Key"):
         if key in call.parameters:
             return str(call.parameters[key])
     return ""

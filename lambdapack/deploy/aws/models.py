@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,13 +28,18 @@ class FileBytes:
 
 @dataclass(frozen=True)
 class Result:
-    """A parameter that an earlier call of the same plan answers: ``operation``'s ``field`` (``Role.Arn``)."""
+    """A parameter that an earlier call of the same plan answers.
 
-    operation: str
+    Attributes:
+        call: The call's ``ApiCall.key``.
+        field: Where in the answer it is, e.g. ``Role.Arn``.
+    """
+
+    call: str
     field: str
 
     def __str__(self) -> str:
-        return f"<{self.field} of {self.operation}>"
+        return f"<{self.field} of {self.call}>"
 
 
 @dataclass(frozen=True)
@@ -54,6 +59,12 @@ class ApiCall:
     parameters: Mapping[str, Any]
     why: str
     waiter: str | None = None
+
+    @property
+    def key(self) -> str:
+        """What tells the call from the others of its plan: the operation; of a layer's also the name."""
+        layer = self.parameters.get("LayerName")
+        return f"{self.operation} {layer}" if layer else self.operation
 
 
 @dataclass(frozen=True)
@@ -100,27 +111,12 @@ class FunctionState:
     @classmethod
     def intended(cls, spec: FunctionSpec, code_sha256: str, role: str | Result) -> FunctionState:
         """What ``spec`` says."""
-        settings = {
-            "Role": role,
-            "Runtime": spec.target.runtime,
-            "Handler": spec.handler,
-            "MemorySize": spec.settings.memory_mb,
-            "Timeout": spec.settings.timeout,
-            "EphemeralStorage": {"Size": spec.settings.tmp_mb},
-            "Environment": {"Variables": dict(spec.settings.environment)},
-        }
-        return cls(code_sha256, settings, spec.target.arch)
+        return cls(code_sha256, intended(spec, role), spec.target.arch)
 
     @classmethod
     def described(cls, configuration: Mapping[str, Any]) -> FunctionState:
         """What ``get_function_configuration`` or a list of versions describes."""
-        storage = configuration.get("EphemeralStorage", {})
-        settings = {name: configuration.get(name) for name in _SAME_IN_BOTH} | {
-            "EphemeralStorage": {"Size": storage.get("Size", limits.TMP_DEFAULT_MB)},
-            "Environment": {"Variables": dict(configuration.get("Environment", {}).get("Variables", {}))},
-        }
-        architecture = (configuration.get("Architectures") or ["x86_64"])[0]
-        return cls(str(configuration.get("CodeSha256", "")), settings, architecture)
+        return described(configuration)
 
 
 @dataclass(frozen=True)
@@ -153,6 +149,7 @@ class AwsState:
         alias: The version that ``live`` points to.
         log_group: Whether the function has its log group.
         log_retention: Days that the group keeps, ``None`` for ever.
+        layers: Name -> ARN of the newest version of each layer that was looked for and is there.
     """
 
     account: Account
@@ -163,6 +160,7 @@ class AwsState:
     alias: str | None = None
     log_group: bool = False
     log_retention: int | None = None
+    layers: Mapping[str, str] = field(default_factory=dict)
 
     def version(self, number: str) -> VersionState | None:
         """The published version of that number."""
@@ -191,10 +189,6 @@ class Deployment:
     uploads: tuple[str, ...] = ()
 
 
-# What a description spells as a request does.
-_SAME_IN_BOTH = ("Role", "Runtime", "Handler", "MemorySize", "Timeout")
-
-
 def intended(spec: FunctionSpec, role: str | Result) -> dict[str, Any]:
     """The arguments of ``update_function_configuration`` that make the function what ``spec`` says."""
     return {
@@ -205,15 +199,33 @@ def intended(spec: FunctionSpec, role: str | Result) -> dict[str, Any]:
         "Timeout": spec.settings.timeout,
         "EphemeralStorage": {"Size": spec.settings.tmp_mb},
         "Environment": {"Variables": dict(spec.settings.environment)},
+        "Layers": [],
+        "FileSystemConfigs": _file_systems(spec),
+        "VpcConfig": _network(spec.settings.subnets, spec.settings.security_groups),
     }
+
+
+def _file_systems(spec: FunctionSpec) -> list[dict[str, str]]:
+    arn, mount = spec.settings.file_system, spec.settings.mount
+    return [{"Arn": arn, "LocalMountPath": mount}] if arn and mount else []
+
+
+def _network(subnets: Iterable[str], groups: Iterable[str]) -> dict[str, list[str]]:
+    return {"SubnetIds": sorted(subnets), "SecurityGroupIds": sorted(groups)}
 
 
 def described(configuration: Mapping[str, Any]) -> FunctionState:
     """The function or the version that ``get_function_configuration`` or a list of versions describes."""
-    storage = configuration.get("EphemeralStorage", {})
+    storage, network = configuration.get("EphemeralStorage", {}), configuration.get("VpcConfig") or {}
     settings = {name: configuration.get(name) for name in _SAME_IN_BOTH} | {
         "EphemeralStorage": {"Size": storage.get("Size", limits.TMP_DEFAULT_MB)},
         "Environment": {"Variables": dict(configuration.get("Environment", {}).get("Variables", {}))},
+        "Layers": [layer["Arn"] for layer in configuration.get("Layers") or []],
+        "FileSystemConfigs": [
+            {"Arn": each["Arn"], "LocalMountPath": each["LocalMountPath"]}
+            for each in configuration.get("FileSystemConfigs") or []
+        ],
+        "VpcConfig": _network(network.get("SubnetIds", ()), network.get("SecurityGroupIds", ())),
     }
     architecture = (configuration.get("Architectures") or ["x86_64"])[0]
     return FunctionState(str(configuration.get("CodeSha256", "")), settings, architecture)

@@ -9,7 +9,7 @@ from typing import Any
 
 from lambdapack.deploy.aws.models import Account
 from lambdapack.errors import ConfigurationError
-from lambdapack.model import FunctionAsset, Location
+from lambdapack.model import Files, FunctionAsset, Location
 from lambdapack.store import key
 
 POLICY = "lambdapack"
@@ -24,7 +24,9 @@ TRUST: dict[str, Any] = {
 _DESCRIPTION_MAX = 256
 # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
 _ROLE_NAME_MAX = 64
+_IN_FILES = re.compile(r"pack ([0-9a-f]{64}) in its (zip|layer|mount)\Z")
 _DESCRIPTION = re.compile(r"pack ([0-9a-f]{64}) at s3://([^/]+)/(.*) in ([a-z0-9-]*)\Z")
+_LAYER = "lambdapack-"
 _NO_PACK = "no pack"
 _ASSETS = "LAMBDAPACK_ASSET_PACKS"
 """``name=id`` for each asset, with spaces between them; their packs lie beside the function's own."""
@@ -40,6 +42,16 @@ def role_name(function: str, region: str) -> str:
     if len(name) <= _ROLE_NAME_MAX:
         return name
     return f"{name[: _ROLE_NAME_MAX - 9]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
+def layer_name(sha256: str) -> str:
+    """The layer whose zip has this digest: equal layers are published once, whatever function has them."""
+    return f"{_LAYER}{sha256[:40]}"
+
+
+def is_layer_of_ours(arn: str) -> bool:
+    """Whether a function's layer was made by a deployment."""
+    return arn.split(":")[6:7] != [] and re.fullmatch(_LAYER + "[0-9a-f]{40}", arn.split(":")[6]) is not None
 
 
 def log_group(function: str) -> str:
@@ -71,7 +83,7 @@ def policy(account: Account, function: str, packs: Iterable[Location]) -> dict[s
     return {"Version": "2012-10-17", "Statement": statements}
 
 
-def describe(pack_id: str | None, location: Location | None) -> str:
+def describe(pack_id: str | None, location: Location | Files | None) -> str:
     """A published version's description, from which ``pack_of`` reads the pack again.
 
     Raises:
@@ -79,6 +91,8 @@ def describe(pack_id: str | None, location: Location | None) -> str:
     """
     if pack_id is None or location is None:
         return _NO_PACK
+    if isinstance(location, Files):
+        return f"pack {pack_id} in its {location.place}"
     prefix = location.key.removesuffix(key("", pack_id))
     if prefix == location.key:
         raise ConfigurationError(
@@ -95,8 +109,11 @@ def describe(pack_id: str | None, location: Location | None) -> str:
     return text
 
 
-def pack_of(description: str) -> tuple[str, Location] | None:
-    """The pack that a version's description names."""
+def pack_of(description: str) -> tuple[str, Location | None] | None:
+    """The pack that a version's description names, and where in S3 it is, if it is there."""
+    among_files = _IN_FILES.match(description)
+    if among_files is not None:
+        return among_files[1], None
     match = _DESCRIPTION.match(description)
     if match is None:
         return None

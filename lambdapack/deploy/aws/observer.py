@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import urllib.parse
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -18,8 +18,10 @@ from lambdapack.store.aws_errors import code_of
 _ABSENT = frozenset(["ResourceNotFoundException", "NoSuchEntity", "404"])
 
 
-def observe(name: str, clients: Clients, *, progress: Progress = QUIET) -> AwsState:
-    """Look for the function, its versions, its alias, its role and its log group.
+def observe(
+    name: str, clients: Clients, *, layers: Iterable[str] = (), progress: Progress = QUIET
+) -> AwsState:
+    """Look for the function, its versions, its alias, its role, its log group and the ``layers`` named.
 
     A change that is still in progress is waited for: only what has settled can be compared.
 
@@ -32,7 +34,9 @@ def observe(name: str, clients: Clients, *, progress: Progress = QUIET) -> AwsSt
     configuration = _settled(name, clients, progress)
     group, retention = _log_group(name, clients)
     role = _role(name, account.region, clients)
-    observed = AwsState(account, role=role, log_group=group, log_retention=retention)
+    observed = AwsState(
+        account, role=role, log_group=group, log_retention=retention, layers=_layers(layers, clients)
+    )
     if configuration is None:
         return observed
     return replace(
@@ -91,6 +95,21 @@ def _versions(name: str, clients: Clients) -> tuple[VersionState, ...]:
         assets = naming.assets_of(state.settings["Environment"]["Variables"], pack, pack_id)
         versions.append(VersionState(str(item["Version"]), state, description, pack, pack_id, assets))
     return tuple(versions)
+
+
+def _layers(names: Iterable[str], clients: Clients) -> dict[str, str]:
+    found = {}
+    for name in names:
+        answer = _ask(
+            clients["lambda"].list_layer_versions,
+            "lambda:ListLayerVersions",
+            f"the layer {name}",
+            LayerName=name,
+        )
+        versions = answer["LayerVersions"] if answer else []
+        if versions:
+            found[name] = str(max(versions, key=lambda version: version["Version"])["LayerVersionArn"])
+    return found
 
 
 def _alias(name: str, clients: Clients) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from math import inf
 from typing import Any
 
@@ -27,6 +28,10 @@ from lambdapack.model import FunctionSpec, Location
 _PACKS_IN_POLICY = 30
 
 
+# No layers, no file system, no network: nothing to create a function with.
+_NOTHING: tuple[object, ...] = ([], {"SubnetIds": [], "SecurityGroupIds": []})
+
+
 def plan(spec: FunctionSpec, observed: AwsState) -> tuple[ApiCall, ...]:
     """The calls that make ``observed`` what ``spec`` says; none where AWS is so already.
 
@@ -38,16 +43,56 @@ def plan(spec: FunctionSpec, observed: AwsState) -> tuple[ApiCall, ...]:
     role, role_calls = _role(spec, observed)
     with spec.zip_path.open("rb") as file:
         code_sha256 = base64.b64encode(bytes.fromhex(sha256_of(file))).decode()
-    wanted = FunctionState.intended(spec, code_sha256, role)
+    wanted, layers = _with_layers(FunctionState.intended(spec, code_sha256, role), spec, observed)
     description = naming.describe(spec.pack_id, spec.location)
     change = [*_function(spec, wanted, observed)]
-    calls = [*role_calls, *_logs(spec, observed), *change]
+    calls = [*role_calls, *_logs(spec, observed), *layers, *change]
     # The newest version with this very code, which names its pack, and these settings.
     same = [version.number for version in observed.versions if version.state == wanted and not change]
     if not same:
         calls.append(_publish(spec, wanted, description))
     version = same[-1] if same else Result("publish_version", "Version")
     return (*calls, *_alias(spec.name, version, observed))
+
+
+def layer_names(spec: FunctionSpec) -> list[str]:
+    """The names of the function's layers, in order."""
+    names = []
+    for path in spec.layers:
+        with path.open("rb") as file:
+            names.append(naming.layer_name(sha256_of(file)))
+    return names
+
+
+def _with_layers(
+    wanted: FunctionState, spec: FunctionSpec, observed: AwsState
+) -> tuple[FunctionState, list[ApiCall]]:
+    """The state with its layers, and with what ``spec`` says nothing of; and the calls that make the layers.
+
+    Layers of others, a network and a file system that somebody gave the function stay.
+    """
+    seen = observed.function.settings if observed.function else {}
+    layers: list[str | Result] = [arn for arn in seen.get("Layers", ()) if not naming.is_layer_of_ours(arn)]
+    calls = []
+    for number, (name, path) in enumerate(zip(layer_names(spec), spec.layers, strict=True), 1):
+        if name in observed.layers:
+            layers.append(observed.layers[name])
+            continue
+        content = {"LayerName": name, "Content": {"ZipFile": FileBytes(path)}}
+        why = f"layer {number} of {len(spec.layers)}, {path.stat().st_size / limits.MIB:.1f} MiB"
+        calls.append(ApiCall("lambda", "publish_layer_version", content, why))
+        layers.append(Result(calls[-1].key, "LayerVersionArn"))
+    if len(layers) > limits.LAYERS:
+        raise ConfigurationError(
+            f"deploying {spec.name}: it would have {len(layers)} layers, Lambda takes {limits.LAYERS}",
+            hint='take others off the function, or set place = "s3"',
+        )
+    kept = {}
+    if not spec.settings.file_system:
+        kept["FileSystemConfigs"] = seen.get("FileSystemConfigs", [])
+    if not spec.settings.subnets:
+        kept["VpcConfig"] = seen.get("VpcConfig", wanted.settings["VpcConfig"])
+    return replace(wanted, settings={**wanted.settings, **kept, "Layers": layers}), calls
 
 
 def plan_rollback(name: str, observed: AwsState, to: str | None = None) -> tuple[ApiCall, ...]:
@@ -93,7 +138,7 @@ def _role(spec: FunctionSpec, observed: AwsState) -> tuple[str | Result, list[Ap
     trust = {"PolicyDocument": json.dumps(naming.TRUST)}
     # The new pack first: should there be more than the policy holds, it is the oldest that goes.
     own = (spec.location, *(asset.location for asset in spec.assets))
-    packs = [*(pack for pack in own if pack), *_kept_packs(observed)]
+    packs = [*(pack for pack in own if isinstance(pack, Location)), *_kept_packs(observed)]
     calls = []
     if observed.role is None:
         calls.append(
@@ -163,7 +208,8 @@ def _function(spec: FunctionSpec, wanted: FunctionState, observed: AwsState) -> 
         yield from upload
     same = {"FunctionName": spec.name, "Architectures": [spec.target.arch]}
     if seen is None:
-        parameters = {**same, **wanted.settings, "Code": code}
+        settings = {key: value for key, value in wanted.settings.items() if value not in _NOTHING}
+        parameters = {**same, **settings, "Code": code}
         why = "there is no such function yet"
         yield ApiCall("lambda", "create_function", parameters, why, "function_active_v2")
         return
@@ -180,6 +226,8 @@ def _change(key: str, before: object, after: object) -> str:
     if key == "Environment":
         # Its values may be secrets.
         return "environment"
+    if key == "Layers":
+        return f"{len(after)} layers" if isinstance(after, list) else "layers"
     if isinstance(after, Mapping):
         seen = before if isinstance(before, Mapping) else {}
         return ", ".join(f"{key}.{name} {seen.get(name)} -> {value}" for name, value in after.items())
@@ -191,14 +239,16 @@ def _code(spec: FunctionSpec, wanted: FunctionState) -> tuple[dict[str, Any], li
     size = spec.zip_path.stat().st_size
     if size <= limits.ZIP_DIRECT_UPLOAD:
         return {"ZipFile": FileBytes(spec.zip_path)}, []
-    if spec.location is None:
+    beside = spec.location if isinstance(spec.location, Location) else spec.staging
+    if beside is None:
         raise ConfigurationError(
             f"deploying {spec.name}: its zip is {size / limits.MIB:.1f} MiB, over the 50 MiB of a direct "
             "upload, and there is no bucket to send it through",
-            hint="give the deployment an s3:// location, or make the zip smaller",
+            hint='give the deployment an s3:// location, or make the zip smaller (place = "layer" if its '
+            "pack is in it)",
         )
     # Beside the function's pack.
-    bucket, prefix = spec.location.bucket, spec.location.key.rpartition("packs/")[0]
+    bucket, prefix = beside.bucket, beside.key.rpartition("packs/")[0]
     digest = base64.b64decode(wanted.code_sha256).hex()
     key = f"{prefix.strip('/')}/functions/{digest}.zip".lstrip("/")
     body = {"Bucket": bucket, "Key": key, "Body": FileBytes(spec.zip_path)}

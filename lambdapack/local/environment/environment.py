@@ -30,7 +30,7 @@ from lambdapack.local.environment.outcome import (
 )
 from lambdapack.local.environment.runtime import Runtime
 from lambdapack.local.environment.runtime_api import Event, Happening, RuntimeApi
-from lambdapack.local.environment.sandbox import Sandbox
+from lambdapack.local.environment.sandbox import FunctionFolders, Sandbox
 from lambdapack.local.functions import Function
 from lambdapack.local.invocation import Invocation, find_stats
 from lambdapack.local.link import LinkSettings
@@ -47,6 +47,10 @@ _FIXED = {
     "SHLVL": "0",
     "TZ": ":UTC",
 }
+_BOOTSTRAP = (
+    "import os; from awslambdaric.__main__ import main; main(['awslambdaric', os.environ['_HANDLER']])"
+)
+"""As Lambda's own bootstrap.py does: a wrapper may have changed which handler the environment names."""
 _FREE = {"PATH", "LANG", "TZ", "LD_LIBRARY_PATH", "PYTHONPATH", "LAMBDAPACK_ROOT", "AWS_ENDPOINT_URL_S3"}
 """The variables that a function may set itself, as in Lambda; it cannot set keys and names."""
 
@@ -74,7 +78,7 @@ class Environment:
         self,
         folder: Path,
         function: Function,
-        code: Path,
+        folders: FunctionFolders,
         settings: Settings,
         runtime: Runtime,
         *,
@@ -98,7 +102,7 @@ class Environment:
         self._happenings: queue.Queue[Happening] = queue.Queue()
         try:
             self.sandbox = Sandbox(
-                folder, isolation, code, runtime,
+                folder, isolation, folders, runtime,
                 memory_mb=settings.memory_mb, tmp_mb=settings.tmp_mb,
                 log=self._log.writer, happenings=self._happenings,
             )  # fmt: skip
@@ -134,14 +138,37 @@ class Environment:
             "LD_LIBRARY_PATH": f"{paths.lang}/lib:/lib64:/usr/lib64:{paths.client}:{paths.client}/lib:"
             f"{paths.task}:{paths.task}/lib:/opt/lib",
             "PATH": f"{paths.lang}/bin:/usr/local/bin:/usr/bin:/bin:/opt/bin",
-            "PYTHONPATH": paths.client,
+            "PYTHONPATH": self._pythonpath(),
             "_HANDLER": function.handler,
         }
         if paths.tmp != "/tmp":
             # Lambda does not set these; here they keep the function's files in its own folder.
             lambdas |= {"TMPDIR": paths.tmp, "LAMBDAPACK_ROOT": f"{paths.tmp}/lambdapack"}
+        if paths.root:
+            lambdas["LAMBDAPACK_FILES"] = paths.root
         own = function.settings.environment.items()
         return lambdas | {name: value for name, value in own if name in _FREE or name not in lambdas}
+
+    def _pythonpath(self) -> str:
+        """The runtime client's folder; before it, as in Lambda, those of layers where there are any.
+
+        https://docs.aws.amazon.com/lambda/latest/dg/packaging-layers.html
+        """
+        client, opt = self.sandbox.paths.client, f"{self.sandbox.paths.root}/opt/python"
+        version = self.function.target.python
+        return f"{opt}/lib/python{version}/site-packages:{opt}:{client}" if self.function.opt else client
+
+    def _command(self) -> list[str]:
+        """What starts the runtime; an exec wrapper gets that as its arguments.
+
+        https://docs.aws.amazon.com/lambda/latest/dg/runtimes-modify.html
+        """
+        paths, wrapper = self.sandbox.paths, self._variables.get("AWS_LAMBDA_EXEC_WRAPPER")
+        python = f"{paths.lang}/{self._runtime.executable}"
+        if not wrapper:
+            return [python, "-m", "awslambdaric", self.function.handler]
+        in_layer = wrapper.startswith("/opt/")
+        return [f"{paths.root}{wrapper}" if in_layer else wrapper, python, "-c", _BOOTSTRAP]
 
     def invoke(self, payload: bytes) -> Invocation:
         """Run one event through the function. The first call runs the init phase before."""
@@ -208,9 +235,8 @@ class Environment:
         """Start the runtime and wait until it asks for an event, or fails to."""
         vcpus = self.settings.memory_mb / limits.MEMORY_PER_VCPU_MB
         self.sandbox.limit_cpu(max(vcpus, _BOOST_CPUS))
-        paths = self.sandbox.paths
-        argv = [f"{paths.lang}/{self._runtime.executable}", "-m", "awslambdaric", self.function.handler]
-        began = self.sandbox.start(self._api.restart(), argv, self._variables, paths.task)
+        task = self.sandbox.paths.task
+        began = self.sandbox.start(self._api.restart(), self._command(), self._variables, task)
         body, error_type = b"", ""
         while True:
             happening = self._wait(began + timeout)

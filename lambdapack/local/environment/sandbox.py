@@ -8,7 +8,7 @@ import queue
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,26 @@ from lambdapack.local.environment.runtime_api import Happening
 
 
 @dataclass(frozen=True)
+class FunctionFolders:
+    """The folders of a function on this machine.
+
+    Attributes:
+        code: The unpacked zip.
+        opt: The unpacked layers; ``None`` without layers.
+        mounts: Path in the environment, ``/mnt/NAME`` -> the folder that stands for that file system.
+    """
+
+    code: Path
+    opt: Path | None = None
+    mounts: Mapping[str, Path] = field(default_factory=dict)
+
+    @property
+    def places(self) -> dict[str, Path]:
+        """Where each is in the environment, beside the code."""
+        return {**({"/opt": self.opt} if self.opt else {}), **self.mounts}
+
+
+@dataclass(frozen=True)
 class Paths:
     """The folders of an environment, as the runtime sees them.
 
@@ -30,12 +50,14 @@ class Paths:
         client: awslambdaric.
         lang: The Python.
         tmp: The folder for temporary files.
+        root: The folder that stands for ``/`` in the paths of layers and mounts; ``""`` where it is that.
     """
 
     task: str
     client: str
     lang: str
     tmp: str
+    root: str = ""
 
 
 class Sandbox:
@@ -43,7 +65,7 @@ class Sandbox:
 
     Args:
         folder: The environment's own folder.
-        code: The unpacked function.
+        folders: The function's folders.
         log: Descriptor that the runtime's stdout and stderr go to.
         happenings: Gets an ``exit`` when the runtime dies.
 
@@ -60,7 +82,7 @@ class Sandbox:
         self,
         folder: Path,
         isolation: Isolation,
-        code: Path,
+        folders: FunctionFolders,
         runtime: Runtime,
         *,
         memory_mb: int,
@@ -74,13 +96,14 @@ class Sandbox:
             _make_image(folder / "tmp.img", tmp_mb * limits.MIB)
         self.group = _make_group(folder, memory_mb) if isolation.level == "root" else cgroups.Group({}, False)
         self.limits = _limits(isolation, self.group)
-        self.paths = _paths(folder, isolation, code, runtime)
+        self.paths = _paths(folder, isolation, folders, runtime)
         configuration = {
             "level": isolation.level,
             "mounts": [
-                [str(code), self.paths.task],
+                [str(folders.code), self.paths.task],
                 [str(runtime.client), self.paths.client],
                 [str(runtime.lang), self.paths.lang],
+                *([str(source), place] for place, source in folders.places.items()),
             ],
             "tmp": {"kind": isolation.tmp, "image": str(folder / "tmp.img"), "bytes": tmp_mb * limits.MIB},
             "limits": {
@@ -140,12 +163,19 @@ def _limits(isolation: Isolation, group: cgroups.Group) -> Limits:
     return Limits(isolation.level, isolation.tmp, memory, "cpu" in group.folders, "pids" in group.folders)
 
 
-def _paths(folder: Path, isolation: Isolation, code: Path, runtime: Runtime) -> Paths:
+def _paths(folder: Path, isolation: Isolation, folders: FunctionFolders, runtime: Runtime) -> Paths:
     if isolation.level != "none":
         return Paths("/var/task", "/var/runtime", "/var/lang", "/tmp")
     private = folder / "tmp"
     private.mkdir(exist_ok=True)
-    return Paths(str(code), str(runtime.client), str(runtime.lang), str(private))
+    root = folder / "root"
+    for place, source in folders.places.items():
+        (root / place[1:]).parent.mkdir(parents=True, exist_ok=True)
+        (root / place[1:]).symlink_to(source)
+    return Paths(
+        str(folders.code), str(runtime.client), str(runtime.lang), str(private),
+        str(root) if folders.places else "",
+    )  # fmt: skip
 
 
 def _make_group(folder: Path, memory_mb: int) -> cgroups.Group:

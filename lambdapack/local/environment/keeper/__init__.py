@@ -5,7 +5,7 @@ top-level package ``keeper``, at every cold start of the local cloud. So it does
 slow imports. It takes JSON lines on stdin, answers each with one on stdout, and gets its configuration first:
 
     level     "root": mount and PID namespace; "user": the same inside a user namespace; "none"
-    mounts    [source, destination below /var] pairs, mounted read-only
+    mounts    [source, destination] pairs: below /var and /opt read-only, /mnt/NAME writable
     tmp       {"kind": "ext4", "tmpfs" or "folder", "image": PATH for ext4, "bytes": N for tmpfs}
     limits    {"nofile": N, "fsize": N or null}
     cgroups   the cgroup.procs files that a process joins before it becomes the runtime

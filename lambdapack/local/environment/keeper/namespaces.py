@@ -50,13 +50,18 @@ def _remove_group(folder: str) -> None:
 
 
 def mount_all(mounts: list[list[str]], tmp: dict[str, Any], shm: DevShm) -> None:
-    """Mount /proc, the function and its runtime below /var, /tmp and /dev/shm.
+    """Mount /proc, the function and its runtime below /var, its layers at /opt, /mnt, /tmp and /dev/shm.
 
     ``mounts`` and ``tmp`` are as in the configuration.
     """
     kernel.mount("none", "/", None, kernel.MS_REC | kernel.MS_PRIVATE)
     kernel.mount("proc", "/proc", "proc", kernel.MS_NOSUID | kernel.MS_NODEV)
-    _rebuild_var({destination: source for source, destination in mounts})
+    below_var = {place: source for source, place in mounts if place.startswith("/var/")}
+    # Opened first: what is mounted may cover the sources of others.
+    others = [(os.open(source, os.O_PATH | os.O_DIRECTORY), place) for source, place in mounts
+              if place not in below_var]  # fmt: skip
+    _rebuild_var(below_var)
+    _mount_others(others)
     _mount_tmp(tmp)
     # Last, since the sources of mounts and the image of /tmp may lie below it.
     if os.path.isdir(PATH) and not shm.mount():
@@ -82,6 +87,17 @@ def _mount_tmp(tmp: dict[str, Any]) -> None:
             "tmpfs", "/tmp", "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, f"size={tmp['bytes']},mode=1777"
         )
     os.chmod("/tmp", 0o1777)
+
+
+def _mount_others(folders: list[tuple[int, str]]) -> None:
+    """Show layers read-only at /opt, and a file system below a /mnt of the environment's own."""
+    for descriptor, place in folders:
+        layers = place == "/opt"
+        if not layers:
+            kernel.mount("tmpfs", "/mnt", "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, "size=1m,mode=755")
+            os.mkdir(place)
+        kernel.bind(f"/proc/self/fd/{descriptor}", place, read_only=layers)
+        os.close(descriptor)
 
 
 def _rebuild_var(sources: dict[str, str]) -> None:
