@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -48,12 +48,18 @@ def _local(session: Session, name: str | None) -> None:
         session.say(
             f"{function['name']}: {function['handler']} on {function['target']}, "
             f"{function['memory_mb']} MB memory, {function['tmp_mb']} MB /tmp, "
-            f"pack {(function['pack_id'] or 'none')[:12]}, {assets}{len(function['environments'])} warm"
+            f"pack {(function['pack_id'] or 'none')[:12]}{_beside(function)}, {assets}"
+            f"{len(function['environments'])} warm"
         )
     if not functions:
         session.say(f"nothing{f' called {name}' if name else ''} is deployed in {session.state}")
     if status["server"]:
         session.say(f"lambdapack local runs at {status['server']}")
+
+
+def _beside(function: dict[str, Any]) -> str:
+    place = (function["location"] or {}).get("place")
+    return f" in its {place}" if place else ""
 
 
 def _aws(session: Session, name: str, region: str | None) -> None:
@@ -69,7 +75,12 @@ def _aws(session: Session, name: str, region: str | None) -> None:
             "arn": observed.arn,
             "live": observed.alias,
             "versions": [
-                {"number": version.number, "pack": version.pack_id, "assets": _assets(version)}
+                {
+                    "number": version.number,
+                    "pack": version.pack_id,
+                    "place": _place(version),
+                    "assets": dict(version.asset_ids),
+                }
                 for version in observed.versions
             ],
         }
@@ -80,13 +91,14 @@ def _aws(session: Session, name: str, region: str | None) -> None:
         session.say(f"{name} in {observed.account.region}: {observed.arn}")
         for version in observed.versions:
             live = "  <- live" if version.number == observed.alias else ""
-            assets = "".join(f", asset {name} {id_[:12]}" for name, id_ in _assets(version).items())
-            session.say(f"  version {version.number}: pack {(version.pack_id or 'none')[:12]}{assets}{live}")
+            assets = "".join(f", asset {name} {id_[:12]}" for name, id_ in version.asset_ids.items())
+            place = "" if _place(version) in (None, "s3") else f" in its {_place(version)}"
+            pack = f"pack {(version.pack_id or 'none')[:12]}{place}"
+            session.say(f"  version {version.number}: {pack}{assets}{live}")
 
 
-def _assets(version: VersionState) -> dict[str, str]:
-    """Name -> id of the version's assets."""
-    return {
-        name: location.key.rpartition("/")[2].removesuffix(".tar.zst")
-        for name, location in version.assets.items()
-    }
+def _place(version: VersionState) -> str | None:
+    """Where the version reads its pack from; ``None`` without a pack."""
+    if version.pack_id is None:
+        return None
+    return "s3" if version.pack else version.description.rpartition(" ")[2]

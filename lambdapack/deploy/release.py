@@ -86,7 +86,7 @@ def package(
         cache_dir=cache_dir,
         progress=progress,
     )
-    environment = {**function.settings.environment, **variables(placed.assets)}
+    environment = {**function.settings.environment, **variables(placed.assets, placed.location)}
     settings = replace(function.settings, environment=environment)
     spec = FunctionSpec(
         function.name, function.handler, function.target, bundle.path, pack.id, placed.location, settings,

@@ -119,8 +119,8 @@ def rollback(
         (call.parameters["FunctionVersion"] for call in calls if call.service == "lambda"), observed.alias
     )
     version = observed.version(str(target))
-    if version is not None and version.pack is not None:
-        packs = {"the pack": version.pack}
+    if version is not None:
+        packs = {"the pack": version.pack} if version.pack is not None else {}
         packs |= {f"the asset {asset}": location for asset, location in version.assets.items()}
         for what, location in packs.items():
             _check_pack(what, location, clients, progress)

@@ -121,7 +121,16 @@ class FunctionState:
 
 @dataclass(frozen=True)
 class VersionState:
-    """A published version: its number, the pack that its description names, and its assets by name."""
+    """A published version.
+
+    Attributes:
+        number: The version's number.
+        description: Names its pack, and where the pack is.
+        pack: The pack's place in S3; ``None`` for one among the function's files.
+        pack_id: The pack's id.
+        assets: Name -> place of each asset that is in S3.
+        asset_ids: Name -> id of every asset.
+    """
 
     number: str
     state: FunctionState
@@ -129,10 +138,11 @@ class VersionState:
     pack: Location | None = None
     pack_id: str | None = None
     assets: Mapping[str, Location] = field(default_factory=dict)
+    asset_ids: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def packs(self) -> tuple[Location, ...]:
-        """The packs that the version reads: its own and its assets'."""
+        """The packs that the version reads from S3: its own and its assets'."""
         return (*([self.pack] if self.pack else []), *self.assets.values())
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import urllib.parse
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -29,8 +30,16 @@ _DESCRIPTION = re.compile(r"pack ([0-9a-f]{64}) at s3://([^/]+)/(.*) in ([a-z0-9
 _LAYER = "lambdapack-"
 _NO_PACK = "no pack"
 _ASSETS = "LAMBDAPACK_ASSET_PACKS"
-"""``name=id`` for each asset, with spaces between them; their packs lie beside the function's own."""
-_ASSET = re.compile(r"([A-Za-z0-9_-]+)=([0-9a-f]{64})\Z")
+"""``name=id`` for each asset, with spaces between them; their packs lie beside the function's own.
+
+``name=id:layer`` (or ``zip``, ``mount``) for one among the function's files, and
+``name=id:REGION:BUCKET/PREFIX`` for one in S3 where the function's own pack is not there.
+"""
+_ASSET = re.compile(r"([A-Za-z0-9_-]+)=([0-9a-f]{64})(?::(?:zip|layer|mount|([a-z0-9-]*):([^/]+)/(\S*)))?\Z")
+# What AWSLambdaVPCAccessExecutionRole allows beside logs: for functions in a VPC there is no narrower way.
+# https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html
+_NETWORK = ("AssignPrivateIpAddresses", "CreateNetworkInterface", "DeleteNetworkInterface",
+            "DescribeNetworkInterfaces", "DescribeSubnets", "UnassignPrivateIpAddresses")  # fmt: skip
 
 
 def role_name(function: str, region: str) -> str:
@@ -64,8 +73,14 @@ def pack_arn(account: Account, location: Location) -> str:
     return f"arn:{account.partition}:s3:::{location.bucket}/{location.key}"
 
 
-def policy(account: Account, function: str, packs: Iterable[Location]) -> dict[str, Any]:
-    """What the function may do: read ``packs`` and write its own log."""
+def policy(
+    account: Account, function: str, packs: Iterable[Location], versions: Iterable[Mapping[str, Any]] = ()
+) -> dict[str, Any]:
+    """What the function may do: read ``packs`` and write its own log.
+
+    And mount the file systems, and be in the networks, that the settings of its ``versions`` name.
+    """
+    settings = list(versions)
     group = f"arn:{account.partition}:logs:{account.region}:{account.id}:log-group:{log_group(function)}"
     statements: list[dict[str, Any]] = [
         {
@@ -80,6 +95,23 @@ def policy(account: Account, function: str, packs: Iterable[Location]) -> dict[s
         statements.insert(
             0, {"Sid": "ReadItsPack", "Effect": "Allow", "Action": "s3:GetObject", "Resource": arns}
         )
+    mounted = (each for setting in settings for each in setting.get("FileSystemConfigs", ()))
+    by_service: dict[str, set[str]] = {}
+    for config in mounted:
+        by_service.setdefault(config["Arn"].split(":")[2], set()).add(config["Arn"])
+    for service, access_points in sorted(by_service.items()):
+        statements.append(
+            {
+                "Sid": f"Mount{service.capitalize()}",
+                "Effect": "Allow",
+                "Action": f"{service}:ClientMount",
+                "Resource": "*",
+                "Condition": {"StringEquals": {f"{service}:AccessPointArn": sorted(access_points)}},
+            }
+        )
+    if any(setting.get("VpcConfig", {}).get("SubnetIds") for setting in settings):
+        actions = [f"ec2:{action}" for action in _NETWORK]
+        statements.append({"Sid": "BeInItsNetwork", "Effect": "Allow", "Action": actions, "Resource": "*"})
     return {"Version": "2012-10-17", "Statement": statements}
 
 
@@ -121,23 +153,41 @@ def pack_of(description: str) -> tuple[str, Location | None] | None:
     return pack_id, Location(bucket, prefix + key("", pack_id), region)
 
 
-def variables(assets: Iterable[FunctionAsset]) -> dict[str, str]:
+def variables(assets: Iterable[FunctionAsset], own: Location | Files | None = None) -> dict[str, str]:
     """The environment variable that records the assets for a rollback; none without assets.
 
     A version's description has room for one pack. Its environment never changes either, and has more room.
+    ``own`` is where the function's own pack is.
     """
-    text = " ".join(f"{asset.name}={asset.pack_id}" for asset in assets)
+    text = " ".join(f"{asset.name}={asset.pack_id}{_place(asset, own)}" for asset in assets)
     return {_ASSETS: text} if text else {}
+
+
+def _place(asset: FunctionAsset, own: Location | Files | None) -> str:
+    where = asset.location
+    if isinstance(where, Files):
+        return f":{where.place}"
+    if where is None or not isinstance(own, Files):
+        return ""
+    prefix = urllib.parse.quote(where.key.removesuffix(key("", asset.pack_id)))
+    return f":{where.region}:{where.bucket}/{prefix}"
 
 
 def assets_of(
     environment: Mapping[str, str], pack: Location | None, pack_id: str | None
-) -> dict[str, Location]:
-    """Name -> place of the assets that a version's environment records; they lie beside its pack."""
-    if pack is None or pack_id is None:
-        return {}
-    prefix = pack.key.removesuffix(key("", pack_id))
-    matches = (_ASSET.match(word) for word in environment.get(_ASSETS, "").split())
-    return {
-        match[1]: Location(pack.bucket, prefix + key("", match[2]), pack.region) for match in matches if match
-    }
+) -> dict[str, tuple[str, Location | None]]:
+    """Name -> id and place in S3 of the assets that a version's environment records."""
+    found: dict[str, tuple[str, Location | None]] = {}
+    for word in environment.get(_ASSETS, "").split():
+        match = _ASSET.match(word)
+        if match is None:
+            continue
+        name, asset_id, region, bucket, prefix = match.groups()
+        where = None
+        if bucket:
+            where = Location(bucket, urllib.parse.unquote(prefix) + key("", asset_id), region)
+        elif pack is not None and pack_id is not None and ":" not in word:
+            beside = pack.key.removesuffix(key("", pack_id))
+            where = Location(pack.bucket, beside + key("", asset_id), pack.region)
+        found[name] = (asset_id, where)
+    return found

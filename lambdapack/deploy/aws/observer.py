@@ -93,7 +93,9 @@ def _versions(name: str, clients: Clients) -> tuple[VersionState, ...]:
         pack_id, pack = naming.pack_of(description) or (None, None)
         state = FunctionState.described(item)
         assets = naming.assets_of(state.settings["Environment"]["Variables"], pack, pack_id)
-        versions.append(VersionState(str(item["Version"]), state, description, pack, pack_id, assets))
+        in_s3 = {name: where for name, (_, where) in assets.items() if where is not None}
+        ids = {name: asset_id for name, (asset_id, _) in assets.items()}
+        versions.append(VersionState(str(item["Version"]), state, description, pack, pack_id, in_s3, ids))
     return tuple(versions)
 
 

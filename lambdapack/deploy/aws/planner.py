@@ -19,6 +19,7 @@ from lambdapack.deploy.aws.models import (
     FunctionState,
     Result,
     VersionState,
+    intended,
 )
 from lambdapack.errors import ConfigurationError
 from lambdapack.files import sha256_of
@@ -157,13 +158,17 @@ def _role(spec: FunctionSpec, observed: AwsState) -> tuple[str | Result, list[Ap
     elif observed.role.trust != naming.TRUST:
         parameters = {"RoleName": name, **trust}
         calls.append(ApiCall("iam", "update_assume_role_policy", parameters, "its trust policy was changed"))
-    calls += _policy(spec.name, observed, packs)
+    calls += _policy(spec.name, observed, packs, intended(spec, ""))
     return (observed.role.arn if observed.role else Result("create_role", "Role.Arn")), calls
 
 
-def _policy(name: str, observed: AwsState, packs: list[Location]) -> Iterator[ApiCall]:
+def _policy(
+    name: str, observed: AwsState, packs: list[Location], wanted: Mapping[str, Any] | None = None
+) -> Iterator[ApiCall]:
+    """The role's policy for these packs, and for the versions there are beside the one that is ``wanted``."""
+    settings = [*([wanted] if wanted else []), *(version.state.settings for version in observed.versions)]
     newest = list(dict.fromkeys(packs))[:_PACKS_IN_POLICY]
-    document = naming.policy(observed.account, name, newest)
+    document = naming.policy(observed.account, name, newest, settings)
     if observed.role is None or observed.role.policies.get(naming.POLICY) != document:
         yield ApiCall(
             "iam",
