@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from lambdapack.deploy import FunctionOptions, Release
     from lambdapack.deploy.aws import Clients
     from lambdapack.install.syslibs import LibraryRisk
+    from lambdapack.model import Location
     from lambdapack.pack import Pack
 
 _DEFAULT_REGION = "us-east-1"
@@ -55,12 +56,19 @@ def package(
     output: Path | None = None,
 ) -> Release:
     """Write the function's zip; without a location it holds no address of its pack."""
-    from lambdapack import deploy, store
+    from lambdapack import deploy
 
     return deploy.package(
-        function, made, lambda pack_id: store.locate(location, pack_id, region) if location else None,
+        function, made, locator(location, region),
         output=output or session.zip_path(function.name), cache_dir=session.cache, progress=session.progress,
     )  # fmt: skip
+
+
+def locator(location: str | None, region: str) -> Callable[[str], Location | None]:
+    """Says where in S3 a pack is, or will be; without a ``location`` nowhere."""
+    from lambdapack import store
+
+    return lambda pack_id: store.locate(location, pack_id, region) if location else None
 
 
 def missing_libraries(session: Session, made: Pack, allowed: Sequence[str]) -> tuple[LibraryRisk, ...]:

@@ -27,6 +27,7 @@ COMMANDS = {
     "rollback": "Go back to an earlier version in AWS: code and dependencies together.",
     "destroy": "Remove a function.",
     "package": "Write a function's zip: its code, the shim and a pack's index.",
+    "layer": "Write a layer for a function whose code stays as it is.",
     "push": "Upload a pack to S3.",
     "inspect": "List what is in a pack.",
     "verify": "Check every digest of a pack.",

@@ -8,10 +8,11 @@ from lambdapack.deploy.handler import (
     check_handler,
     imported_names,
 )
-from lambdapack.deploy.release import LOCAL_LOCATION, Release, Rollout, deploy, package
+from lambdapack.deploy.layer import Layers
+from lambdapack.deploy.release import LOCAL_LOCATION, Release, Rollout, deploy, layer, package
 from lambdapack.deploy.sources import collect_sources
 
 __all__ = [
-    "LOCAL_LOCATION", "SHIM_HANDLER", "WRAPPED_VARIABLE", "FunctionOptions", "Modules", "Release",
-    "Rollout", "check_handler", "collect_sources", "deploy", "imported_names", "package",
+    "LOCAL_LOCATION", "SHIM_HANDLER", "WRAPPED_VARIABLE", "FunctionOptions", "Layers", "Modules", "Release",
+    "Rollout", "check_handler", "collect_sources", "deploy", "imported_names", "layer", "package",
 ]  # fmt: skip

@@ -50,7 +50,9 @@ class Bundle:
 
 
 @dataclass(frozen=True)
-class _Entry:
+class Entry:
+    """A file in a zip; ``compressed`` says that its content is so already."""
+
     name: str
     data: bytes
     executable: bool = False
@@ -83,23 +85,23 @@ def make_zip(
         ToolError: The decoder could not be fetched.
     """
     target = function.target
-    index = None if dependencies is None else _read_index(dependencies, target)
+    index = None if dependencies is None else read_index(dependencies, target)
     assets = (function.assets or {}).values()
     files = collect_sources(function.source, function.ignore, leave_out=[output, *assets])
     check_entry(function, files, index, progress)
-    entries = _code_entries(files, interpreter, target, progress)
+    entries = code_entries(files, interpreter, target, progress)
     pieces: dict[int, list[placement.Piece]] = {}
     if dependencies is not None:
-        entries += _pack_entries(dependencies, decoder.extension(target, cache_dir, progress=progress))
+        entries += pack_entries(dependencies, decoder.extension(target, cache_dir, progress=progress))
         pieces = placement.layers(dependencies)
     in_layers = sum(piece.end - piece.start for layer in pieces.values() for piece in layer)
     bundle = _bundle(entries, output, progress, in_layers)
-    return replace(
-        bundle, layers=write_layers({number: _cut(each) for number, each in pieces.items()}, output)
-    )
+    contents = {number: cut(each) for number, each in pieces.items()}
+    return replace(bundle, layers=write_layers(contents, f"{output.stem}.layer%d.zip", output.parent))
 
 
-def _read_index(dependencies: Dependencies, target: Target) -> Index:
+def read_index(dependencies: Dependencies, target: Target) -> Index:
+    """The pack's index, which must be for ``target``."""
     path = dependencies.index
     try:
         data = path.read_bytes()
@@ -132,14 +134,14 @@ def _check_id(path: Path, data: bytes, pack_id: str) -> None:
         )
 
 
-def _code_entries(
+def code_entries(
     files: Sequence[SourceFile], interpreter: Interpreter | None, target: Target, progress: Progress
-) -> list[_Entry]:
+) -> list[Entry]:
     """The handler's files and the shim's, with bytecode."""
     shim = Path(runtime_shim.__file__).parent
-    entries = [_Entry(file.name, _read(file.path), file.executable) for file in files]
+    entries = [Entry(file.name, _read(file.path), file.executable) for file in files]
     entries += [
-        _Entry(f"{SHIM}/{path.relative_to(shim).as_posix()}", _read(path))
+        Entry(f"{SHIM}/{path.relative_to(shim).as_posix()}", _read(path))
         for path in sorted(shim.rglob("*.py"))
     ]
     if interpreter is None:
@@ -153,7 +155,7 @@ def _code_entries(
                 path.write_bytes(entry.data)
         bytecode.compile_tree(root, interpreter, progress=progress)
         compiled = sorted(root.rglob("*.pyc"))
-        return entries + [_Entry(path.relative_to(root).as_posix(), path.read_bytes()) for path in compiled]
+        return entries + [Entry(path.relative_to(root).as_posix(), path.read_bytes()) for path in compiled]
 
 
 def _read(path: Path) -> bytes:
@@ -163,28 +165,28 @@ def _read(path: Path) -> bytes:
         raise ConfigurationError(f"packaging: cannot read {path}: {error.strerror}") from error
 
 
-def _pack_entries(dependencies: Dependencies, extension: Path) -> Iterator[_Entry]:
+def pack_entries(dependencies: Dependencies, extension: Path) -> Iterator[Entry]:
     """The pack's index and address, the decoder ``extension``, and the assets' indexes and addresses."""
     code = extension.read_bytes()
-    yield _Entry(f"{SHIM}/{INDEX_NAME}", dependencies.index.read_bytes())
-    yield _Entry(f"{SHIM}/{decoder.NAME}", strip(code) or code, executable=True)
+    yield Entry(f"{SHIM}/{INDEX_NAME}", dependencies.index.read_bytes())
+    yield Entry(f"{SHIM}/{decoder.NAME}", strip(code) or code, executable=True)
     if dependencies.location is not None:
         # What the shim begins to fetch in the background of a cold start.
         begun = [asset.name for asset in dependencies.assets if asset.fetch == "start"]
         more = {"assets": begun} if begun else {}
         yield _location(SHIM, dependencies.pack_id, dependencies.location, more)
     for name, pack in placement.in_zip(dependencies).items():
-        yield _Entry(f"{SHIM}/{name}", _read(pack), compressed=True)
+        yield Entry(f"{SHIM}/{name}", _read(pack), compressed=True)
     for asset in dependencies.assets:
         folder = f"{SHIM}/{ASSETS_FOLDER}/{asset.name}"
         data = _read(asset.index)
         _check_id(asset.index, data, asset.pack_id)
-        yield _Entry(f"{folder}/{INDEX_NAME}", data)
+        yield Entry(f"{folder}/{INDEX_NAME}", data)
         if asset.location is not None:
             yield _location(folder, asset.pack_id, asset.location, {"file": asset.file})
 
 
-def _location(folder: str, pack_id: str, location: Location | Files, more: Mapping[str, object]) -> _Entry:
+def _location(folder: str, pack_id: str, location: Location | Files, more: Mapping[str, object]) -> Entry:
     if isinstance(location, Files):
         where: Mapping[str, object] = {"parts": location.parts}
     elif location.key.endswith(f"{pack_id}.tar.zst"):
@@ -195,12 +197,12 @@ def _location(folder: str, pack_id: str, location: Location | Files, more: Mappi
             hint="push this pack (lambdapack push) and package with the same --location",
         )
     document = {"id": pack_id, **where, **more}
-    return _Entry(
+    return Entry(
         f"{folder}/{LOCATION_NAME}", json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
     )
 
 
-def _bundle(entries: Sequence[_Entry], output: Path, progress: Progress, in_layers: int) -> Bundle:
+def _bundle(entries: Sequence[Entry], output: Path, progress: Progress, in_layers: int) -> Bundle:
     unzipped = sum(len(entry.data) for entry in entries) + in_layers
     if unzipped > limits.UNZIPPED:
         largest = max(entries, key=lambda entry: len(entry.data))
@@ -224,7 +226,7 @@ def _bundle(entries: Sequence[_Entry], output: Path, progress: Progress, in_laye
     return Bundle(output, size, unzipped)
 
 
-def _write(entries: Iterable[_Entry], output: Path) -> int:
+def _write(entries: Iterable[Entry], output: Path) -> int:
     with part_file(output.parent) as made:
         with zipfile.ZipFile(made.file, "w") as archive:
             for entry in sorted(entries, key=lambda entry: entry.name):
@@ -238,22 +240,23 @@ def _write(entries: Iterable[_Entry], output: Path) -> int:
     return size
 
 
-def _cut(pieces: Iterable[placement.Piece]) -> Iterator[_Entry]:
+def cut(pieces: Iterable[placement.Piece]) -> Iterator[Entry]:
+    """The pieces of packs, read one after the other."""
     for piece in pieces:
         with piece.pack.open("rb") as file:
             file.seek(piece.start)
-            yield _Entry(piece.name, file.read(piece.end - piece.start), compressed=True)
+            yield Entry(piece.name, file.read(piece.end - piece.start), compressed=True)
 
 
-def write_layers(contents: Mapping[int, Iterable[_Entry]], output: Path) -> tuple[Path, ...]:
-    """Write each layer beside the zip ``output``; those of an earlier run that there are no more go."""
-    wanted = {number: output.with_name(f"{output.stem}.layer{number}.zip") for number in sorted(contents)}
+def write_layers(contents: Mapping[int, Iterable[Entry]], name: str, folder: Path) -> tuple[Path, ...]:
+    """Write each layer under ``name % number``; those of an earlier run that there are no more go."""
     for number in range(1, limits.LAYERS + 1):
-        if number not in wanted:
-            output.with_name(f"{output.stem}.layer{number}.zip").unlink(missing_ok=True)
-    for number, path in wanted.items():
-        _write(contents[number], path)
-    return tuple(wanted.values())
+        path = folder / (name % number)
+        if number in contents:
+            _write(contents[number], path)
+        else:
+            path.unlink(missing_ok=True)
+    return tuple(folder / (name % number) for number in sorted(contents))
 
 
 def _mib(size: int) -> str:

@@ -15,6 +15,7 @@ from lambdapack.deploy import aws
 from lambdapack.deploy.aws.naming import variables
 from lambdapack.deploy.bundle import Bundle, make_zip
 from lambdapack.deploy.function import Dependencies, FunctionOptions
+from lambdapack.deploy.layer import Layers, make_layers
 from lambdapack.deploy.placement import arrange
 from lambdapack.errors import ConfigurationError
 from lambdapack.install import syslibs
@@ -93,6 +94,22 @@ def package(
         placed.assets, bundle.layers, locate(pack.id),
     )  # fmt: skip
     return Release(spec, bundle, pack)
+
+
+def layer(
+    function: FunctionOptions,
+    pack: Pack,
+    locate: Callable[[str], Location | None],
+    *,
+    output: Path,
+    cache_dir: Path,
+    progress: Progress = QUIET,
+) -> Layers:
+    """Write a layer for a function whose code stays as it is; arguments as for ``make_layers``."""
+    return make_layers(
+        function, pack, locate, interpreter=_interpreter(function.target), output=output,
+        cache_dir=cache_dir, progress=progress,
+    )  # fmt: skip
 
 
 def deploy(

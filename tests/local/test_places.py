@@ -14,7 +14,7 @@ import pytest
 
 from lambdapack import deploy
 from lambdapack.deploy import placement
-from lambdapack.errors import CheckError
+from lambdapack.errors import CheckError, ConfigurationError
 from lambdapack.local import Invocation, LocalCloud
 from lambdapack.model import Files, FunctionSettings, FunctionSpec, Location, Place, Target
 from lambdapack.pack import Pack, assets, write
@@ -200,3 +200,46 @@ def test_a_later_layer_wins(cloud: LocalCloud, tmp_path: Path) -> None:
         None,
     )  # fmt: skip
     assert cloud.invoke("layered", b"{}").payload == b"2"
+
+
+@pytest.mark.parametrize("place", ["layer", "s3"])
+def test_an_unchanged_function_gets_its_dependencies_from_a_layer(
+    cloud: LocalCloud, pack: Pack, tmp_path: Path, lambdapack_cache: Path, place: Place
+) -> None:
+    """One layer and one variable; the code imports what is in the pack, and nothing of ours."""
+    made = deploy.layer(
+        deploy.FunctionOptions("any", "", tmp_path, Target(RUNNING.python), place=place), pack, s3,
+        output=tmp_path / "layer.zip", cache_dir=lambdapack_cache,
+    )  # fmt: skip
+    with zipfile.ZipFile(tmp_path / "theirs.zip", "w") as function:
+        function.writestr("app.py", "import heavy\ndef handler(event, context): return heavy.VERSION\n")
+    where = made.dependencies.location if place == "s3" else None
+    cloud.deploy(
+        FunctionSpec(
+            "theirs", "app.handler", Target(RUNNING.python), tmp_path / "theirs.zip", None, where,
+            FunctionSettings(memory_mb=512, tmp_mb=600, environment=made.environment), layers=made.paths,
+        ),
+        pack.path if place == "s3" else None,
+    )  # fmt: skip
+    cloud.requests(clear=True)
+    cold, warm = cloud.invoke("theirs", b"{}", cold=True), cloud.invoke("theirs", b"{}")
+    assert (cold.payload, warm.payload) == (b'"1.0"', b'"1.0"'), cold.log
+    assert bool(cloud.requests()) == (place == "s3")
+
+
+def test_a_layer_holds_no_pack_of_a_zip(pack: Pack, tmp_path: Path, lambdapack_cache: Path) -> None:
+    """There is no zip that it could be in."""
+    function = deploy.FunctionOptions("any", "", tmp_path, Target(RUNNING.python), place="zip")
+    with pytest.raises(ConfigurationError, match="in the function's zip"):
+        deploy.layer(function, pack, s3, output=tmp_path / "layer.zip", cache_dir=lambdapack_cache)
+
+
+def test_a_pack_too_large_for_one_layer_goes_into_several(
+    pack: Pack, tmp_path: Path, lambdapack_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The shim takes room in the first; each is at most as large as one call takes."""
+    monkeypatch.setattr(placement, "LAYER_SIZE", 8_000_000)
+    function = deploy.FunctionOptions("any", "", tmp_path, Target(RUNNING.python), place="layer")
+    made = deploy.layer(function, pack, s3, output=tmp_path / "layer.zip", cache_dir=lambdapack_cache)
+    assert [path.name for path in made.paths] == ["layer.zip", *(f"layer.{n}.zip" for n in (2, 3, 4))]
+    assert all(path.stat().st_size < 8_100_000 for path in made.paths)

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from lambdapack import deploy
 from lambdapack.deploy.bundle import make_zip
 from lambdapack.deploy.function import Dependencies, FunctionOptions
 from lambdapack.local.environment import runtime
@@ -83,6 +84,85 @@ def task(world: World, tmp_path_factory: pytest.TempPathFactory, lambdapack_cach
         [sys.executable, "-m", "zipfile", "-e", str(bundle.path), str(folder / "task")], check=True
     )
     return folder / "task"
+
+
+UNCHANGED = """
+import heavy
+from heavy.second import leaf
+
+
+def handler(event, context):
+    return {"hello": event["name"], "leaf": leaf.LEAF, "file": heavy.__file__}
+"""
+# As /var/runtime/bootstrap of Lambda's images: the wrapper gets the command, and the environment names the
+# handler.
+BOOTSTRAP = """exec "$AWS_LAMBDA_EXEC_WRAPPER" "$0" -c '
+import os
+from awslambdaric.__main__ import main
+
+main(["awslambdaric", os.environ["_HANDLER"]])'"""
+
+
+@pytest.fixture
+def opt(world: World, tmp_path: Path, lambdapack_cache: Path) -> Path:
+    """The folder with the layer that ``lambdapack layer`` makes, unpacked by hand; the pack is in it."""
+    made = deploy.layer(
+        FunctionOptions("any", "", tmp_path, Target(RUNNING.python), place="layer"),
+        world.pack,
+        lambda _: None,
+        output=tmp_path / "layer.zip",
+        cache_dir=lambdapack_cache,
+    )
+    assert [path.name for path in made.paths] == ["layer.zip"]
+    with zipfile.ZipFile(made.paths[0]) as layer:
+        for entry in layer.infolist():
+            Path(layer.extract(entry, tmp_path / "root/opt")).chmod(entry.external_attr >> 16 & 0o777)
+    assert made.environment == {"AWS_LAMBDA_EXEC_WRAPPER": "/opt/lambdapack-wrapper"}
+    return tmp_path / "root/opt"
+
+
+@pytest.fixture
+def unchanged(
+    emulator: Path, opt: Path, world: World, tmp_path: Path, lambdapack_cache: Path
+) -> Iterator[str]:
+    """The URL of a function that knows nothing of lambdapack, with the layer and one variable."""
+    client = runtime.install(Target(RUNNING.python), lambdapack_cache).client
+    world.forget()
+    world.log()
+    task = tmp_path / "task"
+    task.mkdir()
+    (task / "app.py").write_text(UNCHANGED)
+    port = free_port()
+    process = subprocess.Popen(
+        [
+            str(emulator),
+            *("--runtime-interface-emulator-address", f"127.0.0.1:{port}"),
+            *("--runtime-api-address", f"127.0.0.1:{free_port()}"),
+            *("/bin/sh", "-c", BOOTSTRAP, str(RUNNING.path)),
+        ],
+        cwd=task,
+        env={
+            "PATH": os.environ["PATH"], "PYTHONPATH": str(client), "LAMBDA_TASK_ROOT": str(task),
+            "_HANDLER": "app.handler", "LAMBDAPACK_ROOT": str(world.root),
+            "LAMBDAPACK_FILES": str(opt.parent), "AWS_LAMBDA_EXEC_WRAPPER": str(opt / "lambdapack-wrapper"),
+        },
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        yield f"http://127.0.0.1:{port}/2015-03-31/functions/function/invocations"
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_an_unchanged_function_answers_with_layer_and_wrapper(unchanged: str, world: World) -> None:
+    """The handler's file imports what is in the pack, and knows nothing of the shim; S3 is not asked."""
+    cold = invoke(unchanged, {"name": "cold"})
+    assert (cold["hello"], cold["leaf"]) == ("cold", "leaf")
+    assert str(cold["file"]).startswith(str(world.root))
+    assert invoke(unchanged, {"name": "warm"})["hello"] == "warm"
+    assert world.log() == []
 
 
 def free_port() -> int:
