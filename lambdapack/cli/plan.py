@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,10 +24,13 @@ if TYPE_CHECKING:
               help="Folder of the pack.  [default: .lambdapack/build]")  # fmt: skip
 @click.option("--memory", type=int, metavar="MB", help="Memory.")
 @click.option("--tmp", type=int, metavar="MB", help="Ephemeral storage.")
+@deployment.place_option
 @deployment.allow_lacking_option
 @common
 def command(session: Session, pack_directory: Path | None, **given: Any) -> None:
     """Say whether the pack and the function fit Lambda's limits, and where each megabyte is.
+
+    And from where the function could read its pack: S3, its zip, layers or a mount, and what that costs.
 
     Exit status 1 when a limit of Lambda's or a bound of the [budget] table is broken, or when the function
     needs a shared library that neither the pack nor Lambda has, for CI.
@@ -34,6 +38,7 @@ def command(session: Session, pack_directory: Path | None, **given: Any) -> None
     \b
     Examples:
       lambdapack plan
+      lambdapack plan --place zip                  # would the pack fit into the function's own zip?
       lambdapack plan --tmp 512 --json | jq '.checks[] | select(.ok | not)'
     """
     from lambdapack import pack, plan
@@ -59,20 +64,11 @@ def _facts(session: Session, made: Pack, function: FunctionOptions, allowed: tup
         report = build_json.read(made.path.parent)
     except ConfigurationError:  # a pack that came without its report has less to tell
         report = None
-    zipped = unzipped = None
-    if session.file is not None:
-        where = deployment.location_for(session, None, "local")
-        region = deployment.region_of(session, None)
-        # What a deployment would send.
-        bundle = deployment.package(session, function, made, where, region=region).bundle
-        zipped, unzipped = bundle.size, bundle.unzipped
     settings = function.settings
-    return Facts(
+    facts = Facts(
         index=made.index,
         pack_bytes=made.path.stat().st_size,
         distributions=report.distributions if report and report.pack.id == made.id else (),
-        zip_bytes=zipped,
-        unzipped_bytes=unzipped,
         tmp_mb=settings.tmp_mb,
         memory_mb=settings.memory_mb,
         mode="disk" if settings.environment.get("LAMBDAPACK_MODE") == "disk" else "stream",
@@ -81,6 +77,26 @@ def _facts(session: Session, made: Pack, function: FunctionOptions, allowed: tup
             LibraryFacts(library.name, len(library.users), library.fatal, library.message, library.hint)
             for library in deployment.missing_libraries(session, made, allowed)
         ),
+        place=function.place,
+    )
+    return facts if session.file is None else _with_zip(session, made, function, facts)
+
+
+def _with_zip(session: Session, made: Pack, function: FunctionOptions, facts: Facts) -> Facts:
+    """The facts, with the sizes of the zip that a deployment would send."""
+    from lambdapack.plan import in_files
+
+    # Without its packs, which may be larger than a zip can be.
+    bare = replace(function, place="s3", asset_places={})
+    where, region = deployment.location_for(session, None, "local"), deployment.region_of(session, None)
+    bundle = deployment.package(session, bare, made, where, region=region).bundle
+    zipped, layered = in_files(facts, "zip"), in_files(facts, "layer")
+    return replace(
+        facts,
+        own_zip_bytes=bundle.size,
+        own_bytes=bundle.unzipped,
+        zip_bytes=bundle.size + zipped,
+        unzipped_bytes=bundle.unzipped + zipped + layered,
     )
 
 
@@ -95,7 +111,8 @@ def _assets(made: Pack, function: FunctionOptions) -> tuple[AssetFacts, ...]:
         facts.append(
             AssetFacts(
                 asset.name, asset.fetch, sum(index.frame_stored), index.frame_start[-1], sum(index.sizes),
-                len(index.sizes),
+                len(index.sizes), function.asset_places.get(asset.name, function.place),
+                asset.name not in function.asset_places,
             )
         )  # fmt: skip
     return tuple(facts)

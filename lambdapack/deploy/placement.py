@@ -20,10 +20,6 @@ from runtime_shim._index import ASSETS_FOLDER, Index, IndexFormatError, decode
 OPT = "/opt/"
 """Where Lambda puts the files of layers."""
 _FOLDER = "lambdapack"
-_ZIP_OVERHEAD = 64 * 1024
-"""More than the zip's own records take."""
-LAYER_SIZE = limits.ZIP_DIRECT_UPLOAD - _ZIP_OVERHEAD
-"""Bytes of packs in one layer, at most."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +91,7 @@ class _Cutter:
 
     def __init__(self, reserved: int) -> None:
         self.layer = 1
-        self.left = LAYER_SIZE - reserved
+        self.left = limits.LAYER_SIZE - reserved
 
     def parts(self, pack_id: str, stored: Sequence[int], pack: Path) -> Iterable[tuple[str, int]]:
         """The files that a pack becomes: each one's path, which ends in its layer's number."""
@@ -105,12 +101,12 @@ class _Cutter:
         for frame, size in enumerate(sizes):
             if size > self.left:
                 self.layer += 1
-                self.left = LAYER_SIZE
+                self.left = limits.LAYER_SIZE
                 begun = False
             if size > self.left or self.layer > limits.LAYERS:
                 raise CheckError(
                     f"packaging: the packs are larger than the {limits.LAYERS} layers of "
-                    f"{LAYER_SIZE / limits.MIB:.1f} MiB that a function can have",
+                    f"{limits.LAYER_SIZE / limits.MIB:.1f} MiB that a function can have",
                     hint='set place = "s3" for the pack or for an asset: lambdapack plan shows what fits',
                 )
             if not begun:

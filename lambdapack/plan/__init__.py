@@ -10,12 +10,14 @@ from lambdapack.plan.model import (
     Check,
     Facts,
     LibraryFacts,
+    PlaceOption,
     Row,
     SizedDistribution,
     Verdict,
 )
+from lambdapack.plan.places import in_files
 
 __all__ = [
-    "VERSION", "AssetFacts", "Budget", "Check", "Facts", "LibraryFacts", "Row", "SizedDistribution",
-    "Verdict", "assess", "document", "enforce",
+    "VERSION", "AssetFacts", "Budget", "Check", "Facts", "LibraryFacts", "PlaceOption", "Row",
+    "SizedDistribution", "Verdict", "assess", "document", "enforce", "in_files",
 ]  # fmt: skip

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from lambdapack import limits
 from lambdapack.errors import CheckError
+from lambdapack.plan import places
 from lambdapack.plan.model import Budget, Check, Facts, Row, Verdict
 from lambdapack.plan.shares import owners_by_name, stored_by_file
 from runtime_shim._index import ARENA
@@ -44,13 +45,18 @@ def assess(facts: Facts, budget: Budget = _NO_BUDGET) -> Verdict:
         tmp_stream=_tmp(facts, index.eager, arena=True),
         tmp_disk=_tmp(facts, len(index.frame_stored), arena=False),
         tmp_all=_tmp(facts, len(index.frame_stored), arena=True),
-        hot_seconds=hot / speed,
-        eager_seconds=eager / speed,
+        hot_seconds=hot / speed if facts.place == "s3" else 0.0,
+        eager_seconds=eager / speed if facts.place == "s3" else 0.0,
         tmp_mb=facts.tmp_mb,
         memory_mb=facts.memory_mb,
         mode=facts.mode,
         assets=facts.assets,
-        assets_seconds=sum(asset.stored for asset in facts.assets if asset.fetch == "start") / speed,
+        assets_seconds=sum(
+            asset.stored for asset in facts.assets if asset.fetch == "start" and asset.place == "s3"
+        )
+        / speed,
+        place=facts.place,
+        places=tuple(places.options(facts, eager / speed)),
     )
     checks = (_limits, _libraries, partial(_budgets, budget=budget), _advice)
     return replace(measured, checks=tuple(check for each in checks for check in each(facts, measured)))
@@ -87,7 +93,7 @@ def _limits(facts: Facts, seen: Verdict) -> Iterator[Check]:
         yield Check(
             "unzipped", "limit", facts.unzipped_bytes, limits.UNZIPPED, "bytes", ok,
             _without(seen),
-            None if ok else f"{_OWN_CODE}, or move dependencies into the pack",
+            None if ok else _smaller(facts),
         )  # fmt: skip
     in_mode = seen.tmp_stream if facts.mode == "stream" else seen.tmp_disk
     note = f"{facts.mode} mode, before the first invocation"
@@ -96,9 +102,18 @@ def _limits(facts: Facts, seen: Verdict) -> Iterator[Check]:
     ok = seen.eager_seconds <= limits.INIT_TIMEOUT
     yield Check(
         "init", "limit", seen.eager_seconds, limits.INIT_TIMEOUT, "seconds", ok,
-        f"fetching {_bytes(seen.eager)} at {_bytes(limits.LINK_BYTES_PER_SECOND)}/s",
+        f"fetching {_bytes(seen.eager)} at {_bytes(limits.LINK_BYTES_PER_SECOND)}/s"
+        if facts.place == "s3"
+        else f"the pack is in its {facts.place}, and does not come over the link",
         None if ok else f"use provisioned concurrency, whose init may take 900 s, or drop {_largest(seen)}",
     )  # fmt: skip
+
+
+def _smaller(facts: Facts) -> str:
+    """What helps a function whose zip and layers are too large."""
+    if places.in_files(facts, "zip") or places.in_files(facts, "layer"):
+        return 'set place = "s3" for the pack, or for an asset'
+    return f"{_OWN_CODE}, or move dependencies into the pack"
 
 
 def _libraries(facts: Facts, _: Verdict) -> Iterator[Check]:

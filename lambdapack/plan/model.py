@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from lambdapack.model import Place
 from runtime_shim._index import Index
 
 
@@ -44,6 +45,8 @@ class AssetFacts:
         stream: The tar stream.
         size: The files.
         files: How many files there are.
+        place: Where the function reads it from.
+        follows: Whether that is where it reads its pack from, whichever that is.
     """
 
     name: str
@@ -52,6 +55,8 @@ class AssetFacts:
     stream: int
     size: int
     files: int
+    place: Place = "s3"
+    follows: bool = True
 
 
 @dataclass(frozen=True)
@@ -86,6 +91,8 @@ class Facts:
         mode: How the shim will work: ``stream`` or ``disk``.
         assets: The function's assets.
         missing: Shared libraries that the pack asks for and that neither it nor Lambda has.
+        place: Where the function reads its pack from.
+        own_zip_bytes, own_bytes: The function's zip without any pack, and unzipped; ``None`` as above.
     """
 
     index: Index
@@ -98,6 +105,30 @@ class Facts:
     mode: Literal["stream", "disk"] = "stream"
     assets: tuple[AssetFacts, ...] = ()
     missing: tuple[LibraryFacts, ...] = ()
+    place: Place = "s3"
+    own_zip_bytes: int | None = None
+    own_bytes: int | None = None
+
+
+@dataclass(frozen=True)
+class PlaceOption:
+    """A place that the pack could be in, with the assets that have none of their own.
+
+    Attributes:
+        place: ``s3``, ``zip``, ``layer`` or ``mount``.
+        fits: Whether Lambda would take the function.
+        unzipped: Bytes of zip and layers, unzipped.
+        layers: How many layers the packs would take, if they fill them.
+        seconds: What getting the packs adds to a cold start; ``None`` where that cannot be predicted.
+        note: When that is, and what the place needs, for people.
+    """
+
+    place: Place
+    fits: bool
+    unzipped: int
+    layers: int
+    seconds: float | None
+    note: str
 
 
 @dataclass(frozen=True)
@@ -176,6 +207,8 @@ class Verdict:
         tmp_mb, memory_mb, mode: The settings that the checks were made against.
         assets: The function's assets.
         assets_seconds: How long the assets that are fetched at the start take over Lambda's link.
+        place: Where the function reads its pack from.
+        places: Where it could.
     """
 
     target: str
@@ -197,6 +230,8 @@ class Verdict:
     mode: Literal["stream", "disk"]
     assets: tuple[AssetFacts, ...] = ()
     assets_seconds: float = 0.0
+    place: Place = "s3"
+    places: tuple[PlaceOption, ...] = ()
 
     @property
     def failed(self) -> tuple[Check, ...]:

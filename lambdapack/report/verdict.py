@@ -22,7 +22,20 @@ def verdict_tables(verdict: Verdict) -> RenderableType:
     said = "fits" if verdict.ok else f"does not fit: {', '.join(check.name for check in failed)}"
     head = Text.assemble((f"{verdict.target} ", "bold"), (said, "green" if verdict.ok else "red"))
     assets: list[RenderableType] = [_assets(verdict), ""] if verdict.assets else []
-    return Group(_rows(verdict), "", *assets, _checks(verdict), "", head)
+    places: list[RenderableType] = [_places(verdict), ""] if verdict.places else []
+    return Group(_rows(verdict), "", *assets, *places, _checks(verdict), "", head)
+
+
+def _places(verdict: Verdict) -> Table:
+    rows = table("place", "fits", "zip and layers", "layers", "cold start")
+    rows.add_column("")
+    for option in verdict.places:
+        seconds = "" if option.seconds is None else f"+{option.seconds:.1f} s"
+        fits = Text("yes", style="green") if option.fits else Text("no", style="red")
+        name = f"{option.place} (as set)" if option.place == verdict.place else option.place
+        layers = str(option.layers or "")
+        rows.add_row(name, fits, megabytes(option.unzipped), layers, seconds, option.note)
+    return rows
 
 
 def _assets(verdict: Verdict) -> Table:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from lambdapack import deploy, limits
-from lambdapack.deploy import aws, placement
+from lambdapack.deploy import aws
 from lambdapack.deploy.aws import naming
 from lambdapack.errors import ConfigurationError
 from lambdapack.model import Files, FunctionAsset, FunctionSettings, Location
@@ -89,7 +89,7 @@ def test_each_layer_is_published_once(
     cloud: aws.Clients, deploying: Deploying, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Several layers are attached in their order; one that is there already is not sent again."""
-    monkeypatch.setattr(placement, "LAYER_SIZE", deploying.pack.path.stat().st_size)
+    monkeypatch.setattr(limits, "LAYER_SIZE", deploying.pack.path.stat().st_size)
     done = deploying(places={"place": "layer"})
     published = [call for call in done.calls if call.operation == "publish_layer_version"]
     assert len(published) > 1

@@ -12,8 +12,7 @@ from typing import Any
 
 import pytest
 
-from lambdapack import deploy
-from lambdapack.deploy import placement
+from lambdapack import deploy, limits
 from lambdapack.errors import CheckError, ConfigurationError
 from lambdapack.local import Invocation, LocalCloud
 from lambdapack.model import Files, FunctionSettings, FunctionSpec, Location, Place, Target
@@ -102,7 +101,7 @@ def test_no_place_but_s3_asks_for_anything(
 
     The pack is larger than a layer here, so that it is cut over three of them.
     """
-    monkeypatch.setattr(placement, "LAYER_SIZE", 8_000_000)
+    monkeypatch.setattr(limits, "LAYER_SIZE", 8_000_000)
     made = release(place)
     assert made.spec.pack_id == pack.id
     assert len(made.spec.layers) == (3 if place == "layer" else 0)
@@ -133,7 +132,7 @@ def test_the_parts_of_a_pack_in_a_row_are_the_pack(
     release: Any, pack: Pack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Layers hold whole frames, none is larger than asked for, and nothing but the pack's bytes is there."""
-    monkeypatch.setattr(placement, "LAYER_SIZE", 8_000_000)
+    monkeypatch.setattr(limits, "LAYER_SIZE", 8_000_000)
     made = release("layer")
     contents: dict[str, bytes] = {}
     for path in made.spec.layers:
@@ -166,7 +165,7 @@ def test_layers_of_an_earlier_place_do_not_stay(release: Any, tmp_path: Path) ->
 
 def test_packs_too_large_for_layers_are_refused(release: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Five layers are all that a function can have, and a frame is not cut."""
-    monkeypatch.setattr(placement, "LAYER_SIZE", 3_000_000)
+    monkeypatch.setattr(limits, "LAYER_SIZE", 3_000_000)
     with pytest.raises(CheckError, match="larger than the 5 layers") as caught:
         release("layer")
     assert 'place = "s3"' in str(caught.value.hint)
@@ -238,7 +237,7 @@ def test_a_pack_too_large_for_one_layer_goes_into_several(
     pack: Pack, tmp_path: Path, lambdapack_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The shim takes room in the first; each is at most as large as one call takes."""
-    monkeypatch.setattr(placement, "LAYER_SIZE", 8_000_000)
+    monkeypatch.setattr(limits, "LAYER_SIZE", 8_000_000)
     function = deploy.FunctionOptions("any", "", tmp_path, Target(RUNNING.python), place="layer")
     made = deploy.layer(function, pack, s3, output=tmp_path / "layer.zip", cache_dir=lambdapack_cache)
     assert [path.name for path in made.paths] == ["layer.zip", *(f"layer.{n}.zip" for n in (2, 3, 4))]

@@ -284,6 +284,56 @@ def test_too_much_of_an_asset_names_the_one_that_takes_the_most() -> None:
     assert [check.name for check in verdict.failed] == ["budget.assets"]
 
 
+def test_each_place_is_weighed_by_what_lambda_counts_there() -> None:
+    """In zip and layers the compressed pack counts, beside the function's own files; elsewhere not.
+
+    A pack that takes less than its tree fits where the tree does not.
+    """
+    index = make_index([("a/x", "d", 1)], [100_000_000])
+    facts = Facts(index, pack_bytes=120_000_000, own_zip_bytes=600_000, own_bytes=3_000_000)
+    s3, zipped, layer, mount = plan.assess(facts).places
+    assert (s3.place, s3.fits, s3.unzipped, s3.seconds) == ("s3", True, 3_000_000, 100 / 75)
+    assert (zipped.place, zipped.fits, zipped.unzipped) == ("zip", True, 123_000_000)
+    assert "through a bucket" in zipped.note
+    assert (layer.place, layer.fits, layer.layers) == ("layer", True, 3)
+    assert layer.seconds == zipped.seconds == pytest.approx(123 * limits.CODE_SECONDS_PER_MB)
+    assert (mount.place, mount.fits, mount.unzipped, mount.seconds) == ("mount", True, 3_000_000, None)
+
+
+@pytest.mark.parametrize("over", [0, 1])
+def test_a_place_fits_up_to_exactly_what_lambda_takes(over: int) -> None:
+    """Own files, pack and the assets that go with it together; those with a place of their own stay there."""
+    index = make_index([("a/x", "d", 1)], [1])
+    goes = AssetFacts("goes", "start", 40_000_000, 1, 1, 1)
+    stays = AssetFacts("stays", "start", 30_000_000, 1, 1, 1, "zip", False)
+    facts = Facts(
+        index, pack_bytes=limits.UNZIPPED - 70_000_000 - 3_000_000 + over, own_bytes=3_000_000,
+        own_zip_bytes=1, assets=(goes, stays),
+    )  # fmt: skip
+    options = {option.place: option for option in plan.assess(facts).places}
+    assert options["zip"].fits is options["layer"].fits is not over
+    assert options["zip"].unzipped == limits.UNZIPPED + over
+    assert options["s3"].unzipped == 33_000_000
+
+
+def test_a_pack_that_does_not_come_over_the_link_takes_no_time_of_init() -> None:
+    """Only an asset in S3 still comes over the link."""
+    index = make_index([("a/x", "d", 1)], [10 * limits.LINK_BYTES_PER_SECOND + 1])
+    there = AssetFacts("there", "start", limits.LINK_BYTES_PER_SECOND, 1, 1, 1, "s3", False)
+    here = AssetFacts("here", "start", limits.LINK_BYTES_PER_SECOND, 1, 1, 1, "layer")
+    assert not plan.assess(Facts(index)).ok
+    verdict = plan.assess(Facts(index, place="layer", assets=(there, here)))
+    assert (verdict.ok, verdict.eager_seconds, verdict.assets_seconds) == (True, 0.0, 1.0)
+    assert "in its layer" in checks(verdict)["init"].note
+
+
+def test_what_is_too_large_with_its_pack_goes_to_s3() -> None:
+    """The fix names the place that has room."""
+    index = make_index([("a/x", "d", 1)], [1])
+    facts = Facts(index, place="layer", unzipped_bytes=limits.UNZIPPED + 1)
+    assert 'place = "s3"' in (checks(plan.assess(facts))["unzipped"].fix or "")
+
+
 def test_exactly_what_lambda_takes_needs_no_pack() -> None:
     """262,144,000 bytes are taken as well; one more is more."""
     for more, said in ((0, "which Lambda takes as well"), (1_000_000, "1.0 times what Lambda takes")):
@@ -365,6 +415,8 @@ def test_document_is_versioned_json() -> None:
             "mode",
             "assets",
             "assets_seconds",
+            "place",
+            "places",
         ]
     )
     assert found["rows"] == [

@@ -19,7 +19,7 @@ from lambdapack.local import Invocation
 from lambdapack.model import ImportCheck, RuleSaving, SlimReport
 from lambdapack.pipeline import build_json as buildreport
 from lambdapack.pipeline.build_json import BuildReport, BuiltDistribution, PackFacts
-from lambdapack.plan import AssetFacts, Check, Row, Verdict
+from lambdapack.plan import AssetFacts, Check, PlaceOption, Row, Verdict
 from lambdapack.report import listing
 from lambdapack.report.invocation import log_lines, timing
 from lambdapack.report.live import LineProgress, TerminalProgress
@@ -247,6 +247,11 @@ def test_a_verdict_has_a_row_for_each_distribution_and_each_check() -> None:
             AssetFacts("model", "start", 75_000_000, 0, 90_000_000, 3),
             AssetFacts("data", "use", 1_000_000, 0, 2_000_000, 1),
         ),
+        place="zip",
+        places=(
+            PlaceOption("zip", False, 300_000_000, 0, 1.84, "over"),
+            PlaceOption("layer", True, 100_000_000, 2, None, "no bucket"),
+        ),
     )  # fmt: skip
     assert (
         _text(verdict_tables(made))
@@ -259,6 +264,10 @@ total                     7.0 MB       4.0 MB  1.0 MB
 asset                  files     size  over the link  seconds
 model                      3  90.0 MB        75.0 MB      1.0
 data (when asked for)      1   2.0 MB         1.0 MB      0.0
+
+place         fits  zip and layers  layers  cold start
+zip (as set)    no        300.0 MB              +1.8 s  over
+layer          yes        100.0 MB       2              no bucket
 
         check            measured  at most  what
 no      tmp               700 MiB  512 MiB  stream mode: set tmp to 700 MB
