@@ -45,6 +45,7 @@ def command(session: Session) -> None:
         *docker,
         _zstd(),
         _root(),
+        _layers(wanted),
         _cgroups(),
         _credentials(),
     ]
@@ -157,6 +158,20 @@ def _root() -> _Check:
     root = os.geteuid() == 0
     found = "root" if root else f"user {os.geteuid()}"
     return _Check("privileges", "ok" if root else "optional", found, "hard caps on /tmp in the local cloud")
+
+
+def _layers(python: str) -> _Check:
+    """Whether the local cloud can mount layers and file systems where a function has them."""
+    purpose = "layers at /opt and file systems below /mnt in the local cloud"
+    absent = [folder for folder in ("/opt", "/mnt") if not Path(folder).is_dir()]
+    if absent:
+        return _Check("layers", "optional", f"no {' and no '.join(absent)}: they are elsewhere then", purpose)
+    for installed in interpreter.installed():
+        for folder in ("/opt", "/mnt"):
+            if installed.python == python and installed.path.resolve().is_relative_to(folder):
+                found = f"{installed.path} is in {folder}, so that they are elsewhere"
+                return _Check("layers", "optional", found, purpose)
+    return _Check("layers", "ok", "/opt and /mnt, where namespaces can be made", purpose)
 
 
 def _cgroups() -> _Check:

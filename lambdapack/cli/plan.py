@@ -84,12 +84,15 @@ def _facts(session: Session, made: Pack, function: FunctionOptions, allowed: tup
 
 def _with_zip(session: Session, made: Pack, function: FunctionOptions, facts: Facts) -> Facts:
     """The facts, with the sizes of the zip that a deployment would send."""
+    from lambdapack.files import scratch_folder
     from lambdapack.plan import in_files
 
     # Without its packs, which may be larger than a zip can be.
     bare = replace(function, place="s3", asset_places={})
     where, region = deployment.location_for(session, None, "local"), deployment.region_of(session, None)
-    bundle = deployment.package(session, bare, made, where, region=region).bundle
+    with scratch_folder() as folder:
+        output = folder / "function.zip"
+        bundle = deployment.package(session, bare, made, where, region=region, output=output).bundle
     zipped, layered = in_files(facts, "zip"), in_files(facts, "layer")
     return replace(
         facts,

@@ -10,9 +10,11 @@ from lambdapack.deploy.handler import (
 )
 from lambdapack.deploy.layer import Layers
 from lambdapack.deploy.release import LOCAL_LOCATION, Release, Rollout, deploy, layer, package
+from lambdapack.deploy.shipped import Shipped, shipped
 from lambdapack.deploy.sources import collect_sources
 
 __all__ = [
     "LOCAL_LOCATION", "SHIM_HANDLER", "WRAPPED_VARIABLE", "FunctionOptions", "Layers", "Modules", "Release",
-    "Rollout", "check_handler", "collect_sources", "deploy", "imported_names", "layer", "package",
+    "Rollout", "Shipped", "check_handler", "collect_sources", "deploy", "imported_names", "layer", "package",
+    "shipped",
 ]  # fmt: skip

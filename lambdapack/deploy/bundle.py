@@ -68,7 +68,7 @@ def make_zip(
     cache_dir: Path,
     progress: Progress = QUIET,
 ) -> Bundle:
-    """Write the function's zip to ``output``, and its layers beside it.
+    """Write the function's zip to ``output``, and its layers beside the zip.
 
     Args:
         function: The function; none of its code is run.

@@ -17,7 +17,7 @@ def in_files(facts: Facts, place: Place) -> int:
 
 
 def options(facts: Facts, eager_seconds: float) -> Iterator[PlaceOption]:
-    """Each place, for the pack and the assets that go with it."""
+    """Each place, for the pack and the assets that go where the pack goes."""
     moving = _pack(facts) + sum(asset.stored for asset in facts.assets if asset.follows)
     # What the others take where they stay.
     fixed = sum(a.stored for a in facts.assets if not a.follows and a.place in ("zip", "layer"))

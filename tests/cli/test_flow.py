@@ -253,7 +253,7 @@ def test_deploy_to_aws(run_lambdapack: Run, tiny: Path, aws: list[tuple[str, str
     again = shown(run_lambdapack("deploy", *to_aws, cwd=tiny, environment=aws))
     assert again["calls"] == []
     status = shown(run_lambdapack("status", "--cloud", "aws", "--json", cwd=tiny, environment=aws))
-    assert status["versions"] == [{"number": "1", "pack": done["pack"], "assets": {}}]
+    assert status["versions"] == [{"number": "1", "pack": done["pack"], "place": "s3", "assets": {}}]
     run_lambdapack("destroy", "--cloud", "aws", cwd=tiny, environment=aws)
     status = shown(run_lambdapack("status", "--cloud", "aws", "--json", cwd=tiny, environment=aws))
     assert not status["deployed"]
@@ -272,3 +272,78 @@ def test_aws_needs_a_location_and_credentials(run_lambdapack: Run, tiny: Path, t
         "push", ".lambdapack/build", "s3://bucket", cwd=tiny, status=3, environment=bare, unset=keys
     )
     assert "credentials" in done.stderr
+
+
+@pytest.mark.parametrize("place", ["zip", "layer", "mount"])
+def test_a_pack_in_another_place_goes_through_every_command(
+    run_lambdapack: Run, tiny: Path, place: str
+) -> None:
+    """The plan weighs it, a deployment answers without S3, status and verify know where the pack is."""
+    with (tiny / "lambdapack.toml").open("a") as file:
+        file.write(f'place = "{place}"\nmount = "/mnt/packs"\n')
+    planned = shown(run_lambdapack("plan", "--json", cwd=tiny))
+    assert planned["place"] == place
+    assert [option["place"] for option in planned["places"]] == ["s3", "zip", "layer", "mount"]
+    assert all(option["fits"] for option in planned["places"])
+    deployed = shown(run_lambdapack("deploy", "--json", cwd=tiny))
+    assert len(deployed["layers"]) == (place == "layer")
+    answer = shown(run_lambdapack("invoke", "--json", cwd=tiny))["invocations"][0]
+    assert answer["payload"]["six"] == "1.17.0"
+    assert answer["stats"]["bytes"] > 0
+    assert f"in its {place}" in run_lambdapack("status", cwd=tiny).stdout
+    path = tiny / ".lambdapack/tiny.zip"
+    (pack,) = shown(run_lambdapack("verify", path, "--json", cwd=tiny))["packs"]
+    assert (pack["pack"], pack["checked"]) == (deployed["pack"], place != "mount")
+    run_lambdapack("destroy", cwd=tiny)
+    kept = [
+        path for place in ("s3", "mounts") for path in (tiny / ".lambdapack/local" / place).rglob("*.zst")
+    ]
+    assert kept == []
+
+
+def test_verify_finds_what_is_wrong_in_a_zip_and_its_layers(run_lambdapack: Run, tiny: Path) -> None:
+    """A layer that is missing, and bytes that are not the pack's, are named with status 1."""
+    run_lambdapack("package", "--place", "layer", cwd=tiny)
+    layer = tiny / "function.layer1.zip"
+    with zipfile.ZipFile(layer) as archive:
+        ((name, content),) = [(name, archive.read(name)) for name in archive.namelist()]
+    assert "sound" in run_lambdapack("verify", "function.zip", cwd=tiny).stdout
+    with zipfile.ZipFile(layer, "w") as archive:
+        archive.writestr(name, content[:10] + b"changed" + content[17:])
+    assert "frame 0" in run_lambdapack("verify", "function.zip", cwd=tiny, status=1).stderr
+    layer.unlink()
+    said = run_lambdapack("verify", "function.zip", cwd=tiny, status=1).stderr
+    assert f"/opt/{name} is not in function.zip, nor in a layer beside it" in said
+    said = run_lambdapack("verify", "function.zip", "--rebuild", cwd=tiny, status=2).stderr
+    assert "takes a build's pack" in said
+    (tiny / "other.zip").write_bytes(layer.name.encode())
+    assert "not a function's zip" in run_lambdapack("verify", "other.zip", cwd=tiny, status=2).stderr
+
+
+def test_layer_writes_what_an_unchanged_function_needs(run_lambdapack: Run, tiny: Path) -> None:
+    """Shim, wrapper and pack in one zip, and the variable to set; verify knows it."""
+    document = shown(run_lambdapack("layer", "--json", cwd=tiny))
+    assert document["environment"] == {"AWS_LAMBDA_EXEC_WRAPPER": "/opt/lambdapack-wrapper"}
+    (layer,) = document["layers"]
+    with zipfile.ZipFile(tiny / layer["path"]) as archive:
+        names = set(archive.namelist())
+        assert archive.getinfo("lambdapack-wrapper").external_attr >> 16 & 0o111
+    assert {f"lambdapack/{document['pack']}.1", "python/runtime_shim/__init__.py"} <= names
+    assert "sound" in run_lambdapack("verify", "layer.zip", cwd=tiny).stdout
+    assert "[store]" in run_lambdapack("layer", "--place", "s3", cwd=tiny, status=2).stderr
+
+
+def test_layers_go_to_aws_without_a_bucket(
+    run_lambdapack: Run, tiny: Path, aws: list[tuple[str, str]]
+) -> None:
+    """No location is asked for; status and rollback know the place; the next place takes the layer off."""
+    to_aws = ("deploy", "--cloud", "aws", "--json")
+    done = shown(run_lambdapack(*to_aws, "--place", "layer", cwd=tiny, environment=aws))
+    assert "publish_layer_version" in [call["operation"] for call in done["calls"]]
+    run_lambdapack(*to_aws, "--place", "zip", cwd=tiny, environment=aws)
+    status = shown(run_lambdapack("status", "--cloud", "aws", "--json", cwd=tiny, environment=aws))
+    assert [version["place"] for version in status["versions"]] == ["layer", "zip"]
+    back = shown(run_lambdapack("rollback", "--json", cwd=tiny, environment=aws))
+    assert (back["function_version"], back["pack"]) == ("1", done["pack"])
+    said = run_lambdapack("status", "--cloud", "aws", cwd=tiny, environment=aws).stdout
+    assert "in its layer  <- live" in said

@@ -25,7 +25,7 @@ from lambdapack.deploy.aws.models import ALIAS, ApiCall, AwsState, Deployment
 from lambdapack.deploy.aws.observer import observe
 from lambdapack.deploy.aws.planner import plan
 from lambdapack.errors import ConfigurationError
-from lambdapack.model import FunctionSpec, Location
+from lambdapack.model import Files, FunctionSpec, Location
 from lambdapack.progress import QUIET, Progress
 from lambdapack.store import Store
 from lambdapack.store.aws_errors import code_of
@@ -85,6 +85,7 @@ def deploy(
     checks.check_glibc(spec, checks.packed_index(spec.zip_path), pack)
     observed = observe(spec.name, clients, layers=planner.layer_names(spec), progress=progress)
     calls = plan(spec, observed)
+    _tell_of_mounts(spec, progress)
     packs = _packs_of(spec, pack)
     uploads = () if store is None else _upload(packs, store, dry_run, progress)
     for required in packs:
@@ -182,6 +183,17 @@ def _packs_of(spec: FunctionSpec, pack: Path | None) -> list[_RequiredPack]:
         if isinstance(asset.location, Location):
             packs.append(_RequiredPack(f"the asset {asset.name}", asset.pack_id, asset.pack, asset.location))
     return packs
+
+
+def _tell_of_mounts(spec: FunctionSpec, progress: Progress) -> None:
+    """Say which packs somebody has to put onto the file system that the function mounts."""
+    named = {"the pack": spec.location} | {f"the asset {a.name}": a.location for a in spec.assets}
+    for what, location in named.items():
+        if isinstance(location, Files) and location.place == "mount":
+            progress.note(
+                f"{what} is read from {location.parts[0][0]}: lambdapack push DIR FOLDER puts it there, with "
+                "the file system mounted on FOLDER; for S3 Files, push to its bucket"
+            )
 
 
 def _upload(
