@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from lambdapack import store
+from lambdapack import limits, store
 from lambdapack.deploy import aws
 from lambdapack.deploy.aws.naming import variables
 from lambdapack.deploy.bundle import Bundle, make_zip
@@ -91,7 +91,8 @@ def package(
     settings = replace(function.settings, environment=environment)
     spec = FunctionSpec(
         function.name, function.handler, function.target, bundle.path, pack.id, placed.location, settings,
-        placed.assets, bundle.layers, locate(pack.id),
+        placed.assets, bundle.layers,
+        locate(pack.id) if bundle.size > limits.ZIP_DIRECT_UPLOAD else None,
     )  # fmt: skip
     return Release(spec, bundle, pack)
 

@@ -214,3 +214,15 @@ def test_a_file_system_without_its_path_is_refused(cloud: aws.Clients, deploying
     """Lambda wants both."""
     with pytest.raises(ConfigurationError, match="no mount"):
         deploying(places={"place": "zip"}, file_system=ACCESS_POINT)
+
+
+def test_a_pack_that_moves_is_never_in_zip_and_layers_at_once(
+    cloud: aws.Clients, deploying: Deploying
+) -> None:
+    """Twice the pack could be over Lambda's limit: into layers the zip goes first, back the layers do."""
+    deploying(places={"place": "zip"})
+    to_layer = operations(deploying(places={"place": "layer"}))
+    to_zip = operations(deploying(places={"place": "zip"}, dry_run=True))
+    code, settings = "update_function_code", "update_function_configuration"
+    assert [call for call in to_layer if call.startswith("update_function")] == [code, settings]
+    assert [call for call in to_zip if call.startswith("update_function")] == [settings, code]

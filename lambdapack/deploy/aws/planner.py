@@ -218,13 +218,22 @@ def _function(spec: FunctionSpec, wanted: FunctionState, observed: AwsState) -> 
         why = "there is no such function yet"
         yield ApiCall("lambda", "create_function", parameters, why, "function_active_v2")
         return
+    steps = []
     changed = {key: value for key, value in wanted.settings.items() if seen.settings.get(key) != value}
     if changed:
         parameters = {"FunctionName": spec.name, **changed}
         why = ", ".join(_change(key, seen.settings.get(key), value) for key, value in changed.items())
-        yield ApiCall("lambda", "update_function_configuration", parameters, why, "function_updated_v2")
+        steps.append(
+            ApiCall("lambda", "update_function_configuration", parameters, why, "function_updated_v2")
+        )
     if code_changes:
-        yield ApiCall("lambda", "update_function_code", same | code, "its zip changed", "function_updated_v2")
+        call = ApiCall(
+            "lambda", "update_function_code", same | code, "its zip changed", "function_updated_v2"
+        )
+        # A pack that moves from the zip into layers would, in both at once, be over Lambda's limit.
+        new_layers = set(changed.get("Layers", ())).difference(seen.settings.get("Layers", ()))
+        steps.insert(0 if new_layers else len(steps), call)
+    yield from steps
 
 
 def _change(key: str, before: object, after: object) -> str:
