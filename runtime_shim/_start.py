@@ -85,11 +85,15 @@ class Pack:
         self.waited = 0.0
         self.resumed = 0
         self.on_demand = 0
+        # How often the process was restored from a snapshot.
+        self.restores = 0
         self.role = "warm"
         self.fetching_threads: Any = set()
         self.report: dict[str, Any] = {}
         self.problems: dict[str, str] = {}
         self._fetching: Child | None = None
+        # The processes that this one has forked; the snapshot waits for their end.
+        self._children: list[Child] = []
         self._running = False
         # Locks that threads of this process hold: a process that it forks must let go of them.
         self._locks: list[Lock] = []
@@ -104,6 +108,10 @@ class Pack:
     def start(self) -> None:
         """Begin to fetch the missing frames, unless another process does so already."""
         os.register_at_fork(after_in_child=self._forked)
+        self.begin()
+
+    def begin(self) -> None:
+        """``start``, and again where frames are missing that were in place."""
         with self.own():
             if not self.place.missing(0, self.eager):
                 self.resumed = self.eager
@@ -117,6 +125,7 @@ class Pack:
     def _forked(self) -> None:
         """In a process that the function forks: fetching process, threads and locks are the parent's."""
         self._fetching = None
+        self._children = []
         self._running = False
         self._error = None
         locks, self._locks = self._locks, []
@@ -158,7 +167,10 @@ class Pack:
         # The last attempt is this process's own child: a process learns only of its own children how they
         # end.
         self._fetching = fetch(self, missing, lock, direct=self._deaths + 1 >= DEATHS)
-        return self._fetching is not None
+        if self._fetching is None:
+            return False
+        self._children.append(self._fetching)
+        return True
 
     def _in_threads(self, missing: list[int], lock: Lock) -> None:
         """Fetch in a thread of this process, which has threads already, so that forking it is not safe."""
@@ -427,6 +439,7 @@ class Pack:
             role=self.role,
             resumed=self.resumed,
             on_demand=self.on_demand,
+            restores=self.restores,
             wait_ms=round(self.waited * 1000, 1),
             start_ms=round((time.monotonic() - self.began) * 1000, 1),
             **self.problems,
