@@ -10,6 +10,7 @@ import click
 from lambdapack.cli.deployment import clients, cloud_option
 from lambdapack.cli.session import Session, common, read_payload
 from lambdapack.errors import CheckError, ConfigurationError
+from lambdapack.limits import INITIALIZATION_TYPES
 
 if TYPE_CHECKING:
     from lambdapack.local import Invocation
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 @click.option("--memory", type=int, metavar="MB", help="Memory, this time.")
 @click.option("--tmp", type=int, metavar="MB", help="Ephemeral storage, this time.")
 @click.option("--bandwidth", type=float, metavar="MBPS", help="The link to S3 in Mbit/s.")
+@click.option("--start", type=click.Choice(INITIALIZATION_TYPES), metavar="KIND",
+              help=f"{', '.join(INITIALIZATION_TYPES)}.  [default: as the function says]")  # fmt: skip
 @click.option("--latency", type=float, metavar="MS", help="Milliseconds before S3 answers.")
 @common
 def command(
@@ -38,6 +41,7 @@ def command(
     Examples:
       lambdapack invoke
       lambdapack invoke hello --payload '{"numbers": [1, 2]}' --count 3
+      lambdapack invoke --start provisioned-concurrency
       lambdapack invoke --cold --memory 1024 --tmp 512 --bandwidth 300
     """
     name = name or session.name
@@ -54,6 +58,7 @@ def command(
         "memory_mb": given["memory"],
         "tmp_mb": given["tmp"],
         "bandwidth_mbps": given["bandwidth"] or link.bandwidth,
+        "start": given["start"],
         "latency_ms": link.latency if given["latency"] is None else given["latency"],
     }
     invocations = []
@@ -71,7 +76,8 @@ def command(
 def _aws(
     session: Session, name: str, payload: bytes, *, region: str | None, count: int, given: dict[str, Any]
 ) -> None:
-    local_only = [f"--{key}" for key in ("cold", "memory", "tmp", "bandwidth", "latency") if given[key]]
+    options = ("cold", "memory", "tmp", "bandwidth", "latency", "start")
+    local_only = [f"--{key}" for key in options if given[key]]
     if local_only:
         raise ConfigurationError(f"{', '.join(local_only)}: AWS takes no such thing with an invocation")
     from lambdapack.deploy import aws

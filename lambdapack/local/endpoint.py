@@ -70,7 +70,7 @@ class Endpoint:
         self._ask("link", access_key=access_key, **asdict(link))
 
     def revoke(self, access_key: str) -> None:
-        """Forget a grant."""
+        """Forget a grant, and break its connections."""
         self._ask("revoke", access_key=access_key)
 
     def log(self, *, clear: bool = False) -> list[Entry]:

@@ -35,6 +35,8 @@ def timing(invocation: Invocation) -> str:
     if not invocation.cold:
         return f"warm: {seconds(invocation.duration_ms)}, {invocation.max_memory_mb} MB used"
     parts = []
+    if invocation.restore_ms is not None:
+        parts.append(f"restored from a snapshot in {seconds(invocation.restore_ms)}")
     if invocation.init_ms is not None:
         parts.append(f"init {seconds(invocation.init_ms)}")
     if invocation.stats:

@@ -38,6 +38,7 @@ APP = """
 
     if os.environ.get("THREAD"):
         import threading, time
+        runtime_shim.path("model"), runtime_shim.path("single")
         file = os.path.dirname(heavy.__file__) + "/cold.py"
         threading.Thread(target=lambda: open(file, "rb").close()).start()
         time.sleep(0.3)
@@ -272,7 +273,7 @@ def test_nothing_of_the_shims_is_alive_in_a_snapshot(environment: Environment) -
 
 def test_a_snapshot_waits_for_a_fetch_of_the_functions_own_thread(environment: Environment) -> None:
     """What a thread asks for on demand arrives before the snapshot; its connection is gone by then."""
-    environment.renew(0.0, Fault(1, "stall", times=100, after=1000, seconds=0.7))
+    environment.renew(0.0, Fault(1, "stall", times=100, after=10, seconds=0.9))
     process = environment.start(THREAD="1")
     state = environment.state(process)
     index = environment.world.pack.index
