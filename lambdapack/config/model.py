@@ -194,6 +194,20 @@ class Function(Section):
         'a list of names, e.g. ["libgomp.so.1"]',
     )
 
+    snap_start: StrictBool = field(
+        False,
+        "Start published versions from a snapshot (SnapStart): Python 3.12 or later, /tmp of 512 MB. AWS "
+        "bills for each version that has one: docs/snapstart.md.",
+        "true or false",
+        alias="snap-start",
+    )
+    snapshot: Literal["needed", "all"] = field(
+        "needed",
+        "What the snapshot holds of the packs: what a first invocation may need, or all, so that nothing is "
+        "fetched after a restore.",
+        '"needed" or "all"; needs snap-start',
+    )
+
     @property
     def settings(self) -> FunctionSettings:
         """How Lambda runs the function, in the form that every cloud takes."""
@@ -204,6 +218,8 @@ class Function(Section):
             environment=self.environment,
             role=self.role,
             log_retention=self.log_retention,
+            snap_start=self.snap_start,
+            snapshot=self.snapshot,
         )
 
 

@@ -86,7 +86,10 @@ def make_zip(
     check_entry(function, files, index, progress)
     entries = _code_entries(files, interpreter, target, progress)
     if dependencies is not None:
-        entries += _pack_entries(dependencies, decoder.extension(target, cache_dir, progress=progress))
+        extension = decoder.extension(target, cache_dir, progress=progress)
+        settings = function.settings
+        everything = settings.snap_start and settings.snapshot == "all"
+        entries += _pack_entries(dependencies, extension, {"snapshot": "all"} if everything else {})
     return _bundle(entries, output, progress)
 
 
@@ -154,15 +157,20 @@ def _read(path: Path) -> bytes:
         raise ConfigurationError(f"packaging: cannot read {path}: {error.strerror}") from error
 
 
-def _pack_entries(dependencies: Dependencies, extension: Path) -> Iterator[_Entry]:
-    """The pack's index and address, the decoder ``extension``, and the assets' indexes and addresses."""
+def _pack_entries(
+    dependencies: Dependencies, extension: Path, said: Mapping[str, object]
+) -> Iterator[_Entry]:
+    """The pack's index and address, the decoder ``extension``, and the assets' indexes and addresses.
+
+    Beside the pack's address stands what else the shim is ``said``.
+    """
     code = extension.read_bytes()
     yield _Entry(f"{SHIM}/{INDEX_NAME}", dependencies.index.read_bytes())
     yield _Entry(f"{SHIM}/{decoder.NAME}", strip(code) or code, executable=True)
     if dependencies.location is not None:
         # What the shim begins to fetch in the background of a cold start.
         begun = [asset.name for asset in dependencies.assets if asset.fetch == "start"]
-        more = {"assets": begun} if begun else {}
+        more = {**said, "assets": begun} if begun else said
         yield _location(SHIM, dependencies.pack_id, dependencies.location, more)
     for asset in dependencies.assets:
         folder = f"{SHIM}/{ASSETS_FOLDER}/{asset.name}"

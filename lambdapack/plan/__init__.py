@@ -12,10 +12,11 @@ from lambdapack.plan.model import (
     LibraryFacts,
     Row,
     SizedDistribution,
+    SnapshotCost,
     Verdict,
 )
 
 __all__ = [
     "VERSION", "AssetFacts", "Budget", "Check", "Facts", "LibraryFacts", "Row", "SizedDistribution",
-    "Verdict", "assess", "document", "enforce",
+    "SnapshotCost", "Verdict", "assess", "document", "enforce",
 ]  # fmt: skip

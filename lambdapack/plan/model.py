@@ -86,6 +86,8 @@ class Facts:
         mode: How the shim will work: ``stream`` or ``disk``.
         assets: The function's assets.
         missing: Shared libraries that the pack asks for and that neither it nor Lambda has.
+        timeout: The function's timeout in seconds.
+        snapshot: What the snapshot of SnapStart holds, ``needed`` or ``all``; ``None`` without SnapStart.
     """
 
     index: Index
@@ -98,6 +100,24 @@ class Facts:
     mode: Literal["stream", "disk"] = "stream"
     assets: tuple[AssetFacts, ...] = ()
     missing: tuple[LibraryFacts, ...] = ()
+    timeout: int = 30
+    snapshot: Literal["needed", "all"] | None = None
+
+
+@dataclass(frozen=True)
+class SnapshotCost:
+    """What SnapStart costs, in US dollars, by prices that third parties give.
+
+    Attributes:
+        month: For each published version, in 30 days, for as long as the version exists.
+        restore: For each restore.
+        gb_second, gb_restore: The prices that both are made of, for each GB of memory.
+    """
+
+    month: float
+    restore: float
+    gb_second: float
+    gb_restore: float
 
 
 @dataclass(frozen=True)
@@ -176,6 +196,7 @@ class Verdict:
         tmp_mb, memory_mb, mode: The settings that the checks were made against.
         assets: The function's assets.
         assets_seconds: How long the assets that are fetched at the start take over Lambda's link.
+        snap_start: What SnapStart costs, ``None`` without it.
     """
 
     target: str
@@ -197,6 +218,7 @@ class Verdict:
     mode: Literal["stream", "disk"]
     assets: tuple[AssetFacts, ...] = ()
     assets_seconds: float = 0.0
+    snap_start: SnapshotCost | None = None
 
     @property
     def failed(self) -> tuple[Check, ...]:

@@ -163,6 +163,10 @@ def test_a_key_may_be_written_with_hyphens() -> None:
     read = config.parse(table, "lambdapack.toml")
     assert read.build.system_packages == ["libpq-devel"]
     assert read.function.environment == {"A-B": "c"}
+    dashed = {"build": {"runtime-provided": True}, "function": {"snap-start": True}}
+    for table in (dashed, {"build": {"runtime_provided": True}, "function": {"snap_start": True}}):
+        read = config.parse(table, "lambdapack.toml")
+        assert read.build.runtime_provided and read.function.settings.snap_start
     twice = {"build": {"system-packages": ["a"], "system_packages": ["b"]}}
     with pytest.raises(ConfigurationError, match="unknown key"):
         config.parse(twice, "lambdapack.toml")

@@ -12,6 +12,8 @@ from lambdapack.model import FunctionSpec, Location
 
 ALIAS = "live"
 """The alias that callers use; a deployment or a rollback points it at a version."""
+_SNAPSHOTS = "PublishedVersions"
+"""What SnapStart applies to: https://docs.aws.amazon.com/lambda/latest/api/API_SnapStart.html"""
 # What a description spells as a request does.
 _SAME_IN_BOTH = ("Role", "Runtime", "Handler", "MemorySize", "Timeout")
 
@@ -47,6 +49,7 @@ class ApiCall:
         parameters: Its arguments; may hold ``FileBytes`` and ``Result``.
         why: For people, e.g. ``memory 128 -> 256 MB``.
         waiter: Name of boto3's waiter that says when the call has taken effect, or ``None``.
+        patience: Seconds for which the waiter waits.
     """
 
     service: str
@@ -54,6 +57,7 @@ class ApiCall:
     parameters: Mapping[str, Any]
     why: str
     waiter: str | None = None
+    patience: int = 300
 
 
 @dataclass(frozen=True)
@@ -108,6 +112,7 @@ class FunctionState:
             "Timeout": spec.settings.timeout,
             "EphemeralStorage": {"Size": spec.settings.tmp_mb},
             "Environment": {"Variables": dict(spec.settings.environment)},
+            "SnapStart": {"ApplyOn": _SNAPSHOTS if spec.settings.snap_start else "None"},
         }
         return cls(code_sha256, settings, spec.target.arch)
 
@@ -118,6 +123,8 @@ class FunctionState:
         settings = {name: configuration.get(name) for name in _SAME_IN_BOTH} | {
             "EphemeralStorage": {"Size": storage.get("Size", limits.TMP_DEFAULT_MB)},
             "Environment": {"Variables": dict(configuration.get("Environment", {}).get("Variables", {}))},
+            # What a description says besides, OptimizationStatus, cannot be sent.
+            "SnapStart": {"ApplyOn": configuration.get("SnapStart", {}).get("ApplyOn", "None")},
         }
         architecture = (configuration.get("Architectures") or ["x86_64"])[0]
         return cls(str(configuration.get("CodeSha256", "")), settings, architecture)
@@ -133,6 +140,11 @@ class VersionState:
     pack: Location | None = None
     pack_id: str | None = None
     assets: Mapping[str, Location] = field(default_factory=dict)
+
+    @property
+    def snapshot(self) -> bool:
+        """Whether the version starts from a snapshot, which AWS makes anew when it patches the runtime."""
+        return bool(self.state.settings.get("SnapStart", {}).get("ApplyOn") == _SNAPSHOTS)
 
     @property
     def packs(self) -> tuple[Location, ...]:
@@ -191,29 +203,6 @@ class Deployment:
     uploads: tuple[str, ...] = ()
 
 
-# What a description spells as a request does.
-_SAME_IN_BOTH = ("Role", "Runtime", "Handler", "MemorySize", "Timeout")
-
-
-def intended(spec: FunctionSpec, role: str | Result) -> dict[str, Any]:
+def intended(spec: FunctionSpec, role: str | Result) -> Mapping[str, Any]:
     """The arguments of ``update_function_configuration`` that make the function what ``spec`` says."""
-    return {
-        "Role": role,
-        "Runtime": spec.target.runtime,
-        "Handler": spec.handler,
-        "MemorySize": spec.settings.memory_mb,
-        "Timeout": spec.settings.timeout,
-        "EphemeralStorage": {"Size": spec.settings.tmp_mb},
-        "Environment": {"Variables": dict(spec.settings.environment)},
-    }
-
-
-def described(configuration: Mapping[str, Any]) -> FunctionState:
-    """The function or the version that ``get_function_configuration`` or a list of versions describes."""
-    storage = configuration.get("EphemeralStorage", {})
-    settings = {name: configuration.get(name) for name in _SAME_IN_BOTH} | {
-        "EphemeralStorage": {"Size": storage.get("Size", limits.TMP_DEFAULT_MB)},
-        "Environment": {"Variables": dict(configuration.get("Environment", {}).get("Variables", {}))},
-    }
-    architecture = (configuration.get("Architectures") or ["x86_64"])[0]
-    return FunctionState(str(configuration.get("CodeSha256", "")), settings, architecture)
+    return FunctionState.intended(spec, "", role).settings
