@@ -48,6 +48,8 @@ SNAP_START_GB_SECOND_USD: Final = 0.0000015
 say so; https://aws.amazon.com/lambda/pricing/ has the price of a region."""
 SNAP_START_RESTORE_GB_USD: Final = 0.00014
 """What each restore costs, for each GB of memory; as above."""
+MANAGED_PYTHON: Final = (3, 13)
+"""The first Python that Managed Instances have."""
 MANAGED_WORKERS: Final = 16
 """Processes that take events at the same time on a Managed Instance, for each vCPU."""
 FILE_DESCRIPTORS: Final = 1_024

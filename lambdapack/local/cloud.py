@@ -5,7 +5,7 @@ from __future__ import annotations
 import atexit
 import json
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,10 @@ from lambdapack.errors import ConfigurationError
 from lambdapack.local import client
 from lambdapack.local.environment.environment import Environment
 from lambdapack.local.environment.isolation import Limits, candidates, describe
+from lambdapack.local.environment.managed import ManagedEnvironment
 from lambdapack.local.environment.runtime import install
 from lambdapack.local.environment.runtime_api import MAX_REQUEST
-from lambdapack.local.environment.starts import ON_DEMAND, SNAP_START, Settings
+from lambdapack.local.environment.starts import MANAGED, ON_DEMAND, SNAP_START, Settings, workers_for
 from lambdapack.local.functions import Function, Functions, check_settings
 from lambdapack.local.invocation import Invocation
 from lambdapack.local.link import Fault, LinkSettings
@@ -157,8 +158,46 @@ class LocalCloud:
                 self._pool.release(environment, keep=environment.prepared)
         return logs
 
+    def invoke_together(
+        self, name: str, payloads: Sequence[bytes], *, workers: int | None = None, cold: bool = False
+    ) -> list[Invocation]:
+        """Run events at the same time in one environment, as a Managed Instance does.
+
+        A server on the state folder is not asked.
+
+        Args:
+            name: The function's name.
+            payloads: JSON each; more than there are ``workers`` queue.
+            workers: Processes of the environment; by default 16 for each vCPU.
+            cold: Discard the function's warm environments before.
+
+        Raises:
+            ConfigurationError: No such function, a payload that Lambda would refuse, or a Python that
+                Managed Instances do not have.
+            CheckError: Init fails.
+            ToolError: The environment cannot be made.
+        """
+        for payload in payloads:
+            _check_payload(payload)
+        function, settings = self._choose(name, None, None, MANAGED, workers=workers)
+        environment = self._pool.acquire(function, settings, cold=cold)
+        assert isinstance(environment, ManagedEnvironment)
+        keep = False
+        try:
+            results = environment.invoke_together(payloads)
+            keep = True
+        finally:
+            self._pool.release(environment, keep=keep)
+        return results
+
     def _choose(
-        self, name: str, memory_mb: int | None, tmp_mb: int | None, start: str | None
+        self,
+        name: str,
+        memory_mb: int | None,
+        tmp_mb: int | None,
+        start: str | None,
+        *,
+        workers: int | None = None,
     ) -> tuple[Function, Settings]:
         """A function, and the settings of an environment for it."""
         function = self._functions.get(name)
@@ -168,9 +207,14 @@ class LocalCloud:
         if start not in limits.INITIALIZATION_TYPES:
             kinds = ", ".join(limits.INITIALIZATION_TYPES)
             raise ConfigurationError(f"start {start!r} is not one of {kinds}")
+        if start == MANAGED and function.target.version < limits.MANAGED_PYTHON:
+            raise ConfigurationError(
+                f"starting {name} as on a Managed Instance: {function.target.runtime} has none of these, "
+                "Python 3.13 is the first"
+            )
         asked = replace(own, memory_mb=memory_mb, tmp_mb=tmp_mb, snap_start=start == SNAP_START)
         check_settings(name, asked, function.target)
-        return function, Settings(memory_mb, tmp_mb, start)
+        return function, Settings(memory_mb, tmp_mb, start, workers or workers_for(start, memory_mb))
 
     def _invoke(
         self, function: Function, settings: Settings, payload: bytes, link: LinkSettings, *, cold: bool

@@ -17,8 +17,9 @@ from lambdapack.local.endpoint import Endpoint, new_credentials
 from lambdapack.local.environment import cgroups
 from lambdapack.local.environment.environment import Environment
 from lambdapack.local.environment.isolation import Isolation, Limits, describe
+from lambdapack.local.environment.managed import ManagedEnvironment
 from lambdapack.local.environment.runtime import Runtime, install
-from lambdapack.local.environment.starts import Settings
+from lambdapack.local.environment.starts import MANAGED, Settings
 from lambdapack.local.functions import Function, Functions, locked
 from lambdapack.local.link import LinkSettings
 from lambdapack.local.s3.sigv4 import Credentials
@@ -240,7 +241,8 @@ class Pool:
         keys = EnvironmentKeys(endpoint, read, self._restore_after)
         folder = self._folders.new()
         try:
-            return Environment(
+            kind = ManagedEnvironment if settings.start == MANAGED else Environment
+            return kind(
                 folder,
                 function,
                 self._functions.code(function),

@@ -141,7 +141,7 @@ def refused_by_lambda(name: str, settings: FunctionSettings, target: Target) -> 
 def _refused_with_snap_start(settings: FunctionSettings, target: Target) -> Iterator[str]:
     """https://docs.aws.amazon.com/lambda/latest/dg/snapstart.html"""
     major, minor = limits.SNAP_START_PYTHON
-    if tuple(int(part) for part in target.python.split(".")) < limits.SNAP_START_PYTHON:
+    if target.version < limits.SNAP_START_PYTHON:
         yield f"snap-start needs Python {major}.{minor} or later, and the function runs {target.runtime}"
     if settings.tmp_mb > limits.SNAP_START_TMP_MB:
         yield (

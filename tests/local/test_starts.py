@@ -65,6 +65,10 @@ def snapped(tmp_path: Path, cloud: LocalCloud) -> LocalCloud:
     return cloud
 
 
+MANAGED = next((each.python for each in installed() if each.python in ("3.13", "3.14")), None)
+needs_managed = pytest.mark.skipif(MANAGED is None, reason="Managed Instances need Python 3.13 or later")
+
+
 @needs_snap_start
 def test_an_invocation_restores_the_snapshot_of_an_earlier_init(snapped: LocalCloud) -> None:
     """Init, hooks and snapshot come first; the first invocation of each environment restores it, once."""
@@ -195,3 +199,88 @@ def test_a_snapshot_of_everything_asks_s3_for_nothing_ever_after(
     seen = answer(call(cloud, lazy=True))
     assert (seen["source"], seen["late"]) == ("COLD = 'never traced'\n", 2_000_000)
     assert cloud.requests() == []
+
+
+@pytest.fixture(scope="module")
+def managed_world(tmp_path_factory: pytest.TempPathFactory, lambdapack_cache: Path) -> Iterator[AssetsWorld]:
+    """A function with a pack and assets, for a Python that Managed Instances have."""
+    folder = tmp_path_factory.mktemp("managed")
+    with running_assets_world(folder, find(MANAGED or "3.11"), lambdapack_cache) as world:
+        yield world
+
+
+def start_sixteen(cloud: LocalCloud, world: AssetsWorld) -> None:
+    """Sixteen shims start in the same instant: each byte is fetched once, and all answers are right."""
+    cloud.requests(clear=True)
+    event = json.dumps({"sleep": 2}).encode()
+    done = cloud.invoke_together("function", [event] * 16, workers=16, cold=True)
+    seen = [answer(each) for each in done]
+    assert len({each["pid"] for each in seen}) == 16
+    assert all((each["leaf"], each["version"]) == ("leaf", "1.0") for each in seen)
+    assert all(each["model"] == ["empty", "sub", "weights.bin"] for each in seen)
+    assert sum(entry.sent for entry in cloud.requests(clear=True)) == packed_function.eager_bytes(world)
+    assert sorted(each["stats"]["role"] for each in seen).count("fetcher") <= 1
+    assert sum(each["stats"]["bytes"] for each in seen) == sum(
+        world.pack.index.frame_stored[: world.pack.index.eager]
+    )
+
+
+@needs_managed
+def test_sixteen_workers_fetch_each_frame_once(cloud: LocalCloud, managed_world: AssetsWorld) -> None:
+    """Also what is fetched on demand: the same lazy frame and asset, asked for by all at once."""
+    packed_function.deploy(cloud, managed_world, FunctionSettings(memory_mb=3008, timeout=100))
+    start_sixteen(cloud, managed_world)
+    event = json.dumps({"sleep": 1, "lazy": True}).encode()
+    seen = [answer(each) for each in cloud.invoke_together("function", [event] * 16, workers=16)]
+    assert all(each["source"] == "COLD = 'never traced'\n" for each in seen)
+    index, late = managed_world.pack.index, managed_world.index("late")
+    sent = sum(entry.sent for entry in cloud.requests())
+    assert sum(late.frame_stored) < sent <= sum(late.frame_stored) + sum(index.frame_stored[index.eager :])
+    asked = [(entry.path, entry.range) for entry in cloud.requests()]
+    assert len(asked) == len(set(asked))
+
+
+@needs_managed
+@pytest.mark.slow
+def test_sixteen_workers_fetch_each_frame_once_every_time(
+    cloud: LocalCloud, managed_world: AssetsWorld
+) -> None:
+    """Ten instances in a row: whoever of the sixteen comes first."""
+    packed_function.deploy(cloud, managed_world, FunctionSettings(memory_mb=3008, timeout=100))
+    for _ in range(10):
+        start_sixteen(cloud, managed_world)
+
+
+@needs_managed
+def test_a_managed_instance_runs_events_side_by_side(tmp_path: Path, cloud: LocalCloud) -> None:
+    """As many as there are workers, one process each; errors and time-outs are those of their own event."""
+    source = """
+import os, time
+def handler(event, context):
+    if "fail" in event:
+        raise KeyError(event["fail"])
+    time.sleep(event["sleep"])
+    return [os.getpid(), os.getppid(), os.environ["AWS_LAMBDA_INITIALIZATION_TYPE"],
+            os.environ["AWS_LAMBDA_MAX_CONCURRENCY"], context.aws_request_id]
+"""
+    assert MANAGED is not None
+    cloud.deploy(make_spec(tmp_path, source=source, target=Target(MANAGED), timeout=10), None)
+    events = [{"sleep": 1}, {"fail": "it"}, {"sleep": 1}, {"sleep": 1}]
+    done = cloud.invoke_together("function", [json.dumps(each).encode() for each in events], workers=4)
+    assert [each.error for each in done] == [False, True, False, False]
+    assert json.loads(done[1].payload)["errorType"] == "KeyError"
+    seen = [answer(done[number]) for number in (0, 2, 3)]
+    assert len({each[0] for each in seen}) == 3 and len({each[1] for each in seen}) == 1
+    assert [each[2:4] for each in seen] == [["lambda-managed-instances", "4"]] * 3
+    assert [each[4] for each in seen] == [done[number].request_id for number in (0, 2, 3)]
+    late = cloud.invoke_together("function", [b'{"sleep": 0}', b'{"sleep": 60}'], workers=4)
+    assert not late[0].error and json.loads(late[1].payload)["errorType"] == "Sandbox.Timedout"
+    again = cloud.invoke_together("function", [b'{"sleep": 0}'], workers=4)
+    assert answer(again[0])[1] != seen[0][1]
+
+
+def test_managed_instances_are_for_pythons_that_have_them(tmp_path: Path, cloud: LocalCloud) -> None:
+    """Python 3.13 is the first."""
+    cloud.deploy(make_spec(tmp_path, target=Target("3.11")), None)
+    with pytest.raises(ConfigurationError, match=r"python3\.11 has none of these, Python 3\.13 is the first"):
+        cloud.invoke_together("function", [b"{}"], workers=2)

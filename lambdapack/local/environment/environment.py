@@ -299,12 +299,16 @@ class Environment:
             if not init.ok:
                 log = self._log.take() + init.line("invoke")
                 return replace(self._failed_init(init, request_id), log=log)
+        self._offer(request_id, payload, deadline)
+        return self._await_outcome(request_id, deadline)
+
+    def _offer(self, request_id: str, payload: bytes, deadline: float) -> None:
+        """Give the runtime an event that must have ended by ``deadline`` (monotonic)."""
         trace = (
             f"Root=1-{int(time.time()):08x}-{secrets.token_hex(12)};Parent={secrets.token_hex(8)};Sampled=0"
         )
         deadline_ms = int((time.time() + deadline - time.monotonic()) * 1000)
         self._api.offer(Event(request_id, payload, deadline_ms, self.function.arn, trace))
-        return self._await_outcome(request_id, deadline)
 
     def _failed_init(self, init: Init, request_id: str) -> Outcome:
         if init.error_type == "timeout":

@@ -29,3 +29,10 @@ class Settings:
         if self.start == ON_DEMAND:
             return limits.INIT_TIMEOUT
         return max(limits.INIT_TIMEOUT_LONG, timeout)
+
+
+def workers_for(start: str, memory_mb: int) -> int:
+    """How many processes of one environment take events at the same time, where nothing else is said."""
+    if start != MANAGED:
+        return 1
+    return limits.MANAGED_WORKERS * max(1, round(memory_mb / limits.MEMORY_PER_VCPU_MB))
