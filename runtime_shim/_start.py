@@ -32,6 +32,10 @@ LOOK = 0.02
 # reported before init ends after 10 s. Counted in looks, because seconds would count the time in which the
 # environment was frozen.
 PATIENCE = 480
+# The same where Lambda gives init 130 s at least: a large frame over a slow link may take longer than 10 s,
+# and to fetch it a second time beside would only make the link slower.
+PATIENCE_LONG = 6000
+LONG_INIT = ("provisioned-concurrency", "snap-start", "lambda-managed-instances")
 # How many children may die one after the other without a single new frame.
 DEATHS = 3
 # How often a file is fetched again because it was removed again.
@@ -85,6 +89,8 @@ class Pack:
         self.waited = 0.0
         self.resumed = 0
         self.on_demand = 0
+        long = os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") in LONG_INIT
+        self._patience = PATIENCE_LONG if long else PATIENCE
         # How often the process was restored from a snapshot.
         self.restores = 0
         self.role = "warm"
@@ -324,7 +330,7 @@ class Pack:
             arrived = sum(journal.look())
             quiet = quiet + 1 if arrived <= count else 0
             count = max(arrived, count)
-            if quiet >= PATIENCE:
+            if quiet >= self._patience:
                 # The fetching process does not get on: it is stopped, or runs on another machine. To fetch
                 # the frame a second time does no harm.
                 self._demand([frame], lambda: bool(self.place.journal[frame]))

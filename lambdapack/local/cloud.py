@@ -159,7 +159,16 @@ class LocalCloud:
         return logs
 
     def invoke_together(
-        self, name: str, payloads: Sequence[bytes], *, workers: int | None = None, cold: bool = False
+        self,
+        name: str,
+        payloads: Sequence[bytes],
+        *,
+        workers: int | None = None,
+        cold: bool = False,
+        memory_mb: int | None = None,
+        tmp_mb: int | None = None,
+        bandwidth_mbps: float | None = None,
+        latency_ms: float | None = None,
     ) -> list[Invocation]:
         """Run events at the same time in one environment, as a Managed Instance does.
 
@@ -170,6 +179,8 @@ class LocalCloud:
             payloads: JSON each; more than there are ``workers`` queue.
             workers: Processes of the environment; by default 16 for each vCPU.
             cold: Discard the function's warm environments before.
+            memory_mb, tmp_mb: Replace the function's settings.
+            bandwidth_mbps, latency_ms: Of the link to S3, as in ``LinkSettings``.
 
         Raises:
             ConfigurationError: No such function, a payload that Lambda would refuse, or a Python that
@@ -179,11 +190,12 @@ class LocalCloud:
         """
         for payload in payloads:
             _check_payload(payload)
-        function, settings = self._choose(name, None, None, MANAGED, workers=workers)
+        function, settings = self._choose(name, memory_mb, tmp_mb, MANAGED, workers=workers)
         environment = self._pool.acquire(function, settings, cold=cold)
         assert isinstance(environment, ManagedEnvironment)
         keep = False
         try:
+            self._pool.set_link(environment, LinkSettings(bandwidth_mbps, latency_ms))
             results = environment.invoke_together(payloads)
             keep = True
         finally:
