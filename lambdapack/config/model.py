@@ -346,10 +346,17 @@ def _explain(kind: str, location: tuple[int | str, ...], value: object, prefix: 
 
 
 def _contradictions(table: Mapping[str, Any], prefix: tuple[str, ...]) -> list[str]:
+    mistakes = []
+    function = table.get("function")
+    if (
+        isinstance(function, Mapping)
+        and "snapshot" in function
+        and not {"snap-start", "snap_start"} & {key for key, value in function.items() if value is True}
+    ):
+        mistakes.append(f"{_name(('function', 'snapshot'), prefix)}: expected snap-start = true beside it")
     trace = table.get("trace")
     if not isinstance(trace, Mapping):
-        return []
-    mistakes = []
+        return mistakes
     if "code" in trace and "handler" in trace:
         mistakes.append(f"{_name(('trace', 'code'), prefix)}: expected either code or handler, not both")
     if "event" in trace and "handler" not in trace:

@@ -170,3 +170,12 @@ def test_a_key_may_be_written_with_hyphens() -> None:
     twice = {"build": {"system-packages": ["a"], "system_packages": ["b"]}}
     with pytest.raises(ConfigurationError, match="unknown key"):
         config.parse(twice, "lambdapack.toml")
+
+
+def test_a_snapshot_of_everything_is_for_snap_start() -> None:
+    """Without snap-start the setting would do nothing, and would not be missed."""
+    table = {"function": {"snapshot": "all"}}
+    with pytest.raises(ConfigurationError, match=r"\[function\] snapshot: expected snap-start = true"):
+        config.parse(table, "lambdapack.toml")
+    settings = config.parse({"function": {"snapshot": "all", "snap-start": True}}, "x").function.settings
+    assert (settings.snap_start, settings.snapshot) == (True, "all")

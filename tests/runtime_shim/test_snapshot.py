@@ -7,7 +7,9 @@ for a file, or forks: each fork goes on from the same memory, as the environment
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
 import textwrap
@@ -28,6 +30,7 @@ from lambdapack.local.s3.sigv4 import Credentials
 from lambdapack.model.target import Target
 from lambdapack.python import interpreter
 from tests.support.assets_world import AssetsWorld, running_assets_world
+from tests.support.local_cloud import eventually
 
 RUNNING = interpreter.find("{}.{}".format(*sys.version_info))
 TOKEN = "a-token-of-the-environment"
@@ -42,6 +45,11 @@ APP = """
         file = os.path.dirname(heavy.__file__) + "/cold.py"
         threading.Thread(target=lambda: open(file, "rb").close()).start()
         time.sleep(0.3)
+
+    if os.environ.get("LATE_THREAD"):
+        import threading, time
+        file = os.path.dirname(heavy.__file__) + "/cold.py"
+        threading.Thread(target=lambda: (time.sleep(3), open(file, "rb").close())).start()
 
     def handler(event, context):
         result = {"leaf": leaf.LEAF, "version": heavy.VERSION}
@@ -331,6 +339,27 @@ def test_what_is_fetched_after_a_restore_uses_new_credentials(environment: Envir
     assert answer["source"] == "COLD = 'never traced'\n"
     log = environment.log()
     assert {(entry.access_key, entry.status) for entry in log} == {(after.access_key, 206)}
+
+
+def test_a_fetch_that_spans_the_snapshot_goes_on_with_new_credentials(environment: Environment) -> None:
+    """A thread that begins after the hooks is frozen in its request; keys and connection end meanwhile."""
+    environment.renew(0.0, Fault(4, "stall", times=100, after=10, seconds=60))
+    process = environment.start(LATE_THREAD="1", EVENT='{"lazy": true}')
+    environment.state(process)
+    assert eventually(lambda: len(established(process.pid)) == 1)
+    os.kill(process.pid, signal.SIGSTOP)
+    after = environment.renew()
+    os.kill(process.pid, signal.SIGCONT)
+    answer = environment.thaw(process)
+    assert answer["source"] == "COLD = 'never traced'\n"
+    log = environment.log()
+    assert log and {(entry.access_key, entry.status) for entry in log} == {(after.access_key, 206)}
+
+
+def established(pid: int) -> list[str]:
+    """The sockets of a process."""
+    links = (fd.readlink().name for fd in Path(f"/proc/{pid}/fd").iterdir())
+    return [link for link in links if link.startswith("socket:")]
 
 
 def test_a_snapshot_of_everything_never_fetches_again(environment: Environment) -> None:
