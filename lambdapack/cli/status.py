@@ -69,7 +69,12 @@ def _aws(session: Session, name: str, region: str | None) -> None:
             "arn": observed.arn,
             "live": observed.alias,
             "versions": [
-                {"number": version.number, "pack": version.pack_id, "assets": _assets(version)}
+                {
+                    "number": version.number,
+                    "pack": version.pack_id,
+                    "assets": _assets(version),
+                    "snapshot": version.snapshot,
+                }
                 for version in observed.versions
             ],
         }
@@ -80,6 +85,7 @@ def _aws(session: Session, name: str, region: str | None) -> None:
         session.say(f"{name} in {observed.account.region}: {observed.arn}")
         for version in observed.versions:
             live = "  <- live" if version.number == observed.alias else ""
+            live = ", with a snapshot" + live if version.snapshot else live
             assets = "".join(f", asset {name} {id_[:12]}" for name, id_ in _assets(version).items())
             session.say(f"  version {version.number}: pack {(version.pack_id or 'none')[:12]}{assets}{live}")
 

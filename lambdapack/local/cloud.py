@@ -211,7 +211,7 @@ class LocalCloud:
         *,
         workers: int | None = None,
     ) -> tuple[Function, Settings]:
-        """A function, and the settings of an environment for it."""
+        """A function, and the settings of an environment of the function."""
         function = self._functions.get(name)
         own = function.settings
         memory_mb, tmp_mb = memory_mb or own.memory_mb, tmp_mb or own.tmp_mb

@@ -29,6 +29,9 @@ from lambdapack.local.s3.objects import Entry
 from lambdapack.local.s3.sigv4 import Credentials
 from lambdapack.model.target import Target
 from lambdapack.python import interpreter
+from runtime_shim._disk import Place
+from runtime_shim._snapshot import settle
+from runtime_shim._start import Pack
 from tests.support.assets_world import AssetsWorld, running_assets_world
 from tests.support.local_cloud import eventually
 
@@ -425,3 +428,28 @@ def test_no_snapshot_is_taken_of_a_pack_that_cannot_be_fetched(environment: Envi
     out, err = process.communicate(timeout=60)
     assert process.returncode != 0 and "lambdapack: the pack could not be fetched" in out + err
     assert '"others"' not in out
+
+
+class StoppedChild:
+    """A process that fetches, which somebody has stopped."""
+
+    def __init__(self) -> None:
+        self.process = subprocess.Popen(["sleep", "1000"])
+        self.pid = self.process.pid
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def alive(self) -> bool:
+        return self.process.poll() is None
+
+
+def test_a_process_that_does_not_end_is_killed_before_the_snapshot(environment: Environment) -> None:
+    """All its frames are in place, so nothing is lost; a snapshot with it would restore it everywhere."""
+    world = environment.world
+    root = str(world.root)
+    place = Place(root, world.pack.id, world.pack.index, False)
+    pack = Pack(place, lambda *_: pytest.fail("nothing is to be fetched"), 0)
+    child = StoppedChild()
+    pack._children.append(child)  # type: ignore[arg-type]
+    settle(pack)
+    assert child.process.wait(10) == -signal.SIGKILL
+    assert pack._children == []

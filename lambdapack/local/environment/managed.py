@@ -23,7 +23,7 @@ class ManagedEnvironment(Environment):
     """
 
     def invoke(self, payload: bytes) -> Invocation:
-        """Run one event, in whichever process takes it."""
+        """Run one event, in whichever process takes the event."""
         return self.invoke_together([payload])[0]
 
     def invoke_together(self, payloads: Sequence[bytes]) -> list[Invocation]:
