@@ -137,5 +137,5 @@ def _subject(call: ApiCall) -> str:
 def _doing(call: ApiCall, subject: str) -> str:
     """``create_function`` -> ``creating function demo``."""
     verb, _, what = call.operation.partition("_")
-    ending = verb.removesuffix("e") + "ing"
-    return f"{'putting' if verb == 'put' else ending} {what.replace('_', ' ')} {subject}".strip()
+    ending = f"{verb}ting" if verb in ("put", "get") else verb.removesuffix("e") + "ing"
+    return f"{ending} {what.replace('_', ' ')} {subject}".strip()

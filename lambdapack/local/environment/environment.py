@@ -95,12 +95,10 @@ class Environment:
         self._timeout = function.settings.timeout
         self._runtime = runtime
         self._init: Init | None = None
-        self._invoked = False
         self._peak = self._oom_kills = 0
-        # Alive: the runtime has asked for an event and has not been killed since.
-        self._alive = self._frozen = self._closed = False
-        # A snapshot has been taken, and the environment is not restored from it yet.
-        self._in_snapshot = False
+        # Alive: the runtime has asked for an event and has not been killed since. In a snapshot: one has been
+        # taken, and the environment is not restored yet.
+        self._alive = self._in_snapshot = self._frozen = self._invoked = self._closed = False
         self._log = LogPipe()
         self._happenings: queue.Queue[Happening] = queue.Queue()
         try:
