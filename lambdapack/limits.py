@@ -36,6 +36,30 @@ TIMEOUT_MAX: Final = 900
 INIT_TIMEOUT: Final = 10.0
 """The init phase is killed after this and runs again inside the first invocation
 (Lambda developer guide, "Understanding the Lambda execution environment lifecycle")."""
+INIT_TIMEOUT_LONG: Final = 130.0
+"""The same with SnapStart, provisioned concurrency or Managed Instances, or the function's timeout where that
+is longer."""
+INITIALIZATION_TYPES: Final = (
+    "on-demand", "provisioned-concurrency", "snap-start", "lambda-managed-instances",
+)  # fmt: skip
+"""The kinds of start, as AWS_LAMBDA_INITIALIZATION_TYPE names them
+(https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html)."""
+RESTORE_TIMEOUT: Final = 10.0
+"""A restore from a snapshot, with the hooks that run after it
+(https://docs.aws.amazon.com/lambda/latest/dg/snapstart.html)."""
+SNAP_START_PYTHON: Final = (3, 12)
+"""The first Python that has SnapStart."""
+SNAP_START_TMP_MB: Final = 512
+"""The largest /tmp that a function with SnapStart may have."""
+SNAP_START_GB_SECOND_USD: Final = 0.0000015
+"""What a version's snapshot costs while the version exists, for each GB of memory and second. Third parties
+say so; https://aws.amazon.com/lambda/pricing/ has the price of a region."""
+SNAP_START_RESTORE_GB_USD: Final = 0.00014
+"""What each restore costs, for each GB of memory; as above."""
+MANAGED_PYTHON: Final = (3, 13)
+"""The first Python that Managed Instances have."""
+MANAGED_WORKERS: Final = 16
+"""Processes that take events at the same time on a Managed Instance, for each vCPU."""
 FILE_DESCRIPTORS: Final = 1_024
 PROCESSES: Final = 1_024
 ENVIRONMENT_VARIABLES: Final = 4 * 1024

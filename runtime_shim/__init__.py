@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ._fetch import Fetcher
     from ._index import Index
     from ._journal import Seal
+    from ._snapshot import Snapshot
     from ._start import Pack
 
 __all__ = ["PackError", "handler", "path", "ready", "stats"]
@@ -35,9 +36,12 @@ _HERE = os.path.dirname(os.path.abspath(__file__))
 # A reload of this module keeps what it finds: there is one pack a process.
 _pack: Pack | None = globals().get("_pack")
 _function_assets: Assets | None = globals().get("_function_assets")
+_snapshot_due: Snapshot | None = globals().get("_snapshot_due")
 _emitted = False
 _postponed: tuple[tuple[int, int, int], int] | None = None
 
+# What Lambda calls an init at whose end it takes a snapshot.
+SNAP_START = "snap-start"
 # The system has refused a file, a module or memory.
 REFUSALS = (OSError, ImportError, MemoryError)
 # Defined in this module, so that it costs no import; and only once, because after a reload the other modules
@@ -101,6 +105,8 @@ def ready() -> None:
     if _pack is None:
         return
     _pack.wait_eager()
+    if _snapshot_due is not None:
+        _snapshot_due.prepare()
     if _postponed is not None:
         before, _postponed = _postponed, None
         _resume_collections(*before)
@@ -156,12 +162,16 @@ def _start(environ: MutableMapping[str, str]) -> None:
     place = Place(root, location["id"], index, disk)
     seal.put(location["id"])
     make_fetcher = _fetcher_maker(environ, location, began)
-    pack = Pack(place, make_fetcher, len(index.frame_size) if disk else index.eager)
+    snapshot = environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") == SNAP_START
+    everything = snapshot and location.get("snapshot") == "all"
+    pack = Pack(place, make_fetcher, len(index.frame_size) if disk or everything else index.eager)
     # Forks before the imports below are set up: the process that fetches needs none of them.
     pack.start()
     _pack = pack
     if "assets" in location:
         _open_assets(environ).begin(location["assets"])
+    if snapshot:
+        _expect_snapshot(environ, everything)
     position = _position(environ)
     _export(environ, place.site if disk else _HERE + "/children")
     bundled: Any = None
@@ -171,6 +181,17 @@ def _start(environ: MutableMapping[str, str]) -> None:
 
         bundled.export(environ, place.site)
     (_import_from_disk if disk else _import_from_pack)(pack, bundled, position)
+
+
+def _expect_snapshot(environ: Mapping[str, str], everything: bool) -> None:
+    """Prepare for the snapshot that Lambda takes at the end of init."""
+    global _snapshot_due
+    from ._snapshot import Snapshot
+
+    assert _pack is not None
+    if everything and os.path.isdir(_HERE + "/assets"):
+        _open_assets(environ)
+    _snapshot_due = Snapshot(_pack, everything, lambda: _function_assets)
 
 
 def _read_index(file: BinaryIO, root: str, disk: bool) -> tuple[bytes, Index, dict[str, Any], Seal]:

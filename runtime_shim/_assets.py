@@ -235,6 +235,16 @@ class Assets:
             asset.begin()
             self.before.append(asset.pack)
 
+    def wait(self, everything: bool) -> None:
+        """Return once every asset that was begun or asked for is in place, or ``everything``."""
+        every = os.listdir(self.folder) if everything and os.path.isdir(self.folder) else ()
+        for name in sorted({*every, *self._opened}):
+            self.path(name)
+
+    def packs(self) -> list[Pack]:
+        """The packs of the assets that were begun or asked for."""
+        return [asset.pack for asset in self._opened.values()]
+
     def path(self, name: str) -> str:
         """The path of an asset; see ``runtime_shim.path``."""
         asset = self._opened.get(name)

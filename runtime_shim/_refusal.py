@@ -39,6 +39,8 @@ def read(
     text = body.decode("utf-8", "replace")
     code = between(text, "<Code>", "</Code>")
     message = between(text, "<Message>", "</Message>")
+    if code == "RequestTimeTooSkewed":
+        source.correct_clock(between(text, "<ServerTime>", "</ServerTime>"))
     return refusal(source, status, code, message, headers.get("x-amz-bucket-region", ""))
 
 

@@ -46,6 +46,8 @@ class Source:
         self.region = region or environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION") or "us-east-1"
         self._environ = environ
         self._signed: tuple[float, str] = (0.0, "")
+        # Seconds by which S3's clock is ahead of the one here, as far as that is known.
+        self._ahead = 0.0
         try:
             self.tls, self.host, self.port, self.path = locate(bucket, key, self.region, environ)
         except EndpointError as error:
@@ -88,7 +90,9 @@ class Source:
             return text
         now = time.time()
         host = host_header(self.host, self.port, self.tls)
-        headers = sign(host, self.path, self.region, credentials(self._environ), time.gmtime(now))
+        headers = sign(
+            host, self.path, self.region, credentials(self._environ), time.gmtime(now + self._ahead)
+        )
         text = "GET %s HTTP/1.1\r\n" % self.path + "".join("%s: %s\r\n" % pair for pair in headers)
         self._signed = (now, text)
         return text
@@ -96,6 +100,18 @@ class Source:
     def forget_signature(self) -> None:
         """Sign the next request anew: credentials may have been rotated."""
         self._signed = (0.0, "")
+
+    def correct_clock(self, server: str) -> None:
+        """Sign by S3's clock, which shows ``server`` (ISO 8601), from now on.
+
+        The clock of a restored environment may still show when the snapshot was taken.
+        """
+        from calendar import timegm
+
+        try:
+            self._ahead = timegm(time.strptime(server[:19], "%Y-%m-%dT%H:%M:%S")) - time.time()
+        except ValueError:
+            pass  # it says nothing
 
     def connect(self) -> socket.socket:
         """A new connection, TLS where the endpoint asks for it.

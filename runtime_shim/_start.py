@@ -32,6 +32,10 @@ LOOK = 0.02
 # reported before init ends after 10 s. Counted in looks, because seconds would count the time in which the
 # environment was frozen.
 PATIENCE = 480
+# The same where Lambda gives init 130 s at least: a large frame over a slow link may take longer than 10 s,
+# and to fetch it a second time beside would only make the link slower.
+PATIENCE_LONG = 6000
+LONG_INIT = ("provisioned-concurrency", "snap-start", "lambda-managed-instances")
 # How many children may die one after the other without a single new frame.
 DEATHS = 3
 # How often a file is fetched again because it was removed again.
@@ -85,11 +89,17 @@ class Pack:
         self.waited = 0.0
         self.resumed = 0
         self.on_demand = 0
+        long = os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") in LONG_INIT
+        self._patience = PATIENCE_LONG if long else PATIENCE
+        # How often the process was restored from a snapshot.
+        self.restores = 0
         self.role = "warm"
         self.fetching_threads: Any = set()
         self.report: dict[str, Any] = {}
         self.problems: dict[str, str] = {}
         self._fetching: Child | None = None
+        # The processes that this one has forked; the snapshot waits for their end.
+        self._children: list[Child] = []
         self._running = False
         # Locks that threads of this process hold: a process that it forks must let go of them.
         self._locks: list[Lock] = []
@@ -104,6 +114,10 @@ class Pack:
     def start(self) -> None:
         """Begin to fetch the missing frames, unless another process does so already."""
         os.register_at_fork(after_in_child=self._forked)
+        self.begin()
+
+    def begin(self) -> None:
+        """``start``, and again where frames are missing that were in place."""
         with self.own():
             if not self.place.missing(0, self.eager):
                 self.resumed = self.eager
@@ -117,6 +131,7 @@ class Pack:
     def _forked(self) -> None:
         """In a process that the function forks: fetching process, threads and locks are the parent's."""
         self._fetching = None
+        self._children = []
         self._running = False
         self._error = None
         locks, self._locks = self._locks, []
@@ -158,7 +173,10 @@ class Pack:
         # The last attempt is this process's own child: a process learns only of its own children how they
         # end.
         self._fetching = fetch(self, missing, lock, direct=self._deaths + 1 >= DEATHS)
-        return self._fetching is not None
+        if self._fetching is None:
+            return False
+        self._children.append(self._fetching)
+        return True
 
     def _in_threads(self, missing: list[int], lock: Lock) -> None:
         """Fetch in a thread of this process, which has threads already, so that forking it is not safe."""
@@ -312,7 +330,7 @@ class Pack:
             arrived = sum(journal.look())
             quiet = quiet + 1 if arrived <= count else 0
             count = max(arrived, count)
-            if quiet >= PATIENCE:
+            if quiet >= self._patience:
                 # The fetching process does not get on: it is stopped, or runs on another machine. To fetch
                 # the frame a second time does no harm.
                 self._demand([frame], lambda: bool(self.place.journal[frame]))
@@ -427,6 +445,7 @@ class Pack:
             role=self.role,
             resumed=self.resumed,
             on_demand=self.on_demand,
+            restores=self.restores,
             wait_ms=round(self.waited * 1000, 1),
             start_ms=round((time.monotonic() - self.began) * 1000, 1),
             **self.problems,

@@ -107,4 +107,5 @@ def _summary(spec: FunctionSpec, size: int, *, to_aws: bool, dry_run: bool) -> s
     return (
         f"{did} {spec.name} to {where}: {megabytes(size)} zip, pack {(spec.pack_id or '')[:12]}, {assets}"
         f"{spec.settings.memory_mb} MB memory, {spec.settings.tmp_mb} MB /tmp"
+        f"{', SnapStart' if spec.settings.snap_start else ''}"
     )

@@ -10,6 +10,7 @@ import click
 from lambdapack.cli.deployment import clients, cloud_option
 from lambdapack.cli.session import Session, common, read_payload
 from lambdapack.errors import CheckError, ConfigurationError
+from lambdapack.limits import INITIALIZATION_TYPES
 
 if TYPE_CHECKING:
     from lambdapack.local import Invocation
@@ -20,10 +21,13 @@ if TYPE_CHECKING:
 @cloud_option
 @click.option("--payload", metavar="JSON|@FILE|-", help="The event.  [default: [trace] event, else {}]")
 @click.option("--count", type=click.IntRange(1, 1000), default=1, help="Invoke so many times, one by one.")
+@click.option("--together", is_flag=True, help="All at the same time, as on a Managed Instance.")
 @click.option("--cold", is_flag=True, help="Start a new environment each time.")
 @click.option("--memory", type=int, metavar="MB", help="Memory, this time.")
 @click.option("--tmp", type=int, metavar="MB", help="Ephemeral storage, this time.")
 @click.option("--bandwidth", type=float, metavar="MBPS", help="The link to S3 in Mbit/s.")
+@click.option("--start", type=click.Choice(INITIALIZATION_TYPES), metavar="KIND",
+              help=f"{', '.join(INITIALIZATION_TYPES)}.  [default: as the function says]")  # fmt: skip
 @click.option("--latency", type=float, metavar="MS", help="Milliseconds before S3 answers.")
 @common
 def command(
@@ -38,6 +42,8 @@ def command(
     Examples:
       lambdapack invoke
       lambdapack invoke hello --payload '{"numbers": [1, 2]}' --count 3
+      lambdapack invoke --start provisioned-concurrency
+      lambdapack invoke --together --count 16
       lambdapack invoke --cold --memory 1024 --tmp 512 --bandwidth 300
     """
     name = name or session.name
@@ -46,6 +52,17 @@ def command(
     if cloud == "aws":
         _aws(session, name, data, region=region, count=count, given=given)
         return
+    invocations = _local(session, name, data, count, given)
+    if session.as_json:
+        rows = [{**done.as_dict(), "payload": _parsed(done.payload)} for done in invocations]
+        session.emit("invoke", {"name": name, "cloud": "local", "invocations": rows})
+    _fail(name, [invocation.error for invocation in invocations])
+
+
+def _local(
+    session: Session, name: str, payload: bytes, count: int, given: dict[str, Any]
+) -> list[Invocation]:
+    """Invoke in the embedded cloud, and show each invocation when it has ended."""
     from lambdapack.local import LocalCloud
 
     link = session.config.local
@@ -56,22 +73,24 @@ def command(
         "bandwidth_mbps": given["bandwidth"] or link.bandwidth,
         "latency_ms": link.latency if given["latency"] is None else given["latency"],
     }
-    invocations = []
+    if given["together"] and given["start"] not in (None, INITIALIZATION_TYPES[-1]):
+        raise ConfigurationError(f"--together: only {INITIALIZATION_TYPES[-1]} runs events at the same time")
+    invocations: list[Invocation] = []
     with LocalCloud(session.state, progress=session.progress, cache_dir=session.cache) as local:
+        if given["together"]:
+            invocations = local.invoke_together(name, [payload] * count, **options)
         for number in range(1, count + 1):
-            invocation = local.invoke(name, data, **options)
-            invocations.append(invocation)
-            _show(session, invocation, last=number == count)
-    if session.as_json:
-        rows = [{**done.as_dict(), "payload": _parsed(done.payload)} for done in invocations]
-        session.emit("invoke", {"name": name, "cloud": "local", "invocations": rows})
-    _fail(name, [invocation.error for invocation in invocations])
+            if not given["together"]:
+                invocations.append(local.invoke(name, payload, start=given["start"], **options))
+            _show(session, invocations[number - 1], last=number == count)
+    return invocations
 
 
 def _aws(
     session: Session, name: str, payload: bytes, *, region: str | None, count: int, given: dict[str, Any]
 ) -> None:
-    local_only = [f"--{key}" for key in ("cold", "memory", "tmp", "bandwidth", "latency") if given[key]]
+    options = ("cold", "memory", "tmp", "bandwidth", "latency", "start", "together")
+    local_only = [f"--{key}" for key in options if given[key]]
     if local_only:
         raise ConfigurationError(f"{', '.join(local_only)}: AWS takes no such thing with an invocation")
     from lambdapack.deploy import aws

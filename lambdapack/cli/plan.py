@@ -73,6 +73,8 @@ def _facts(session: Session, made: Pack, function: FunctionOptions, allowed: tup
         memory_mb=settings.memory_mb,
         mode="disk" if settings.environment.get("LAMBDAPACK_MODE") == "disk" else "stream",
         assets=_assets(made, function),
+        timeout=settings.timeout,
+        snapshot=settings.snapshot if settings.snap_start else None,
         missing=tuple(
             LibraryFacts(library.name, len(library.users), library.fatal, library.message, library.hint)
             for library in deployment.missing_libraries(session, made, allowed)

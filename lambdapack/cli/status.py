@@ -80,6 +80,7 @@ def _aws(session: Session, name: str, region: str | None) -> None:
                     "pack": version.pack_id,
                     "place": _place(version),
                     "assets": dict(version.asset_ids),
+                    "snapshot": version.snapshot,
                 }
                 for version in observed.versions
             ],
@@ -91,6 +92,7 @@ def _aws(session: Session, name: str, region: str | None) -> None:
         session.say(f"{name} in {observed.account.region}: {observed.arn}")
         for version in observed.versions:
             live = "  <- live" if version.number == observed.alias else ""
+            live = ", with a snapshot" + live if version.snapshot else live
             assets = "".join(f", asset {name} {id_[:12]}" for name, id_ in version.asset_ids.items())
             place = "" if _place(version) in (None, "s3") else f" in its {_place(version)}"
             pack = f"pack {(version.pack_id or 'none')[:12]}{place}"

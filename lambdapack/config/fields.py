@@ -16,7 +16,7 @@ _Value = TypeVar("_Value")
 class Section(BaseModel):
     """A table of the configuration."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, populate_by_name=True)
 
     @model_validator(mode="before")
     @classmethod

@@ -221,6 +221,20 @@ class Function(Section):
         'a list of names, e.g. ["libgomp.so.1"]',
     )
 
+    snap_start: StrictBool = field(
+        False,
+        "Start published versions from a snapshot (SnapStart): Python 3.12 or later, /tmp of 512 MB. AWS "
+        "bills for each version that has one: docs/snapstart.md.",
+        "true or false",
+        alias="snap-start",
+    )
+    snapshot: Literal["needed", "all"] = field(
+        "needed",
+        "What the snapshot holds of the packs: what a first invocation may need, or all, so that nothing is "
+        "fetched after a restore.",
+        '"needed" or "all"; needs snap-start',
+    )
+
     @property
     def settings(self) -> FunctionSettings:
         """How Lambda runs the function, in the form that every cloud takes."""
@@ -235,6 +249,8 @@ class Function(Section):
             file_system=self.file_system,
             subnets=tuple(self.subnets),
             security_groups=tuple(self.security_groups),
+            snap_start=self.snap_start,
+            snapshot=self.snapshot,
         )
 
 
@@ -361,10 +377,17 @@ def _explain(kind: str, location: tuple[int | str, ...], value: object, prefix: 
 
 
 def _contradictions(table: Mapping[str, Any], prefix: tuple[str, ...]) -> list[str]:
+    mistakes = []
+    function = table.get("function")
+    if (
+        isinstance(function, Mapping)
+        and "snapshot" in function
+        and not {"snap-start", "snap_start"} & {key for key, value in function.items() if value is True}
+    ):
+        mistakes.append(f"{_name(('function', 'snapshot'), prefix)}: expected snap-start = true beside it")
     trace = table.get("trace")
     if not isinstance(trace, Mapping):
-        return []
-    mistakes = []
+        return mistakes
     if "code" in trace and "handler" in trace:
         mistakes.append(f"{_name(('trace', 'code'), prefix)}: expected either code or handler, not both")
     if "event" in trace and "handler" not in trace:

@@ -12,6 +12,7 @@ import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 
 import runtime_shim
 from lambdapack import limits
@@ -92,7 +93,10 @@ def make_zip(
     entries = code_entries(files, interpreter, target, progress)
     pieces: dict[int, list[placement.Piece]] = {}
     if dependencies is not None:
-        entries += pack_entries(dependencies, decoder.extension(target, cache_dir, progress=progress))
+        extension = decoder.extension(target, cache_dir, progress=progress)
+        settings = function.settings
+        everything = settings.snap_start and settings.snapshot == "all"
+        entries += pack_entries(dependencies, extension, {"snapshot": "all"} if everything else {})
         pieces = placement.layers(dependencies)
     in_layers = sum(piece.end - piece.start for layer in pieces.values() for piece in layer)
     bundle = _bundle(entries, output, progress, in_layers)
@@ -165,15 +169,20 @@ def _read(path: Path) -> bytes:
         raise ConfigurationError(f"packaging: cannot read {path}: {error.strerror}") from error
 
 
-def pack_entries(dependencies: Dependencies, extension: Path) -> Iterator[Entry]:
-    """The pack's index and address, the decoder ``extension``, and the assets' indexes and addresses."""
+def pack_entries(
+    dependencies: Dependencies, extension: Path, said: Mapping[str, object] = MappingProxyType({})
+) -> Iterator[Entry]:
+    """The pack's index and address, the decoder ``extension``, and the assets' indexes and addresses.
+
+    Beside the pack's address stands what else the shim is ``said``.
+    """
     code = extension.read_bytes()
     yield Entry(f"{SHIM}/{INDEX_NAME}", dependencies.index.read_bytes())
     yield Entry(f"{SHIM}/{decoder.NAME}", strip(code) or code, executable=True)
     if dependencies.location is not None:
         # What the shim begins to fetch in the background of a cold start.
         begun = [asset.name for asset in dependencies.assets if asset.fetch == "start"]
-        more = {"assets": begun} if begun else {}
+        more = {**said, "assets": begun} if begun else said
         yield _location(SHIM, dependencies.pack_id, dependencies.location, more)
     for name, pack in placement.in_zip(dependencies).items():
         yield Entry(f"{SHIM}/{name}", _read(pack), compressed=True)

@@ -22,7 +22,7 @@ def check_spec(spec: FunctionSpec) -> None:
     Raises:
         ConfigurationError: Everything that AWS would refuse, at once.
     """
-    problems = [*refused_by_lambda(spec.name, spec.settings), *_refused_by_aws(spec)]
+    problems = [*refused_by_lambda(spec.name, spec.settings, spec.target), *_refused_by_aws(spec)]
     if problems:
         raise ConfigurationError(f"deploying {spec.name}: " + "; ".join(problems))
 

@@ -33,6 +33,11 @@ class Client:
         text = base64.b64encode(payload).decode()
         return Invocation.from_dict(self._ask("invoke", name=name, payload=text, options=options))
 
+    def prepare(self, name: str, environments: int, *, start: str | None) -> list[str]:
+        """As ``LocalCloud.prepare``."""
+        logs: list[str] = self._ask("prepare", name=name, environments=environments, start=start)["logs"]
+        return logs
+
     def status(self) -> dict[str, Any]:
         """As ``LocalCloud.status``."""
         return self._ask("status")

@@ -5,17 +5,20 @@ from __future__ import annotations
 import atexit
 import json
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from lambdapack import limits
 from lambdapack.errors import ConfigurationError
 from lambdapack.local import client
-from lambdapack.local.environment.environment import Settings
+from lambdapack.local.environment.environment import Environment
 from lambdapack.local.environment.isolation import Limits, candidates, describe
+from lambdapack.local.environment.managed import ManagedEnvironment
 from lambdapack.local.environment.runtime import install
 from lambdapack.local.environment.runtime_api import MAX_REQUEST
+from lambdapack.local.environment.starts import MANAGED, ON_DEMAND, SNAP_START, Settings, workers_for
 from lambdapack.local.functions import Function, Functions, check_settings
 from lambdapack.local.invocation import Invocation
 from lambdapack.local.link import Fault, LinkSettings
@@ -43,6 +46,8 @@ class LocalCloud:
             ``root``, ``user`` or ``none`` insist on one level.
         idle_seconds: How long a warm environment is kept without an invocation.
         use_server: Whether to look for a running server.
+        restore_after: Seconds by which S3's clock goes on between a snapshot and a restore from it, while the
+            environment's shows the time of the snapshot.
     """
 
     def __init__(
@@ -54,6 +59,7 @@ class LocalCloud:
         isolation: str = "auto",
         idle_seconds: float = _IDLE_SECONDS,
         use_server: bool = True,
+        restore_after: float = 0.0,
     ) -> None:
         self.state = state.resolve()
         self._functions = Functions(self.state)
@@ -61,7 +67,7 @@ class LocalCloud:
         self._cache_dir = cache_dir or default_cache_dir()
         self._idle_seconds = idle_seconds
         self._use_server = use_server
-        self._pool = Pool(self._functions, candidates(isolation), self._cache_dir, progress)
+        self._pool = Pool(self._functions, candidates(isolation), self._cache_dir, progress, restore_after)
         atexit.register(self.close)
 
     def __enter__(self) -> LocalCloud:
@@ -85,7 +91,7 @@ class LocalCloud:
                 target that this machine cannot run.
             CheckError: Larger than Lambda takes.
         """
-        check_settings(spec.name, spec.settings)
+        check_settings(spec.name, spec.settings, spec.target)
         if not dry_run:
             install(spec.target, self._cache_dir, progress=self._progress)
             self._functions.put(spec, pack)
@@ -101,6 +107,7 @@ class LocalCloud:
         bandwidth_mbps: float | None = None,
         latency_ms: float | None = None,
         faults: Iterable[Fault] = (),
+        start: str | None = None,
     ) -> Invocation:
         """Run one event through a function.
 
@@ -110,6 +117,8 @@ class LocalCloud:
             cold: Discard the function's warm environments, and take a new one with an empty /tmp.
             memory_mb, tmp_mb: Replace the function's settings.
             bandwidth_mbps, latency_ms, faults: Of the link to S3, as in ``LinkSettings``.
+            start: How the environment is started, as AWS_LAMBDA_INITIALIZATION_TYPE names it; ``None``: with
+                SnapStart where the function has it, else on demand.
 
         Raises:
             ConfigurationError: No such function, a payload that Lambda would refuse, a bad setting.
@@ -120,11 +129,104 @@ class LocalCloud:
         link = LinkSettings(bandwidth_mbps, latency_ms, tuple(faults))
         if server := self._server():
             sizes = {"memory_mb": memory_mb, "tmp_mb": tmp_mb}
-            return server.invoke(name, payload, cold=cold, **sizes, **asdict(link))
-        function = self._functions.get(name)
-        settings = Settings(memory_mb or function.settings.memory_mb, tmp_mb or function.settings.tmp_mb)
-        check_settings(name, replace(function.settings, memory_mb=settings.memory_mb, tmp_mb=settings.tmp_mb))
+            return server.invoke(name, payload, cold=cold, start=start, **sizes, **asdict(link))
+        function, settings = self._choose(name, memory_mb, tmp_mb, start)
         return self._invoke(function, settings, payload, link, cold=cold)
+
+    def prepare(self, name: str, environments: int = 1, *, start: str | None = None) -> list[str]:
+        """Start environments before any invocation; what each has logged.
+
+        With SnapStart each is started up to its snapshot, and its first invocation restores it. They are
+        started one by one: a process cannot be copied from outside, as Lambda copies its virtual machines.
+
+        Raises:
+            ConfigurationError: No such function, or a start that the function cannot have.
+            CheckError: Init fails, so that there is no snapshot.
+            ToolError: An environment cannot be made.
+        """
+        if server := self._server():
+            return server.prepare(name, environments, start=start)
+        function, settings = self._choose(name, None, None, start)
+        made: list[Environment] = []
+        try:
+            logs = []
+            for _ in range(environments):
+                made.append(self._pool.make(function, settings))
+                logs.append(made[-1].prepare())
+        finally:
+            for environment in made:
+                self._pool.release(environment, keep=environment.prepared)
+        return logs
+
+    def invoke_together(
+        self,
+        name: str,
+        payloads: Sequence[bytes],
+        *,
+        workers: int | None = None,
+        cold: bool = False,
+        memory_mb: int | None = None,
+        tmp_mb: int | None = None,
+        bandwidth_mbps: float | None = None,
+        latency_ms: float | None = None,
+    ) -> list[Invocation]:
+        """Run events at the same time in one environment, as a Managed Instance does.
+
+        A server on the state folder is not asked.
+
+        Args:
+            name: The function's name.
+            payloads: JSON each; more than there are ``workers`` queue.
+            workers: Processes of the environment; by default 16 for each vCPU.
+            cold: Discard the function's warm environments before.
+            memory_mb, tmp_mb: Replace the function's settings.
+            bandwidth_mbps, latency_ms: Of the link to S3, as in ``LinkSettings``.
+
+        Raises:
+            ConfigurationError: No such function, a payload that Lambda would refuse, or a Python that
+                Managed Instances do not have.
+            CheckError: Init fails.
+            ToolError: The environment cannot be made.
+        """
+        for payload in payloads:
+            _check_payload(payload)
+        function, settings = self._choose(name, memory_mb, tmp_mb, MANAGED, workers=workers)
+        environment = self._pool.acquire(function, settings, cold=cold)
+        assert isinstance(environment, ManagedEnvironment)
+        keep = False
+        try:
+            self._pool.set_link(environment, LinkSettings(bandwidth_mbps, latency_ms))
+            results = environment.invoke_together(payloads)
+            keep = True
+        finally:
+            self._pool.release(environment, keep=keep)
+        return results
+
+    def _choose(
+        self,
+        name: str,
+        memory_mb: int | None,
+        tmp_mb: int | None,
+        start: str | None,
+        *,
+        workers: int | None = None,
+    ) -> tuple[Function, Settings]:
+        """A function, and the settings of an environment of the function."""
+        function = self._functions.get(name)
+        own = function.settings
+        memory_mb, tmp_mb = memory_mb or own.memory_mb, tmp_mb or own.tmp_mb
+        start = start or (SNAP_START if own.snap_start else ON_DEMAND)
+        if start not in limits.INITIALIZATION_TYPES:
+            kinds = ", ".join(limits.INITIALIZATION_TYPES)
+            raise ConfigurationError(f"start {start!r} is not one of {kinds}")
+        if start == MANAGED and function.target.version < limits.MANAGED_PYTHON:
+            raise ConfigurationError(
+                f"starting {name} as on a Managed Instance: {function.target.runtime} has none of these, "
+                "Python 3.13 is the first"
+            )
+        asked = replace(own, memory_mb=memory_mb, tmp_mb=tmp_mb, snap_start=start == SNAP_START)
+        check_settings(name, asked, function.target)
+        return function, Settings(memory_mb, tmp_mb, start, workers or workers_for(start, memory_mb))
 
     def _invoke(
         self, function: Function, settings: Settings, payload: bytes, link: LinkSettings, *, cold: bool
@@ -154,6 +256,7 @@ class LocalCloud:
                     "busy": busy,
                     "memory_mb": environment.settings.memory_mb,
                     "tmp_mb": environment.settings.tmp_mb,
+                    "start": environment.settings.start,
                     "idle_seconds": round(time.monotonic() - environment.used_at, 1),
                 }
                 for environment, busy in environments

@@ -18,10 +18,13 @@ from lambdapack.local.s3.objects import Entry
 from lambdapack.local.s3.sigv4 import Credentials
 
 
-def new_credentials() -> Credentials:
-    """Temporary credentials like those that Lambda gives an execution environment."""
+def new_credentials(ahead: float = 0.0) -> Credentials:
+    """Temporary credentials like those that Lambda gives an execution environment.
+
+    ``ahead`` is by how many seconds S3's clock is ahead of the environment's.
+    """
     access_key = "ASIA" + secrets.token_hex(8).upper()
-    return Credentials(access_key, secrets.token_urlsafe(30), secrets.token_urlsafe(300))
+    return Credentials(access_key, secrets.token_urlsafe(30), secrets.token_urlsafe(300), ahead=ahead)
 
 
 class Endpoint:
@@ -67,7 +70,7 @@ class Endpoint:
         self._ask("link", access_key=access_key, **asdict(link))
 
     def revoke(self, access_key: str) -> None:
-        """Forget a grant."""
+        """Forget a grant, and break its connections."""
         self._ask("revoke", access_key=access_key)
 
     def log(self, *, clear: bool = False) -> list[Entry]:

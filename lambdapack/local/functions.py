@@ -32,7 +32,7 @@ _UNPACKING = ".unpacking-"
 _PIECE = 1024 * 1024
 _FORMAT = 1
 # The settings that the local cloud makes so. Roles belong to AWS.
-_SETTINGS = ("memory_mb", "tmp_mb", "timeout", "environment", "mount")
+_SETTINGS = ("memory_mb", "tmp_mb", "timeout", "environment", "mount", "snap_start")
 
 
 @dataclass(frozen=True)
@@ -102,8 +102,9 @@ class Function:
     def from_dict(cls, document: Mapping[str, Any]) -> Function:
         """The function of such a document."""
         values = {key: value for key, value in document.items() if key not in ("format", *_SETTINGS)}
-        settings = {name: document[name] for name in _SETTINGS if name != "mount"}
-        values["settings"] = FunctionSettings(**settings, mount=document.get("mount"))
+        values["settings"] = FunctionSettings(
+            **{name: document[name] for name in _SETTINGS if name in document}
+        )
         values["target"] = Target.parse(values["target"])
         values["location"] = _location(values["location"]) if values["location"] else None
         values["assets"] = {
@@ -276,13 +277,13 @@ def locked(path: Path) -> Iterator[None]:
         yield
 
 
-def check_settings(name: str, settings: FunctionSettings) -> None:
+def check_settings(name: str, settings: FunctionSettings, target: Target) -> None:
     """That Lambda would take a function's name and settings.
 
     Raises:
         ConfigurationError: Everything that Lambda would refuse.
     """
-    if problems := list(refused_by_lambda(name, settings)):
+    if problems := list(refused_by_lambda(name, settings, target)):
         raise ConfigurationError("Lambda refuses these settings: " + "; ".join(problems))
 
 

@@ -15,12 +15,15 @@ from pathlib import Path
 from lambdapack.errors import ToolError
 from lambdapack.local.endpoint import Endpoint, new_credentials
 from lambdapack.local.environment import cgroups
-from lambdapack.local.environment.environment import Environment, Settings
+from lambdapack.local.environment.environment import Environment
 from lambdapack.local.environment.isolation import Isolation, Limits, describe
+from lambdapack.local.environment.managed import ManagedEnvironment
 from lambdapack.local.environment.runtime import Runtime, install
 from lambdapack.local.environment.sandbox import FunctionFolders
+from lambdapack.local.environment.starts import MANAGED, Settings
 from lambdapack.local.functions import Function, Functions, locked
 from lambdapack.local.link import LinkSettings
+from lambdapack.local.s3.sigv4 import Credentials
 from lambdapack.progress import Progress
 
 
@@ -79,6 +82,40 @@ def _sweep_folder(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
+class EnvironmentKeys:
+    """The credentials of one environment at the S3 endpoint.
+
+    Args:
+        read: The objects (``bucket/key``) that they may read.
+        ahead: Seconds by which S3's clock has gone on at each restore, and the environment's has not.
+    """
+
+    def __init__(self, endpoint: Endpoint, read: list[str], ahead: float) -> None:
+        self._endpoint = endpoint
+        self._read = read
+        self._ahead = ahead
+        self.link = LinkSettings()
+        self.current = new_credentials()
+        endpoint.grant(self.current, read)
+
+    def set_link(self, link: LinkSettings) -> None:
+        """Change the link to S3."""
+        self._endpoint.set_link(self.current.access_key, link)
+        self.link = link
+
+    def renew(self) -> Credentials:
+        """Other credentials over the same link; the old ones are refused, their connections broken."""
+        self.revoke()
+        self.current = new_credentials(self._ahead)
+        self._endpoint.grant(self.current, self._read)
+        self._endpoint.set_link(self.current.access_key, self.link)
+        return self.current
+
+    def revoke(self) -> None:
+        """Refuse the credentials from now on."""
+        self._endpoint.revoke(self.current.access_key)
+
+
 class Pool:
     """Environments, and the S3 endpoint that they share. Safe to use from several threads.
 
@@ -86,6 +123,7 @@ class Pool:
         isolations: The isolations to try, the most like Lambda first.
         cache_dir: Where the runtime client is kept.
         progress: Told once which of Lambda's limits hold on this machine.
+        restore_after: Seconds by which S3's clock goes on between a snapshot and a restore.
 
     Attributes:
         limits: Which limits hold, ``None`` before the first environment.
@@ -93,7 +131,12 @@ class Pool:
     """
 
     def __init__(
-        self, functions: Functions, isolations: tuple[Isolation, ...], cache_dir: Path, progress: Progress
+        self,
+        functions: Functions,
+        isolations: tuple[Isolation, ...],
+        cache_dir: Path,
+        progress: Progress,
+        restore_after: float = 0.0,
     ) -> None:
         self.limits: Limits | None = None
         self.endpoint: Endpoint | None = None
@@ -101,6 +144,7 @@ class Pool:
         self._isolations = isolations
         self._cache_dir = cache_dir
         self._progress = progress
+        self._restore_after = restore_after
         self._lock = threading.Lock()
         self._idle: list[Environment] = []
         self._busy: list[Environment] = []
@@ -119,6 +163,10 @@ class Pool:
                     self._idle.remove(environment)
                     self._busy.append(environment)
                     return environment
+        return self.make(function, settings)
+
+    def make(self, function: Function, settings: Settings) -> Environment:
+        """A new environment."""
         environment = self._create(function, settings)
         with self._lock:
             self._busy.append(environment)
@@ -150,9 +198,8 @@ class Pool:
 
     def set_link(self, environment: Environment, link: LinkSettings) -> None:
         """Change an environment's link to S3; its requests are then counted from 1 for the faults."""
-        if environment.link != link or link.faults:
-            self._start_endpoint().set_link(environment.credentials.access_key, link)
-            environment.link = link
+        if environment.keys.link != link or link.faults:
+            environment.keys.set_link(link)
 
     def close(self) -> None:
         """End every environment, busy ones too, and the endpoint."""
@@ -200,22 +247,23 @@ class Pool:
         self, isolation: Isolation, function: Function, settings: Settings, runtime: Runtime
     ) -> Environment:
         endpoint = self._start_endpoint()
-        credentials = new_credentials()
-        endpoint.grant(credentials, [f"{place.bucket}/{place.key}" for place in function.objects])
+        read = [f"{place.bucket}/{place.key}" for place in function.objects]
+        keys = EnvironmentKeys(endpoint, read, self._restore_after)
         folder = self._folders.new()
         try:
-            return Environment(
+            kind = ManagedEnvironment if settings.start == MANAGED else Environment
+            return kind(
                 folder,
                 function,
                 self._mounted(function),
                 settings,
                 runtime,
                 isolation=isolation,
-                credentials=credentials,
+                keys=keys,
                 s3_url=endpoint.url,
             )
         except BaseException:
-            endpoint.revoke(credentials.access_key)
+            keys.revoke()
             self._folders.remove(folder)
             raise
 
@@ -236,5 +284,5 @@ class Pool:
     def _end(self, environment: Environment) -> None:
         environment.close()
         if self.endpoint:
-            self.endpoint.revoke(environment.credentials.access_key)
+            environment.keys.revoke()
         self._folders.remove(environment.folder)

@@ -133,6 +133,8 @@ class _Handler(socketserver.StreamRequestHandler):
             faults = read_faults(options.pop("faults", ()))
             payload = base64.b64decode(request["payload"])
             return cloud.invoke(request["name"], payload, faults=faults, **options).as_dict()
+        if verb == "prepare":
+            return {"logs": cloud.prepare(request["name"], request["environments"], start=request["start"])}
         if verb == "status":
             return cloud.status()
         if verb == "requests":

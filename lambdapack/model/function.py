@@ -101,6 +101,9 @@ class FunctionSettings:
         mount: Where a file system is mounted, ``/mnt/NAME``; ``None`` without one.
         file_system: ARN of the access point that is mounted there.
         subnets, security_groups: The function's network; with neither, the network stays as it is.
+        snap_start: Whether published versions start from a snapshot (SnapStart).
+        snapshot: What the snapshot holds: ``needed``, all that a first invocation may need; ``all``, the rest
+            of the packs as well, so that nothing is fetched after a restore.
     """
 
     memory_mb: int = _number(
@@ -120,6 +123,8 @@ class FunctionSettings:
     file_system: str | None = None
     subnets: tuple[str, ...] = ()
     security_groups: tuple[str, ...] = ()
+    snap_start: bool = False
+    snapshot: Literal["needed", "all"] = "needed"
 
 
 _NUMBER_RULES: Mapping[str, NumberRule] = {
@@ -132,8 +137,8 @@ def number_rule(setting: str) -> NumberRule:
     return _NUMBER_RULES[setting]
 
 
-def refused_by_lambda(name: str, settings: FunctionSettings) -> Iterator[str]:
-    """Everything about a function's name and settings that Lambda would refuse, in words.
+def refused_by_lambda(name: str, settings: FunctionSettings, target: Target) -> Iterator[str]:
+    """Everything about a function's name, settings and runtime that Lambda would refuse, in words.
 
     The same for every cloud: a function that runs in the local cloud must not be refused by AWS.
     """
@@ -152,6 +157,22 @@ def refused_by_lambda(name: str, settings: FunctionSettings) -> Iterator[str]:
     size = sum(len(key.encode()) + len(value.encode()) for key, value in environment.items())
     if size > limits.ENVIRONMENT_VARIABLES:
         yield f"the environment is {size} bytes, Lambda takes {limits.ENVIRONMENT_VARIABLES}"
+    if settings.snap_start:
+        yield from _refused_with_snap_start(settings, target)
+
+
+def _refused_with_snap_start(settings: FunctionSettings, target: Target) -> Iterator[str]:
+    """https://docs.aws.amazon.com/lambda/latest/dg/snapstart.html"""
+    major, minor = limits.SNAP_START_PYTHON
+    if target.version < limits.SNAP_START_PYTHON:
+        yield f"snap-start needs Python {major}.{minor} or later, and the function runs {target.runtime}"
+    if settings.tmp_mb > limits.SNAP_START_TMP_MB:
+        yield (
+            f"snap-start takes at most {limits.SNAP_START_TMP_MB} MB of tmp, and the function has "
+            f"{settings.tmp_mb} MB"
+        )
+    if settings.file_system:
+        yield f"snap-start takes no mounted file system, and the function has {settings.file_system}"
 
 
 @dataclass(frozen=True)

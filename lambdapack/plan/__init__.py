@@ -13,11 +13,12 @@ from lambdapack.plan.model import (
     PlaceOption,
     Row,
     SizedDistribution,
+    SnapshotCost,
     Verdict,
 )
 from lambdapack.plan.places import in_files
 
 __all__ = [
     "VERSION", "AssetFacts", "Budget", "Check", "Facts", "LibraryFacts", "PlaceOption", "Row",
-    "SizedDistribution", "Verdict", "assess", "document", "enforce", "in_files",
+    "SizedDistribution", "SnapshotCost", "Verdict", "assess", "document", "enforce", "in_files",
 ]  # fmt: skip

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from lambdapack import limits
 from lambdapack.errors import CheckError
 from lambdapack.plan import places
-from lambdapack.plan.model import Budget, Check, Facts, Row, Verdict
+from lambdapack.plan.model import Budget, Check, Facts, Row, SnapshotCost, Verdict
 from lambdapack.plan.shares import owners_by_name, stored_by_file
 from runtime_shim._index import ARENA
 from runtime_shim._space import bytes_on_disk
@@ -23,6 +23,7 @@ _BLOCK = 4096
 _FILE_SYSTEM = 32
 """One part in so many of /tmp is the file system's own; the shim counts the same way."""
 _STEP_MB = 10
+_MONTH = 30 * 24 * 3600
 _OWN_CODE = "name what the handler does not need under ignore"
 _NO_BUDGET = Budget()
 
@@ -57,9 +58,16 @@ def assess(facts: Facts, budget: Budget = _NO_BUDGET) -> Verdict:
         / speed,
         place=facts.place,
         places=tuple(places.options(facts, eager / speed)),
+        snap_start=None if facts.snapshot is None else _snapshot_cost(facts.memory_mb),
     )
     checks = (_limits, _libraries, partial(_budgets, budget=budget), _advice)
     return replace(measured, checks=tuple(check for each in checks for check in each(facts, measured)))
+
+
+def _snapshot_cost(memory_mb: int) -> SnapshotCost:
+    gigabytes = memory_mb / 1024
+    second, restore = limits.SNAP_START_GB_SECOND_USD, limits.SNAP_START_RESTORE_GB_USD
+    return SnapshotCost(gigabytes * second * _MONTH, gigabytes * restore, second, restore)
 
 
 def _rows(facts: Facts) -> tuple[Row, ...]:
@@ -95,17 +103,22 @@ def _limits(facts: Facts, seen: Verdict) -> Iterator[Check]:
             _without(seen),
             None if ok else _smaller(facts),
         )  # fmt: skip
-    in_mode = seen.tmp_stream if facts.mode == "stream" else seen.tmp_disk
     note = f"{facts.mode} mode, before the first invocation"
+    note += ", with everything in the snapshot" if facts.snapshot == "all" else ""
     note += ", with all assets" if facts.assets else ""
-    yield _tmp_check("tmp", "limit", in_mode, facts.tmp_mb, note)
-    ok = seen.eager_seconds <= limits.INIT_TIMEOUT
+    yield _of_snapshot(_tmp_check("tmp", "limit", _tmp_needed(facts, seen), facts.tmp_mb, note), facts)
+    most, fetched = _init_timeout(facts), seen.eager
+    if facts.snapshot == "all":
+        fetched = sum(facts.index.frame_stored)
+    seconds = fetched / limits.LINK_BYTES_PER_SECOND if facts.place == "s3" else 0.0
+    ok = seconds <= most
+    longer = "use provisioned concurrency, whose init may take 900 s, or " if facts.snapshot is None else ""
     yield Check(
-        "init", "limit", seen.eager_seconds, limits.INIT_TIMEOUT, "seconds", ok,
-        f"fetching {_bytes(seen.eager)} at {_bytes(limits.LINK_BYTES_PER_SECOND)}/s"
+        "init", "limit", seconds, most, "seconds", ok,
+        f"fetching {_bytes(fetched)} at {_bytes(limits.LINK_BYTES_PER_SECOND)}/s"
         if facts.place == "s3"
         else f"the pack is in its {facts.place}, and does not come over the link",
-        None if ok else f"use provisioned concurrency, whose init may take 900 s, or drop {_largest(seen)}",
+        None if ok else f"{longer}drop {_largest(seen)}",
     )  # fmt: skip
 
 
@@ -114,6 +127,28 @@ def _smaller(facts: Facts) -> str:
     if places.in_files(facts, "zip") or places.in_files(facts, "layer"):
         return 'set place = "s3" for the pack, or for an asset'
     return f"{_OWN_CODE}, or move dependencies into the pack"
+
+
+def _tmp_needed(facts: Facts, seen: Verdict) -> int:
+    """/tmp before the first invocation, in the function's mode and with its snapshot."""
+    if facts.mode == "disk":
+        return seen.tmp_disk
+    return seen.tmp_all if facts.snapshot == "all" else seen.tmp_stream
+
+
+def _init_timeout(facts: Facts) -> float:
+    if facts.snapshot is None:
+        return limits.INIT_TIMEOUT
+    return max(limits.INIT_TIMEOUT_LONG, facts.timeout)
+
+
+def _of_snapshot(check: Check, facts: Facts) -> Check:
+    """With SnapStart there is no larger /tmp to be had."""
+    if check.ok or facts.snapshot is None:
+        return check
+    less = 'set snapshot to "needed", or ' if facts.snapshot == "all" else ""
+    most = limits.SNAP_START_TMP_MB
+    return replace(check, fix=f"{less}leave snap-start out: with it, Lambda has at most {most} MB of /tmp")
 
 
 def _libraries(facts: Facts, _: Verdict) -> Iterator[Check]:
@@ -144,7 +179,7 @@ def _tmp_check(name: str, kind: Literal["limit", "advice"], need: int, tmp_mb: i
 
 
 def _budgets(facts: Facts, seen: Verdict, budget: Budget) -> Iterator[Check]:
-    in_mode = seen.tmp_stream if facts.mode == "stream" else seen.tmp_disk
+    in_mode = _tmp_needed(facts, seen)
     for name, measured, bound, unit in (
         ("pack", seen.stored, budget.pack_mb, limits.MB),
         ("hot", seen.hot, budget.hot_mb, limits.MB),
@@ -184,10 +219,10 @@ def _advice(facts: Facts, seen: Verdict) -> Iterator[Check]:
 
 def _assets_advice(facts: Facts, seen: Verdict) -> Iterator[Check]:
     """What assets cost where they are loaded whole, and where the handler asks for them in its init."""
-    seconds = seen.eager_seconds + seen.assets_seconds
-    ok = seconds <= limits.INIT_TIMEOUT
+    seconds, most = seen.eager_seconds + seen.assets_seconds, _init_timeout(facts)
+    ok = seconds <= most
     yield Check(
-        "init.assets", "advice", seconds, limits.INIT_TIMEOUT, "seconds", ok,
+        "init.assets", "advice", seconds, most, "seconds", ok,
         "if the handler waits for its assets while it is imported",
         None if ok else "call runtime_shim.path in the handler instead, or use provisioned concurrency",
     )  # fmt: skip

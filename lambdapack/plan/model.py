@@ -93,6 +93,8 @@ class Facts:
         missing: Shared libraries that the pack asks for and that neither it nor Lambda has.
         place: Where the function reads its pack from.
         own_zip_bytes, own_bytes: The function's zip without any pack, and unzipped; ``None`` as above.
+        timeout: The function's timeout in seconds.
+        snapshot: What the snapshot of SnapStart holds, ``needed`` or ``all``; ``None`` without SnapStart.
     """
 
     index: Index
@@ -108,6 +110,8 @@ class Facts:
     place: Place = "s3"
     own_zip_bytes: int | None = None
     own_bytes: int | None = None
+    timeout: int = 30
+    snapshot: Literal["needed", "all"] | None = None
 
 
 @dataclass(frozen=True)
@@ -129,6 +133,22 @@ class PlaceOption:
     layers: int
     seconds: float | None
     note: str
+
+
+@dataclass(frozen=True)
+class SnapshotCost:
+    """What SnapStart costs, in US dollars, by prices that third parties give.
+
+    Attributes:
+        month: For each published version, in 30 days, for as long as the version exists.
+        restore: For each restore.
+        gb_second, gb_restore: The prices that both are made of, for each GB of memory.
+    """
+
+    month: float
+    restore: float
+    gb_second: float
+    gb_restore: float
 
 
 @dataclass(frozen=True)
@@ -209,6 +229,7 @@ class Verdict:
         assets_seconds: How long the assets that are fetched at the start take over Lambda's link.
         place: Where the function reads its pack from.
         places: Where it could.
+        snap_start: What SnapStart costs, ``None`` without it.
     """
 
     target: str
@@ -232,6 +253,7 @@ class Verdict:
     assets_seconds: float = 0.0
     place: Place = "s3"
     places: tuple[PlaceOption, ...] = ()
+    snap_start: SnapshotCost | None = None
 
     @property
     def failed(self) -> tuple[Check, ...]:

@@ -35,17 +35,20 @@ def timing(invocation: Invocation) -> str:
     if not invocation.cold:
         return f"warm: {seconds(invocation.duration_ms)}, {invocation.max_memory_mb} MB used"
     parts = []
+    if invocation.restore_ms is not None:
+        parts.append(f"restored from a snapshot in {seconds(invocation.restore_ms)}")
     if invocation.init_ms is not None:
         parts.append(f"init {seconds(invocation.init_ms)}")
     if invocation.stats:
-        parts.append(_stats(invocation.stats))
+        before = "of it" if invocation.restore_ms is None else "before the snapshot"
+        parts.append(f"{before} {_stats(invocation.stats)}")
     parts.append(f"then the handler {seconds(invocation.duration_ms)}")
     return f"cold: {', '.join(parts)}, {invocation.max_memory_mb} MB used"
 
 
 def _stats(stats: Mapping[str, Any]) -> str:
     said = (
-        f"of it waiting for the pack {seconds(stats.get('wait_ms', 0))} "
+        f"waiting for the pack {seconds(stats.get('wait_ms', 0))} "
         f"({megabytes(stats.get('bytes', 0))} in {stats.get('frames', 0)} frames and "
         f"{stats.get('requests', 0)} requests, {seconds(stats.get('fetch_ms', 0))} beside the imports"
     )

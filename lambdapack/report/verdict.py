@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lambdapack import limits
-from lambdapack.plan import Check, Verdict
+from lambdapack.plan import Check, SnapshotCost, Verdict
 from lambdapack.report.tables import table
 from lambdapack.report.units import megabytes
 
@@ -23,7 +23,8 @@ def verdict_tables(verdict: Verdict) -> RenderableType:
     head = Text.assemble((f"{verdict.target} ", "bold"), (said, "green" if verdict.ok else "red"))
     assets: list[RenderableType] = [_assets(verdict), ""] if verdict.assets else []
     places: list[RenderableType] = [_places(verdict), ""] if verdict.places else []
-    return Group(_rows(verdict), "", *assets, *places, _checks(verdict), "", head)
+    cost: list[RenderableType] = [_snap_start(verdict.snap_start), ""] if verdict.snap_start else []
+    return Group(_rows(verdict), "", *assets, *places, _checks(verdict), "", *cost, head)
 
 
 def _places(verdict: Verdict) -> Table:
@@ -36,6 +37,14 @@ def _places(verdict: Verdict) -> Table:
         layers = str(option.layers or "")
         rows.add_row(name, fits, megabytes(option.unzipped), layers, seconds, option.note)
     return rows
+
+
+def _snap_start(cost: SnapshotCost) -> str:
+    return (
+        f"SnapStart costs about ${cost.month:.2f} a month for each published version that exists, and "
+        f"${cost.restore * 1_000_000:.0f} for a million restores (by prices of third parties: "
+        f"${cost.gb_second:.7f} a GB and second, ${cost.gb_restore:.5f} a GB restored)"
+    )
 
 
 def _assets(verdict: Verdict) -> Table:

@@ -163,6 +163,19 @@ def test_a_key_may_be_written_with_hyphens() -> None:
     read = config.parse(table, "lambdapack.toml")
     assert read.build.system_packages == ["libpq-devel"]
     assert read.function.environment == {"A-B": "c"}
+    dashed = {"build": {"runtime-provided": True}, "function": {"snap-start": True}}
+    for table in (dashed, {"build": {"runtime_provided": True}, "function": {"snap_start": True}}):
+        read = config.parse(table, "lambdapack.toml")
+        assert read.build.runtime_provided and read.function.settings.snap_start
     twice = {"build": {"system-packages": ["a"], "system_packages": ["b"]}}
     with pytest.raises(ConfigurationError, match="unknown key"):
         config.parse(twice, "lambdapack.toml")
+
+
+def test_a_snapshot_of_everything_is_for_snap_start() -> None:
+    """Without snap-start the setting would do nothing, and would not be missed."""
+    table = {"function": {"snapshot": "all"}}
+    with pytest.raises(ConfigurationError, match=r"\[function\] snapshot: expected snap-start = true"):
+        config.parse(table, "lambdapack.toml")
+    settings = config.parse({"function": {"snapshot": "all", "snap-start": True}}, "x").function.settings
+    assert (settings.snap_start, settings.snapshot) == (True, "all")

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+from moto.awslambda.models import LambdaFunction
 
 from lambdapack.deploy import aws
 from lambdapack.deploy.aws import naming, planner
@@ -560,3 +561,39 @@ def test_more_assets_than_a_policy_holds_are_refused(cloud: aws.Clients, tmp_pat
     ids = {f"a{number}": f"{number:064x}" for number in range(21)}
     with pytest.raises(ConfigurationError, match="21 assets, more than 20"):
         aws.deploy(with_assets(make_spec(tmp_path, cloud), tmp_path, cloud, **ids), clients=cloud)
+
+
+def test_snap_start_with_provisioned_concurrency_is_refused(
+    cloud: aws.Clients, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """AWS does not take both for one version; nothing is changed, and the command that helps is named."""
+    aws.deploy(replace(make_spec(tmp_path, cloud), target=Target("3.12")), clients=cloud)
+    answer = {"RequestedProvisionedConcurrentExecutions": 2}
+    monkeypatch.setattr(cloud["lambda"], "get_provisioned_concurrency_config", lambda **_: answer)
+    snapped = replace(make_spec(tmp_path, cloud, snap_start=True), target=Target("3.12"))
+    with pytest.raises(ConfigurationError, match="has provisioned concurrency for 2 environments") as caught:
+        aws.deploy(snapped, clients=cloud)
+    assert "delete-provisioned-concurrency-config" in (caught.value.hint or "")
+    found = cloud["lambda"].list_versions_by_function(FunctionName="demo")["Versions"]
+    assert [version["Version"] for version in found] == ["$LATEST", "1"]
+
+
+def test_snap_start_is_deployed_and_its_version_awaited(
+    cloud: aws.Clients, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A version that AWS could take no snapshot of never becomes live; the reason is AWS's own."""
+    states = iter(["Pending", "Failed"])
+    described = LambdaFunction.get_configuration
+
+    def configuration(function: LambdaFunction, on_create: bool = False) -> dict[str, Any]:
+        found = described(function, on_create)
+        if function.version != "$LATEST" and not on_create:
+            found |= {"State": next(states, "Failed"), "StateReason": "Init failed: KeyError"}
+        return found
+
+    monkeypatch.setattr(LambdaFunction, "get_configuration", configuration)
+    spec = replace(make_spec(tmp_path, cloud, snap_start=True), target=Target("3.12"))
+    with pytest.raises(ToolError, match="did not become active: Init failed: KeyError"):
+        aws.deploy(spec, clients=cloud)
+    with pytest.raises(ClientError):
+        cloud["lambda"].get_alias(FunctionName="demo", Name="live")

@@ -82,6 +82,8 @@ def bundle(
     location: Location | None = None,
     reads: tuple[FunctionAsset, ...] = (),
     environment: Mapping[str, str] | None = None,
+    snap_start: bool = False,
+    snapshot: Literal["needed", "all"] = "needed",
     output: Path | None = None,
     interpreter: Interpreter | None = None,
     progress: Progress = QUIET,
@@ -89,7 +91,7 @@ def bundle(
 ) -> Bundle:
     """A zip of ``source``; ``pack`` is an index file and the id that it should have, ``reads`` its assets."""
     values = {"handler": "app.handler", "target": HERE, **function}
-    settings = FunctionSettings(environment=environment or {})
+    settings = FunctionSettings(environment=environment or {}, snap_start=snap_start, snapshot=snapshot)
     return make_zip(
         FunctionOptions("demo", source=source, settings=settings, **values),
         None if pack is None else Dependencies(pack[1], pack[0], location, reads),
@@ -437,6 +439,27 @@ def test_assets_come_with_their_index_and_address(source: Path, cache: Path, tmp
         assert address["file"] == asset.file
     assert "models/readme.txt" in texts
     assert "models/m.bin" not in texts, "an asset is packed apart"
+
+
+@pytest.mark.parametrize(
+    ("snap_start", "snapshot", "said"), [(True, "all", "all"), (True, "needed", None), (False, "all", None)]
+)
+def test_the_zip_says_what_belongs_into_a_snapshot(
+    source: Path,
+    cache: Path,
+    tmp_path: Path,
+    *,
+    snap_start: bool,
+    snapshot: Literal["needed", "all"],
+    said: str | None,
+) -> None:
+    """Only where a snapshot of everything is taken; any other function's zip has the bytes that it had."""
+    pack = write_index(tmp_path)
+    made = bundle(source, cache, pack=pack, location=where(pack[1]), snap_start=snap_start, snapshot=snapshot)
+    with zipfile.ZipFile(made.path) as archive:
+        address = json.loads(archive.read("runtime_shim/location.json"))
+    assert address.get("snapshot") == said
+    assert ("snapshot" in address) == (said is not None)
 
 
 def test_an_assets_index_that_is_not_its_packs_is_refused(source: Path, cache: Path, tmp_path: Path) -> None:

@@ -200,3 +200,46 @@ def test_nothing_is_destroyed_that_is_not_there(tmp_path: Path) -> None:
     assert plan_destroy("demo", AwsState(ACCOUNT)) == ()
     calls = plan_destroy("demo", replace(deployed(spec(tmp_path)), function=None))
     assert operations(calls) == ["delete_role_policy", "delete_role", "delete_log_group"]
+
+
+def test_snap_start_is_one_update_and_a_version_that_is_waited_for(tmp_path: Path) -> None:
+    """``live`` moves once AWS has the snapshot, which may take longer than another version does."""
+    plain, snapped = spec(tmp_path), spec(tmp_path, snap_start=True)
+    calls = plan(snapped, deployed(plain))
+    assert operations(calls) == ["update_function_configuration", "publish_version", "update_alias"]
+    assert calls[0].parameters["SnapStart"] == {"ApplyOn": "PublishedVersions"}
+    assert calls[0].why == "SnapStart.ApplyOn None -> PublishedVersions"
+    assert calls[1].waiter == "published_version_active"
+    assert calls[1].patience >= 900 > plan(spec(tmp_path, 2), deployed(plain))[1].patience
+    assert plan(snapped, deployed(plain, snapped)) == ()
+    back = plan(plain, deployed(snapped))
+    assert back[0].parameters["SnapStart"] == {"ApplyOn": "None"}
+
+
+def test_a_version_whose_snapshot_may_not_be_there_is_waited_for(tmp_path: Path) -> None:
+    """A deployment that was interrupted between version and alias goes on without another version."""
+    snapped = spec(tmp_path, snap_start=True)
+    calls = plan(snapped, deployed(spec(tmp_path, 2), snapped, live=1))
+    assert operations(calls) == ["get_function_configuration", "update_alias"]
+    assert calls[0].parameters == {"FunctionName": "demo", "Qualifier": "2"}
+    assert calls[0].waiter == "published_version_active"
+
+
+def test_a_version_with_a_snapshot_keeps_its_pack(tmp_path: Path) -> None:
+    """AWS runs its init again whenever it patches the runtime, however old the version is."""
+    old = spec(tmp_path, 1, snap_start=True)
+    later = [spec(tmp_path, number) for number in range(2, 40)]
+    keys = readable(plan(spec(tmp_path, 40), deployed(old, *later)))
+    assert place(1).key in keys and place(2).key not in keys and place(40).key in keys
+    assert len(keys) == 30
+    snapped = [spec(tmp_path, number, snap_start=True) for number in range(1, 31)]
+    with pytest.raises(ConfigurationError, match="the versions 1 start from a snapshot") as caught:
+        plan(spec(tmp_path, 40, snap_start=True), deployed(*snapped))
+    assert "--function-name demo --qualifier 1" in (caught.value.hint or "")
+
+
+def test_a_role_of_the_users_own_takes_nothing_from_versions_with_a_snapshot(tmp_path: Path) -> None:
+    """The role that lambdapack made stays as it is for the versions that have it."""
+    snapped = spec(tmp_path, 1, snap_start=True)
+    calls = plan(spec(tmp_path, 2, role="arn:aws:iam::123456789012:role/mine"), deployed(snapped))
+    assert not [call for call in calls if call.service == "iam"]

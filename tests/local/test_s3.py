@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import os
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -255,3 +256,26 @@ def test_the_process_obeys_and_ends_with_its_owner(tmp_path: Path) -> None:
         endpoint.close()
     with pytest.raises(ConnectionRefusedError):
         get(endpoint)  # type: ignore[arg-type]
+
+
+def test_revoked_credentials_have_no_connections_left(server: S3Server) -> None:
+    """The connection that was used last with them ends at once; another client's goes on."""
+    host = server.url.removeprefix("http://")
+    ours = http.client.HTTPConnection(host, timeout=10)
+    assert get(server, ours).read() == DATA
+    other = client(server, OWNER)
+    server.revoke(READER.access_key)
+    assert ours.sock is not None and ours.sock.recv(1) == b""
+    assert other.get_object(Bucket="bucket", Key="other")["Body"].read() == b"secret"
+
+
+def test_the_endpoints_clock_may_be_ahead_of_a_clients(server: S3Server) -> None:
+    """Its refusal tells its own time, as S3's does."""
+    server.grants[READER.access_key] = Grant(replace(READER, ahead=3600.0), None)
+    answer = get(server)
+    told = re.search(rb"<ServerTime>(.*)</ServerTime>", answer.read())
+    assert answer.status == 403 and told is not None
+    time_there = datetime.strptime(told[1].decode(), "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=timezone.utc)
+    ahead = time_there - datetime.now(timezone.utc)
+    assert abs(ahead - timedelta(hours=1)) < timedelta(minutes=1)
+    assert get(server, when=datetime.now(timezone.utc) + timedelta(hours=1)).status == 200

@@ -57,6 +57,22 @@ def test_environments_stay_warm_between_clouds(
     assert eventually(lambda: not left_behind(cloud.state, ids, "function"))
 
 
+def test_environments_are_prepared_by_the_server(
+    server: subprocess.Popen[str], tmp_path: Path, lambdapack_cache: Path
+) -> None:
+    """They outlive the cloud that asked for them, and are of the kind that was asked for."""
+    kind = "provisioned-concurrency"
+    with LocalCloud(tmp_path / "state", cache_dir=lambdapack_cache) as cloud:
+        cloud.deploy(make_spec(tmp_path), None)
+        (log,) = cloud.prepare("function", start=kind)
+        assert log.startswith("INIT_START")
+    with LocalCloud(tmp_path / "state", cache_dir=lambdapack_cache) as cloud:
+        (environment,) = cloud.status()["functions"][0]["environments"]
+        assert (environment["start"], environment["busy"]) == (kind, False)
+        assert answer(call(cloud, start=kind, env="AWS_LAMBDA_INITIALIZATION_TYPE"))["env"] == kind
+        assert len(cloud.status()["functions"][0]["environments"]) == 1
+
+
 def test_errors_cross_the_wire_as_themselves(
     server: subprocess.Popen[str], tmp_path: Path, lambdapack_cache: Path
 ) -> None:

@@ -8,12 +8,13 @@ import pytest
 
 from lambdapack.model import FunctionSettings, refused_by_lambda
 from lambdapack.model.function import NumberRule, number_rule
+from lambdapack.model.target import Target
 
 GOOD = FunctionSettings(environment={"STAGE": "test"})
 
 
-def refused(name: str, settings: FunctionSettings) -> tuple[str, ...]:
-    return tuple(refused_by_lambda(name, settings))
+def refused(name: str, settings: FunctionSettings, python: str = "3.12") -> tuple[str, ...]:
+    return tuple(refused_by_lambda(name, settings, Target(python)))
 
 
 def test_the_defaults_are_taken() -> None:
@@ -90,3 +91,25 @@ def test_each_rule_belongs_to_a_setting() -> None:
     assert with_rule == ["memory_mb", "tmp_mb", "timeout", "log_retention"]
     assert number_rule("tmp_mb").expected == "an integer from 512 to 10240"
     assert NumberRule("x", "days", (1, 3, 5)).expected == "1, 3 or 5"
+
+
+@pytest.mark.parametrize(("python", "tmp", "words"), [
+    ("3.12", 512, ()), ("3.14", 512, ()),
+    ("3.11", 512, ("snap-start needs Python 3.12 or later",)), ("3.9", 512, ("needs Python 3.12",)),
+    ("3.12", 513, ("snap-start takes at most 512 MB of tmp",)),
+])  # fmt: skip
+def test_snap_start_is_refused_where_aws_refuses_it(python: str, tmp: int, words: tuple[str, ...]) -> None:
+    """Python and /tmp are looked at only where the function has SnapStart."""
+    settings = replace(GOOD, tmp_mb=tmp)
+    assert refused("demo", settings, python) == ()
+    said = refused("demo", replace(settings, snap_start=True), python)
+    assert len(said) == len(words) and all(word in said[0] for word in words)
+
+
+def test_snap_start_takes_no_mounted_file_system() -> None:
+    """AWS refuses the two together; without snap-start the file system is no problem."""
+    arn = "arn:aws:elasticfilesystem:eu-west-1:123456789012:access-point/fsap-0123456789abcdef0"
+    mounted = replace(GOOD, mount="/mnt/packs", file_system=arn)
+    assert refused("demo", mounted) == ()
+    (said,) = refused("demo", replace(mounted, snap_start=True), "3.12")
+    assert said.startswith("snap-start takes no mounted file system") and arn in said

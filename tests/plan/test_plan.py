@@ -417,6 +417,7 @@ def test_document_is_versioned_json() -> None:
             "assets_seconds",
             "place",
             "places",
+            "snap_start",
         ]
     )
     assert found["rows"] == [
@@ -426,3 +427,33 @@ def test_document_is_versioned_json() -> None:
     assert sorted(found["checks"][0]) == sorted(
         ["name", "kind", "measured", "limit", "unit", "ok", "note", "fix"]
     )
+
+
+def test_snap_start_has_a_price_a_longer_init_and_no_larger_tmp() -> None:
+    """By memory: a month of each version, and each restore; what does not fit is not mended by more /tmp."""
+    index = make_index([("a/x.so", "x", 600 * limits.MIB)], [1_000_000_000])
+    plain = plan.assess(Facts(index, tmp_mb=512))
+    assert plain.snap_start is None and {check.name for check in plain.failed} == {"tmp", "init"}
+    verdict = plan.assess(Facts(index, tmp_mb=512, memory_mb=2048, snapshot="needed"))
+    assert {check.name: check.fix for check in verdict.failed} == {
+        "tmp": "leave snap-start out: with it, Lambda has at most 512 MB of /tmp"
+    }
+    (init,) = [check for check in verdict.checks if check.name == "init"]
+    assert init.limit == 130
+    longer = plan.assess(Facts(index, snapshot="needed", timeout=600)).checks
+    assert [check.limit for check in longer if check.name == "init"] == [600]
+    cost = verdict.snap_start
+    assert cost is not None
+    assert cost.month == pytest.approx(2 * 0.0000015 * 30 * 86400)
+    assert cost.restore == pytest.approx(2 * 0.00014)
+    json.dumps(plan.document(verdict))
+
+
+def test_a_snapshot_of_everything_needs_room_for_everything() -> None:
+    """With ``snapshot = "all"`` the lazy frames count from the first invocation on."""
+    index = make_index(
+        [("a/x.so", "x", 300 * limits.MIB), ("b/y.so", "x", 300 * limits.MIB)], [1000, 1000], eager=1
+    )
+    assert plan.assess(Facts(index, tmp_mb=512, snapshot="needed")).ok
+    (failed,) = plan.assess(Facts(index, tmp_mb=512, snapshot="all")).failed
+    assert failed.name == "tmp" and (failed.fix or "").startswith('set snapshot to "needed", or')

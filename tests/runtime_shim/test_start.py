@@ -80,6 +80,19 @@ def test_one_request_gets_all_eager_frames_in_order(world: World) -> None:
     assert [entry.range for entry in world.log()] == [f"bytes=0-{ends[world.pack.index.eager] - 1}"]
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["provisioned-concurrency", "snap-start", "lambda-managed-instances"])
+def test_a_slow_link_is_waited_for_where_init_may_take_longer(world: World, kind: str) -> None:
+    """A frame that takes longer than 10 s is not fetched twice, and nobody says that init ends soon."""
+    world.link(bandwidth_mbps=3)
+    process = world.popen(ANSWER, AWS_LAMBDA_INITIALIZATION_TYPE=kind)
+    out, err = process.communicate(timeout=180)
+    assert process.returncode == 0 and right(last_line(out)), err
+    index = world.pack.index
+    assert sum(entry.sent for entry in world.log()) == sum(index.frame_stored[: index.eager])
+    assert "init ends" not in out + err
+
+
 def test_a_large_function_asks_for_the_first_frames_first_over_several_connections(world: World) -> None:
     """Where the link may be faster than one connection, requests are few and grow."""
     world.run(ANSWER, AWS_LAMBDA_FUNCTION_MEMORY_SIZE="10240")

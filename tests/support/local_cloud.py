@@ -82,7 +82,7 @@ def make_spec(tmp_path: Path, name: str = "function", source: str = HANDLER, **s
 
 def call(cloud: LocalCloud, name: str = "function", /, **options: Any) -> Invocation:
     """``cloud.invoke`` with the keywords that it has, and the others as the event."""
-    own = {"cold", "memory_mb", "tmp_mb", "bandwidth_mbps", "latency_ms", "faults"}
+    own = {"cold", "memory_mb", "tmp_mb", "bandwidth_mbps", "latency_ms", "faults", "start"}
     event = {key: value for key, value in options.items() if key not in own}
     return cloud.invoke(
         name, json.dumps(event).encode(), **{key: value for key, value in options.items() if key in own}

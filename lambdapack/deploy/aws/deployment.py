@@ -22,7 +22,7 @@ from lambdapack.deploy.aws.clients import Clients
 from lambdapack.deploy.aws.errors import errors_of_aws
 from lambdapack.deploy.aws.executor import execute
 from lambdapack.deploy.aws.models import ALIAS, ApiCall, AwsState, Deployment
-from lambdapack.deploy.aws.observer import observe
+from lambdapack.deploy.aws.observer import observe, provisioned
 from lambdapack.deploy.aws.planner import plan
 from lambdapack.errors import ConfigurationError
 from lambdapack.model import Files, FunctionSpec, Location
@@ -84,6 +84,8 @@ def deploy(
     checks.check_spec(spec)
     checks.check_glibc(spec, checks.packed_index(spec.zip_path), pack)
     observed = observe(spec.name, clients, layers=planner.layer_names(spec), progress=progress)
+    if spec.settings.snap_start and observed.alias is not None:
+        _refuse_provisioned(spec.name, clients)
     calls = plan(spec, observed)
     _tell_of_mounts(spec, progress)
     packs = _packs_of(spec, pack)
@@ -96,6 +98,16 @@ def deploy(
         execute(calls, clients, progress=progress)
         observed = observe(spec.name, clients, progress=progress) if calls else observed
     return replace(_deployment(spec.name, observed, calls), uploads=uploads)
+
+
+def _refuse_provisioned(name: str, clients: Clients) -> None:
+    if count := provisioned(name, clients):
+        raise ConfigurationError(
+            f"deploying {name} with snap-start: {name}:{ALIAS} has provisioned concurrency for {count} "
+            "environments, and AWS does not take both for one version",
+            hint=f"aws lambda delete-provisioned-concurrency-config --function-name {name} "
+            f"--qualifier {ALIAS}, or leave snap-start out",
+        )
 
 
 def rollback(

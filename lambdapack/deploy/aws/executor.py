@@ -20,7 +20,8 @@ _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 8.0
 # What Lambda says of a role that IAM has not spread yet, and of its policies.
 _ROLE_NOT_READY = ("cannot be assumed by Lambda", "does not have permissions to call")
-_WAITER = {"Delay": 1, "MaxAttempts": 300}
+_WAIT_EVERY = 1
+"""Seconds between two looks of a waiter."""
 # Errors that mean that an interrupted run has made the call already.
 _DONE_ALREADY: Mapping[str, frozenset[str]] = {
     "create_log_group": frozenset({"ResourceAlreadyExistsException"}),
@@ -103,7 +104,10 @@ def _wait(call: ApiCall, client: Any, parameters: Mapping[str, Any], answer: Map
     subject = {key: parameters[key]}
     if call.operation == "publish_version":
         subject["Qualifier"] = answer["Version"]
-    client.get_waiter(call.waiter).wait(**subject, WaiterConfig=_WAITER)
+    elif "Qualifier" in parameters:
+        subject["Qualifier"] = parameters["Qualifier"]
+    often = {"Delay": _WAIT_EVERY, "MaxAttempts": call.patience // _WAIT_EVERY}
+    client.get_waiter(call.waiter).wait(**subject, WaiterConfig=often)
 
 
 def _resolve(value: Any, answers: Mapping[str, Mapping[str, Any]]) -> Any:
@@ -135,5 +139,5 @@ def _subject(call: ApiCall) -> str:
 def _doing(call: ApiCall, subject: str) -> str:
     """``create_function`` -> ``creating function demo``."""
     verb, _, what = call.operation.partition("_")
-    ending = verb.removesuffix("e") + "ing"
-    return f"{'putting' if verb == 'put' else ending} {what.replace('_', ' ')} {subject}".strip()
+    ending = f"{verb}ting" if verb in ("put", "get") else verb.removesuffix("e") + "ing"
+    return f"{ending} {what.replace('_', ' ')} {subject}".strip()

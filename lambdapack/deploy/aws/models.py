@@ -12,6 +12,8 @@ from lambdapack.model import FunctionSpec, Location
 
 ALIAS = "live"
 """The alias that callers use; a deployment or a rollback points it at a version."""
+_SNAPSHOTS = "PublishedVersions"
+"""What SnapStart applies to: https://docs.aws.amazon.com/lambda/latest/api/API_SnapStart.html"""
 # What a description spells as a request does.
 _SAME_IN_BOTH = ("Role", "Runtime", "Handler", "MemorySize", "Timeout")
 
@@ -52,6 +54,7 @@ class ApiCall:
         parameters: Its arguments; may hold ``FileBytes`` and ``Result``.
         why: For people, e.g. ``memory 128 -> 256 MB``.
         waiter: Name of boto3's waiter that says when the call has taken effect, or ``None``.
+        patience: Seconds for which the waiter waits.
     """
 
     service: str
@@ -59,6 +62,7 @@ class ApiCall:
     parameters: Mapping[str, Any]
     why: str
     waiter: str | None = None
+    patience: int = 300
 
     @property
     def key(self) -> str:
@@ -111,12 +115,39 @@ class FunctionState:
     @classmethod
     def intended(cls, spec: FunctionSpec, code_sha256: str, role: str | Result) -> FunctionState:
         """What ``spec`` says."""
-        return cls(code_sha256, intended(spec, role), spec.target.arch)
+        settings = {
+            "Role": role,
+            "Runtime": spec.target.runtime,
+            "Handler": spec.handler,
+            "MemorySize": spec.settings.memory_mb,
+            "Timeout": spec.settings.timeout,
+            "EphemeralStorage": {"Size": spec.settings.tmp_mb},
+            "Environment": {"Variables": dict(spec.settings.environment)},
+            "SnapStart": {"ApplyOn": _SNAPSHOTS if spec.settings.snap_start else "None"},
+            "Layers": [],
+            "FileSystemConfigs": _file_systems(spec),
+            "VpcConfig": _network(spec.settings.subnets, spec.settings.security_groups),
+        }
+        return cls(code_sha256, settings, spec.target.arch)
 
     @classmethod
     def described(cls, configuration: Mapping[str, Any]) -> FunctionState:
         """What ``get_function_configuration`` or a list of versions describes."""
-        return described(configuration)
+        storage, network = configuration.get("EphemeralStorage", {}), configuration.get("VpcConfig") or {}
+        settings = {name: configuration.get(name) for name in _SAME_IN_BOTH} | {
+            "EphemeralStorage": {"Size": storage.get("Size", limits.TMP_DEFAULT_MB)},
+            "Environment": {"Variables": dict(configuration.get("Environment", {}).get("Variables", {}))},
+            # What a description says besides, OptimizationStatus, cannot be sent.
+            "SnapStart": {"ApplyOn": configuration.get("SnapStart", {}).get("ApplyOn", "None")},
+            "Layers": [layer["Arn"] for layer in configuration.get("Layers") or []],
+            "FileSystemConfigs": [
+                {"Arn": each["Arn"], "LocalMountPath": each["LocalMountPath"]}
+                for each in configuration.get("FileSystemConfigs") or []
+            ],
+            "VpcConfig": _network(network.get("SubnetIds", ()), network.get("SecurityGroupIds", ())),
+        }
+        architecture = (configuration.get("Architectures") or ["x86_64"])[0]
+        return cls(str(configuration.get("CodeSha256", "")), settings, architecture)
 
 
 @dataclass(frozen=True)
@@ -139,6 +170,11 @@ class VersionState:
     pack_id: str | None = None
     assets: Mapping[str, Location] = field(default_factory=dict)
     asset_ids: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def snapshot(self) -> bool:
+        """Whether the version starts from a snapshot, which AWS makes anew when it patches the runtime."""
+        return bool(self.state.settings.get("SnapStart", {}).get("ApplyOn") == _SNAPSHOTS)
 
     @property
     def packs(self) -> tuple[Location, ...]:
@@ -199,20 +235,9 @@ class Deployment:
     uploads: tuple[str, ...] = ()
 
 
-def intended(spec: FunctionSpec, role: str | Result) -> dict[str, Any]:
+def intended(spec: FunctionSpec, role: str | Result) -> Mapping[str, Any]:
     """The arguments of ``update_function_configuration`` that make the function what ``spec`` says."""
-    return {
-        "Role": role,
-        "Runtime": spec.target.runtime,
-        "Handler": spec.handler,
-        "MemorySize": spec.settings.memory_mb,
-        "Timeout": spec.settings.timeout,
-        "EphemeralStorage": {"Size": spec.settings.tmp_mb},
-        "Environment": {"Variables": dict(spec.settings.environment)},
-        "Layers": [],
-        "FileSystemConfigs": _file_systems(spec),
-        "VpcConfig": _network(spec.settings.subnets, spec.settings.security_groups),
-    }
+    return FunctionState.intended(spec, "", role).settings
 
 
 def _file_systems(spec: FunctionSpec) -> list[dict[str, str]]:
@@ -222,20 +247,3 @@ def _file_systems(spec: FunctionSpec) -> list[dict[str, str]]:
 
 def _network(subnets: Iterable[str], groups: Iterable[str]) -> dict[str, list[str]]:
     return {"SubnetIds": sorted(subnets), "SecurityGroupIds": sorted(groups)}
-
-
-def described(configuration: Mapping[str, Any]) -> FunctionState:
-    """The function or the version that ``get_function_configuration`` or a list of versions describes."""
-    storage, network = configuration.get("EphemeralStorage", {}), configuration.get("VpcConfig") or {}
-    settings = {name: configuration.get(name) for name in _SAME_IN_BOTH} | {
-        "EphemeralStorage": {"Size": storage.get("Size", limits.TMP_DEFAULT_MB)},
-        "Environment": {"Variables": dict(configuration.get("Environment", {}).get("Variables", {}))},
-        "Layers": [layer["Arn"] for layer in configuration.get("Layers") or []],
-        "FileSystemConfigs": [
-            {"Arn": each["Arn"], "LocalMountPath": each["LocalMountPath"]}
-            for each in configuration.get("FileSystemConfigs") or []
-        ],
-        "VpcConfig": _network(network.get("SubnetIds", ()), network.get("SecurityGroupIds", ())),
-    }
-    architecture = (configuration.get("Architectures") or ["x86_64"])[0]
-    return FunctionState(str(configuration.get("CodeSha256", "")), settings, architecture)

@@ -15,7 +15,9 @@ from lambdapack.deploy.aws.models import ALIAS, Account, AwsState, FunctionState
 from lambdapack.progress import QUIET, Progress
 from lambdapack.store.aws_errors import code_of
 
-_ABSENT = frozenset(["ResourceNotFoundException", "NoSuchEntity", "404"])
+_ABSENT = frozenset(
+    ["ResourceNotFoundException", "ProvisionedConcurrencyConfigNotFoundException", "NoSuchEntity", "404"]
+)
 
 
 def observe(
@@ -123,6 +125,18 @@ def _alias(name: str, clients: Clients) -> str | None:
         Name=ALIAS,
     )
     return None if answer is None else str(answer["FunctionVersion"])
+
+
+def provisioned(name: str, clients: Clients) -> int:
+    """For how many environments of the alias there is provisioned concurrency."""
+    answer = _ask(
+        clients["lambda"].get_provisioned_concurrency_config,
+        "lambda:GetProvisionedConcurrencyConfig",
+        f"the provisioned concurrency of {name}:{ALIAS}",
+        FunctionName=name,
+        Qualifier=ALIAS,
+    )
+    return 0 if answer is None else int(answer["RequestedProvisionedConcurrentExecutions"])
 
 
 def _role(name: str, region: str, clients: Clients) -> RoleState | None:

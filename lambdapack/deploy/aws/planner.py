@@ -27,6 +27,8 @@ from lambdapack.model import FunctionSpec, Location
 
 # An inline policy may have 10,240 characters; a pack's ARN has up to some 250.
 _PACKS_IN_POLICY = 30
+_SNAPSHOT_PATIENCE = 1800
+"""Seconds for AWS to run an init of up to 900 s and to take the snapshot, which takes minutes."""
 
 
 # No layers, no file system, no network: nothing to create a function with.
@@ -52,6 +54,9 @@ def plan(spec: FunctionSpec, observed: AwsState) -> tuple[ApiCall, ...]:
     same = [version.number for version in observed.versions if version.state == wanted and not change]
     if not same:
         calls.append(_publish(spec, wanted, description))
+    elif spec.settings.snap_start and same[-1] != observed.alias:
+        # An earlier deployment may have been interrupted before AWS had the snapshot.
+        calls.append(_await_snapshot(spec.name, same[-1]))
     version = same[-1] if same else Result("publish_version", "Version")
     return (*calls, *_alias(spec.name, version, observed))
 
@@ -140,6 +145,7 @@ def _role(spec: FunctionSpec, observed: AwsState) -> tuple[str | Result, list[Ap
     # The new pack first: should there be more than the policy holds, it is the oldest that goes.
     own = (spec.location, *(asset.location for asset in spec.assets))
     packs = [*(pack for pack in own if isinstance(pack, Location)), *_kept_packs(observed)]
+    _check_snapshots(spec, observed, packs)
     calls = []
     if observed.role is None:
         calls.append(
@@ -183,12 +189,31 @@ def _policy(
 
 
 def _kept_packs(observed: AwsState) -> list[Location]:
-    """Packs and assets of the published versions, the live one's first, then from the newest.
+    """Packs and assets of the published versions: the live one's, those with a snapshot, from the newest.
 
     A version can be called, or rolled back to, as long as it is there, so its pack stays readable.
     """
-    live = [version for version in observed.versions if version.number == observed.alias]
-    return [pack for version in (*live, *reversed(observed.versions)) for pack in version.packs]
+    newest = observed.versions[::-1]
+    live = [version for version in newest if version.number == observed.alias]
+    snapshots = [version for version in newest if version.snapshot]
+    return [pack for version in (*live, *snapshots, *newest) for pack in version.packs]
+
+
+def _check_snapshots(spec: FunctionSpec, observed: AwsState, packs: list[Location]) -> None:
+    """Refuse where a version with a snapshot would lose its pack.
+
+    AWS runs the init of such a version again whenever it patches the runtime.
+    """
+    kept = set(list(dict.fromkeys(packs))[:_PACKS_IN_POLICY])
+    lost = [each.number for each in observed.versions if each.snapshot and not kept.issuperset(each.packs)]
+    if lost:
+        raise ConfigurationError(
+            f"deploying {spec.name}: the versions {', '.join(lost)} start from a snapshot, which AWS makes "
+            "anew from time to time, so their packs must stay readable; the role's policy holds "
+            f"{_PACKS_IN_POLICY} packs, too few for all",
+            hint="delete versions that nobody calls, for each: aws lambda delete-function --function-name "
+            f"{spec.name} --qualifier {lost[0]}",
+        )
 
 
 def _logs(spec: FunctionSpec, observed: AwsState) -> Iterator[ApiCall]:
@@ -270,13 +295,25 @@ def _code(spec: FunctionSpec, wanted: FunctionState) -> tuple[dict[str, Any], li
     return {"S3Bucket": bucket, "S3Key": key}, [ApiCall("s3", "put_object", body, why)]
 
 
+def _await_snapshot(name: str, number: str) -> ApiCall:
+    which = {"FunctionName": name, "Qualifier": number}
+    return ApiCall(
+        "lambda", "get_function_configuration", which, f"version {number} must have its snapshot",
+        "published_version_active", _SNAPSHOT_PATIENCE,
+    )  # fmt: skip
+
+
 def _publish(spec: FunctionSpec, wanted: FunctionState, description: str) -> ApiCall:
     # With CodeSha256, AWS refuses to publish code that another deployment has put there meanwhile.
     parameters = {"FunctionName": spec.name, "CodeSha256": wanted.code_sha256, "Description": description}
     pack = f"pack {spec.pack_id[:12]}" if spec.pack_id else "no pack"
+    if not spec.settings.snap_start:
+        why = f"a version for {pack}"
+        return ApiCall("lambda", "publish_version", parameters, why, "published_version_active")
     return ApiCall(
-        "lambda", "publish_version", parameters, f"a version for {pack}", "published_version_active"
-    )
+        "lambda", "publish_version", parameters, f"a version for {pack}, with a snapshot of its init",
+        "published_version_active", _SNAPSHOT_PATIENCE,
+    )  # fmt: skip
 
 
 def _alias(name: str, version: str | Result, observed: AwsState) -> Iterator[ApiCall]:

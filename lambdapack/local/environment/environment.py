@@ -12,11 +12,12 @@ import queue
 import secrets
 import time
 import uuid
-from dataclasses import dataclass, replace
-from datetime import datetime, timezone
+from dataclasses import replace
 from pathlib import Path
+from typing import Protocol
 
 from lambdapack import limits
+from lambdapack.errors import CheckError
 from lambdapack.local.environment.isolation import Isolation
 from lambdapack.local.environment.log_pipe import LogPipe
 from lambdapack.local.environment.outcome import (
@@ -31,6 +32,8 @@ from lambdapack.local.environment.outcome import (
 from lambdapack.local.environment.runtime import Runtime
 from lambdapack.local.environment.runtime_api import Event, Happening, RuntimeApi
 from lambdapack.local.environment.sandbox import FunctionFolders, Sandbox
+from lambdapack.local.environment.starts import MANAGED, ON_DEMAND, SNAP_START, Settings
+from lambdapack.local.environment.variables import variables
 from lambdapack.local.functions import Function
 from lambdapack.local.invocation import Invocation, find_stats
 from lambdapack.local.link import LinkSettings
@@ -38,29 +41,31 @@ from lambdapack.local.s3.sigv4 import Credentials
 
 _BOOST_CPUS = 2.0
 """The processors that init gets at least, whatever the memory: undocumented, but measured by many."""
-_FIXED = {
-    "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
-    "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
-    "AWS_XRAY_CONTEXT_MISSING": "LOG_ERROR",
-    "AWS_XRAY_DAEMON_ADDRESS": "169.254.79.129:2000",
-    "LANG": "en_US.UTF-8",
-    "SHLVL": "0",
-    "TZ": ":UTC",
-}
 _BOOTSTRAP = (
     "import os; from awslambdaric.__main__ import main; main(['awslambdaric', os.environ['_HANDLER']])"
 )
 """As Lambda's own bootstrap.py does: a wrapper may have changed which handler the environment names."""
-_FREE = {"PATH", "LANG", "TZ", "LD_LIBRARY_PATH", "PYTHONPATH", "LAMBDAPACK_ROOT", "AWS_ENDPOINT_URL_S3"}
-"""The variables that a function may set itself, as in Lambda; it cannot set keys and names."""
 
 
-@dataclass(frozen=True)
-class Settings:
-    """The settings in which the environments of one function may differ."""
+class Keys(Protocol):
+    """An environment's credentials.
 
-    memory_mb: int
-    tmp_mb: int
+    Attributes:
+        current: Those that are valid now.
+        link: Their link to S3.
+    """
+
+    current: Credentials
+    link: LinkSettings
+
+    def set_link(self, link: LinkSettings) -> None:
+        """Change the link to S3."""
+
+    def revoke(self) -> None:
+        """Refuse the credentials from now on."""
+
+    def renew(self) -> Credentials:
+        """Others instead; the old ones are refused from now on, and their connections broken."""
 
 
 class Environment:
@@ -68,7 +73,7 @@ class Environment:
 
     Attributes:
         used_at: When (monotonic) the last invocation ended.
-        link: The link to S3 that was set for it.
+        keys: Its credentials, and its link to S3.
 
     Raises:
         ToolError: This machine does not allow the isolation.
@@ -83,21 +88,21 @@ class Environment:
         runtime: Runtime,
         *,
         isolation: Isolation,
-        credentials: Credentials,
+        keys: Keys,
         s3_url: str,
     ) -> None:
         self.folder = folder
         self.function = function
         self.settings = settings
-        self.credentials = credentials
+        self.keys = keys
         self.used_at = time.monotonic()
-        self.link = LinkSettings()
         self._timeout = function.settings.timeout
         self._runtime = runtime
         self._init: Init | None = None
         self._peak = self._oom_kills = 0
-        # Alive: the runtime has asked for an event and has not been killed since.
-        self._alive = self._frozen = self._closed = False
+        # Alive: the runtime has asked for an event and has not been killed since. In a snapshot: one has been
+        # taken, and the environment is not restored yet.
+        self._alive = self._in_snapshot = self._frozen = self._invoked = self._closed = False
         self._log = LogPipe()
         self._happenings: queue.Queue[Happening] = queue.Queue()
         try:
@@ -110,53 +115,41 @@ class Environment:
             self._log.close()
             raise
         self._api = RuntimeApi(self._happenings)
-        self._variables = self._all_variables(s3_url)
+        self._api.credentials = keys.current
+        self._version = "1" if settings.start == SNAP_START else "$LATEST"
+        self._variables = variables(
+            function, settings, self.sandbox.paths,
+            version=self._version, api=self._api, credentials=keys.current, s3_url=s3_url,
+        )  # fmt: skip
 
-    def _all_variables(self, s3_url: str) -> dict[str, str]:
-        """The environment variables of the runtime; most of Lambda's a function's own cannot replace.
+    def prepare(self) -> str:
+        """Run the init phase before any invocation, with SnapStart up to the snapshot; what it has logged.
 
-        https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
+        Raises:
+            CheckError: Init fails under SnapStart: there is no snapshot, and AWS would publish no version.
         """
-        function, credentials, paths = self.function, self.credentials, self.sandbox.paths
-        stream = f"{datetime.now(timezone.utc):%Y/%m/%d}/[$LATEST]{secrets.token_hex(16)}"
-        lambdas = {
-            **_FIXED,
-            "AWS_ACCESS_KEY_ID": credentials.access_key,
-            "AWS_DEFAULT_REGION": function.region,
-            "AWS_ENDPOINT_URL_S3": s3_url,
-            "AWS_EXECUTION_ENV": f"AWS_Lambda_{function.target.runtime}",
-            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(self.settings.memory_mb),
-            "AWS_LAMBDA_FUNCTION_NAME": function.name,
-            "AWS_LAMBDA_LOG_GROUP_NAME": f"/aws/lambda/{function.name}",
-            "AWS_LAMBDA_LOG_STREAM_NAME": stream,
-            "AWS_LAMBDA_RUNTIME_API": self._api.address,
-            "AWS_REGION": function.region,
-            "AWS_SECRET_ACCESS_KEY": credentials.secret_key,
-            "AWS_SESSION_TOKEN": credentials.session_token,
-            "LAMBDA_RUNTIME_DIR": paths.client,
-            "LAMBDA_TASK_ROOT": paths.task,
-            "LD_LIBRARY_PATH": f"{paths.lang}/lib:/lib64:/usr/lib64:{paths.client}:{paths.client}/lib:"
-            f"{paths.task}:{paths.task}/lib:/opt/lib",
-            "PATH": f"{paths.lang}/bin:/usr/local/bin:/usr/bin:/bin:/opt/bin",
-            "PYTHONPATH": self._pythonpath(),
-            "_HANDLER": function.handler,
-        }
-        if paths.tmp != "/tmp":
-            # Lambda does not set these; here they keep the function's files in its own folder.
-            lambdas |= {"TMPDIR": paths.tmp, "LAMBDAPACK_ROOT": f"{paths.tmp}/lambdapack"}
-        if paths.root:
-            lambdas["LAMBDAPACK_FILES"] = paths.root
-        own = function.settings.environment.items()
-        return lambdas | {name: value for name, value in own if name in _FREE or name not in lambdas}
+        text = self._begin()
+        self._rest()
+        return text
 
-    def _pythonpath(self) -> str:
-        """The runtime client's folder; before it, as in Lambda, those of layers where there are any.
-
-        https://docs.aws.amazon.com/lambda/latest/dg/packaging-layers.html
-        """
-        client, opt = self.sandbox.paths.client, f"{self.sandbox.paths.root}/opt/python"
-        version = self.function.target.python
-        return f"{opt}/lib/python{version}/site-packages:{opt}:{client}" if self.function.opt else client
+    def _begin(self) -> str:
+        """``prepare``, but the environment is not frozen unless for its snapshot."""
+        if self._init is not None:
+            return ""
+        self._log.take()
+        text = f"INIT_START Runtime Version: {self._runtime_version}\n"
+        self._init = self._run_init(self.settings.init_timeout(self._timeout))
+        text += self._log.take() + self._init.line("init")
+        if self.settings.start == SNAP_START and not self._in_snapshot:
+            raise CheckError(
+                f"taking a snapshot of {self.function.name}: its init failed ({self._init.error_type}), and "
+                "AWS would publish no version",
+                hint="lambdapack invoke --start on-demand shows the function without a snapshot",
+                detail=text,
+            )
+        if self._in_snapshot:
+            self._rest()
+        return text
 
     def _command(self) -> list[str]:
         """What starts the runtime; an exec wrapper gets that as its arguments.
@@ -173,26 +166,53 @@ class Environment:
     def invoke(self, payload: bytes) -> Invocation:
         """Run one event through the function. The first call runs the init phase before."""
         self._log.take()
-        text = ""
-        init: Init | None = None
-        if self._init is None:
-            text = f"INIT_START Runtime Version: python:{self._runtime.interpreter.version}.lambdapack\n"
-            init = self._init = self._run_init(limits.INIT_TIMEOUT)
-            text += self._log.take() + init.line("init")
+        cold = not self._invoked
+        self._invoked = True
+        text, restore = self._begin(), None
+        if self._in_snapshot:
+            restore = self._restore()
+            text += f"RESTORE_START Runtime Version: {self._runtime_version}\n" + self._log.take()
+            text += f"RESTORE_REPORT Restore Duration: {restore.milliseconds:.2f} ms\n"
         request_id = str(uuid.uuid4())
-        text += f"START RequestId: {request_id} Version: $LATEST\n"
+        text += f"START RequestId: {request_id} Version: {self._version}\n"
         began = time.monotonic()
-        outcome = self._run(request_id, payload)
+        if restore is None or restore.ok:
+            outcome = self._run(request_id, payload)
+        else:
+            outcome = self._failed_init(restore, request_id)
         duration = (time.monotonic() - began) * 1000
         text += self._log.take() + outcome.log
         if outcome.failure:
             text += outcome.failure.line
-        result = self._result(request_id, text, duration, init, outcome)
+        result = self._result(request_id, text, duration, outcome, cold=cold, restore=restore)
         self.used_at = time.monotonic()
-        if self._alive:
+        self._rest()
+        return result
+
+    @property
+    def _runtime_version(self) -> str:
+        return f"python:{self._runtime.interpreter.version}.lambdapack"
+
+    def _rest(self) -> None:
+        """Freeze the environment; a Managed Instance is never frozen."""
+        if self.prepared and self.settings.start != MANAGED:
             self.sandbox.freeze()
             self._frozen = True
-        return result
+
+    def _restore(self) -> Init:
+        """Go on from the snapshot, with other credentials and without the connections of before."""
+        self._in_snapshot = False
+        self._api.credentials = self.keys.renew()
+        began = time.monotonic()
+        self._wake()
+        self._api.restore()
+        self.sandbox.limit_cpu(max(self._vcpus, _BOOST_CPUS))
+        return self._await_init(began, limits.RESTORE_TIMEOUT)
+
+    @property
+    def prepared(self) -> bool:
+        """Whether it waits for an event, or for its restore from a snapshot."""
+        return self._alive or self._in_snapshot
 
     def close(self) -> None:
         """Kill all processes and unmount everything; only the environment's folder stays."""
@@ -203,9 +223,18 @@ class Environment:
             self._log.close()
 
     def _result(
-        self, request_id: str, log: str, duration_ms: float, init: Init | None, outcome: Outcome
+        self,
+        request_id: str,
+        log: str,
+        duration_ms: float,
+        outcome: Outcome,
+        *,
+        cold: bool,
+        restore: Init | None,
     ) -> Invocation:
         """The result, before the environment is frozen; the log ends with its figures."""
+        init = self._init if cold and self.settings.start != SNAP_START else None
+        restore_ms = restore.milliseconds if restore else None
         body, failure = outcome.body, outcome.failure
         if body is None and failure:
             # Lambda answers for a runtime that has sent nothing.
@@ -216,28 +245,38 @@ class Environment:
             duration_ms = self._timeout * 1000.0
         # Init is billed since August 2025, a failed one too, which is not reported (https://aws.amazon.com/
         # blogs/compute/aws-lambda-standardizes-billing-for-init-phase/).
-        billed_ms = math.ceil(round(duration_ms + (init.milliseconds if init else 0.0), 2))
+        # What runs ahead of the invocations has a price of its own.
+        before_ms = init.milliseconds if init and self.settings.start == ON_DEMAND else 0.0
+        billed_ms = math.ceil(round(duration_ms + before_ms + (restore_ms or 0.0), 2))
         result = Invocation(
             request_id=request_id,
             payload=body or b"",
             error=failure is not None,
             log=log,
-            cold=init is not None,
+            cold=cold,
             duration_ms=duration_ms,
             billed_ms=billed_ms,
             init_ms=init.milliseconds if init and init.ok else None,
             max_memory_mb=min(self.settings.memory_mb, math.ceil(self._measure(failure) / limits.MIB)),
+            restore_ms=restore_ms,
         )
         log += report(result, self.settings.memory_mb, failure)
         return replace(result, log=log, stats=find_stats(log))
 
+    @property
+    def _vcpus(self) -> float:
+        return self.settings.memory_mb / limits.MEMORY_PER_VCPU_MB
+
     def _run_init(self, timeout: float) -> Init:
-        """Start the runtime and wait until it asks for an event, or fails to."""
-        vcpus = self.settings.memory_mb / limits.MEMORY_PER_VCPU_MB
-        self.sandbox.limit_cpu(max(vcpus, _BOOST_CPUS))
+        """Start the runtime and wait until it asks for an event or can be frozen, or fails to."""
+        self.sandbox.limit_cpu(max(self._vcpus, _BOOST_CPUS))
         task = self.sandbox.paths.task
         began = self.sandbox.start(self._api.restart(), self._command(), self._variables, task)
-        body, error_type = b"", ""
+        return self._await_init(began, timeout)
+
+    def _await_init(self, began: float, timeout: float) -> Init:
+        """Wait until all workers of the runtime ask for an event, or it can be frozen for the snapshot."""
+        body, error_type, ready = b"", "", 0
         while True:
             happening = self._wait(began + timeout)
             spent = (time.monotonic() - began) * 1000
@@ -245,10 +284,19 @@ class Environment:
                 self._kill()
                 return Init(timeout * 1000, ok=False, error_type="timeout")
             if happening.kind == "next":
-                self._alive = True
-                self.sandbox.limit_cpu(vcpus)
-                return Init(spent)
-            if happening.kind == "init_error":
+                ready += 1
+                if ready == self.settings.workers:
+                    self._alive = True
+                    self.sandbox.limit_cpu(self._vcpus)
+                    return Init(spent)
+            elif happening.kind == "restore":
+                if self._invoked and self._init is not None:
+                    # After a crash: there is only the one snapshot, which has been used up.
+                    self._api.restore()
+                else:
+                    self._in_snapshot = True
+                    return Init(spent)
+            elif happening.kind == "init_error":
                 body, error_type = happening.body, happening.error_type
             elif happening.kind == "exit":
                 failure = self._exit_failure(happening)
@@ -264,12 +312,16 @@ class Environment:
             if not init.ok:
                 log = self._log.take() + init.line("invoke")
                 return replace(self._failed_init(init, request_id), log=log)
+        self._offer(request_id, payload, deadline)
+        return self._await_outcome(request_id, deadline)
+
+    def _offer(self, request_id: str, payload: bytes, deadline: float) -> None:
+        """Give the runtime an event that must have ended by ``deadline`` (monotonic)."""
         trace = (
             f"Root=1-{int(time.time()):08x}-{secrets.token_hex(12)};Parent={secrets.token_hex(8)};Sampled=0"
         )
         deadline_ms = int((time.time() + deadline - time.monotonic()) * 1000)
         self._api.offer(Event(request_id, payload, deadline_ms, self.function.arn, trace))
-        return self._await_outcome(request_id, deadline)
 
     def _failed_init(self, init: Init, request_id: str) -> Outcome:
         if init.error_type == "timeout":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -85,6 +86,9 @@ def report(result: Invocation, memory_mb: int, failure: Failure | None) -> str:
     ]
     if result.init_ms is not None:
         parts.append(f"Init Duration: {result.init_ms:.2f} ms")
+    if result.restore_ms is not None:
+        parts.append(f"Restore Duration: {result.restore_ms:.2f} ms")
+        parts.append(f"Billed Restore Duration: {math.ceil(result.restore_ms)} ms")
     if failure and failure.status:
         parts.append(f"Status: {failure.status}")
     if failure and failure.status == "error" and failure.error_type:

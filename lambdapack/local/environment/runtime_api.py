@@ -9,15 +9,21 @@ import contextlib
 import json
 import queue
 import re
+import secrets
 import threading
+from collections import deque
 from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Literal
+
+from lambdapack.local.s3.sigv4 import Credentials
 
 MAX_REQUEST = 6 * 1024 * 1024
 MAX_RESPONSE = 6 * 1024 * 1024 + 100
 """6291556 bytes, as in Lambda's own error message."""
 
+_CREDENTIALS = "/2021-11-20/credentials"
 _INVOCATION = re.compile(r"/2018-06-01/runtime/invocation/([^/]+)/(response|error)\Z")
 
 
@@ -37,8 +43,9 @@ class Happening:
     """Something that the runtime has done, or that has happened to the runtime.
 
     Attributes:
-        kind: ``next`` (the runtime asks for an event), ``response``, ``error``, ``init_error``,
-            ``too_large`` (a response over the limit), ``exit`` (the runtime has died).
+        kind: ``next`` (the runtime asks for an event), ``restore`` (it waits for its restore from a
+            snapshot), ``response``, ``error``, ``init_error``, ``too_large`` (a response over the limit),
+            ``exit`` (the runtime has died).
         generation: The number of the runtime's start: after a crash there is a new one.
         request_id: For ``response``, ``error`` and ``too_large``.
         body: What the runtime has posted.
@@ -47,7 +54,7 @@ class Happening:
         over_memory: For ``exit``: whether the keeper killed the runtime for its memory.
     """
 
-    kind: Literal["next", "response", "error", "init_error", "too_large", "exit"]
+    kind: Literal["next", "restore", "response", "error", "init_error", "too_large", "exit"]
     generation: int
     request_id: str = ""
     body: bytes = b""
@@ -57,43 +64,62 @@ class Happening:
 
 
 class RuntimeApi:
-    """One environment's Runtime API, on 127.0.0.1; ``happenings`` gets everything that the runtime does."""
+    """One environment's Runtime API, on 127.0.0.1; ``happenings`` gets everything that the runtime does.
+
+    Attributes:
+        credentials: What ``credentials_url`` answers to requests with the ``token``: a snapshot holds none.
+    """
 
     def __init__(self, happenings: queue.Queue[Happening]) -> None:
         self.happenings = happenings
         self.generation = 0
         self._condition = threading.Condition()
-        self._event: Event | None = None
-        self._closed = False
+        self._events: deque[Event] = deque()
+        self._restored = self._closed = False
+        self.credentials: Credentials | None = None
+        self.token = secrets.token_urlsafe(30)
         self._server = _Server(("127.0.0.1", 0), _Handler)
         self._server.api = self
         self.address = f"127.0.0.1:{self._server.server_address[1]}"
+        self.credentials_url = f"http://{self.address}{_CREDENTIALS}"
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
 
     def restart(self) -> int:
         """Drop the event of the old runtime before a new one starts; the new one's generation."""
         with self._condition:
             self.generation += 1
-            self._event = None
+            self._events.clear()
+            self._restored = False
             self._condition.notify_all()
         return self.generation
 
     def offer(self, event: Event) -> None:
         """Give the runtime an event."""
         with self._condition:
-            self._event = event
+            self._events.append(event)
+            self._condition.notify_all()
+
+    def restore(self) -> None:
+        """Tell the runtime that it runs in a restored environment."""
+        with self._condition:
+            self._restored = True
             self._condition.notify_all()
 
     def take(self, generation: int) -> Event | None:
         """Wait for an event; ``None`` if a newer runtime has started meanwhile."""
         with self._condition:
             self._condition.wait_for(
-                lambda: self._event is not None or self._closed or generation != self.generation
+                lambda: bool(self._events) or self._closed or generation != self.generation
             )
             if self._closed or generation != self.generation:
                 return None
-            event, self._event = self._event, None
-            return event
+            return self._events.popleft()
+
+    def await_restore(self, generation: int) -> bool:
+        """Wait for ``restore``; False if a newer runtime has started meanwhile."""
+        with self._condition:
+            self._condition.wait_for(lambda: self._restored or self._closed or generation != self.generation)
+            return self._restored and generation == self.generation
 
     def close(self) -> None:
         """Stop serving."""
@@ -125,7 +151,10 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         api = self.server.api
         if self.path == "/2018-06-01/runtime/restore/next":
-            self._answer(200, b"")
+            self._restore(api, api.generation)
+            return
+        if self.path == _CREDENTIALS:
+            self._give_credentials(api)
             return
         if self.path != "/2018-06-01/runtime/invocation/next":
             self._answer(404, b"{}")
@@ -146,6 +175,25 @@ class _Handler(BaseHTTPRequestHandler):
                 "Lambda-Runtime-Trace-Id": event.trace_id,
             },
         )
+
+    def _restore(self, api: RuntimeApi, generation: int) -> None:
+        api.happenings.put(Happening("restore", generation))
+        if api.await_restore(generation):
+            self._answer(200, b"")
+        self.close_connection = True
+
+    def _give_credentials(self, api: RuntimeApi) -> None:
+        given = api.credentials
+        if given is None or not secrets.compare_digest(self.headers.get("Authorization", ""), api.token):
+            self._answer(403, b"{}")
+            return
+        document = {
+            "AccessKeyId": given.access_key,
+            "SecretAccessKey": given.secret_key,
+            "Token": given.session_token,
+            "Expiration": f"{datetime.now(timezone.utc) + timedelta(hours=6):%Y-%m-%dT%H:%M:%SZ}",
+        }
+        self._answer(200, json.dumps(document).encode())
 
     def do_POST(self) -> None:
         api, body = self.server.api, self._body()

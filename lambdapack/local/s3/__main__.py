@@ -92,7 +92,7 @@ def _obey(server: S3Server, command: dict[str, Any]) -> dict[str, Any]:
             credentials, link = Credentials(**grant["credentials"]), Link(LinkSettings.from_dict(grant))
             server.grants[credentials.access_key] = Grant(credentials, frozenset(grant["read"]), link=link)
         elif verb == "revoke":
-            server.grants.pop(command["access_key"], None)
+            server.revoke(command["access_key"])
         elif verb == "link":
             server.grants[command["access_key"]].link.set(LinkSettings.from_dict(command))
         elif verb == "log":

@@ -56,6 +56,8 @@ class S3Server:
         # The answered requests, in the order in which they ended.
         self.log: list[Entry] = []
         self._connections = itertools.count(1)
+        # The exchange of each open connection, by the connection's number.
+        self._talking: dict[int, Exchange] = {}
         self._listener = socket.create_server((host, port), backlog=128)
         self.url = f"http://{host}:{self._listener.getsockname()[1]}"
 
@@ -74,8 +76,22 @@ class S3Server:
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
 
+    def revoke(self, access_key: str) -> None:
+        """Forget a grant, and break the connections on which it was used last."""
+        self.grants.pop(access_key, None)
+        for exchange in list(self._talking.values()):
+            if exchange.access_key == access_key:
+                with contextlib.suppress(OSError):
+                    exchange.connection.shutdown(socket.SHUT_RDWR)
+
     def _converse(self, connection: socket.socket) -> None:
         number = next(self._connections)
+        try:
+            self._talk(connection, number)
+        finally:
+            self._talking.pop(number, None)
+
+    def _talk(self, connection: socket.socket, number: int) -> None:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         with (
             connection,
@@ -86,7 +102,7 @@ class S3Server:
                 request = read_request(reader)
                 if request is None:
                     return
-                exchange = Exchange(connection, request)
+                exchange = self._talking[number] = Exchange(connection, request)
                 try:
                     self._answer(reader, exchange)
                 finally:

@@ -50,6 +50,7 @@ class Credentials:
         session_token: Unless it is ``""``, the client must send and sign the token.
         expires: Unix time after which the keys are refused, or ``None``.
         region: The only region that a signature may name, or ``""`` for any.
+        ahead: Seconds by which the endpoint's clock is ahead of the client's.
     """
 
     access_key: str
@@ -57,6 +58,7 @@ class Credentials:
     session_token: str = ""
     expires: float | None = None
     region: str = ""
+    ahead: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,7 @@ def verify(request: Request, known: Mapping[str, Credentials]) -> Credentials:
             "The AWS Access Key Id you provided does not exist in our records.",
             {"AWSAccessKeyId": parsed["key"]},
         )
-    now = datetime.now(timezone.utc)
+    now = datetime.now(timezone.utc) + timedelta(seconds=credentials.ahead)
     _check_scope(request, parsed, credentials, now)
     signed = parsed["signed"].split(";")
     scope = f"{parsed['date']}/{parsed['region']}/{parsed['service']}/aws4_request"
@@ -133,6 +135,11 @@ def _check_scope(request: Request, parsed: re.Match[str], credentials: Credentia
             403,
             "RequestTimeTooSkewed",
             "The difference between the request time and the current time is too large.",
+            {
+                "RequestTime": request.headers["x-amz-date"],
+                "ServerTime": f"{now:%Y-%m-%dT%H:%M:%SZ}",
+                "MaxAllowedSkewMilliseconds": f"{SKEW.total_seconds() * 1000:.0f}",
+            },
         )
     if parsed["date"] != sent.strftime("%Y%m%d") or parsed["service"] != "s3":
         raise RefusedError(

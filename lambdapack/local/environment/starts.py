@@ -1,0 +1,38 @@
+"""The kinds of start that Lambda has, as the runtime is told of them, and what differs between them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lambdapack import limits
+
+ON_DEMAND, PROVISIONED, SNAP_START, MANAGED = limits.INITIALIZATION_TYPES
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The settings in which the environments of one function may differ.
+
+    Attributes:
+        memory_mb, tmp_mb: As in ``FunctionSettings``.
+        start: One of ``limits.INITIALIZATION_TYPES``.
+        workers: With ``MANAGED``: how many processes take events at the same time.
+    """
+
+    memory_mb: int
+    tmp_mb: int
+    start: str = ON_DEMAND
+    workers: int = 1
+
+    def init_timeout(self, timeout: float) -> float:
+        """Seconds that init may take in a function with this timeout."""
+        if self.start == ON_DEMAND:
+            return limits.INIT_TIMEOUT
+        return max(limits.INIT_TIMEOUT_LONG, timeout)
+
+
+def workers_for(start: str, memory_mb: int) -> int:
+    """How many processes of one environment take events at the same time, where nothing else is said."""
+    if start != MANAGED:
+        return 1
+    return limits.MANAGED_WORKERS * max(1, round(memory_mb / limits.MEMORY_PER_VCPU_MB))
