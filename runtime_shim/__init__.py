@@ -6,8 +6,8 @@ unchanged in a unit test.
 
 Environment: ``LAMBDAPACK_ROOT`` (default ``/tmp/lambdapack``), ``LAMBDAPACK_MODE`` (``stream`` or
 ``disk``), ``LAMBDAPACK_HANDLER`` (the real handler where the function's handler is
-``runtime_shim.handler``), ``LAMBDAPACK_ASSETS`` (where assets are in development),
-``AWS_ENDPOINT_URL_S3``.
+``runtime_shim.handler``), ``LAMBDAPACK_PREPARE`` (``off``: waits stay idle), ``LAMBDAPACK_ASSETS`` (where
+assets are in development), ``AWS_ENDPOINT_URL_S3``.
 """
 
 from __future__ import annotations
@@ -203,6 +203,7 @@ def _import_from_pack(pack: Pack, bundled: Any, position: int) -> None:
     from ._importer import Contents, install
     from ._views import install as install_views
 
+    pack.prepares = os.environ.get("LAMBDAPACK_PREPARE") != "off"
     importer = install(pack, Contents(pack.index), position)
     if bundled:
         bundled.attach(importer)

@@ -17,12 +17,14 @@ from ._disk import Place
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from types import CodeType
     from typing import Any, Callable
 
     from ._child import Child
     from ._fetch import Fetcher
     from ._index import Index
     from ._lock import Lock
+    from ._prepare import Preparation
 
 # Seconds between two looks of a waiting thread at the journal.
 POLL = 0.001
@@ -83,6 +85,12 @@ class Pack:
         self.eager = eager
         self.began = time.monotonic()
         self.waited = 0.0
+        # Whether a thread that waits works meanwhile, and what it has unmarshalled: file -> code, None once
+        # an import has taken it.
+        self.prepares = False
+        self.codes: dict[int, CodeType | None] = {}
+        self._preparation: Preparation | None = None
+        self.prepared = 0.0
         self.resumed = 0
         self.on_demand = 0
         self.role = "warm"
@@ -303,7 +311,8 @@ class Pack:
         began = time.monotonic()
         look, quiet, count, turns = began + LOOK, 0, 0, 0
         while not journal[frame]:
-            time.sleep(POLL)
+            if not (self.prepares and self._prepare()):
+                time.sleep(POLL)
             if time.monotonic() < look:
                 continue
             look = time.monotonic() + LOOK
@@ -321,6 +330,29 @@ class Pack:
                 turns += self._take_over(frame, began)
                 if turns > TRIES:
                     raise self._removed(self.place.journal.file.path)
+
+    def _prepare(self) -> bool:
+        """Do a piece of the work that lies before this process; False if there is none now."""
+        began = time.monotonic()
+        if self._preparation is None:
+            try:
+                with self.own():
+                    from ._prepare import Preparation
+            except REFUSALS:
+                # The system refuses a file or memory; what is needed is going to say so.
+                self.prepares = False
+                return False
+            self._preparation = Preparation(self)
+        try:
+            return self._preparation.step()
+        finally:
+            self.prepared += time.monotonic() - began
+
+    def take(self, file: int) -> CodeType | None:
+        """The code of a file that was unmarshalled in a wait, once; None if it was not."""
+        code = self.codes.get(file)
+        self.codes[file] = None
+        return code
 
     def _alive(self) -> bool:
         """Whether a thread of this process, or the process that it has forked, fetches."""
@@ -428,6 +460,7 @@ class Pack:
             resumed=self.resumed,
             on_demand=self.on_demand,
             wait_ms=round(self.waited * 1000, 1),
+            prepared_ms=round(self.prepared * 1000, 1),
             start_ms=round((time.monotonic() - self.began) * 1000, 1),
             **self.problems,
         )

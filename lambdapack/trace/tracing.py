@@ -12,7 +12,7 @@ import os
 import shutil
 import signal
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,26 @@ from lambdapack.python.interpreter import Interpreter
 from lambdapack.python.worker import Elsewhere
 from lambdapack.trace.modules import default_code, heuristic
 
+PATCHERS = frozenset(("eventlet", "gevent", "ddtrace"))
+"""Distributions that replace parts of the standard library, which then must not be imported before them."""
+NOT_EARLY = {
+    "antigravity": "opens a browser",
+    "distutils": "setuptools puts its own in its place",
+    "idlelib": "opens windows",
+    "lib2to3": "reads grammars and writes them down",
+    "multiprocessing": "remembers the working folder",
+    "readline": "changes the terminal",
+    "rlcompleter": "changes the terminal",
+    "site": "changes the path",
+    "test": "changes whatever it tests",
+    "this": "prints",
+    "tkinter": "opens windows",
+    "turtle": "opens windows",
+    "zoneinfo": "reads PYTHONTZPATH once",
+}
+"""Modules and packages that are never imported early -> why. Others are tried: ``stdlib_worker`` says how."""
 _WORKER = Path(__file__).with_name("trace_worker.py")
+_STDLIB_WORKER = Path(__file__).with_name("stdlib_worker.py")
 _DETAIL_LINES = 20
 _PYTHON_SUFFIXES = (".py", ".pyc")
 
@@ -112,6 +131,30 @@ class Program:
             portable, glibc = portable_files(tree), self.lock.glibc
             check_binaries(tree, portable=portable, glibc=glibc, progress=self._progress, said=said)
             raise
+
+    def early(self, trace: Trace) -> Trace:
+        """``trace`` with those ``stdlib`` modules alone that may be imported early, in the order to do so.
+
+        Where a package is installed that patches the standard library, none: it may have to come first.
+        """
+        patched = PATCHERS.intersection(pin.name for pin in self.lock.pins)
+        if patched or not trace.stdlib:
+            return replace(trace, stdlib=())
+        with scratch_folder() as folder:
+            work = folder.resolve()
+            (work / "root").mkdir()
+            # A worker elsewhere is given the folders that a request names.
+            places = {"root": str(work / "root"), "search": (), "log": str(work / "log")}
+            found = worker.ask(
+                self.workshop.interpreter,
+                _STDLIB_WORKER,
+                {**places, "names": trace.stdlib, "unsafe": list(NOT_EARLY)},
+                work,
+                seconds=60,
+                doing="importing the standard library",
+                elsewhere=self.workshop.ask_elsewhere,
+            )
+        return replace(trace, stdlib=tuple(found["early"]))
 
     def _search(self) -> tuple[Path, ...]:
         if self.options.handler is None or self.options.source is None:
@@ -240,4 +283,4 @@ def _trace(tree: Tree, code: str, result: Mapping[str, Any]) -> Trace:
     unclaimed = (path for path in files if path not in opened and not path.endswith(_PYTHON_SUFFIXES))
     native = frozenset(path for path in unclaimed if not elf.is_elf(tree.root / path))
     foreign = tuple((name, path) for name, path in result["foreign"])
-    return Trace(files, native, "traced", code, foreign)
+    return Trace(files, native, "traced", code, foreign, tuple(result["stdlib"]))
