@@ -114,10 +114,11 @@ def _emit(pack: Pack) -> None:
     https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
     """
     line: dict[str, Any] = pack.stats()
+    pack.told = True
     line["lambdapack"] = "cold_start"
     line["pack"] = pack.place.base.rpartition("/")[2]
     line["function"] = os.environ.get("AWS_LAMBDA_FUNCTION_NAME", "")
-    # Only names and numbers, so repr() with other quotes is JSON; to import json costs 10 ms.
+    # Only numbers, names and lists of names, so repr() with other quotes is JSON; to import json costs 10 ms.
     fields = ", ".join('"%s": %s' % (name, repr(value).replace("'", '"')) for name, value in line.items())
     metrics = ", ".join('{"Name": "%s", "Unit": "%s"}' % pair for pair in METRICS)
     head = '{"Timestamp": %d, "CloudWatchMetrics": [{"Namespace": "lambdapack", "Dimensions": ' % (

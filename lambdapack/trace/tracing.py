@@ -21,7 +21,7 @@ from lambdapack import elf
 from lambdapack.errors import CheckError
 from lambdapack.files import scratch_folder
 from lambdapack.install import Workshop, check_binaries, portable_files
-from lambdapack.model import Lock, Trace, Tree
+from lambdapack.model import Lock, Trace, Tree, bytecode_of
 from lambdapack.progress import QUIET, Progress
 from lambdapack.python import worker
 from lambdapack.python.interpreter import Interpreter
@@ -58,22 +58,24 @@ class TraceOptions:
 
     Attributes:
         code: Python code.
-        handler: ``module.function``, called once.
-        event: The event for it.
+        handler: ``module.function``, called with each of ``events``.
+        events: One call each, in one process.
         source: Folder that the handler is imported from.
         environment: Environment variables of the function, which any traced code and the imports that prove
             slimming see.
         timeout: Seconds until the code is ended.
+        touched: Paths in the tree that are hot besides, where they exist.
         assets: Name -> file or folder that ``runtime_shim.path`` gives the code; no input of a build: what is
             in them is not in the pack.
     """
 
     code: str | None = None
     handler: str | None = None
-    event: Any = None
+    events: Sequence[Any] = ({},)
     source: Path | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
     timeout: float = 300.0
+    touched: Sequence[str] = ()
     assets: Mapping[str, Path] = field(default_factory=dict)
 
 
@@ -110,7 +112,7 @@ class Program:
         if self._code is None:
             # Of the first tree, which is whole: slimming must not change what is run.
             if self.options.handler:
-                self._code = _call(self.options.handler, self.options.event)
+                self._code = _call(self.options.handler, self.options.events)
             else:
                 self._code = self.options.code or default_code(tree, self.lock.requested)
         try:
@@ -131,6 +133,17 @@ class Program:
             portable, glibc = portable_files(tree), self.lock.glibc
             check_binaries(tree, portable=portable, glibc=glibc, progress=self._progress, said=said)
             raise
+
+    def with_touched(self, tree: Tree, trace: Trace) -> Trace:
+        """``trace`` with the files that the options say are touched, after those that it saw.
+
+        A source is read beside its bytecode, and only by a program that has imported the module.
+        """
+        files = dict.fromkeys(trace.files)
+        for path in self.options.touched:
+            named = (bytecode_of(path, tree.target), path) if path.endswith(".py") else (path,)
+            files.update(dict.fromkeys(name for name in named if (tree.root / name).is_file()))
+        return replace(trace, files=tuple(files))
 
     def early(self, trace: Trace) -> Trace:
         """``trace`` with those ``stdlib`` modules alone that may be imported early, in the order to do so.
@@ -168,8 +181,8 @@ class Program:
         return (self.options.source, beside)
 
 
-def _call(handler: str, event: Any) -> str:
-    """Code that calls ``handler`` once, with a context like Lambda's."""
+def _call(handler: str, events: Sequence[Any]) -> str:
+    """Code that calls ``handler`` with each event, and a context like Lambda's."""
     module, _, function = handler.replace("/", ".").rpartition(".")
     return f"""\
 import importlib, json, types
@@ -177,8 +190,9 @@ context = types.SimpleNamespace(
     function_name="trace", function_version="$LATEST", aws_request_id="trace", memory_limit_in_mb="1769",
     invoked_function_arn="", log_group_name="", log_stream_name="", identity=None, client_context=None,
     get_remaining_time_in_millis=lambda: 300000)
-event = json.loads({json.dumps(event)!r})
-getattr(importlib.import_module({module!r}), {function!r})(event, context)
+handler = getattr(importlib.import_module({module!r}), {function!r})
+for event in json.loads({json.dumps(list(events))!r}):
+    handler(event, context)
 """
 
 
