@@ -202,6 +202,7 @@ def _trace_options(session: Session, code: str | None) -> TraceOptions:
         # Also where no handler is traced: which modules a package imports may depend on them (KERAS_BACKEND).
         environment=function.environment,
         timeout=config.timeout,
+        memory=function.memory,
         touched=_touched(session.root / config.touched),
         assets=session.assets,
     )

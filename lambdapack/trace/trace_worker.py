@@ -28,6 +28,7 @@ _PR_SET_CHILD_SUBREAPER = 36
 _PT_LOAD, _PT_DYNAMIC = 1, 2
 _DT_NEEDED, _DT_STRTAB, _DT_SONAME = 1, 5, 14
 _POLL_SECONDS = 0.02
+_ENOSYS = 38
 
 
 def run_code(request: dict[str, Any], opened: int, mapped: int, imported: int) -> None:
@@ -70,8 +71,37 @@ def _run_code(request: dict[str, Any], opened: int) -> int:
     os.dup2(log, 2)
     empty = os.open(os.devnull, os.O_RDONLY)
     os.dup2(empty, 0)
+    # Where the function's code is, which in an image is another folder than here.
+    os.environ["LAMBDA_TASK_ROOT"] = [*request["search"], request["cwd"]][0]
+    _take_shared_memory()
     sys.addaudithook(_recorder(root, opened))
     return _execute(request["code"])
+
+
+def _take_shared_memory() -> None:
+    """Let Python's semaphores and shared memory fail as in Lambda, which has no /dev/shm.
+
+    A program that meets this error goes another way and reads other files. To take /dev/shm itself away needs
+    rights that builds have on some machines only, and on all of them the same files are to be hot.
+    """
+
+    def refuse(*args: Any, **options: Any) -> Any:
+        raise OSError(_ENOSYS, os.strerror(_ENOSYS))
+
+    try:
+        import _multiprocessing  # type: ignore[import-not-found]  # not in typeshed
+
+        real: Any = _multiprocessing.SemLock
+        refused = type("SemLock", (real,), {"__new__": refuse, "__module__": real.__module__})
+        _multiprocessing.SemLock = refused
+    except (ImportError, AttributeError):
+        pass  # a Python without them
+    try:
+        import _posixshmem  # type: ignore[import-not-found]  # not in typeshed
+
+        _posixshmem.shm_open = refuse
+    except ImportError:
+        pass
 
 
 def _stdlib(before: frozenset[str]) -> list[str]:

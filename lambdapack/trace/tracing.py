@@ -64,6 +64,7 @@ class TraceOptions:
         environment: Environment variables of the function, which any traced code and the imports that prove
             slimming see.
         timeout: Seconds until the code is ended.
+        memory: The function's, in MB.
         touched: Paths in the tree that are hot besides, where they exist.
         assets: Name -> file or folder that ``runtime_shim.path`` gives the code; no input of a build: what is
             in them is not in the pack.
@@ -75,6 +76,7 @@ class TraceOptions:
     source: Path | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
     timeout: float = 300.0
+    memory: int = 128
     touched: Sequence[str] = ()
     assets: Mapping[str, Path] = field(default_factory=dict)
 
@@ -112,7 +114,7 @@ class Program:
         if self._code is None:
             # Of the first tree, which is whole: slimming must not change what is run.
             if self.options.handler:
-                self._code = _call(self.options.handler, self.options.events)
+                self._code = _call(self.options)
             else:
                 self._code = self.options.code or default_code(tree, self.lock.requested)
         try:
@@ -122,7 +124,7 @@ class Program:
                 self._code,
                 search=self._search(),
                 assets=self.options.assets,
-                environment=self.options.environment,
+                environment={**self._variables(), **self.options.environment},
                 timeout=self.options.timeout,
                 elsewhere=self.workshop.ask_elsewhere,
                 progress=self._progress,
@@ -133,6 +135,23 @@ class Program:
             portable, glibc = portable_files(tree), self.lock.glibc
             check_binaries(tree, portable=portable, glibc=glibc, progress=self._progress, said=said)
             raise
+
+    def _variables(self) -> dict[str, str]:
+        """The variables by which a program knows Lambda; ``LAMBDA_TASK_ROOT`` comes from the worker."""
+        return {
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_EXECUTION_ENV": f"AWS_Lambda_{self.lock.target.runtime}",
+            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(self.options.memory),
+            "AWS_LAMBDA_FUNCTION_NAME": "trace",
+            "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
+            "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
+            "AWS_LAMBDA_LOG_GROUP_NAME": "/aws/lambda/trace",
+            "AWS_LAMBDA_LOG_STREAM_NAME": "trace",
+            "AWS_REGION": "us-east-1",
+            "AWS_XRAY_CONTEXT_MISSING": "LOG_ERROR",
+            "LAMBDA_RUNTIME_DIR": "/var/runtime",
+            "_HANDLER": self.options.handler or "app.handler",
+        }
 
     def with_touched(self, tree: Tree, trace: Trace) -> Trace:
         """``trace`` with the files that the options say are touched, after those that it saw.
@@ -181,17 +200,18 @@ class Program:
         return (self.options.source, beside)
 
 
-def _call(handler: str, events: Sequence[Any]) -> str:
-    """Code that calls ``handler`` with each event, and a context like Lambda's."""
-    module, _, function = handler.replace("/", ".").rpartition(".")
+def _call(options: TraceOptions) -> str:
+    """Code that calls the handler with each event, and a context like Lambda's."""
+    module, _, function = str(options.handler).replace("/", ".").rpartition(".")
     return f"""\
 import importlib, json, types
 context = types.SimpleNamespace(
-    function_name="trace", function_version="$LATEST", aws_request_id="trace", memory_limit_in_mb="1769",
+    function_name="trace", function_version="$LATEST", aws_request_id="trace",
+    memory_limit_in_mb="{options.memory}",
     invoked_function_arn="", log_group_name="", log_stream_name="", identity=None, client_context=None,
     get_remaining_time_in_millis=lambda: 300000)
 handler = getattr(importlib.import_module({module!r}), {function!r})
-for event in json.loads({json.dumps(list(events))!r}):
+for event in json.loads({json.dumps(list(options.events))!r}):
     handler(event, context)
 """
 

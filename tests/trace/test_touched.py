@@ -75,3 +75,29 @@ def test_a_handler_is_called_with_every_event(tmp_path: Path) -> None:
     options = trace.TraceOptions(handler="app.handler", events=events, source=tmp_path / "source")
     runs = program(tmp_path, options, Lock(tree.target, (2, 26), (), ()))
     assert runs.trace(tree).files[:2] == ("alpha.py", "zeta/__init__.py")
+
+
+def test_the_program_finds_what_it_finds_in_lambda(tmp_path: Path) -> None:
+    """Its names and its memory, and neither semaphores nor shared memory: Lambda has no /dev/shm."""
+    code = """\
+import multiprocessing, multiprocessing.shared_memory, os, zeta
+makers = (
+    multiprocessing.Lock,
+    multiprocessing.Queue,
+    lambda: multiprocessing.shared_memory.SharedMemory(create=True, size=10),
+)
+for make in makers:
+    try:
+        make()
+    except OSError as error:
+        assert error.errno == 38, error
+    else:
+        raise AssertionError(make)
+assert os.environ["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"] == "512"
+assert os.environ["AWS_LAMBDA_FUNCTION_NAME"] == "own"
+assert os.environ["AWS_EXECUTION_ENV"].startswith("AWS_Lambda_python3.")
+assert os.environ["LAMBDA_TASK_ROOT"] == os.getcwd()
+"""
+    tree = make_tree(tmp_path / "tree", PACKAGE)
+    options = trace.TraceOptions(code=code, memory=512, environment={"AWS_LAMBDA_FUNCTION_NAME": "own"})
+    assert program(tmp_path, options, Lock(tree.target, (2, 26), (), ())).trace(tree).how == "traced"
