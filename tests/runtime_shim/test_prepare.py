@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,21 +10,26 @@ from pathlib import Path
 import pytest
 
 from lambdapack.python import interpreter
+from lambdapack.python.interpreter import Interpreter
 from tests.support.shim_world import World, make_tree, running_world, vouch
 
-RUNNING = interpreter.find("{}.{}".format(*sys.version_info))
+# The oldest and the newest: importlib is another one in each.
+PYTHONS = [interpreter.installed()[0], interpreter.installed()[-1]]
 # Modules that neither the interpreter nor the shim imports, and that import little.
-EARLY = ("colorsys", "graphlib", "fractions")
+EARLY = ("colorsys", "quopri", "fractions")
 SLOW = 20.0
 """Mbit/s: the first frame is awaited for long enough to import a few small modules."""
 
 
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory, lambdapack_cache: Path) -> Iterator[World]:
+@pytest.fixture(scope="module", params=PYTHONS, ids=[python.python for python in PYTHONS])
+def world(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, lambdapack_cache: Path
+) -> Iterator[World]:
+    python: Interpreter = request.param
     folder = tmp_path_factory.mktemp("world")
-    tree, trace = make_tree(folder / "tree", RUNNING)
+    tree, trace = make_tree(folder / "tree", python)
     made = tree, replace(trace, stdlib=EARLY)
-    with running_world(folder, RUNNING, lambdapack_cache, made) as world:
+    with running_world(folder, python, lambdapack_cache, made) as world:
         yield world
 
 
