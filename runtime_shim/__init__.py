@@ -6,9 +6,9 @@ unchanged in a unit test.
 
 Environment: ``LAMBDAPACK_ROOT`` (default ``/tmp/lambdapack``), ``LAMBDAPACK_MODE`` (``stream`` or
 ``disk``), ``LAMBDAPACK_HANDLER`` (the real handler where the function's handler is
-``runtime_shim.handler``), ``LAMBDAPACK_ASSETS`` (where assets are in development),
-``LAMBDAPACK_FILES`` (a folder that stands for ``/`` in the paths of packs in files, default ``/``),
-``AWS_ENDPOINT_URL_S3``.
+``runtime_shim.handler``), ``LAMBDAPACK_PREPARE`` (``off``: waits stay idle), ``LAMBDAPACK_ASSETS`` (where
+assets are in development), ``LAMBDAPACK_FILES`` (a folder that stands for ``/`` in the paths of packs in
+files, default ``/``), ``AWS_ENDPOINT_URL_S3``.
 """
 
 from __future__ import annotations
@@ -121,10 +121,11 @@ def _emit(pack: Pack) -> None:
     https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
     """
     line: dict[str, Any] = pack.stats()
+    pack.told = True
     line["lambdapack"] = "cold_start"
     line["pack"] = pack.place.base.rpartition("/")[2]
     line["function"] = os.environ.get("AWS_LAMBDA_FUNCTION_NAME", "")
-    # Only names and numbers, so repr() with other quotes is JSON; to import json costs 10 ms.
+    # Only numbers, names and lists of names, so repr() with other quotes is JSON; to import json costs 10 ms.
     fields = ", ".join('"%s": %s' % (name, repr(value).replace("'", '"')) for name, value in line.items())
     metrics = ", ".join('{"Name": "%s", "Unit": "%s"}' % pair for pair in METRICS)
     head = '{"Timestamp": %d, "CloudWatchMetrics": [{"Namespace": "lambdapack", "Dimensions": ' % (
@@ -225,6 +226,7 @@ def _import_from_pack(pack: Pack, bundled: Any, position: int) -> None:
     from ._importer import Contents, install
     from ._views import install as install_views
 
+    pack.prepares = os.environ.get("LAMBDAPACK_PREPARE") != "off"
     importer = install(pack, Contents(pack.index), position)
     if bundled:
         bundled.attach(importer)

@@ -164,10 +164,12 @@ class PackLoader(PackModule, SourceFileLoader):  # type: ignore[misc]  # typeshe
         importer.wait_native(fullname, relative)
         folder, slash, name = relative.rpartition("/")
         cached = importer.files.get(folder + slash + "__pycache__/" + name[:-3] + PYC)
-        data = importer.pack.read(cached) if cached is not None else b""
-        if data[:4] != MAGIC:
-            return compile(self.get_data(self.path), self.path, "exec", dont_inherit=True)
-        code: CodeType = marshal.loads(memoryview(data)[16:])
+        code = importer.pack.take(cached) if cached is not None else None
+        if code is None:
+            data = importer.pack.read(cached) if cached is not None else b""
+            if data[:4] != MAGIC:
+                return compile(self.get_data(self.path), self.path, "exec", dont_inherit=True)
+            code = marshal.loads(memoryview(data)[16:])
         _fix_co_filename(code, self.path)
         return code
 

@@ -13,7 +13,7 @@ from itertools import accumulate
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from dataclasses import dataclass
-    from typing import Any, Callable
+    from typing import Any, Callable, Sequence
 else:
 
     def dataclass(**options):
@@ -88,6 +88,7 @@ class Index:
             (its source, or bytecode without one) -> those that it opens by name, and what they map.
         native: Top-level name -> native-data files that must be there before it is imported;
             ``"*"`` for those that must be there before any import.
+        stdlib: The standard library's modules that a waiting process may import, in that order.
     """
 
     target: str
@@ -106,11 +107,12 @@ class Index:
     executable: list[int]
     needs: dict[int, list[int]]
     native: dict[str, list[int]]
+    stdlib: Sequence[str] = ()
 
     if not TYPE_CHECKING:
 
         def __init__(self, **fields):
-            if fields.keys() != FIELDS:
+            if not FIELDS - OPTIONAL <= fields.keys() <= FIELDS:
                 raise TypeError("an index has the fields %s" % ", ".join(sorted(FIELDS)))
             self.__dict__.update(fields)
             self.__post_init__()
@@ -133,6 +135,8 @@ class Index:
 
 
 FIELDS = frozenset(Index.__annotations__)
+# Left out where it is empty, as in the packs of earlier writers; earlier shims pass it over.
+OPTIONAL = frozenset(("stdlib",))
 # The fields that are the document's own, and the columns of its objects "frames" and "files": name -> field.
 PLAIN = ("target", "lock", "tool", "glibc", "hot", "eager", "native")
 FRAMES = {"stored": "frame_stored", "size": "frame_size", "sha256": "frame_sha256"}
@@ -198,6 +202,7 @@ def encode(index: Index) -> bytes:
         "frames": {name: getattr(index, field) for name, field in FRAMES.items()},
         "files": {name: getattr(index, field) for name, field in FILES.items()},
         "needs": {str(file): needed for file, needed in sorted(index.needs.items())},
+        **{name: list(getattr(index, name)) for name in OPTIONAL if getattr(index, name)},
     }
     return json.dumps(document, sort_keys=True, separators=(",", ":")).encode("ascii")
 
@@ -237,6 +242,7 @@ def _read_columns(document: dict[str, Any]) -> Index:
         **{field: frames[name] for name, field in FRAMES.items()},
         **{field: files[name] for name, field in FILES.items()},
         needs={int(file): needed for file, needed in document["needs"].items()},
+        stdlib=document.get("stdlib", ()),
     )
 
 
@@ -252,6 +258,8 @@ def check(index: Index) -> None:
     for name in ("target", "lock", "tool", "glibc", "classes"):
         if type(getattr(index, name)) is not str:
             raise IndexFormatError("%s is not a string" % name)
+    if index.stdlib and (type(index.stdlib) is not list or set(map(type, index.stdlib)) != {str}):
+        raise IndexFormatError("stdlib is not a list of strings")
     _check_frames(index)
     _check_paths(index.paths)
     _check_ranges(index)

@@ -17,12 +17,14 @@ from ._disk import Place
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from types import CodeType
     from typing import Any, Callable
 
     from ._child import Child
     from ._fetch import Fetcher
     from ._index import Index
     from ._lock import Lock
+    from ._prepare import Preparation
 
 # Seconds between two looks of a waiting thread at the journal.
 POLL = 0.001
@@ -40,6 +42,8 @@ LONG_INIT = ("provisioned-concurrency", "snap-start", "lambda-managed-instances"
 DEATHS = 3
 # How often a file is fetched again because it was removed again.
 TRIES = 5
+# How many of the files that are fetched on demand the log names.
+NAMES = 50
 
 
 class AllThreads:
@@ -87,12 +91,23 @@ class Pack:
         self.eager = eager
         self.began = time.monotonic()
         self.waited = 0.0
+        # Whether a thread that waits works meanwhile, and what it has unmarshalled: file -> code, None once
+        # an import has taken it.
+        self.prepares = False
+        self.codes: dict[int, CodeType | None] = {}
+        self._preparation: Preparation | None = None
+        self.prepared = 0.0
         self.resumed = 0
         self.on_demand = 0
         long = os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") in LONG_INIT
         self._patience = PATIENCE_LONG if long else PATIENCE
         # How often the process was restored from a snapshot.
         self.restores = 0
+        # The frames that were fetched on demand, and the files that were read from them, as far as they are
+        # named; and whether the line about the start, which names them, has been written.
+        self._late: set[int] = set()
+        self.demanded: dict[str, None] = {}
+        self.told = False
         self.role = "warm"
         self.fetching_threads: Any = set()
         self.report: dict[str, Any] = {}
@@ -266,9 +281,26 @@ class Pack:
             journal = self.place.journal
             for frame in self.index.frames_of(file):
                 if not journal[frame]:
+                    if frame >= self.eager:
+                        self._late.add(frame)
                     self.wait_frame(frame)
+                if frame in self._late:
+                    self._note(self.index.paths[file])
         elif not self.place.whole(file):
             self._wait_real(file)
+
+    def _note(self, path: str) -> None:
+        """Let the log name a file that is fetched on demand: the next build can have it come earlier."""
+        # What is written as JSON without a look at its letters has only plain ones.
+        plain = path.isascii() and path.isprintable() and not {"'", '"', "\\"}.intersection(path)
+        if not plain or path in self.demanded or len(self.demanded) >= NAMES:
+            return
+        self.demanded[path] = None
+        if self.told:
+            from ._child import tell
+
+            pack = self.place.base.rpartition("/")[2]
+            tell('{"lambdapack": "on_demand", "pack": "%s", "on_demand_files": ["%s"]}' % (pack, path))
 
     def _wait_real(self, file: int) -> None:
         """Wait for a real file, which may have been in place before and been removed since."""
@@ -321,7 +353,8 @@ class Pack:
         began = time.monotonic()
         look, quiet, count, turns = began + LOOK, 0, 0, 0
         while not journal[frame]:
-            time.sleep(POLL)
+            if not (self.prepares and self._prepare()):
+                time.sleep(POLL)
             if time.monotonic() < look:
                 continue
             look = time.monotonic() + LOOK
@@ -339,6 +372,29 @@ class Pack:
                 turns += self._take_over(frame, began)
                 if turns > TRIES:
                     raise self._removed(self.place.journal.file.path)
+
+    def _prepare(self) -> bool:
+        """Do a piece of the work that lies before this process; False if there is none now."""
+        began = time.monotonic()
+        if self._preparation is None:
+            try:
+                with self.own():
+                    from ._prepare import Preparation
+            except REFUSALS:
+                # The system refuses a file or memory; what is needed is going to say so.
+                self.prepares = False
+                return False
+            self._preparation = Preparation(self)
+        try:
+            return self._preparation.step()
+        finally:
+            self.prepared += time.monotonic() - began
+
+    def take(self, file: int) -> CodeType | None:
+        """The code of a file that was unmarshalled in a wait, once; None if it was not."""
+        code = self.codes.get(file)
+        self.codes[file] = None
+        return code
 
     def _alive(self) -> bool:
         """Whether a thread of this process, or the process that it has forked, fetches."""
@@ -446,7 +502,9 @@ class Pack:
             resumed=self.resumed,
             on_demand=self.on_demand,
             restores=self.restores,
+            on_demand_files=list(self.demanded),
             wait_ms=round(self.waited * 1000, 1),
+            prepared_ms=round(self.prepared * 1000, 1),
             start_ms=round((time.monotonic() - self.began) * 1000, 1),
             **self.problems,
         )

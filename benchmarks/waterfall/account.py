@@ -202,8 +202,8 @@ def _phases(recording: Recording, shim: Mark, ready: Mark) -> tuple[Phase, ...]:
     found = []
     for name, (start, spent), (end, spent_then) in zip(names, bounds, bounds[1:], strict=False):
         within = [mark for mark in waits if start <= mark.start < end]
-        waited = sum(mark.end - mark.start for mark in within)
-        polling = sum(mark.cpu_end - mark.cpu_start for mark in within)
+        idle = [_idle(recording.main.marks, mark) for mark in within]
+        waited, polling = sum(wall for wall, _ in idle), sum(spent for _, spent in idle)
         found.append(
             Phase(name, start - recording.started, end - start, spent_then - spent - polling, waited)
         )
@@ -235,8 +235,9 @@ def _packages(
     for mark in marks:
         if mark.kind == "wait":
             holder = _holder(marks, mark) or whole
-            waits[_package(holder.name)] += mark.end - mark.start
-            polling[_package(holder.name)] += mark.cpu_end - mark.cpu_start
+            idle, polled = _idle(marks, mark)
+            waits[_package(holder.name)] += idle
+            polling[_package(holder.name)] += polled
     for mark, wall, spent in exclusive([whole, *(one for one in marks if one.kind == "import")]):
         held = sums.setdefault(_package(mark.name), [mark.start - zero, 0.0, 0.0])
         held[0] = min(held[0], mark.start - zero)
@@ -264,12 +265,22 @@ def _holder(marks: Iterable[Mark], inner: Mark) -> Mark | None:
     return max(around, key=lambda mark: mark.depth, default=None)
 
 
+def _idle(marks: Iterable[Mark], wait: Mark) -> tuple[float, float]:
+    """Wall and CPU time of a wait without the work that the waiting thread did meanwhile."""
+    work = [
+        mark for mark in marks if mark.kind == "prepare" and wait.start <= mark.start and mark.end <= wait.end
+    ]
+    wall = sum(mark.end - mark.start for mark in work)
+    spent = sum(mark.cpu_end - mark.cpu_start for mark in work)
+    return wait.end - wait.start - wall, wait.cpu_end - wait.cpu_start - spent
+
+
 def _waits(marks: Sequence[Mark], zero: float) -> Iterable[Wait]:
     for mark in sorted(marks, key=lambda one: one.start):
         if mark.kind == "wait":
             holder = _holder(marks, mark)
             by = holder.name if holder else "handler"
-            yield Wait(mark.start - zero, mark.end - mark.start, mark.frame, mark.name, by)
+            yield Wait(mark.start - zero, _idle(marks, mark)[0], mark.frame, mark.name, by)
 
 
 def _fetch(marks: Sequence[Mark], cpu_s: float) -> tuple[Step, ...]:

@@ -84,6 +84,8 @@ def attach_start(module):
             mark("wait", wanted, start, spent, 0, frame)
 
     pack.wait_frame = wait_frame
+    if hasattr(pack, "_prepare"):  # not in the shim of an earlier commit
+        pack._prepare = timed("prepare", "", pack._prepare)
     shim = sys.modules["runtime_shim"]
     shim._decoder = timed("decoder", "", shim._decoder)
     shim.ready = timed("ready", "", shim.ready)

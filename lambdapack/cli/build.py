@@ -202,12 +202,27 @@ def _trace_options(session: Session, code: str | None) -> TraceOptions:
         # Also where no handler is traced: which modules a package imports may depend on them (KERAS_BACKEND).
         environment=function.environment,
         timeout=config.timeout,
+        memory=function.memory,
+        touched=_touched(session.root / config.touched),
         assets=session.assets,
     )
     if code is not None or config.handler is None:
         return options
-    event = _event(session.root / config.event) if config.event else {}
-    return replace(options, handler=config.handler, event=event, source=session.root / function.source)
+    named = [*([config.event] if config.event else []), *config.events]
+    events = tuple(_event(session.root / path) for path in named) or ({},)
+    return replace(options, handler=config.handler, events=events, source=session.root / function.source)
+
+
+def _touched(path: Path) -> tuple[str, ...]:
+    """The paths in a file of those that count as touched, each of which stays within the pack."""
+    from lambdapack.trace import read_touched
+
+    try:
+        return read_touched(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return ()
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"cannot read {path}: {error}", hint="mend [trace] touched") from None
 
 
 def _event(path: Path) -> Any:

@@ -24,6 +24,7 @@ COMMANDS = {
     "deploy": "Package, push and deploy a function.",
     "invoke": "Invoke a function and show where the time went.",
     "status": "Show what is deployed.",
+    "trace": "Let the next build know what real starts fetched on demand.",
     "rollback": "Go back to an earlier version in AWS: code and dependencies together.",
     "destroy": "Remove a function.",
     "package": "Write a function's zip: its code, the shim and a pack's index.",

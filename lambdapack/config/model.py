@@ -137,6 +137,17 @@ class Trace(Section):
     event: Text | None = field(
         None, "JSON file with the sample event for `handler`, relative to this file.", "a path; needs handler"
     )
+    events: list[Text] = field(
+        [],
+        "Further such files: `handler` is called with one after the other, and what any call touches is hot.",
+        'a list of paths, e.g. ["events/small.json", "events/large.json"]; needs handler',
+    )
+    touched: Text = field(
+        "lambdapack-touched.txt",
+        "File of further paths in the pack, one a line, that count as touched; "
+        "`lambdapack trace --from-logs` writes it. It need not be there.",
+        "a path",
+    )
     timeout: float = _above_0(300.0, "Seconds that it may take.", "a number above 0")
 
 
@@ -390,8 +401,9 @@ def _contradictions(table: Mapping[str, Any], prefix: tuple[str, ...]) -> list[s
         return mistakes
     if "code" in trace and "handler" in trace:
         mistakes.append(f"{_name(('trace', 'code'), prefix)}: expected either code or handler, not both")
-    if "event" in trace and "handler" not in trace:
-        mistakes.append(f"{_name(('trace', 'event'), prefix)}: expected a handler to call with it")
+    for key in ("event", "events"):
+        if key in trace and "handler" not in trace:
+            mistakes.append(f"{_name(('trace', key), prefix)}: expected a handler to call with it")
     return mistakes
 
 

@@ -94,6 +94,8 @@ class Trace:
         how: ``traced`` or, where the target's Python cannot run here, ``heuristic``.
         code: What was run.
         foreign: Name and path of each shared library of the machine that it opened by name.
+        stdlib: The standard library's modules that it imported and that may be imported earlier, in the order
+            in which they are complete.
     """
 
     files: tuple[str, ...]
@@ -101,3 +103,4 @@ class Trace:
     how: Literal["traced", "heuristic"]
     code: str
     foreign: tuple[tuple[str, str], ...] = ()
+    stdlib: tuple[str, ...] = ()

@@ -54,6 +54,7 @@ class Label:
     classes: str
     needs: dict[int, list[int]] = field(default_factory=dict)
     native: dict[str, list[int]] = field(default_factory=dict)
+    stdlib: Sequence[str] = ()
 
 
 def check_level(level: int) -> None:

@@ -36,6 +36,8 @@ _UNSEEN = ("Cc", "Cs", "Zl", "Zp")
 _DIGEST = re.compile(r"[0-9a-f]{64}\Z")
 _GLIBC = re.compile(r"([0-9]{1,4}\.[0-9]{1,4})?\Z")
 _TOOL = re.compile(r"[ -~]{1,200}\Z")
+_MODULE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}(\.[A-Za-z_][A-Za-z0-9_]{0,99}){0,9}\Z")
+_MODULES_MAX = 2000
 _NUMBER = re.compile(r"(0|[1-9][0-9]{0,9})\Z")
 _TOP_LEVEL_KEYS = frozenset(
     ("format", "target", "lock", "tool", "glibc", "hot", "eager", "frames", "files", "needs", "native")
@@ -108,7 +110,7 @@ def _is_ints(value: object) -> TypeGuard[list[int]]:
 
 
 def _shape(document: Mapping[str, Any]) -> Iterator[str]:
-    if document.keys() != _TOP_LEVEL_KEYS:
+    if document.keys() - _index.OPTIONAL != _TOP_LEVEL_KEYS:
         yield f"the index has the fields {sorted(map(ascii, document))}, not {sorted(_TOP_LEVEL_KEYS)}"
         return
     for key in ("target", "lock", "tool", "glibc"):
@@ -119,6 +121,9 @@ def _shape(document: Mapping[str, Any]) -> Iterator[str]:
             yield f"{key} is not an integer"
     yield from _columns(document, "frames", _FRAME_KEYS)
     yield from _columns(document, "files", _FILE_KEYS)
+    names = document.get("stdlib", [""])
+    if not (isinstance(names, list) and names and all(isinstance(name, str) for name in names)):
+        yield "stdlib is not a list of strings, or an empty one"
     for key in ("needs", "native"):
         mapping = document[key]
         if not (isinstance(mapping, dict) and all(map(_is_ints, mapping.values()))):
@@ -161,9 +166,18 @@ def _scalars(document: Mapping[str, Any]) -> Iterator[str]:
         yield "tool is not 1 to 200 printable ASCII characters"
     if not _GLIBC.match(document["glibc"]):
         yield f"glibc is {_short(document['glibc'])}, not like '2.17' or empty"
+    yield from _stdlib(document.get("stdlib", []))
     count = len(document["frames"]["size"])
     if not 0 <= document["hot"] <= document["eager"] <= count:
         yield f"0 <= hot {document['hot']} <= eager {document['eager']} <= frames {count} does not hold"
+
+
+def _stdlib(names: Sequence[str]) -> Iterator[str]:
+    if len(names) > _MODULES_MAX or len(set(names)) != len(names):
+        yield f"stdlib names more than {_MODULES_MAX} modules, or one twice"
+    for name in names:
+        if not _MODULE.match(name):
+            yield f"stdlib: {_short(name)} is not the name of a module"
 
 
 def _frames(document: Mapping[str, Any]) -> Iterator[str]:

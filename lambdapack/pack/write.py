@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -54,7 +55,7 @@ def write(
     stream = Stream(Member(tree.root / e.path, e.path, e.size, e.executable) for e in layout.entries)
     frames = cut(_spans(layout, stream), stream.end)
     extents = [(frame.start, frame.end) for frame in frames]
-    label = _label(tree, lock_digest, layout, frames)
+    label = replace(_label(tree, lock_digest, layout, frames), stdlib=trace.stdlib)
     compressor = partial(_compress, level=level, memo=memo)
     return assemble(stream, extents, label, directory, compressor=compressor, jobs=jobs, progress=progress)
 

@@ -186,7 +186,7 @@ class PackBuild:
         # Where the function's own folder has libraries that Lambda's dynamic linker finds.
         beside = () if source is None else (source, source / "lib")
         with syslibs.missing_library_errors(tree.missing, has, image=in_image):
-            trace = program.trace(tree)
+            trace = program.with_touched(tree, program.early(program.trace(tree)))
             opened = syslibs.opened_libraries(tree, has, trace, beside)
             tree = workshop.bundle(tree, lock, opened=opened, progress=self.progress)
             tree = syslibs.with_openers(tree, trace)

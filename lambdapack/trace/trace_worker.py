@@ -28,16 +28,19 @@ _PR_SET_CHILD_SUBREAPER = 36
 _PT_LOAD, _PT_DYNAMIC = 1, 2
 _DT_NEEDED, _DT_STRTAB, _DT_SONAME = 1, 5, 14
 _POLL_SECONDS = 0.02
+_ENOSYS = 38
 
 
-def run_code(request: dict[str, Any], opened: int, mapped: int) -> None:
+def run_code(request: dict[str, Any], opened: int, mapped: int, imported: int) -> None:
     """Run the code in this process; never returns. The exit status is 0 when it ended well."""
     status = 70
+    before = frozenset(sys.modules)
     try:
         status = _run_code(request, opened)
         for stream in (sys.stdout, sys.stderr):
             if stream is not None:
                 stream.flush()
+        os.write(imported, "\0".join(_stdlib(before)).encode())
         try:
             with open("/proc/self/maps", "rb") as maps:
                 os.write(mapped, maps.read())
@@ -68,8 +71,55 @@ def _run_code(request: dict[str, Any], opened: int) -> int:
     os.dup2(log, 2)
     empty = os.open(os.devnull, os.O_RDONLY)
     os.dup2(empty, 0)
+    # Where the function's code is, which in an image is another folder than here.
+    os.environ["LAMBDA_TASK_ROOT"] = [*request["search"], request["cwd"]][0]
+    _take_shared_memory()
     sys.addaudithook(_recorder(root, opened))
     return _execute(request["code"])
+
+
+def _take_shared_memory() -> None:
+    """Let Python's semaphores and shared memory fail as in Lambda, which has no /dev/shm.
+
+    A program that meets this error goes another way and reads other files. To take /dev/shm itself away needs
+    rights that builds have on some machines only, and on all of them the same files are to be hot.
+    """
+
+    def refuse(*args: Any, **options: Any) -> Any:
+        raise OSError(_ENOSYS, os.strerror(_ENOSYS))
+
+    try:
+        import _multiprocessing  # type: ignore[import-not-found]  # not in typeshed
+
+        real: Any = _multiprocessing.SemLock
+        refused = type("SemLock", (real,), {"__new__": refuse, "__module__": real.__module__})
+        _multiprocessing.SemLock = refused
+    except (ImportError, AttributeError):
+        pass  # a Python without them
+    try:
+        import _posixshmem  # type: ignore[import-not-found]  # not in typeshed
+
+        _posixshmem.shm_open = refuse
+    except ImportError:
+        pass
+
+
+def _stdlib(before: frozenset[str]) -> list[str]:
+    """The public modules of the standard library that are there now and were not ``before``, in order.
+
+    The names of others differ between builds of the same Python.
+    """
+    library = os.path.dirname(os.__file__) + "/"
+    names = []
+    for name, module in list(sys.modules.items()):
+        spec = getattr(module, "__spec__", None)
+        origin = getattr(spec, "origin", None)
+        if name in before or getattr(spec, "name", None) != name or not isinstance(origin, str):
+            continue
+        inside = origin.startswith(library) and "/site-packages/" not in origin
+        if (inside or origin in ("built-in", "frozen")) and not ("." + name).count("._"):
+            names.append(name)
+    return names
 
 
 def _execute(code: str) -> int:
@@ -183,12 +233,15 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
     """Run the code in a child process and watch the tree meanwhile.
 
     The result has its wait ``status`` (``None`` when its time was up), the ``problem`` that inotify had,
-    the paths below the root that were ``watched``, ``opened`` by Python and ``mapped``, in order, and name
-    and path of each ``foreign`` library: of this machine, and asked for by no other file that was mapped.
+    the paths below the root that were ``watched``, ``opened`` by Python and ``mapped``, in order, name and
+    path of each ``foreign`` library: of this machine, and asked for by no other file that was mapped; and the
+    ``stdlib`` modules that the program imported.
     """
-    import tempfile
-
-    with tempfile.TemporaryFile() as opened, tempfile.TemporaryFile() as mapped:
+    # Not tempfile: what the child finds imported, it does not import.
+    paths = [request["log"] + end for end in (".opened", ".mapped", ".imported")]
+    with open(paths[0], "w+b") as opened, open(paths[1], "w+b") as mapped, open(paths[2], "w+b") as imported:
+        for path in paths:
+            os.unlink(path)
         ready, go = os.pipe()
         # Before inotify's imports, so that the code finds a fresh interpreter.
         pid = os.fork()
@@ -196,7 +249,7 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
             os.close(go)
             if not os.read(ready, 1):
                 os._exit(1)
-            run_code(request, opened.fileno(), mapped.fileno())
+            run_code(request, opened.fileno(), mapped.fileno(), imported.fileno())
         os.close(ready)
         status = None
         try:
@@ -210,6 +263,7 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
         watch.drain()
         opened.seek(0)
         mapped.seek(0)
+        imported.seek(0)
         maps, below = mapped.read(), request["root"] + "/"
         return {
             "status": status,
@@ -218,6 +272,7 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
             "opened": [os.fsdecode(path) for path in opened.read().split(b"\0")[:-1]],
             "mapped": [path[len(below) :] for path in _mapped(maps, b"") if path.startswith(below)],
             "foreign": _foreign(request, maps),
+            "stdlib": [name for name in imported.read().decode().split("\0") if name],
         }
 
 

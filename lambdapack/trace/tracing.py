@@ -12,7 +12,7 @@ import os
 import shutil
 import signal
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +21,33 @@ from lambdapack import elf
 from lambdapack.errors import CheckError
 from lambdapack.files import scratch_folder
 from lambdapack.install import Workshop, check_binaries, portable_files
-from lambdapack.model import Lock, Trace, Tree
+from lambdapack.model import Lock, Trace, Tree, bytecode_of
 from lambdapack.progress import QUIET, Progress
 from lambdapack.python import worker
 from lambdapack.python.interpreter import Interpreter
 from lambdapack.python.worker import Elsewhere
 from lambdapack.trace.modules import default_code, heuristic
 
+PATCHERS = frozenset(("eventlet", "gevent", "ddtrace"))
+"""Distributions that replace parts of the standard library, which then must not be imported before them."""
+NOT_EARLY = {
+    "antigravity": "opens a browser",
+    "distutils": "setuptools puts its own in its place",
+    "idlelib": "opens windows",
+    "lib2to3": "reads grammars and writes them down",
+    "multiprocessing": "remembers the working folder",
+    "readline": "changes the terminal",
+    "rlcompleter": "changes the terminal",
+    "site": "changes the path",
+    "test": "changes whatever it tests",
+    "this": "prints",
+    "tkinter": "opens windows",
+    "turtle": "opens windows",
+    "zoneinfo": "reads PYTHONTZPATH once",
+}
+"""Modules and packages that are never imported early -> why. Others are tried: ``stdlib_worker`` says how."""
 _WORKER = Path(__file__).with_name("trace_worker.py")
+_STDLIB_WORKER = Path(__file__).with_name("stdlib_worker.py")
 _DETAIL_LINES = 20
 _PYTHON_SUFFIXES = (".py", ".pyc")
 
@@ -39,22 +58,26 @@ class TraceOptions:
 
     Attributes:
         code: Python code.
-        handler: ``module.function``, called once.
-        event: The event for it.
+        handler: ``module.function``, called with each of ``events``.
+        events: One call each, in one process.
         source: Folder that the handler is imported from.
         environment: Environment variables of the function, which any traced code and the imports that prove
             slimming see.
         timeout: Seconds until the code is ended.
+        memory: The function's, in MB.
+        touched: Paths in the tree that are hot besides, where they exist.
         assets: Name -> file or folder that ``runtime_shim.path`` gives the code; no input of a build: what is
             in them is not in the pack.
     """
 
     code: str | None = None
     handler: str | None = None
-    event: Any = None
+    events: Sequence[Any] = ({},)
     source: Path | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
     timeout: float = 300.0
+    memory: int = 128
+    touched: Sequence[str] = ()
     assets: Mapping[str, Path] = field(default_factory=dict)
 
 
@@ -91,7 +114,7 @@ class Program:
         if self._code is None:
             # Of the first tree, which is whole: slimming must not change what is run.
             if self.options.handler:
-                self._code = _call(self.options.handler, self.options.event)
+                self._code = _call(self.options)
             else:
                 self._code = self.options.code or default_code(tree, self.lock.requested)
         try:
@@ -101,7 +124,7 @@ class Program:
                 self._code,
                 search=self._search(),
                 assets=self.options.assets,
-                environment=self.options.environment,
+                environment={**self._variables(), **self.options.environment},
                 timeout=self.options.timeout,
                 elsewhere=self.workshop.ask_elsewhere,
                 progress=self._progress,
@@ -112,6 +135,58 @@ class Program:
             portable, glibc = portable_files(tree), self.lock.glibc
             check_binaries(tree, portable=portable, glibc=glibc, progress=self._progress, said=said)
             raise
+
+    def _variables(self) -> dict[str, str]:
+        """The variables by which a program knows Lambda; ``LAMBDA_TASK_ROOT`` comes from the worker."""
+        return {
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_EXECUTION_ENV": f"AWS_Lambda_{self.lock.target.runtime}",
+            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(self.options.memory),
+            "AWS_LAMBDA_FUNCTION_NAME": "trace",
+            "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
+            "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
+            "AWS_LAMBDA_LOG_GROUP_NAME": "/aws/lambda/trace",
+            "AWS_LAMBDA_LOG_STREAM_NAME": "trace",
+            "AWS_REGION": "us-east-1",
+            "AWS_XRAY_CONTEXT_MISSING": "LOG_ERROR",
+            "LAMBDA_RUNTIME_DIR": "/var/runtime",
+            "_HANDLER": self.options.handler or "app.handler",
+        }
+
+    def with_touched(self, tree: Tree, trace: Trace) -> Trace:
+        """``trace`` with the files that the options say are touched, after those that it saw.
+
+        A source is read beside its bytecode, and only by a program that has imported the module.
+        """
+        files = dict.fromkeys(trace.files)
+        for path in self.options.touched:
+            named = (bytecode_of(path, tree.target), path) if path.endswith(".py") else (path,)
+            files.update(dict.fromkeys(name for name in named if (tree.root / name).is_file()))
+        return replace(trace, files=tuple(files))
+
+    def early(self, trace: Trace) -> Trace:
+        """``trace`` with those ``stdlib`` modules alone that may be imported early, in the order to do so.
+
+        Where a package is installed that patches the standard library, none: it may have to come first.
+        """
+        patched = PATCHERS.intersection(pin.name for pin in self.lock.pins)
+        if patched or not trace.stdlib:
+            return replace(trace, stdlib=())
+        with scratch_folder() as folder:
+            work = folder.resolve()
+            (work / "root").mkdir()
+            # A worker elsewhere is given the folders that a request names.
+            places = {"root": str(work / "root"), "search": (), "log": str(work / "log")}
+            found = worker.ask(
+                self.workshop.interpreter,
+                _STDLIB_WORKER,
+                {**places, "names": trace.stdlib, "unsafe": list(NOT_EARLY)},
+                work,
+                seconds=60,
+                doing="importing the standard library",
+                elsewhere=self.workshop.ask_elsewhere,
+            )
+        return replace(trace, stdlib=tuple(found["early"]))
 
     def _search(self) -> tuple[Path, ...]:
         if self.options.handler is None or self.options.source is None:
@@ -125,17 +200,19 @@ class Program:
         return (self.options.source, beside)
 
 
-def _call(handler: str, event: Any) -> str:
-    """Code that calls ``handler`` once, with a context like Lambda's."""
-    module, _, function = handler.replace("/", ".").rpartition(".")
+def _call(options: TraceOptions) -> str:
+    """Code that calls the handler with each event, and a context like Lambda's."""
+    module, _, function = str(options.handler).replace("/", ".").rpartition(".")
     return f"""\
 import importlib, json, types
 context = types.SimpleNamespace(
-    function_name="trace", function_version="$LATEST", aws_request_id="trace", memory_limit_in_mb="1769",
+    function_name="trace", function_version="$LATEST", aws_request_id="trace",
+    memory_limit_in_mb="{options.memory}",
     invoked_function_arn="", log_group_name="", log_stream_name="", identity=None, client_context=None,
     get_remaining_time_in_millis=lambda: 300000)
-event = json.loads({json.dumps(event)!r})
-getattr(importlib.import_module({module!r}), {function!r})(event, context)
+handler = getattr(importlib.import_module({module!r}), {function!r})
+for event in json.loads({json.dumps(list(options.events))!r}):
+    handler(event, context)
 """
 
 
@@ -240,4 +317,4 @@ def _trace(tree: Tree, code: str, result: Mapping[str, Any]) -> Trace:
     unclaimed = (path for path in files if path not in opened and not path.endswith(_PYTHON_SUFFIXES))
     native = frozenset(path for path in unclaimed if not elf.is_elf(tree.root / path))
     foreign = tuple((name, path) for name, path in result["foreign"])
-    return Trace(files, native, "traced", code, foreign)
+    return Trace(files, native, "traced", code, foreign, tuple(result["stdlib"]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -165,3 +166,14 @@ def test_a_real_start_is_accounted_for(workload: Workload, cache: Path) -> None:
     assert steps["zstd"].size == steps["write"].size > 0
     assert sum(step.cpu_s for step in found.fetch) == pytest.approx(found.child_cpu_s)
     assert any("bench_sample" in one.name for one in told.main.marks)
+
+
+def test_work_in_a_wait_is_no_waiting(recording: Recording) -> None:
+    """What the importing process did while it waited counts as its work; an import in it, as an import."""
+    work = [mark("import", 10.6, 10.65, "json", depth=3), mark("prepare", 10.55, 10.7)]
+    told = replace(recording.main, marks=(*work, *recording.main.marks))
+    found = account(replace(recording, main=told))
+    assert found.phases[2].wait_s == found.waits[0].wall_s == pytest.approx(0.25)
+    assert found.phases[2].cpu_s == pytest.approx(account(recording).phases[2].cpu_s + 0.075)
+    assert sum(part.cpu_s for part in found.packages) == pytest.approx(found.phases[2].cpu_s)
+    assert sum(part.wait_s for part in found.packages) == pytest.approx(0.25)

@@ -53,6 +53,7 @@ def test_every_mistake_is_reported_at_once(tmp_path: Path) -> None:
         ("build = 3", "[build]: expected a table, not 3"),
         ('[trace]\ncode = "x"\nhandler = "a.b"', "[trace] code: expected either code or handler, not both"),
         ('[trace]\nevent = "e.json"', "[trace] event: expected a handler to call with it"),
+        ('[trace]\nevents = ["e.json"]', "[trace] events: expected a handler to call with it"),
         ("[function.environment]\nA = 1", "[function] environment: expected a table of texts, not 1"),
         (
             "[function]\nlog_retention = 2",

@@ -29,7 +29,7 @@ class Case:
 CASES = {
     "traced": Case(
         Target("3.11"),
-        "be1017d05528f1426dfccb2311b8f8eb14d150f8318e050c6d9596f2e698cce2",
+        "1603785fdfa000b70cd02cadd519a3a24f41908d0e676927214255b26da6018a",
         requirements=("jinja2==3.1.6", "markupsafe==3.0.2", "pyyaml==6.0.2"),
     ),
     "for another processor": Case(
@@ -39,7 +39,7 @@ CASES = {
     ),
     "of a lock file": Case(
         Target("3.11"),
-        "b3c3913982071ff6decc271c94cb468a9a58b7f436c421a2459e1a359d85a093",
+        "5e6bc9a6c172e6ada3257b5fec659e39dfb755168dd0ccacb14b92bd89528319",
         files=(UV_LOCK,),
     ),
 }

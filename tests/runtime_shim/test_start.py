@@ -329,6 +329,26 @@ def test_the_emf_line_is_one_json_document(world: World) -> None:
     assert all(isinstance(line[name], (int, float)) for name in declared)
 
 
+def test_the_log_names_what_was_fetched_on_demand(world: World) -> None:
+    """The line of the start has the files that were asked for until then; later ones get their own lines."""
+    code = """
+        import inspect, runtime_shim, heavy
+        from heavy import cold
+        runtime_shim.ready()
+        for module in (heavy.first, heavy.first, cold, heavy):
+            inspect.getsource(module)
+        """
+    process = world.popen(code)
+    out, err = process.communicate(timeout=120)
+    tag = sys.implementation.cache_tag
+    start, later = json.loads(out), [json.loads(line) for line in err.splitlines()]
+    assert start["on_demand_files"] == [f"heavy/__pycache__/cold.{tag}.pyc"]
+    files = [line["on_demand_files"] for line in later]
+    # All three are in one frame, which was fetched once.
+    assert files == [["heavy/first.py"], ["heavy/cold.py"], ["heavy/__init__.py"]]
+    assert {line["pack"] for line in later} == {start["pack"]}
+
+
 HANDLER = """
     import sys
     sys.path.insert(0, ".")

@@ -5,6 +5,7 @@
 
 from lambdapack.deploy.aws.clients import Clients
 from lambdapack.deploy.aws.deployment import Answer, deploy, destroy, invoke, rollback
+from lambdapack.deploy.aws.logs import log_lines
 from lambdapack.deploy.aws.models import (
     ALIAS,
     ApiCall,
@@ -19,5 +20,5 @@ from lambdapack.deploy.aws.planner import plan
 
 __all__ = [
     "ALIAS", "Answer", "ApiCall", "AwsState", "Clients", "Deployment", "FileBytes", "Result",
-    "VersionState", "deploy", "destroy", "invoke", "observe", "plan", "rollback",
+    "VersionState", "deploy", "destroy", "invoke", "log_lines", "observe", "plan", "rollback",
 ]  # fmt: skip

@@ -162,7 +162,7 @@ def test_a_traced_handlers_own_data_is_an_input(builds: Build, tmp_path: Path) -
         "def handler(event, context):\n"
         "    importlib.import_module(pathlib.Path(__file__).with_name('which.txt').read_text())\n"
     )
-    traced = TraceOptions(handler="app.handler", event={}, source=source)
+    traced = TraceOptions(handler="app.handler", events=({},), source=source)
     ids = []
     for which in ("alpha", "gamma", "alpha"):
         (source / "which.txt").write_text(which)
