@@ -255,7 +255,7 @@ def _position(environ: Mapping[str, str]) -> int:
 
 
 def _decoder() -> Any:
-    """The zstd decoder: the extension beside the shim, else the zstandard that this Python has installed."""
+    """The zstd decoder: the extension beside the shim, else the standard library's, else an installed one."""
     path = _HERE + "/backend_c.so"
     if os.path.exists(path):
         from importlib.machinery import ExtensionFileLoader, ModuleSpec
@@ -266,9 +266,13 @@ def _decoder() -> Any:
         module = module_from_spec(spec)
         loader.exec_module(module)
         return module
-    import zstandard
+    try:
+        from . import _zstd
+    except ImportError:  # before Python 3.14, or built without libzstd
+        import zstandard
 
-    return zstandard
+        return zstandard
+    return _zstd
 
 
 def _hold_handler(environ: Mapping[str, str]) -> None:

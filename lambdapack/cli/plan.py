@@ -29,7 +29,8 @@ def command(session: Session, pack_directory: Path | None, **given: Any) -> None
     """Say whether the pack and the function fit Lambda's limits, and where each megabyte is.
 
     Exit status 1 when a limit of Lambda's or a bound of the [budget] table is broken, or when the function
-    needs a shared library that neither the pack nor Lambda has, for CI.
+    needs a shared library that neither the pack nor Lambda has, or a runtime that Lambda takes no longer: for
+    CI.
 
     \b
     Examples:
@@ -52,6 +53,7 @@ def command(session: Session, pack_directory: Path | None, **given: Any) -> None
 
 
 def _facts(session: Session, made: Pack, function: FunctionOptions, allowed: tuple[str, ...]) -> Facts:
+    from lambdapack import runtimes
     from lambdapack.pipeline import build_json
     from lambdapack.plan import Facts, LibraryFacts
 
@@ -81,6 +83,7 @@ def _facts(session: Session, made: Pack, function: FunctionOptions, allowed: tup
             LibraryFacts(library.name, len(library.users), library.fatal, library.message, library.hint)
             for library in deployment.missing_libraries(session, made, allowed)
         ),
+        today=runtimes.today(),
     )
 
 

@@ -154,11 +154,12 @@ def _read(path: Path) -> bytes:
         raise ConfigurationError(f"packaging: cannot read {path}: {error.strerror}") from error
 
 
-def _pack_entries(dependencies: Dependencies, extension: Path) -> Iterator[_Entry]:
+def _pack_entries(dependencies: Dependencies, extension: Path | None) -> Iterator[_Entry]:
     """The pack's index and address, the decoder ``extension``, and the assets' indexes and addresses."""
-    code = extension.read_bytes()
     yield _Entry(f"{SHIM}/{INDEX_NAME}", dependencies.index.read_bytes())
-    yield _Entry(f"{SHIM}/{decoder.NAME}", strip(code) or code, executable=True)
+    if extension is not None:
+        code = extension.read_bytes()
+        yield _Entry(f"{SHIM}/{decoder.NAME}", strip(code) or code, executable=True)
     if dependencies.location is not None:
         # What the shim begins to fetch in the background of a cold start.
         begun = [asset.name for asset in dependencies.assets if asset.fetch == "start"]

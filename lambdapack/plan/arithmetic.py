@@ -10,8 +10,10 @@ from typing import Any, Literal
 
 from lambdapack import limits
 from lambdapack.errors import CheckError
+from lambdapack.model import Target
 from lambdapack.plan.model import Budget, Check, Facts, Row, Verdict
 from lambdapack.plan.shares import owners_by_name, stored_by_file
+from lambdapack.runtimes import RUNTIMES, SUGGESTED
 from runtime_shim._index import ARENA
 from runtime_shim._space import bytes_on_disk
 
@@ -52,7 +54,7 @@ def assess(facts: Facts, budget: Budget = _NO_BUDGET) -> Verdict:
         assets=facts.assets,
         assets_seconds=sum(asset.stored for asset in facts.assets if asset.fetch == "start") / speed,
     )
-    checks = (_limits, _libraries, partial(_budgets, budget=budget), _advice)
+    checks = (_limits, _runtime, _libraries, partial(_budgets, budget=budget), _advice)
     return replace(measured, checks=tuple(check for each in checks for check in each(facts, measured)))
 
 
@@ -99,6 +101,21 @@ def _limits(facts: Facts, seen: Verdict) -> Iterator[Check]:
         f"fetching {_bytes(seen.eager)} at {_bytes(limits.LINK_BYTES_PER_SECOND)}/s",
         None if ok else f"use provisioned concurrency, whose init may take 900 s, or drop {_largest(seen)}",
     )  # fmt: skip
+
+
+def _runtime(facts: Facts, _: Verdict) -> Iterator[Check]:
+    """How long the runtime has not been patched, against how long after that Lambda takes changes."""
+    runtime = RUNTIMES[Target.parse(facts.index.target).python]
+    advice = None if facts.today is None else runtime.advice(facts.today)
+    if facts.today is None or advice is None:
+        return
+    age = allowed = 0
+    if runtime.lifecycle is not None:
+        ended = runtime.lifecycle.deprecated
+        age, allowed = (facts.today - ended).days, (runtime.lifecycle.no_update - ended).days - 1
+    blocked = runtime.is_blocked(facts.today)
+    fix = f"build for a newer runtime, e.g. --python {SUGGESTED}"
+    yield Check("runtime", "limit" if blocked else "advice", age, allowed, "days", False, advice, fix)
 
 
 def _libraries(facts: Facts, _: Verdict) -> Iterator[Check]:
@@ -223,7 +240,7 @@ def enforce(verdict: Verdict) -> None:
 
 
 def _broken(check: Check) -> str:
-    if check.unit == "files":
+    if check.unit in ("files", "days"):
         return check.note
     return (
         f"{check.name} is {_amount(check.measured, check)}, over {_amount(check.limit, check)} ({check.note})"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Literal, Protocol
 
 from runtime_shim._index import Index
@@ -86,6 +87,7 @@ class Facts:
         mode: How the shim will work: ``stream`` or ``disk``.
         assets: The function's assets.
         missing: Shared libraries that the pack asks for and that neither it nor Lambda has.
+        today: The day that the runtime's end is measured against; ``None`` leaves that out.
     """
 
     index: Index
@@ -98,6 +100,7 @@ class Facts:
     mode: Literal["stream", "disk"] = "stream"
     assets: tuple[AssetFacts, ...] = ()
     missing: tuple[LibraryFacts, ...] = ()
+    today: date | None = None
 
 
 @dataclass(frozen=True)
@@ -141,7 +144,7 @@ class Check:
         name: What is measured, e.g. ``unzipped``.
         kind: ``limit``: Lambda refuses or fails; ``budget``: the user set it; ``advice``: it only costs.
         measured, limit: Both in ``unit``; ``measured`` may be at most ``limit``.
-        unit: ``bytes``, ``seconds`` or ``files``.
+        unit: ``bytes``, ``seconds``, ``files`` or ``days``.
         ok: Whether ``measured`` is within ``limit``.
         note: What the figure is made of, for people.
         fix: The cheapest change that mends it, ``None`` where ``ok``.
@@ -151,7 +154,7 @@ class Check:
     kind: Literal["limit", "budget", "advice"]
     measured: float
     limit: float
-    unit: Literal["bytes", "seconds", "files"]
+    unit: Literal["bytes", "seconds", "files", "days"]
     ok: bool
     note: str
     fix: str | None = None

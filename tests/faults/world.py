@@ -213,7 +213,9 @@ def make_world(folder: Path, interpreter: Interpreter, cache: Path) -> World:
     shutil.copy(pack.index_path, plain / "runtime_shim/index.json")
     location = {"id": pack.id, "bucket": "bucket", "key": key, "region": "us-east-1"}
     (plain / "runtime_shim/location.json").write_text(json.dumps(location))
-    shutil.copy(decoder.extension(tree.target, cache), plain / "runtime_shim/backend_c.so")
+    extension = decoder.extension(tree.target, cache)
+    if extension is not None:
+        shutil.copy(extension, plain / "runtime_shim/backend_c.so")
     shutil.copy(Path(__file__).with_name("program.py"), plain)
     bytecode.compile_tree(plain, interpreter, jobs=1)
     with_assets = folder / "with-assets"

@@ -13,9 +13,11 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from lambdapack import runtimes
 from lambdapack.deploy import checks
 from lambdapack.deploy.aws import planner
 from lambdapack.deploy.aws.clients import Clients
@@ -64,6 +66,7 @@ def deploy(
     pack: Path | None = None,
     store: Store | None = None,
     clients: Clients,
+    today: date | None = None,
     progress: Progress = QUIET,
 ) -> Deployment:
     """Make AWS what ``spec`` says, and call only for what differs. Checks come before whatever is sent.
@@ -74,16 +77,22 @@ def deploy(
         pack: The pack on this machine, where this machine has it.
         store: Where to send the packs that are not there yet; ``None``: all of them are there.
         clients: Whom to call.
+        today: The day that the runtime's end is measured against; ``None`` for today.
         progress: Where to report to.
 
     Raises:
-        ConfigurationError: A setting that Lambda does not take, or the pack is not where ``spec`` says.
+        ConfigurationError: A setting or a runtime that Lambda does not take, or the pack is not where
+            ``spec`` says.
         CheckError: The pack would not load on this runtime.
         ToolError: AWS refused or was not reached.
     """
     checks.check_spec(spec)
     checks.check_glibc(spec, checks.packed_index(spec.zip_path), pack)
     observed = observe(spec.name, clients, progress=progress)
+    doing, new = f"deploying {spec.name}", observed.function is None
+    due = runtimes.check(spec.target.python, doing, on=today, new=new)
+    if due:
+        progress.warn(due)
     calls = plan(spec, observed)
     packs = _packs_of(spec, pack)
     uploads = () if store is None else _upload(packs, store, dry_run, progress)
