@@ -6,7 +6,7 @@ standard library decodes into memory of its own, from where the content is copie
 
 from __future__ import annotations
 
-from compression import zstd
+from compression import zstd  # type: ignore[import-not-found, unused-ignore]
 
 # Larger pieces take up to twice the time: the standard library joins them from blocks of 32 KiB, 64 KiB and
 # so on, in new memory each time (860 MB/s like this, 510 MB/s a frame at once; zstandard 1,020).

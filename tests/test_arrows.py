@@ -15,7 +15,6 @@ ROOT = Path(lambdapack.__file__).parent
 LAYERS = (
     {"__init__"},
     {"errors", "limits", "progress"},
-    {"runtimes"},
     {"files", "memo", "model"},
     {"elf", "python"},
     {"config"},

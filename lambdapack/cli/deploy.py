@@ -44,7 +44,8 @@ def command(session: Session, cloud: str, region: str | None, dry_run: bool, **g
       lambdapack deploy hello --memory 3008 --tmp 1024
       lambdapack deploy --cloud aws --location s3://bucket/prefix --dry-run
     """
-    from lambdapack import deploy, pack, runtimes
+    from lambdapack import deploy, pack
+    from lambdapack.model import runtimes
 
     made = pack.load(given["pack_directory"] or session.build_directory)
     function = deployment.function_options(session, made.index.target, given)

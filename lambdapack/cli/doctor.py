@@ -14,10 +14,9 @@ from typing import Literal
 
 import click
 
-from lambdapack import runtimes
 from lambdapack.cli.session import Session, common
 from lambdapack.errors import CheckError, ConfigurationError
-from lambdapack.model import Target
+from lambdapack.model import Target, runtimes
 from lambdapack.python import interpreter
 
 _GB = 1_000_000_000

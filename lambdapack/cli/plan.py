@@ -53,7 +53,7 @@ def command(session: Session, pack_directory: Path | None, **given: Any) -> None
 
 
 def _facts(session: Session, made: Pack, function: FunctionOptions, allowed: tuple[str, ...]) -> Facts:
-    from lambdapack import runtimes
+    from lambdapack.model import runtimes
     from lambdapack.pipeline import build_json
     from lambdapack.plan import Facts, LibraryFacts
 

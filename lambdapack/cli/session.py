@@ -20,8 +20,8 @@ import click
 from lambdapack.config import Config, discover, load
 from lambdapack.errors import ConfigurationError
 from lambdapack.model import Target
+from lambdapack.model.runtimes import PYTHONS, SUGGESTED
 from lambdapack.progress import QUIET, Progress
-from lambdapack.runtimes import PYTHONS, SUGGESTED
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 _SIGNALS = (signal.SIGTERM, signal.SIGHUP)

@@ -21,7 +21,7 @@ from lambdapack.config.assets import Assets
 from lambdapack.config.fields import Section, Text, expected, field, one_of, rows, unknown
 from lambdapack.errors import ConfigurationError
 from lambdapack.model import FUNCTION_NAME, FunctionSettings, number_rule
-from lambdapack.runtimes import PYTHONS
+from lambdapack.model.runtimes import PYTHONS
 
 if sys.version_info >= (3, 11):
     import tomllib

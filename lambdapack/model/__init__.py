@@ -1,5 +1,6 @@
 """The values that flow between stages. Frozen, without behaviour that needs a disk or a network."""
 
+from lambdapack.model import runtimes
 from lambdapack.model.function import (
     FUNCTION_NAME,
     FunctionAsset,
@@ -19,5 +20,5 @@ __all__ = [
     "FUNCTION_NAME", "NO_OPTIONS", "Distribution", "FunctionAsset", "FunctionSettings",
     "FunctionSpec", "ImportCheck", "LeftOut", "Location", "Lock", "MissingLibrary", "Owners", "Pin",
     "PipOptions", "RuleSaving", "SlimReport", "SystemLibrary", "Target", "Trace", "Tree", "bytecode_of",
-    "is_cached", "number_rule", "refused_by_lambda", "source_of",
+    "is_cached", "number_rule", "refused_by_lambda", "runtimes", "source_of",
 ]  # fmt: skip

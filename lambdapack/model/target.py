@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from lambdapack import limits
 from lambdapack.errors import ConfigurationError
-from lambdapack.runtimes import PYTHONS, RUNTIMES, SUGGESTED
+from lambdapack.model.runtimes import PYTHONS, RUNTIMES, SUGGESTED
 
 _MACHINES = {"x86_64": "x86_64", "arm64": "aarch64"}
 

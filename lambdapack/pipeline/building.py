@@ -9,10 +9,10 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from lambdapack import runtimes
 from lambdapack.install import Builder, choose
 from lambdapack.lock import Downloads, Requirements, read_requirements
 from lambdapack.memo import default_cache_dir, key_of
+from lambdapack.model import runtimes
 from lambdapack.pack import assets as asset_packs
 from lambdapack.pack.assets import Asset
 from lambdapack.pipeline import cache as build_cache

@@ -11,9 +11,9 @@ from typing import Any, Literal
 from lambdapack import limits
 from lambdapack.errors import CheckError
 from lambdapack.model import Target
+from lambdapack.model.runtimes import RUNTIMES, SUGGESTED
 from lambdapack.plan.model import Budget, Check, Facts, Row, Verdict
 from lambdapack.plan.shares import owners_by_name, stored_by_file
-from lambdapack.runtimes import RUNTIMES, SUGGESTED
 from runtime_shim._index import ARENA
 from runtime_shim._space import bytes_on_disk
 

@@ -15,9 +15,9 @@ from lambdapack.lock.requirements.discover import PRECEDENCE, discover
 from lambdapack.lock.resolver.left_out import needed, runtime_has
 from lambdapack.lock.resolver.solution import Candidate
 from lambdapack.model import LeftOut, Lock
+from lambdapack.model.runtimes import PYTHONS
 from lambdapack.model.target import Target
 from lambdapack.python import toolchain
-from lambdapack.runtimes import PYTHONS
 from tests.support.locking import RUNNING, TARGET, versions
 from tests.support.told import Told
 from tests.support.wheelhouse import only_place, wheel

@@ -1,9 +1,9 @@
 """Real Pythons 3.14 and 3.15 for the tests, out of Debian's newer suite.
 
-``python -m tests.support.newer_pythons`` makes them once, in a minute or two, as root with debootstrap; ``make
-test`` runs it. They run on any Linux: each is started by the dynamic linker of its own root, so with that root's C
-library. ``tests/conftest.py`` puts them at the end of ``PATH``; where they could not be made, their tests are
-skipped and say why.
+``python -m tests.support.newer_pythons`` makes them once, in a minute, as root with debootstrap; ``make
+test`` runs it. They run on any Linux: each is started by the dynamic linker of its own root, so with that
+root's C library. ``tests/conftest.py`` puts them at the end of ``PATH``; where they could not be made, their
+tests are skipped and say why.
 
 ::
 
@@ -40,7 +40,7 @@ exec {linker} --library-path {libraries} --argv0 "$0" {root}/usr/bin/python{pyth
 
 
 def parameters(*, slow: bool = False) -> list[object]:
-    """The newer Pythons for ``pytest.mark.parametrize``; each that is not there is skipped, with the reason."""
+    """The newer Pythons for ``pytest.mark.parametrize``; one that is not there is skipped, and says why."""
     marks = [pytest.mark.slow] if slow else []
     return [pytest.param(python, marks=[*marks, *_absence(python)]) for python in PYTHONS]
 

@@ -17,7 +17,6 @@ from datetime import date
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lambdapack import runtimes
 from lambdapack.deploy import checks
 from lambdapack.deploy.aws import planner
 from lambdapack.deploy.aws.clients import Clients
@@ -27,7 +26,7 @@ from lambdapack.deploy.aws.models import ALIAS, ApiCall, AwsState, Deployment
 from lambdapack.deploy.aws.observer import observe
 from lambdapack.deploy.aws.planner import plan
 from lambdapack.errors import ConfigurationError
-from lambdapack.model import FunctionSpec, Location
+from lambdapack.model import FunctionSpec, Location, runtimes
 from lambdapack.progress import QUIET, Progress
 from lambdapack.store import Store
 from lambdapack.store.aws_errors import code_of

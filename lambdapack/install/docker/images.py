@@ -16,8 +16,8 @@ from lambdapack.errors import ConfigurationError, ToolError
 from lambdapack.install.docker import archive
 from lambdapack.install.docker.engine import engine_errors
 from lambdapack.model import Target
+from lambdapack.model.runtimes import AL2023_GLIBC, PYTHONS
 from lambdapack.progress import QUIET, Progress
-from lambdapack.runtimes import AL2023_GLIBC, PYTHONS
 
 __all__ = ["Image", "base", "build", "context", "dockerfile", "find", "listed", "name", "with_packages"]
 

@@ -15,8 +15,8 @@ from lambdapack.errors import ConfigurationError
 from lambdapack.lock.requirements.locked import LockedFile, LockedPackage
 from lambdapack.lock.resolver.solution import NoLockError
 from lambdapack.model import Target
+from lambdapack.model.runtimes import PYTHONS
 from lambdapack.python import wheel_tags
-from lambdapack.runtimes import PYTHONS
 
 
 @dataclass(frozen=True)

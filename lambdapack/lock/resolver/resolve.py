@@ -24,10 +24,10 @@ from lambdapack.lock.resolver.target_requirements import TargetRequirements
 from lambdapack.lock.sources.downloads import Downloads
 from lambdapack.lock.sources.prepare import Preparer, Wheelwright
 from lambdapack.model import Lock, Pin, PipOptions, Target
+from lambdapack.model.runtimes import AL2023_GLIBC
 from lambdapack.progress import QUIET, Progress
 from lambdapack.python import wheel_tags
 from lambdapack.python.interpreter import Interpreter
-from lambdapack.runtimes import AL2023_GLIBC
 
 # Failures that another C library cannot mend.
 _FINAL_KINDS = frozenset(("network", "hash", "pip"))

@@ -22,11 +22,11 @@ from lambdapack.lock.sources import source_tree
 from lambdapack.lock.sources.downloads import Downloads
 from lambdapack.memo import CacheFolder, key_of
 from lambdapack.model import PipOptions, Target
+from lambdapack.model.runtimes import AL2023_GLIBC
 from lambdapack.progress import Progress
 from lambdapack.python import toolchain, wheel_tags
 from lambdapack.python.interpreter import Interpreter
 from lambdapack.python.wheel_recipe import recipe
-from lambdapack.runtimes import AL2023_GLIBC
 
 _ARCHIVES = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".zip")
 _PAGE = "index.html"

@@ -18,10 +18,10 @@ from lambdapack import limits
 from lambdapack.errors import CheckError
 from lambdapack.install import syslibs
 from lambdapack.model import MissingLibrary, Trace, Tree
+from lambdapack.model.runtimes import PYTHONS
 from lambdapack.model.target import Target
 from lambdapack.progress import QUIET, Progress
 from lambdapack.python import interpreter, toolchain
-from lambdapack.runtimes import PYTHONS
 from tests.support.command_line import Run
 from tests.support.shim_world import World, running_world
 from tests.support.system_libraries import Folder, compile_c, libraries, package

@@ -114,7 +114,7 @@ PYTHONS: Final = tuple(RUNTIMES)
 """Their Pythons, oldest first."""
 
 SUGGESTED: Final = "3.13"
-"""What a hint names: as long supported as any, and most packages have wheels for it."""
+"""What a hint names: no runtime is taken for longer, and most packages have wheels for this one."""
 
 
 def today() -> date:
