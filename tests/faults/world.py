@@ -157,6 +157,9 @@ class Start:
         return (self.folder / "err").read_text(errors="replace")
 
 
+_PASSED_ON = ("FAULTS_VERBOSE", "PYTHON_LAZY_IMPORTS")
+
+
 def start(
     world: World,
     root: Path,
@@ -180,7 +183,7 @@ def start(
         "TMPDIR": str(temporary),
         "FAULTS_OWN": str(folder / "own"),
         "FAULTS_STEPS": json.dumps(steps),
-        **{name: value for name, value in os.environ.items() if name == "FAULTS_VERBOSE"},
+        **{name: value for name, value in os.environ.items() if name in _PASSED_ON},
         **environment,
     }
     with (folder / "out").open("wb") as out, (folder / "err").open("wb") as err:

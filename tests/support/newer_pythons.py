@@ -23,6 +23,7 @@ import time
 from pathlib import Path
 
 import pytest
+from _pytest.mark import ParameterSet
 
 SUITE = "forky"
 PYTHONS = ("3.14", "3.15")
@@ -39,7 +40,7 @@ exec {linker} --library-path {libraries} --argv0 "$0" {root}/usr/bin/python{pyth
 """
 
 
-def parameters(*, slow: bool = False) -> list[object]:
+def parameters(*, slow: bool = False) -> list[ParameterSet]:
     """The newer Pythons for ``pytest.mark.parametrize``; one that is not there is skipped, and says why."""
     marks = [pytest.mark.slow] if slow else []
     return [pytest.param(python, marks=[*marks, *_absence(python)]) for python in PYTHONS]
@@ -87,6 +88,8 @@ def _start_scripts(made: Path) -> None:
     (made / "lib").symlink_to("root/usr/lib")
     (made / "include").symlink_to("root/usr/include")
     for python in PYTHONS:
+        # Debian's pyconfig.h is where its own compiler looks.
+        (made / f"root/usr/include/python{python}" / inside.name).symlink_to(f"../{inside.name}")
         start = made / "bin" / f"python{python}"
         start.write_text(
             _START.format(linker=inside / linker.name, libraries=inside, root=root, python=python)

@@ -1,0 +1,95 @@
+"""The shim on Python 3.14 and 3.15: their own zstd decoder, and all imports lazy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lambdapack.python import interpreter
+from tests.support import newer_pythons
+from tests.support.shim_world import World, running_world
+
+
+@pytest.fixture(scope="module", params=newer_pythons.parameters())
+def world(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, lambdapack_cache: Path
+) -> Iterator[World]:
+    folder = tmp_path_factory.mktemp("newer" + request.param)
+    with running_world(folder, interpreter.find(request.param), lambdapack_cache) as world:
+        yield world
+
+
+def test_the_extension_comes_before_the_standard_librarys_decoder(world: World) -> None:
+    """The extension is the faster one; without one the standard library's decoder is taken."""
+    code = "import runtime_shim; print(runtime_shim._decoder().__name__)"
+    shipped = (world.function / "runtime_shim/backend_c.so").exists()
+    assert shipped is (world.interpreter.python == "3.14")
+    expected = "zstandard.backend_c" if shipped else "runtime_shim._zstd"
+    assert world.run(code).splitlines()[-1] == expected
+
+
+def test_a_start_with_the_standard_librarys_decoder(world: World) -> None:
+    """Every frame of a pack arrives, and what it holds is imported."""
+    extension = world.function / "runtime_shim/backend_c.so"
+    aside = extension.rename(world.function / "aside.so") if extension.exists() else None
+    try:
+        world.forget()
+        code = """
+            import runtime_shim, heavy.second
+            runtime_shim.ready()
+            data = open(heavy.__path__[0] + "/bulk3.bin", "rb").read()
+            print(runtime_shim.stats()["frames"] > 3, heavy.VERSION, len(data))
+            """
+        assert world.run(code).splitlines()[-1].split() == ["True", "1.0", str(1024 * 1024)]
+    finally:
+        if aside is not None:
+            aside.rename(extension)
+
+
+def test_a_frame_has_exactly_the_size_of_the_index(world: World) -> None:
+    """Too much, too little, a frame cut off and one that is none are refused; the right size is filled."""
+    code = """
+        import runtime_shim
+        from compression import zstd
+        from runtime_shim import _fetch, _s3, _zstd
+        content = bytes(range(256)) * 2000
+        stored = zstd.compress(content)
+        for more in (-1, 0, 1):
+            data = memoryview(bytearray(len(content) + more))
+            try:
+                _fetch.decompress(_zstd, memoryview(stored), data)
+                print("case", more, bytes(data) == content)
+            except _s3.S3Error as error:
+                print("case", more, "does not decompress" in str(error), error.retry)
+        for broken in (stored[:-2], b"?" + stored[1:]):
+            try:
+                _fetch.decompress(_zstd, memoryview(broken), memoryview(bytearray(len(content))))
+            except (_s3.S3Error, zstd.ZstdError):
+                print("case refused")
+        """
+    said = [line for line in world.run(code).splitlines() if line.startswith("case ")]
+    assert said == ["case -1 True False", "case 0 True", "case 1 True False", "case refused", "case refused"]
+
+
+def test_a_start_with_all_imports_lazy(world: World) -> None:
+    """``runtime_shim.handler`` starts the pack as Lambda imports it, and the user's imports find it later."""
+    if world.interpreter.python == "3.14":
+        pytest.skip("Python 3.14 has no lazy imports")
+    (world.function / "lazily.py").write_text(
+        "import heavy.second\nimport single\n\n\n"
+        "def handler(event, context):\n    return [heavy.second.leaf.LEAF, single.__name__]\n"
+    )
+    code = """
+        import sys
+        from importlib import import_module
+        import runtime_shim as never_used
+        assert "runtime_shim" not in sys.modules, "this start would prove nothing"
+        shim = import_module("runtime_shim")
+        lazy = "heavy" not in sys.modules
+        print(lazy, shim.handler({}, None), "heavy" in sys.modules, shim.stats()["frames"] > 3)
+        """
+    world.forget()
+    more = {"PYTHON_LAZY_IMPORTS": "all", "LAMBDAPACK_HANDLER": "lazily.handler"}
+    assert world.run(code, **more).splitlines()[-1] == "True ['leaf', 'single'] True True"
