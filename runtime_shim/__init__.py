@@ -145,6 +145,8 @@ def _start(environ: MutableMapping[str, str]) -> None:
         file = open(_HERE + "/index.json", "rb")  # noqa: SIM115 - closed by _read_index
     except FileNotFoundError:
         return
+    if hasattr(sys, "get_lazy_imports") and sys.get_lazy_imports() == "all":
+        _import_now()
     from ._disk import Place, root_folder  # above for types alone
     from ._index import LIBRARIES
     from ._start import Pack
@@ -170,6 +172,23 @@ def _start(environ: MutableMapping[str, str]) -> None:
 
         bundled.export(environ, place.site)
     (_import_from_disk if disk else _import_from_pack)(pack, bundled, position)
+
+
+def _import_now() -> None:
+    """Where all imports are lazy (Python 3.15), import the shim's modules as they are written.
+
+    A lazy import runs when its name is first used. In the shim that may be in a process just forked, in the
+    middle of a fetch or of an import that waits for the shim.
+    """
+    from importlib import import_module
+
+    sys.set_lazy_imports("normal")  # type: ignore[attr-defined, unused-ignore]
+    try:
+        for name in sorted(os.listdir(_HERE)):
+            if name.startswith("_") and not name.startswith("__") and name.endswith(".py"):
+                import_module("runtime_shim." + name[:-3])
+    finally:
+        sys.set_lazy_imports("all")  # type: ignore[attr-defined, unused-ignore]
 
 
 def _read_index(file: BinaryIO, root: str, disk: bool) -> tuple[bytes, Index, dict[str, Any], Seal]:

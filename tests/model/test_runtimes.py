@@ -31,6 +31,17 @@ def test_the_dates_are_those_of_aws() -> None:
         assert dates == [row["deprecated"], row["create-block"], row["update-block"]], runtime.name
 
 
+def test_the_document_has_the_same_dates() -> None:
+    """docs/deploy.md lists every dated runtime with the table's own dates."""
+    text = (Path(__file__).parents[2] / "docs/deploy.md").read_text(encoding="utf-8")
+    rows = [line for line in text.splitlines() if line.startswith("| python3.")]
+    assert rows == [
+        f"| {runtime.name} | {life.deprecated} | {life.no_create} | {life.no_update} |"
+        for runtime in DATED
+        if (life := runtime.lifecycle)
+    ]
+
+
 def test_lambdas_api_knows_every_runtime() -> None:
     """A name that the API's model does not list could not be deployed."""
     model = Path(botocore.__file__).parent / "data/lambda/2015-03-31/service-2.json.gz"

@@ -74,7 +74,10 @@ def test_a_frame_has_exactly_the_size_of_the_index(world: World) -> None:
 
 
 def test_a_start_with_all_imports_lazy(world: World) -> None:
-    """``runtime_shim.handler`` starts the pack as Lambda imports it, and the user's imports find it later."""
+    """``runtime_shim.handler`` starts the pack as Lambda imports it, and the user's imports find it later.
+
+    None of the shim's own imports is left for later: in a fork or under a lock it would never end.
+    """
     if world.interpreter.python == "3.14":
         pytest.skip("Python 3.14 has no lazy imports")
     (world.function / "lazily.py").write_text(
@@ -88,6 +91,11 @@ def test_a_start_with_all_imports_lazy(world: World) -> None:
         assert "runtime_shim" not in sys.modules, "this start would prove nothing"
         shim = import_module("runtime_shim")
         lazy = "heavy" not in sys.modules
+        assert sys.get_lazy_imports() == "all"
+        own = [module for name, module in sys.modules.items() if name.startswith("runtime_shim")]
+        left = [(module.__name__, name) for module in own for name, value in vars(module).items()
+            if type(value).__name__ == "lazy_import" and name != "annotations"]
+        assert len(own) > 15 and not left, left
         print(lazy, shim.handler({}, None), "heavy" in sys.modules, shim.stats()["frames"] > 3)
         """
     world.forget()

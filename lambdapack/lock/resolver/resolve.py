@@ -181,7 +181,7 @@ class Attempts:
             if not any(is_cuda(candidate.name) for candidate in self._packed(outcome, question)):
                 self.progress.note(
                     f"took the build for the CPU alone ({', '.join(constraints)}): the newest needs CUDA, "
-                    f"and Lambda has no GPU"
+                    f"and a zip gets no GPU in Lambda"
                 )
                 return outcome
         raise NoLockError(cuda_error(packed, self.roots.target), is_cuda=True)
