@@ -177,8 +177,8 @@ def _start(environ: MutableMapping[str, str]) -> None:
 def _import_now() -> None:
     """Where all imports are lazy (Python 3.15), import the shim's modules as they are written.
 
-    A lazy import runs when its name is first used. In the shim that may be in a process just forked, in the
-    middle of a fetch or of an import that waits for the shim.
+    A lazy import runs when its name is first used. In a thread of the fetching process that would wait for
+    ever: the import of this package, in the middle of which it was forked, never ends there.
     """
     from importlib import import_module
 
