@@ -381,5 +381,8 @@ if _pack is None:
             "lambdapack: the pack cannot be put in place: %s: %s" % (type(error).__name__, error)
         ) from error
 if _pack is not None:
+    # From here on the pack can be imported. A thread that the handler's module starts must not wait for the
+    # end of this import, in which _bind_handler imports that module.
+    __spec__._initializing = False  # type: ignore[attr-defined]
     _hold_handler(os.environ)
 _bind_handler(os.environ)

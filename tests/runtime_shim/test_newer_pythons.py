@@ -101,3 +101,31 @@ def test_a_start_with_all_imports_lazy(world: World) -> None:
     world.forget()
     more = {"PYTHON_LAZY_IMPORTS": "all", "LAMBDAPACK_HANDLER": "lazily.handler"}
     assert world.run(code, **more).splitlines()[-1] == "True ['leaf', 'single'] True True"
+
+
+def test_a_refusal_ends_the_start(world: World) -> None:
+    """A thread of the fetching process imports what explains a refusal, and does not wait to do so.
+
+    That process was forked in the shim's own import, for whose end CPython 3.14 makes other threads wait.
+    """
+    world.forget()
+    stored = world.stored.rename(world.stored.with_name("aside"))
+    try:
+        said = world.run("import runtime_shim, heavy.second", status=1)
+    finally:
+        stored.rename(world.stored)
+    assert "PackError" in said and "the pack is gone" in said
+
+
+def test_threads_of_a_handlers_import_use_the_pack(world: World) -> None:
+    """``runtime_shim.handler`` imports the user's module in its own; that one's threads do not wait."""
+    (world.function / "threaded.py").write_text(
+        "import threading\nfound = []\n\n\ndef work():\n    import heavy.second\n    import runtime_shim\n"
+        "    found.append((heavy.second.leaf.LEAF, open(heavy.__path__[0] + '/data.txt').read()))\n\n\n"
+        "thread = threading.Thread(target=work, daemon=True)\nthread.start()\nthread.join(20)\n\n\n"
+        "def handler(event, context):\n    return found\n"
+    )
+    world.forget()
+    code = "import runtime_shim; print(runtime_shim.handler({}, None))"
+    said = world.run(code, LAMBDAPACK_HANDLER="threaded.handler").splitlines()[-1]
+    assert said == "[('leaf', 'some data\\n')]"
