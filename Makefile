@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 BASE := $(VENV)/.installed
 STAMP := $(VENV)/.installed-dev
 
-.PHONY: help demo test test-slow test-long test-all torture lint format bench bench-rebuild fuzz clean
+.PHONY: help demo pythons test test-slow test-long test-all torture lint format bench bench-rebuild fuzz clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -25,13 +25,16 @@ $(STAMP): $(BASE)
 demo: $(BASE)  ## Build, deploy and invoke spaCy in the local cloud
 	$(BIN)/python examples/demo.py
 
-test: $(STAMP)  ## Run the tests that take seconds
+pythons: $(STAMP)  ## Make Python 3.14 and 3.15 for the tests, once, where that can be done
+	$(BIN)/python -m tests.support.newer_pythons
+
+test: $(STAMP) pythons  ## Run the tests that take seconds
 	$(BIN)/python -m pytest -m "not slow" -n auto
 
 # At how many moments the tests kill each command; continuous integration takes this number.
 export LAMBDAPACK_KILLS ?= 4
 
-test-slow: $(STAMP)  ## Run the tests that take minutes
+test-slow: $(STAMP) pythons  ## Run the tests that take minutes
 	$(BIN)/python -m pytest -m slow
 
 test-long: $(STAMP)  ## Kill each command at 20 moments, for tens of minutes

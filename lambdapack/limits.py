@@ -82,9 +82,4 @@ LINK_BYTES_PER_SECOND: Final = 75 * MB
 S3_GET_PER_SECOND: Final = 5_500
 """Per partitioned prefix (S3 user guide, "Best practices design patterns")."""
 
-# https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtimes.html
-PYTHONS: Final = ("3.10", "3.11", "3.12", "3.13", "3.14")
-"""Runtimes that can be created today."""
-PYTHONS_ARCHIVED: Final = ("3.8", "3.9")
-"""Runtimes that still run but can no longer be created."""
 ARCHITECTURES: Final = ("x86_64", "arm64")

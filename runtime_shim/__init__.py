@@ -153,6 +153,8 @@ def _start(environ: MutableMapping[str, str]) -> None:
         file = open(_HERE + "/index.json", "rb")  # noqa: SIM115 - closed by _read_index
     except FileNotFoundError:
         return
+    if hasattr(sys, "get_lazy_imports") and sys.get_lazy_imports() == "all":
+        _import_now()
     from ._disk import Place, root_folder  # above for types alone
     from ._index import LIBRARIES
     from ._start import Pack
@@ -193,6 +195,23 @@ def _expect_snapshot(environ: Mapping[str, str], everything: bool) -> None:
     if everything and os.path.isdir(_HERE + "/assets"):
         _open_assets(environ)
     _snapshot_due = Snapshot(_pack, everything, lambda: _function_assets)
+
+
+def _import_now() -> None:
+    """Where all imports are lazy (Python 3.15), import the shim's modules as they are written.
+
+    A lazy import runs when its name is first used. In a thread of the fetching process that would wait for
+    ever: the import of this package, in the middle of which it was forked, never ends there.
+    """
+    from importlib import import_module
+
+    sys.set_lazy_imports("normal")  # type: ignore[attr-defined, unused-ignore]
+    try:
+        for name in sorted(os.listdir(_HERE)):
+            if name.startswith("_") and not name.startswith("__") and name.endswith(".py"):
+                import_module("runtime_shim." + name[:-3])
+    finally:
+        sys.set_lazy_imports("all")  # type: ignore[attr-defined, unused-ignore]
 
 
 def _read_index(file: BinaryIO, root: str, disk: bool) -> tuple[bytes, Index, dict[str, Any], Seal]:
@@ -279,7 +298,7 @@ def _position(environ: Mapping[str, str]) -> int:
 
 
 def _decoder() -> Any:
-    """The zstd decoder: the extension beside the shim, else the zstandard that this Python has installed."""
+    """The zstd decoder: the extension beside the shim, else the standard library's, else an installed one."""
     path = _HERE + "/backend_c.so"
     if os.path.exists(path):
         from importlib.machinery import ExtensionFileLoader, ModuleSpec
@@ -290,9 +309,13 @@ def _decoder() -> Any:
         module = module_from_spec(spec)
         loader.exec_module(module)
         return module
-    import zstandard
+    try:
+        from . import _zstd
+    except ImportError:  # before Python 3.14, or built without libzstd
+        import zstandard
 
-    return zstandard
+        return zstandard
+    return _zstd
 
 
 def _hold_handler(environ: Mapping[str, str]) -> None:
@@ -382,5 +405,8 @@ if _pack is None:
             "lambdapack: the pack cannot be put in place: %s: %s" % (type(error).__name__, error)
         ) from error
 if _pack is not None:
+    # From here on the pack can be imported. A thread that the handler's module starts must not wait for the
+    # end of this import, in which _bind_handler imports that module.
+    __spec__._initializing = False  # type: ignore[attr-defined]
     _hold_handler(os.environ)
 _bind_handler(os.environ)

@@ -158,6 +158,11 @@ def _run(pack: Pack, missing: list[int], lock: Lock, page: Page, parent: tuple[i
     """The whole work of the process that fetches."""
     # A waiting process that takes over forks with its finder and its audit hook: they must not act here.
     pack.fetching_threads = AllThreads()
+    # This process was forked in the middle of the shim's own import, which never ends here, and a thread that
+    # imports a module of a package waits until the package's import has ended (CPython 3.14 and later).
+    from . import __spec__ as spec
+
+    spec._initializing = False  # type: ignore[attr-defined]
     try:
         quieten()
         alive = parent_watch(*parent)

@@ -12,9 +12,14 @@ from pathlib import Path
 import pytest
 
 from lambdapack.config.model import FILE_NAME
+from tests.support import newer_pythons
 from tests.support.command_line import Run
 
 ROOT = Path(__file__).parent.parent
+# Runtimes end; no test may fail on that day. Commands that tests start inherit it.
+os.environ.setdefault("LAMBDAPACK_TODAY", "2026-11-26")
+if newer_pythons.BIN.is_dir():
+    os.environ["PATH"] = os.pathsep.join((os.environ.get("PATH", os.defpath), str(newer_pythons.BIN)))
 
 
 @pytest.fixture(scope="session")

@@ -47,6 +47,7 @@ def command(session: Session, cloud: str, region: str | None, dry_run: bool, **g
       lambdapack deploy --cloud aws --place layer     # needs no bucket
     """
     from lambdapack import deploy, pack
+    from lambdapack.model import runtimes
 
     made = pack.load(given["pack_directory"] or session.build_directory)
     function = deployment.function_options(session, made.index.target, given)
@@ -61,6 +62,9 @@ def command(session: Session, cloud: str, region: str | None, dry_run: bool, **g
         _show(session, rollout.release, rollout.deployment, dry_run=dry_run, where=where)
         return
     deployment.warn_of_libraries(session, missing)
+    due = runtimes.RUNTIMES[function.target.python].advice(runtimes.today())
+    if due:
+        session.progress.warn(due)
     region = deployment.region_of(session, region)
     release = deployment.package(session, function, made, where, region=region)
     from lambdapack.local import LocalCloud

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Literal
 
@@ -15,7 +16,7 @@ import click
 
 from lambdapack.cli.session import Session, common
 from lambdapack.errors import CheckError, ConfigurationError
-from lambdapack.model import Target
+from lambdapack.model import Target, runtimes
 from lambdapack.python import interpreter
 
 _GB = 1_000_000_000
@@ -39,6 +40,7 @@ def command(session: Session) -> None:
     docker = _docker(wanted, config.arch)
     checks = [
         _system(),
+        _runtime(wanted, runtimes.today()),
         _interpreters(wanted, docker=docker[0].state == "ok"),
         _pip(),
         _room(session.cache),
@@ -80,6 +82,19 @@ def _system() -> _Check:
     found = f"{os.uname().sysname} {os.uname().release} on {os.uname().machine}"
     state: Literal["ok", "missing"] = "ok" if sys.platform == "linux" else "missing"
     return _Check("system", state, found, "installing, stripping and tracing Linux wheels")
+
+
+def _runtime(python: str, today: date) -> _Check:
+    purpose = "functions in AWS; the local cloud runs it all the same"
+    runtime = runtimes.RUNTIMES.get(python)
+    if runtime is None:
+        return _Check(
+            "runtime", "optional", f"Lambda has no Python {python}: name another with --python", purpose
+        )
+    advice = runtime.advice(today)
+    if advice is None:
+        return _Check("runtime", "ok", runtime.name, purpose)
+    return _Check("runtime", "missing" if runtime.is_blocked(today) else "optional", advice, purpose)
 
 
 def _interpreters(python: str, *, docker: bool) -> _Check:

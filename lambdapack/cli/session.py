@@ -17,10 +17,10 @@ from typing import Any, TypeVar
 
 import click
 
-from lambdapack import limits
 from lambdapack.config import Config, discover, load
 from lambdapack.errors import ConfigurationError
 from lambdapack.model import Target
+from lambdapack.model.runtimes import PYTHONS, SUGGESTED
 from lambdapack.progress import QUIET, Progress
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -132,10 +132,10 @@ class Session:
         version = python or config.python
         if version is None:
             version = ".".join(map(str, sys.version_info[:2]))
-            if version not in limits.PYTHONS:
+            if version not in PYTHONS:
                 raise ConfigurationError(
                     f"lambdapack runs on Python {version}, which Lambda does not have",
-                    hint=f"say which one the function has: --python {limits.PYTHONS[-2]}",
+                    hint=f"say which one the function has: --python {SUGGESTED}",
                 )
         return Target(version, arch or config.arch)
 

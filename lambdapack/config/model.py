@@ -16,12 +16,12 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field, StrictBool, ValidationError
 from pydantic.fields import FieldInfo
 
-from lambdapack import limits
 from lambdapack.config import assets as assets_table
 from lambdapack.config.assets import Assets
 from lambdapack.config.fields import PLACES, Section, Text, expected, field, one_of, rows, unknown
 from lambdapack.errors import ConfigurationError
 from lambdapack.model import FUNCTION_NAME, FunctionSettings, Place, number_rule
+from lambdapack.model.runtimes import PYTHONS
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -31,7 +31,6 @@ else:
 FILE_NAME = "lambdapack.toml"
 _HANDLER = r"^[A-Za-z_][\w./]*\.[A-Za-z_]\w*$"
 _SETTINGS = FunctionSettings()
-_PYTHONS = limits.PYTHONS_ARCHIVED + limits.PYTHONS
 _MEGABYTES = "megabytes (1,000,000 bytes), a number above 0"
 _above_0 = partial(field, gt=0, strict=False)
 
@@ -55,10 +54,10 @@ class Build(Section):
         "Dependency groups to take besides the main one, of those files that have such.",
         'a list of names, e.g. ["inference"]',
     )
-    python: Annotated[str, one_of(_PYTHONS)] | None = field(
+    python: Annotated[str, one_of(PYTHONS)] | None = field(
         None,
         "The runtime's Python. Left out: the Python that runs lambdapack, where Lambda has it.",
-        "one of " + ", ".join(f'"{python}"' for python in _PYTHONS),
+        "one of " + ", ".join(f'"{python}"' for python in PYTHONS),
     )
     arch: Literal["x86_64", "arm64"] = field("x86_64", "The processor.", '"x86_64" or "arm64"')
     builder: Literal["auto", "docker", "local"] = field(

@@ -170,15 +170,18 @@ def _read(path: Path) -> bytes:
 
 
 def pack_entries(
-    dependencies: Dependencies, extension: Path, said: Mapping[str, object] = MappingProxyType({})
+    dependencies: Dependencies,
+    extension: Path | None,
+    said: Mapping[str, object] = MappingProxyType({}),
 ) -> Iterator[Entry]:
     """The pack's index and address, the decoder ``extension``, and the assets' indexes and addresses.
 
     Beside the pack's address stands what else the shim is ``said``.
     """
-    code = extension.read_bytes()
     yield Entry(f"{SHIM}/{INDEX_NAME}", dependencies.index.read_bytes())
-    yield Entry(f"{SHIM}/{decoder.NAME}", strip(code) or code, executable=True)
+    if extension is not None:
+        code = extension.read_bytes()
+        yield Entry(f"{SHIM}/{decoder.NAME}", strip(code) or code, executable=True)
     if dependencies.location is not None:
         # What the shim begins to fetch in the background of a cold start.
         begun = [asset.name for asset in dependencies.assets if asset.fetch == "start"]

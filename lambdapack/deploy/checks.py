@@ -29,8 +29,6 @@ def check_spec(spec: FunctionSpec) -> None:
 
 def _refused_by_aws(spec: FunctionSpec) -> Iterator[str]:
     """What AWS refuses and the local cloud takes, or has a message of its own for."""
-    if spec.target.python in limits.PYTHONS_ARCHIVED:
-        yield f"AWS no longer creates functions with {spec.target.runtime}"
     if not spec.zip_path.is_file():
         yield f"there is no zip at {spec.zip_path}"
     if spec.pack_id is not None and spec.location is None:

@@ -1,6 +1,9 @@
 """The zstd decoder for the shim: one extension out of the target's ``zstandard`` wheel.
 
-The whole package unpacks to 24 MB; its ``backend_c`` extension alone, stripped, is about 1 MB.
+The whole package unpacks to 24 MB; its ``backend_c`` extension alone, stripped, is about 1 MB. Python 3.14
+has a decoder in its standard library, which takes a fifth more time, and which Lambda's python3.14 lacked in
+its first weeks (https://github.com/aws/aws-lambda-base-images/issues/354): so the extension is shipped where
+there is a wheel.
 """
 
 from __future__ import annotations
@@ -23,38 +26,45 @@ NAME = "backend_c.so"
 # decoder-VERSION.txt, so that a mirror cannot slip other code into a function.
 _VERSION = "0.25.0"
 _VERSION_38 = "0.23.0"
+# 0.25 has no wheels for later ones; the shim takes the standard library's decoder there.
+_NEWEST = (3, 14)
 
 
-def version(target: Target) -> str:
-    """The release of ``zstandard`` that serves ``target``."""
+def version(target: Target) -> str | None:
+    """The release of ``zstandard`` that serves ``target``; ``None`` where the standard library does."""
+    if target.version > _NEWEST:
+        return None
     return _VERSION_38 if target.version < (3, 9) else _VERSION
 
 
-def extension(target: Target, cache_dir: Path, *, progress: Progress = QUIET) -> Path:
+def extension(target: Target, cache_dir: Path, *, progress: Progress = QUIET) -> Path | None:
     """The decoder's shared object for ``target``, out of its wheel; fetched once.
 
-    It is kept in ``cache_dir`` as ``decoder/zstandard-VERSION-TARGET/backend_c.so``.
+    ``None`` where the shim needs none. It is kept as ``decoder/zstandard-VERSION-TARGET/backend_c.so`` in
+    ``cache_dir``.
 
     Raises:
         ToolError: pip failed, or what it fetched is not for this target.
     """
-    name = f"zstandard-{version(target)}-{str(target).replace('/', '-')}"
+    release = version(target)
+    if release is None:
+        return None
+    name = f"zstandard-{release}-{str(target).replace('/', '-')}"
     kept = CacheFolder.DECODER.of(cache_dir) / name / NAME
     if not kept.exists():
         with (
-            progress.step(f"fetch zstandard {version(target)} for {target}"),
+            progress.step(f"fetch zstandard {release} for {target}"),
             scratch_folder() as scratch,
             part_file(kept.parent) as made,
         ):
-            made.file.write(_member(_download(target, scratch), target))
+            made.file.write(_member(_download(target, release, scratch), target))
             made.file.flush()
             _check(made.path, target)
             made.publish(kept)
     return kept
 
 
-def _download(target: Target, scratch: Path) -> Path:
-    release = version(target)
+def _download(target: Target, release: str, scratch: Path) -> Path:
     digits = target.python.replace(".", "")
     pip.run(
         [

@@ -6,6 +6,8 @@ The modules are read as syntax trees: none of the user's code is run.
 from __future__ import annotations
 
 import ast
+import re
+import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +23,13 @@ SHIM_HANDLER = "runtime_shim.handler"
 """The function's handler where the user's code does not import the shim itself."""
 WRAPPED_VARIABLE = "LAMBDAPACK_HANDLER"
 """The environment variable that names the user's handler then."""
+
+
+# Lazy imports are PEP 810's; the variable makes all of them lazy.
+_LAZY_SINCE = (3, 15)
+_LAZY_VARIABLE = "PYTHON_LAZY_IMPORTS"
+_LAZY = re.compile(rb"^([ \t]*)lazy[ \t]+(?=(?:import|from)\b)", re.MULTILINE)
+_UNREADABLE = f"import {SHIM}\ndef __getattr__(name): ..."
 
 
 @dataclass(frozen=True)
@@ -50,15 +59,19 @@ class Modules:
         return cls(modules, version)
 
     def parse(self, module: str) -> ast.Module:
-        """The syntax tree of ``module``.
+        """The syntax tree of ``module``; of one that only a newer Python can read, a tree that passes checks.
 
         Raises:
             ConfigurationError: The file is not Python.
         """
         path = self.files[module]
+        # A lazy import is an import to these checks.
+        source = _LAZY.sub(rb"\1", path.read_bytes()) if self.version >= _LAZY_SINCE else path.read_bytes()
         try:
-            return ast.parse(path.read_bytes(), str(path), feature_version=self.version)
+            return ast.parse(source, str(path), feature_version=self.version)
         except (SyntaxError, ValueError) as error:
+            if self.version > sys.version_info[:2]:
+                return ast.parse(_UNREADABLE)
             line = f", line {error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
             raise ConfigurationError(
                 f"the handler's module {path}{line} is not Python {'.'.join(map(str, self.version))}: {error}"
@@ -95,6 +108,8 @@ def check_entry(
     module = check_handler(handler, modules)
     for name in sorted(packed & {name.split(".")[0] for name in modules.files}):
         progress.warn(f"{name} is both in the handler's folder and in the pack: the handler's folder wins")
+    if index is not None and not wrapped:
+        _warn_of_lazy_imports(function, progress)
     early = None if wrapped or index is None else first_of_pack(module, modules, packed)
     if early is not None:
         what = "never imports runtime_shim" if early == "*" else f"imports {early} before runtime_shim"
@@ -102,6 +117,15 @@ def check_entry(
             f"the handler's module {module} {what}, so the pack will not be there: make "
             f"'import runtime_shim' its first line, or set the handler to {SHIM_HANDLER} and "
             f"{WRAPPED_VARIABLE}={handler}"
+        )
+
+
+def _warn_of_lazy_imports(function: FunctionOptions, progress: Progress) -> None:
+    lazy = function.settings.environment.get(_LAZY_VARIABLE) == "all"
+    if lazy and function.target.version >= _LAZY_SINCE:
+        progress.warn(
+            f"{_LAZY_VARIABLE}=all makes 'import runtime_shim' lazy too, and the pack will not be there: set "
+            f"the handler to {SHIM_HANDLER} and {WRAPPED_VARIABLE}={function.handler}"
         )
 
 

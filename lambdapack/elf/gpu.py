@@ -1,4 +1,4 @@
-"""Fill the GPU code in a shared object with zeros: Lambda has no GPUs."""
+"""Fill the GPU code in a shared object with zeros: in Lambda only container images get GPUs."""
 
 from __future__ import annotations
 

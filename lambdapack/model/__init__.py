@@ -1,5 +1,6 @@
 """The values that flow between stages. Frozen, without behaviour that needs a disk or a network."""
 
+from lambdapack.model import runtimes
 from lambdapack.model.function import (
     FUNCTION_NAME,
     Files,
@@ -14,12 +15,12 @@ from lambdapack.model.function import (
 from lambdapack.model.lock import NO_OPTIONS, LeftOut, Lock, Pin, PipOptions
 from lambdapack.model.owners import Owners, bytecode_of, is_cached, source_of
 from lambdapack.model.slim import ImportCheck, RuleSaving, SlimReport
-from lambdapack.model.target import AL2023_GLIBC, Target
+from lambdapack.model.target import Target
 from lambdapack.model.tree import Distribution, MissingLibrary, SystemLibrary, Trace, Tree
 
 __all__ = [
-    "AL2023_GLIBC", "FUNCTION_NAME", "NO_OPTIONS", "Distribution", "Files", "FunctionAsset",
-    "FunctionSettings", "FunctionSpec", "ImportCheck", "LeftOut", "Location", "Lock", "MissingLibrary",
-    "Owners", "Pin", "PipOptions", "Place", "RuleSaving", "SlimReport", "SystemLibrary", "Target", "Trace",
-    "Tree", "bytecode_of", "is_cached", "number_rule", "refused_by_lambda", "source_of",
+    "FUNCTION_NAME", "NO_OPTIONS", "Distribution", "Files", "FunctionAsset", "FunctionSettings",
+    "FunctionSpec", "ImportCheck", "LeftOut", "Location", "Lock", "MissingLibrary", "Owners", "Pin",
+    "PipOptions", "Place", "RuleSaving", "SlimReport", "SystemLibrary", "Target", "Trace", "Tree",
+    "bytecode_of", "is_cached", "number_rule", "refused_by_lambda", "runtimes", "source_of",
 ]  # fmt: skip

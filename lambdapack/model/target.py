@@ -6,13 +6,9 @@ from dataclasses import dataclass
 
 from lambdapack import limits
 from lambdapack.errors import ConfigurationError
+from lambdapack.model.runtimes import PYTHONS, RUNTIMES, SUGGESTED
 
 _MACHINES = {"x86_64": "x86_64", "arm64": "aarch64"}
-# https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtimes.html: 3.12 and later run on Amazon
-# Linux 2023 (glibc 2.34), earlier ones on Amazon Linux 2 (glibc 2.26).
-_AL2023_SINCE = (3, 12)
-AL2023_GLIBC = (2, 34)
-"""The newest C library of a runtime; a container image can offer it to the Pythons before as well."""
 
 
 @dataclass(frozen=True, order=True)
@@ -31,11 +27,10 @@ class Target:
     arch: str = "x86_64"
 
     def __post_init__(self) -> None:
-        known = limits.PYTHONS_ARCHIVED + limits.PYTHONS
-        if self.python not in known:
+        if self.python not in RUNTIMES:
             raise ConfigurationError(
-                f"Python {self.python!r} is not a Lambda runtime (there are: {', '.join(known)})",
-                hint=f"choose one with --python, e.g. --python {limits.PYTHONS[-2]}",
+                f"Python {self.python!r} is not a Lambda runtime (there are: {', '.join(PYTHONS)})",
+                hint=f"choose one with --python, e.g. --python {SUGGESTED}",
             )
         if self.arch not in limits.ARCHITECTURES:
             raise ConfigurationError(
@@ -83,12 +78,12 @@ class Target:
     @property
     def glibc(self) -> tuple[int, int]:
         """Version of the C library in Lambda's own image for this runtime."""
-        return AL2023_GLIBC if self.version >= _AL2023_SINCE else (2, 26)
+        return RUNTIMES[self.python].glibc
 
     @property
     def operating_system(self) -> str:
         """Name of the distribution that Lambda runs this Python on."""
-        return "Amazon Linux 2023" if self.version >= _AL2023_SINCE else "Amazon Linux 2"
+        return RUNTIMES[self.python].operating_system
 
     def markers(self, version: str) -> dict[str, str]:
         """Every variable of PEP 508's markers but ``extra``, where Python's full version is ``version``."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 from pydantic import TypeAdapter
@@ -11,6 +12,7 @@ from pydantic import TypeAdapter
 from lambdapack.install import Builder, choose
 from lambdapack.lock import Downloads, Requirements, read_requirements
 from lambdapack.memo import default_cache_dir, key_of
+from lambdapack.model import runtimes
 from lambdapack.pack import assets as asset_packs
 from lambdapack.pack.assets import Asset
 from lambdapack.pipeline import cache as build_cache
@@ -33,6 +35,7 @@ def build(
     cache_dir: Path | None = None,
     reuse: Reuse = REUSE,
     jobs: int | None = None,
+    today: date | None = None,
     progress: Progress = QUIET,
 ) -> BuildResult:
     """Build a pack into ``options.output``, and beside it the packs of ``assets`` and the bill of materials.
@@ -46,16 +49,21 @@ def build(
         cache_dir: What is kept between builds; ``None`` for the user's own cache folder.
         reuse: What may be taken from earlier builds.
         jobs: Cores to use; ``None`` for all of them. The bytes are the same whatever their number.
+        today: The day that the runtime's end is measured against; ``None`` for today.
         progress: Told each step.
 
     Raises:
-        ConfigurationError: The options, the requirements or an asset cannot be built as they are.
+        ConfigurationError: The options, the requirements or an asset cannot be built as they are, or Lambda
+            takes no functions of the runtime any more.
         CheckError: The traced code fails, or a binary is for another machine.
         ToolError: A tool, the network or the disk failed. Whatever is raised, an earlier build in
             ``options.output`` is still whole.
     """
     check_options(options.slim)
     asset_packs.check(assets)
+    due = runtimes.check(options.target.python, f"building for {options.target}", on=today)
+    if due:
+        progress.warn(due)
     cache_dir = cache_dir or default_cache_dir()
     store = build_cache.open_cache(cache_dir, progress, enabled=reuse.cache)
     result = _build_pack(options, store, cache_dir, refresh=not reuse.lock, jobs=jobs, progress=progress)

@@ -10,6 +10,8 @@ from typing import Any, Literal
 
 from lambdapack import limits
 from lambdapack.errors import CheckError
+from lambdapack.model import Target
+from lambdapack.model.runtimes import RUNTIMES, SUGGESTED
 from lambdapack.plan import places
 from lambdapack.plan.model import Budget, Check, Facts, Row, SnapshotCost, Verdict
 from lambdapack.plan.shares import owners_by_name, stored_by_file
@@ -60,7 +62,7 @@ def assess(facts: Facts, budget: Budget = _NO_BUDGET) -> Verdict:
         places=tuple(places.options(facts, eager / speed)),
         snap_start=None if facts.snapshot is None else _snapshot_cost(facts.memory_mb),
     )
-    checks = (_limits, _libraries, partial(_budgets, budget=budget), _advice)
+    checks = (_limits, _runtime, _libraries, partial(_budgets, budget=budget), _advice)
     return replace(measured, checks=tuple(check for each in checks for check in each(facts, measured)))
 
 
@@ -149,6 +151,21 @@ def _of_snapshot(check: Check, facts: Facts) -> Check:
     less = 'set snapshot to "needed", or ' if facts.snapshot == "all" else ""
     most = limits.SNAP_START_TMP_MB
     return replace(check, fix=f"{less}leave snap-start out: with it, Lambda has at most {most} MB of /tmp")
+
+
+def _runtime(facts: Facts, _: Verdict) -> Iterator[Check]:
+    """How long the runtime has not been patched, against how long after that Lambda takes changes."""
+    runtime = RUNTIMES[Target.parse(facts.index.target).python]
+    advice = None if facts.today is None else runtime.advice(facts.today)
+    if facts.today is None or advice is None:
+        return
+    age = allowed = 0
+    if runtime.lifecycle is not None:
+        ended = runtime.lifecycle.deprecated
+        age, allowed = (facts.today - ended).days, (runtime.lifecycle.no_update - ended).days - 1
+    blocked = runtime.is_blocked(facts.today)
+    fix = f"build for a newer runtime, e.g. --python {SUGGESTED}"
+    yield Check("runtime", "limit" if blocked else "advice", age, allowed, "days", False, advice, fix)
 
 
 def _libraries(facts: Facts, _: Verdict) -> Iterator[Check]:
@@ -273,7 +290,7 @@ def enforce(verdict: Verdict) -> None:
 
 
 def _broken(check: Check) -> str:
-    if check.unit == "files":
+    if check.unit in ("files", "days"):
         return check.note
     return (
         f"{check.name} is {_amount(check.measured, check)}, over {_amount(check.limit, check)} ({check.note})"

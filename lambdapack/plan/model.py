@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Literal, Protocol
 
 from lambdapack.model import Place
@@ -95,6 +96,7 @@ class Facts:
         own_zip_bytes, own_bytes: The function's zip without any pack, and unzipped; ``None`` as above.
         timeout: The function's timeout in seconds.
         snapshot: What the snapshot of SnapStart holds, ``needed`` or ``all``; ``None`` without SnapStart.
+        today: The day that the runtime's end is measured against; ``None`` leaves that out.
     """
 
     index: Index
@@ -112,6 +114,7 @@ class Facts:
     own_bytes: int | None = None
     timeout: int = 30
     snapshot: Literal["needed", "all"] | None = None
+    today: date | None = None
 
 
 @dataclass(frozen=True)
@@ -192,7 +195,7 @@ class Check:
         name: What is measured, e.g. ``unzipped``.
         kind: ``limit``: Lambda refuses or fails; ``budget``: the user set it; ``advice``: it only costs.
         measured, limit: Both in ``unit``; ``measured`` may be at most ``limit``.
-        unit: ``bytes``, ``seconds`` or ``files``.
+        unit: ``bytes``, ``seconds``, ``files`` or ``days``.
         ok: Whether ``measured`` is within ``limit``.
         note: What the figure is made of, for people.
         fix: The cheapest change that mends it, ``None`` where ``ok``.
@@ -202,7 +205,7 @@ class Check:
     kind: Literal["limit", "budget", "advice"]
     measured: float
     limit: float
-    unit: Literal["bytes", "seconds", "files"]
+    unit: Literal["bytes", "seconds", "files", "days"]
     ok: bool
     note: str
     fix: str | None = None

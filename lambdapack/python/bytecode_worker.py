@@ -1,4 +1,4 @@
-"""Run by the target's own Python, 3.8 to 3.14, standard library alone: compiles files to bytecode.
+"""Run by the target's own Python, 3.8 to 3.15, standard library alone: compiles files to bytecode.
 
     python -S -s -B bytecode_worker.py ROOT < names
 

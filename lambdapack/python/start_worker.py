@@ -1,4 +1,4 @@
-"""Run by the target's own Python, 3.8 to 3.14, standard library alone: does what a worker's file says.
+"""Run by the target's own Python, 3.8 to 3.15, standard library alone: does what a worker's file says.
 
     python -S -s -B start_worker.py WORKER REQUEST RESULT
 

@@ -90,5 +90,7 @@ def _amount(check: Check, value: float) -> str:
         return f"{value:.1f} s"
     if check.unit == "files":
         return f"{value:.0f} files" if value != 1 else "1 file"
+    if check.unit == "days":
+        return f"{value:.0f} days"
     # /tmp is set in Lambda's own megabytes.
     return f"{value / limits.MIB:,.0f} MiB" if "tmp" in check.name else megabytes(value)

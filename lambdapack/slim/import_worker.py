@@ -1,4 +1,4 @@
-"""Run by ``start_worker`` in the target's own Python, 3.8 to 3.14: how do modules import?
+"""Run by ``start_worker`` in the target's own Python, 3.8 to 3.15: how do modules import?
 
 Each list of modules is imported in order by a process that is forked from this one, which has imported
 nothing: one list cannot help or disturb another, and no interpreter has to start. A module that ends the

@@ -1,4 +1,4 @@
-"""Run by the target's own Python, 3.8 to 3.14, standard library alone: which libraries load?
+"""Run by the target's own Python, 3.8 to 3.15, standard library alone: which libraries load?
 
     python -S -s -B load_worker.py < pairs
 

@@ -1,4 +1,4 @@
-"""Run by ``start_worker`` in the target's own Python, 3.8 to 3.14: what does a program touch?
+"""Run by ``start_worker`` in the target's own Python, 3.8 to 3.15: what does a program touch?
 
 A child process runs the code; this process watches the tree with inotify, which sees every open: Python's,
 the dynamic linker's and other native code's. An audit hook in the child tells which of them Python made.

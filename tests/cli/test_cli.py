@@ -207,6 +207,21 @@ def test_doctor_answers_in_json(run_lambdapack: Run, tmp_path: Path) -> None:
         assert one["found"] and one["for"]
 
 
+def test_an_ending_runtime_is_told_and_then_refused(
+    run_lambdapack: Run, project: Callable[[str], Path]
+) -> None:
+    """``doctor`` and ``build`` warn of python3.10's end, and refuse from the day on which Lambda does."""
+    folder = project('[build]\npython = "3.10"\n')
+    for today, state in (("2026-01-01", "ok"), ("2027-03-02", "optional"), ("2027-03-03", "missing")):
+        environment = (("LAMBDAPACK_TODAY", today),)
+        done = run_lambdapack("doctor", "--json", cwd=folder, status=None, environment=environment)
+        (row,) = (one for one in json.loads(done.stdout)["checks"] if one["name"] == "runtime")
+        assert row["state"] == state and "python3.10" in row["found"]
+    build = run_lambdapack("build", "six", cwd=folder, status=2, environment=environment)
+    assert "building for python3.10/x86_64: Lambda's runtime python3.10 has taken neither" in build.stderr
+    assert "Traceback" not in build.stderr
+
+
 def test_doctor_fails_where_the_target_has_no_interpreter(
     run_lambdapack: Run, project: Callable[[str], Path], tmp_path: Path
 ) -> None:

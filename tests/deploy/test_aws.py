@@ -9,6 +9,7 @@ import urllib.request
 import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from lambdapack.deploy.aws.executor import execute
 from lambdapack.deploy.aws.naming import variables
 from lambdapack.errors import CheckError, ConfigurationError, ToolError
 from lambdapack.model import FunctionAsset, FunctionSettings, FunctionSpec, Location
+from lambdapack.model.runtimes import RUNTIMES
 from lambdapack.model.target import Target
 from runtime_shim._index import Index, encode
 from tests.support.aws_world import BUCKET, REGION
@@ -97,6 +99,24 @@ def test_first_deployment_makes_the_role_the_log_the_function_a_version_and_the_
     assert found["Runtime"] == "python3.11"
     assert found["Architectures"] == ["x86_64"]
     assert spec.pack_id in found["Description"]
+
+
+def test_an_ending_runtime_takes_changes_for_longer_than_new_functions(
+    cloud: aws.Clients, tmp_path: Path
+) -> None:
+    """A new function is refused from one day on, a change from another; before there is a warning."""
+    life = RUNTIMES["3.11"].lifecycle
+    assert life is not None
+    spec, told, before = make_spec(tmp_path, cloud), Told(), life.no_create - timedelta(days=1)
+    with pytest.raises(ConfigurationError, match="deploying demo: Lambda's runtime python3"):
+        aws.deploy(spec, clients=cloud, today=life.no_create)
+    assert aws.deploy(spec, clients=cloud, today=before, progress=told).version == "1"
+    assert any("python3.11" in warning for warning in told.warnings)
+    other = changed(spec, memory_mb=1024)
+    assert aws.deploy(other, clients=cloud, today=life.no_create).version == "2"
+    for dry_run in (True, False):
+        with pytest.raises(ConfigurationError, match="neither new functions nor changes of old ones"):
+            aws.deploy(spec, clients=cloud, today=life.no_update, dry_run=dry_run)
 
 
 def test_role_may_read_that_pack_and_write_that_log_and_nothing_else(

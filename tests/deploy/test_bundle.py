@@ -304,6 +304,38 @@ def test_handler_that_is_not_python_says_where(source: Path, cache: Path) -> Non
         bundle(source, cache)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "import runtime_shim\nlazy import numpy\nlazy from six import moves\n",
+        "import runtime_shim\ntype Newer = int\nimport numpy\n",
+    ],
+)
+def test_a_handler_may_use_a_newer_grammar_than_ours(tmp_path: Path, cache: Path, text: str) -> None:
+    """Lazy imports, and whatever else the target's Python reads and the one that runs lambdapack does not."""
+    told, target = Told(), Target("3.15", HERE.arch)
+    source = write(tmp_path / "source", {"app.py": f"{text}def handler(e, c): ...\n"})
+    index, pack_id = write_index(tmp_path, target)
+    made = bundle(source, cache, pack=(index, pack_id), target=target, progress=told)
+    assert told.warnings == []
+    # There is no wheel of zstandard: the shim takes the standard library's decoder.
+    assert "runtime_shim/backend_c.so" not in names(made) and "runtime_shim/_zstd.py" in names(made)
+
+
+def test_a_lazy_import_of_the_shim_is_warned_of(tmp_path: Path, cache: Path) -> None:
+    """Where a variable makes all imports lazy, the statement does not run; the shim's own handler does."""
+    target, lazy = Target("3.15", HERE.arch), {"PYTHON_LAZY_IMPORTS": "all"}
+    source = write(tmp_path / "source", {"app.py": "import runtime_shim\ndef handler(e, c): ...\n"})
+    pack, told = write_index(tmp_path, target), Told()
+    bundle(source, cache, pack=pack, target=target, environment=lazy, progress=told)
+    (warning,) = told.warnings
+    assert "set the handler to runtime_shim.handler and LAMBDAPACK_HANDLER=app.handler" in warning
+    more, told = {**lazy, "LAMBDAPACK_HANDLER": "app.handler"}, Told()
+    wrapped = {"handler": "runtime_shim.handler", "environment": more, "progress": told}
+    bundle(source, cache, pack=pack, target=target, **wrapped)
+    assert told.warnings == []
+
+
 def test_wrapped_handler_is_checked_through_its_variable(source: Path, cache: Path) -> None:
     """runtime_shim.handler needs LAMBDAPACK_HANDLER, and what that names must exist too."""
     wrapped = {"handler": "runtime_shim.handler"}

@@ -32,20 +32,6 @@ def spec(python: str = "3.11") -> FunctionSpec:
     return FunctionSpec("demo", "app.handler", Target(python), Path("function.zip"), None, None)
 
 
-@pytest.mark.parametrize(
-    ("python", "taken"), [("3.8", False), ("3.9", False), ("3.10", True), ("3.14", True)]
-)
-def test_pythons_that_aws_no_longer_creates_are_refused(tmp_path: Path, python: str, taken: bool) -> None:
-    """The local cloud still runs them; AWS does not take a new function with one."""
-    function = replace(spec(python), zip_path=tmp_path / "function.zip")
-    (tmp_path / "function.zip").touch()
-    if taken:
-        check_spec(function)
-    else:
-        with pytest.raises(ConfigurationError, match=f"AWS no longer creates functions with python{python}"):
-            check_spec(function)
-
-
 def test_what_has_no_place_in_s3_is_refused(tmp_path: Path) -> None:
     """A pack and each asset that a function would have to look for, all in one message."""
     asset = FunctionAsset("model", "a" * 64, tmp_path, tmp_path, None)

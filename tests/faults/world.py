@@ -157,6 +157,9 @@ class Start:
         return (self.folder / "err").read_text(errors="replace")
 
 
+_PASSED_ON = ("FAULTS_VERBOSE", "PYTHON_LAZY_IMPORTS")
+
+
 def start(
     world: World,
     root: Path,
@@ -180,7 +183,7 @@ def start(
         "TMPDIR": str(temporary),
         "FAULTS_OWN": str(folder / "own"),
         "FAULTS_STEPS": json.dumps(steps),
-        **{name: value for name, value in os.environ.items() if name == "FAULTS_VERBOSE"},
+        **{name: value for name, value in os.environ.items() if name in _PASSED_ON},
         **environment,
     }
     with (folder / "out").open("wb") as out, (folder / "err").open("wb") as err:
@@ -213,7 +216,9 @@ def make_world(folder: Path, interpreter: Interpreter, cache: Path) -> World:
     shutil.copy(pack.index_path, plain / "runtime_shim/index.json")
     location = {"id": pack.id, "bucket": "bucket", "key": key, "region": "us-east-1"}
     (plain / "runtime_shim/location.json").write_text(json.dumps(location))
-    shutil.copy(decoder.extension(tree.target, cache), plain / "runtime_shim/backend_c.so")
+    extension = decoder.extension(tree.target, cache)
+    if extension is not None:
+        shutil.copy(extension, plain / "runtime_shim/backend_c.so")
     shutil.copy(Path(__file__).with_name("program.py"), plain)
     bytecode.compile_tree(plain, interpreter, jobs=1)
     with_assets = folder / "with-assets"

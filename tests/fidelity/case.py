@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -15,11 +15,14 @@ class Case:
         requirement: As pip writes it, ``name==version``.
         imports: Modules to import, the first of them the distribution's own.
         use: Something real, small and repeatable; its result must be fit for JSON.
+        not_on: Where the distribution itself does not work, and why: ``3.15``, or ``3.15-lazy`` with all
+            imports lazy. ``docs/compatibility.md`` says so too.
     """
 
     requirement: str
     imports: tuple[str, ...]
     use: Callable[[], Any]
+    not_on: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def distribution(self) -> str:

@@ -69,7 +69,7 @@ def program_with_a_hidden_path(site: str) -> Any:
 
 
 def python_without_site(site: str) -> Any:
-    command = [sys.executable, "-S", "-c", "import rich.box"]
+    command = [sys.executable, "-S", "-c", "__import__('rich.box')"]
     return subprocess.run(command, stderr=subprocess.DEVNULL, check=False).returncode
 
 

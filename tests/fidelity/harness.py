@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,12 +28,17 @@ from lambdapack.python import interpreter
 from lambdapack.trace import TraceOptions
 
 HERE = Path(__file__).parent
+RUNNING = "{}.{}".format(*sys.version_info)
 GLIBC = (2, 28)
 """Most wheels of today ask for it, and a machine that runs the tests has it."""
+GLIBC_OF = {"3.15": (2, 39)}
+"""The first wheels for a new Python ask for more; the tests' own Python 3.15 brings its C library."""
+LAZY = {"PYTHON_LAZY_IMPORTS": "all"}
+"""Makes all imports lazy (PEP 810), from Python 3.15 on."""
 BOOTSTRAP = """
 import os, sys
 if os.path.isdir("runtime_shim"):
-    import runtime_shim
+    __import__("runtime_shim")  # as Lambda imports a handler: with all imports lazy, a statement would not
     site = next(path for path in sys.path if path.endswith("/site"))
 else:
     site = os.environ["PYTHONPATH"]
@@ -105,9 +110,9 @@ def trace_code(cases: Iterable[Case]) -> str:
     return "\n".join(f"import {case.imports[0]}" for case in cases)
 
 
-def build(cases: Sequence[Case], folder: Path, cache: Path) -> None:
+def build(cases: Sequence[Case], folder: Path, cache: Path, version: str = RUNNING) -> None:
     """Lock, install, slim, pack and unpack the distributions of ``cases`` in ``folder``, once."""
-    target = Target("{}.{}".format(*sys.version_info))
+    target = Target(version)
     python = interpreter.find(target.python)
     built = pipeline.build(
         BuildOptions(
@@ -116,7 +121,7 @@ def build(cases: Sequence[Case], folder: Path, cache: Path) -> None:
             target=target,
             output=folder / "out",
             builder="local",
-            glibc=GLIBC,
+            glibc=GLIBC_OF.get(version, GLIBC),
             trace=TraceOptions(code=trace_code(cases)),
             level=1,
         ),
@@ -145,20 +150,21 @@ def build(cases: Sequence[Case], folder: Path, cache: Path) -> None:
     subprocess.run(bare, check=True, timeout=120)
 
 
-def build_once(cases: Sequence[Case], folder: Path, cache: Path) -> None:
+def build_once(cases: Sequence[Case], folder: Path, cache: Path, version: str = RUNNING) -> None:
     """The same where other processes may want it, too: the first builds, the others wait."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (folder / "built").exists():
-            build(cases, folder, cache)
+            build(cases, folder, cache, version)
             (folder / "built").touch()
 
 
-def enter(folder: Path, scratch: Path, endpoint: Endpoint) -> Worlds:
+def enter(folder: Path, scratch: Path, endpoint: Endpoint, more: Mapping[str, str]) -> Worlds:
     """The worlds that ``build`` made in ``folder``, their pack behind ``endpoint``.
 
-    ``scratch`` is as long a path as ``folder / "flat"``, so that tables wrap alike.
+    ``scratch`` is as long a path as ``folder / "flat"``, so that tables wrap alike. Both worlds have the
+    variables ``more``.
     """
     site = next((folder / "flat").glob("*/site"))
     (stored,) = (folder / "s3").glob("bucket/packs/*/*.tar.zst")
@@ -173,6 +179,7 @@ def enter(folder: Path, scratch: Path, endpoint: Endpoint) -> Worlds:
         "AWS_SESSION_TOKEN": keys.session_token,
         "LAMBDAPACK_ROOT": str(scratch),
         "PYTHONDONTWRITEBYTECODE": "1",
+        **more,
     }
     home = scratch.with_name(f"{scratch.name}-home")
     return Worlds(folder / "bare/bin/python", folder / "empty", site, folder / "function", home, environment)

@@ -408,7 +408,7 @@ def test_a_pack_is_read_with_the_functions_own_credentials(cloud: LocalCloud, tm
 def test_every_python_of_this_machine_runs(cloud: LocalCloud, tmp_path: Path) -> None:
     """The runtime client is found for each version that is installed here, 3.8 included."""
     for interpreter in installed():
-        if (3, 8) <= tuple(map(int, interpreter.python.split("."))) <= (3, 14):
+        if (3, 8) <= tuple(map(int, interpreter.python.split("."))) <= (3, 15):
             name = "python" + interpreter.python.replace(".", "")
             cloud.deploy(make_spec(tmp_path, name, target=Target(interpreter.python)), None)
             code = "import sys; result = '%d.%d' % sys.version_info[:2]"

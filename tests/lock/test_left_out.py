@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from packaging.version import Version
 
-from lambdapack import limits
 from lambdapack.lock import LockOptions, read_requirements, resolve
 from lambdapack.lock.requirements.discover import PRECEDENCE, discover
 from lambdapack.lock.resolver.left_out import needed, runtime_has
 from lambdapack.lock.resolver.solution import Candidate
 from lambdapack.model import LeftOut, Lock
+from lambdapack.model.runtimes import PYTHONS
 from lambdapack.model.target import Target
 from lambdapack.python import toolchain
 from tests.support.locking import RUNNING, TARGET, versions
@@ -98,7 +98,7 @@ def test_excluding_takes_along_what_nothing_else_needs(shelf: Shelf) -> None:
 def test_every_runtime_is_listed() -> None:
     """The list has each runtime, and newer runtimes never less than older ones."""
     before: dict[str, str] = {}
-    for python in limits.PYTHONS_ARCHIVED + limits.PYTHONS:
+    for python in PYTHONS:
         found = runtime_has(Target(python))
         assert {"boto3", "botocore", "s3transfer", "jmespath", "urllib3", "python-dateutil", "six"} == set(
             found

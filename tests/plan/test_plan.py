@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from datetime import date
 from itertools import accumulate
 
 import pytest
@@ -457,3 +458,21 @@ def test_a_snapshot_of_everything_needs_room_for_everything() -> None:
     assert plan.assess(Facts(index, tmp_mb=512, snapshot="needed")).ok
     (failed,) = plan.assess(Facts(index, tmp_mb=512, snapshot="all")).failed
     assert failed.name == "tmp" and (failed.fix or "").startswith('set snapshot to "needed", or')
+
+
+@pytest.mark.parametrize(
+    ("day", "kind"),
+    [("2026-01-01", None), ("2027-06-30", "advice"), ("2027-08-30", "advice"), ("2027-08-31", "limit")],
+)
+def test_an_ending_runtime_is_advice_and_then_a_limit(day: str, kind: str | None) -> None:
+    """The plan of a python3.11 function fails from the day on which Lambda takes no change of it."""
+    verdict = plan.assess(Facts(make_index([], [1]), today=date.fromisoformat(day)))
+    found = [check for check in verdict.checks if check.name == "runtime"]
+    assert [check.kind for check in found] == ([kind] if kind else [])
+    assert verdict.ok is (kind != "limit")
+    for check in found:
+        assert (check.measured > check.limit) is (kind == "limit")
+    if kind == "limit":
+        with pytest.raises(CheckError, match=r"python3\.11 has taken neither") as caught:
+            plan.enforce(verdict)
+        assert "--python" in str(caught.value.hint)

@@ -87,7 +87,7 @@ def test_a_file_and_a_folder_are_there_whole(world: AssetsWorld) -> None:
 def test_every_python_that_lambda_had_gets_its_assets(
     python: str, tmp_path: Path, lambdapack_cache: Path
 ) -> None:
-    """The shim's own limits hold here too: Python 3.8 to 3.14, the standard library and the decoder."""
+    """The shim's own limits hold here too: Python 3.8 to 3.15, the standard library and the decoder."""
     with running_assets_world(tmp_path, interpreter.find(python), lambdapack_cache) as own:
         assert answer(own.run(ALL))["found"] == WANTED
 

@@ -204,7 +204,7 @@ def test_every_module_that_keeps_a_function_of_os_is_known(version: str) -> None
 
 @pytest.mark.parametrize("level", ["0", "1", "2"])
 def test_optimised_python_sees_what_a_directory_gives(world: World, level: str) -> None:
-    """Asserts, docstrings and ``__cached__`` depend on -O and -OO, whatever bytecode the pack has."""
+    """Asserts, docstrings and ``__spec__.cached`` depend on -O and -OO, whatever bytecode the pack has."""
     code = """
         import os, sys
         if os.environ.get("PLAIN"):
@@ -212,7 +212,7 @@ def test_optimised_python_sees_what_a_directory_gives(world: World, level: str) 
         else:
             import runtime_shim
         import asserting
-        print(asserting.VALUE, asserting.f.__doc__, os.path.basename(asserting.__cached__))
+        print(asserting.VALUE, asserting.f.__doc__, os.path.basename(asserting.__spec__.cached))
         """
     tree = str(world.function.parent / "tree")
     expected = world.run(code, PLAIN=tree, PYTHONOPTIMIZE=level)
@@ -236,7 +236,8 @@ def test_an_entry_of_sys_path_may_be_spelled_in_any_way(world: World, tmp_path: 
                 link + "/heavy/../"):
             sys.path.insert(0, entry)
             import heavy.second, space.part
-            out += [heavy.__file__, heavy.deep.__path__, list(space.__path__), heavy.second.leaf.__cached__,
+            out += [heavy.__file__, heavy.deep.__path__, list(space.__path__),
+                heavy.second.leaf.__spec__.cached,
                 heavy.__loader__.get_source("heavy")[:20], len(list(pkgutil.iter_modules([entry])))]
             sys.path.remove(entry)
             for name in [name for name in sys.modules if name.partition(".")[0] in ("heavy", "space")]:

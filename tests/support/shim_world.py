@@ -232,7 +232,9 @@ def make_world(
     shutil.copy(pack.index_path, shim / "index.json")
     location = {"id": pack.id, "bucket": "bucket", "key": key, "region": "us-east-1"}
     (shim / "location.json").write_text(json.dumps(location))
-    shutil.copy(decoder.extension(tree.target, cache), shim / "backend_c.so")
+    extension = decoder.extension(tree.target, cache)
+    if extension is not None:
+        shutil.copy(extension, shim / "backend_c.so")
     root = folder / "root"
     environment = {
         "PATH": os.environ["PATH"],

@@ -13,6 +13,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,7 +26,7 @@ from lambdapack.deploy.aws.models import ALIAS, ApiCall, AwsState, Deployment
 from lambdapack.deploy.aws.observer import observe, provisioned
 from lambdapack.deploy.aws.planner import plan
 from lambdapack.errors import ConfigurationError
-from lambdapack.model import Files, FunctionSpec, Location
+from lambdapack.model import Files, FunctionSpec, Location, runtimes
 from lambdapack.progress import QUIET, Progress
 from lambdapack.store import Store
 from lambdapack.store.aws_errors import code_of
@@ -64,6 +65,7 @@ def deploy(
     pack: Path | None = None,
     store: Store | None = None,
     clients: Clients,
+    today: date | None = None,
     progress: Progress = QUIET,
 ) -> Deployment:
     """Make AWS what ``spec`` says, and call only for what differs. Checks come before whatever is sent.
@@ -74,10 +76,12 @@ def deploy(
         pack: The pack on this machine, where this machine has it.
         store: Where to send the packs that are not there yet; ``None``: all of them are there.
         clients: Whom to call.
+        today: The day that the runtime's end is measured against; ``None`` for today.
         progress: Where to report to.
 
     Raises:
-        ConfigurationError: A setting that Lambda does not take, or the pack is not where ``spec`` says.
+        ConfigurationError: A setting or a runtime that Lambda does not take, or the pack is not where
+            ``spec`` says.
         CheckError: The pack would not load on this runtime.
         ToolError: AWS refused or was not reached.
     """
@@ -86,6 +90,10 @@ def deploy(
     observed = observe(spec.name, clients, layers=planner.layer_names(spec), progress=progress)
     if spec.settings.snap_start and observed.alias is not None:
         _refuse_provisioned(spec.name, clients)
+    doing, new = f"deploying {spec.name}", observed.function is None
+    due = runtimes.check(spec.target.python, doing, on=today, new=new)
+    if due:
+        progress.warn(due)
     calls = plan(spec, observed)
     _tell_of_mounts(spec, progress)
     packs = _packs_of(spec, pack)

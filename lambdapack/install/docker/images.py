@@ -16,13 +16,13 @@ from lambdapack.errors import ConfigurationError, ToolError
 from lambdapack.install.docker import archive
 from lambdapack.install.docker.engine import engine_errors
 from lambdapack.model import Target
+from lambdapack.model.runtimes import AL2023_GLIBC, PYTHONS
 from lambdapack.progress import QUIET, Progress
 
 __all__ = ["Image", "base", "build", "context", "dockerfile", "find", "listed", "name", "with_packages"]
 
 # The first part of the names of images that lambdapack builds.
 _REPOSITORY = "lambdapack/build"
-_AL2023_SINCE = (3, 12)
 _PLATFORMS = {"x86_64": "linux/amd64", "arm64": "linux/arm64"}
 _LINES_OF_DETAIL = 8
 _PACKAGES = "packages.Dockerfile"
@@ -76,7 +76,7 @@ def dockerfile(target: Target) -> str:
     """The name of the Dockerfile of the target's family, in ``build_images``."""
     if target.version <= (3, 8):
         return "lambci.Dockerfile"
-    return "al2023.Dockerfile" if target.version >= _AL2023_SINCE else "al2.Dockerfile"
+    return "al2023.Dockerfile" if target.glibc >= AL2023_GLIBC else "al2.Dockerfile"
 
 
 def find(client: Any, target: Target, wanted: str | None, progress: Progress = QUIET) -> Image:
@@ -159,7 +159,7 @@ def _pull(client: Any, wanted: str, target: Target, progress: Progress) -> Any:
 
 def listed(client: Any) -> Iterator[tuple[Target, str, str, Image | None]]:
     """For each target: its image's name, its base, and the image where the engine has one."""
-    for python in limits.PYTHONS_ARCHIVED + limits.PYTHONS:
+    for python in PYTHONS:
         for arch in limits.ARCHITECTURES if python != "3.8" else ("x86_64",):
             target = Target(python, arch)
             label = name(target)

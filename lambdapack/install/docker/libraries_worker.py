@@ -1,4 +1,4 @@
-"""Run in the image by its own Python, 3.8 to 3.14, standard library alone: where are shared libraries?
+"""Run in the image by its own Python, 3.8 to 3.15, standard library alone: where are shared libraries?
 
     python -I libraries_worker.py < REQUEST
 

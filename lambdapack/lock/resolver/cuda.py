@@ -59,8 +59,8 @@ def cuda_error(candidates: Sequence[Candidate], target: Target) -> Configuration
     who = ", ".join(sorted(parents)) or "the requirements"
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return ConfigurationError(
-        f"{who} needs CUDA ({', '.join(names[:_SHOWN])}{more}), and Lambda has no GPU; pip finds no build "
-        f"for the CPU alone that fits {target}",
+        f"{who} needs CUDA ({', '.join(names[:_SHOWN])}{more}), and a zip gets no GPU in Lambda; pip finds "
+        f"no build for the CPU alone that fits {target}",
         hint="point pip at the project's CPU wheels (their versions end in +cpu), with PIP_EXTRA_INDEX_URL "
         f"or PIP_FIND_LINKS; or leave the CUDA packages out if it works without: --exclude {names[0]}",
     )

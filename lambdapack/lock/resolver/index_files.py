@@ -15,6 +15,7 @@ from lambdapack.errors import ConfigurationError
 from lambdapack.lock.requirements.locked import LockedFile, LockedPackage
 from lambdapack.lock.resolver.solution import NoLockError
 from lambdapack.model import Target
+from lambdapack.model.runtimes import PYTHONS
 from lambdapack.python import wheel_tags
 
 
@@ -111,7 +112,7 @@ def _needed_glibc(
 
 def _other_pythons(files: Sequence[IndexFile], target: Target, glibc: tuple[int, int]) -> list[str]:
     """Lambda's Pythons that one of the wheels would run on, on this architecture."""
-    others = [Target(python, target.arch) for python in limits.PYTHONS_ARCHIVED + limits.PYTHONS]
+    others = [Target(python, target.arch) for python in PYTHONS]
     return [
         other.python
         for other in others

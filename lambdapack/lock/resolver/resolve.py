@@ -23,7 +23,8 @@ from lambdapack.lock.resolver.solution import Candidate, Failure, NoLockError, Q
 from lambdapack.lock.resolver.target_requirements import TargetRequirements
 from lambdapack.lock.sources.downloads import Downloads
 from lambdapack.lock.sources.prepare import Preparer, Wheelwright
-from lambdapack.model import AL2023_GLIBC, Lock, Pin, PipOptions, Target
+from lambdapack.model import Lock, Pin, PipOptions, Target
+from lambdapack.model.runtimes import AL2023_GLIBC
 from lambdapack.progress import QUIET, Progress
 from lambdapack.python import wheel_tags
 from lambdapack.python.interpreter import Interpreter
@@ -180,7 +181,7 @@ class Attempts:
             if not any(is_cuda(candidate.name) for candidate in self._packed(outcome, question)):
                 self.progress.note(
                     f"took the build for the CPU alone ({', '.join(constraints)}): the newest needs CUDA, "
-                    f"and Lambda has no GPU"
+                    f"and a zip gets no GPU in Lambda"
                 )
                 return outcome
         raise NoLockError(cuda_error(packed, self.roots.target), is_cuda=True)

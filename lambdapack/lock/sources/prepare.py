@@ -21,7 +21,8 @@ from lambdapack.lock.requirements.read import Requirements
 from lambdapack.lock.sources import source_tree
 from lambdapack.lock.sources.downloads import Downloads
 from lambdapack.memo import CacheFolder, key_of
-from lambdapack.model import AL2023_GLIBC, PipOptions, Target
+from lambdapack.model import PipOptions, Target
+from lambdapack.model.runtimes import AL2023_GLIBC
 from lambdapack.progress import Progress
 from lambdapack.python import toolchain, wheel_tags
 from lambdapack.python.interpreter import Interpreter

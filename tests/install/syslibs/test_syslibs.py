@@ -18,6 +18,7 @@ from lambdapack import limits
 from lambdapack.errors import CheckError
 from lambdapack.install import syslibs
 from lambdapack.model import MissingLibrary, Trace, Tree
+from lambdapack.model.runtimes import PYTHONS
 from lambdapack.model.target import Target
 from lambdapack.progress import QUIET, Progress
 from lambdapack.python import interpreter, toolchain
@@ -30,11 +31,7 @@ from tests.support.wheelhouse import wheel
 PYTHON = ".".join(map(str, sys.version_info[:2]))
 MACHINE = platform.machine()
 HERE = {"aarch64": "arm64"}.get(MACHINE, MACHINE)
-TARGETS = [
-    Target(python, arch)
-    for python in limits.PYTHONS_ARCHIVED + limits.PYTHONS
-    for arch in limits.ARCHITECTURES
-]
+TARGETS = [Target(python, arch) for python in PYTHONS for arch in limits.ARCHITECTURES]
 
 
 @pytest.fixture(scope="module")
