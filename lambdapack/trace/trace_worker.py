@@ -237,11 +237,8 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
     path of each ``foreign`` library: of this machine, and asked for by no other file that was mapped; and the
     ``stdlib`` modules that the program imported.
     """
-    # Not tempfile: what the child finds imported, it does not import.
-    paths = [request["log"] + end for end in (".opened", ".mapped", ".imported")]
-    with open(paths[0], "w+b") as opened, open(paths[1], "w+b") as mapped, open(paths[2], "w+b") as imported:
-        for path in paths:
-            os.unlink(path)
+    opened, mapped, imported = [_unnamed(request["log"] + end) for end in (".opened", ".mapped", ".imported")]
+    with opened, mapped, imported:
         ready, go = os.pipe()
         # Before inotify's imports, so that the code finds a fresh interpreter.
         pid = os.fork()
@@ -274,6 +271,13 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
             "foreign": _foreign(request, maps),
             "stdlib": [name for name in imported.read().decode().split("\0") if name],
         }
+
+
+def _unnamed(path: str) -> Any:
+    """A file that is gone when it is closed; tempfile's own would be imported already for the program."""
+    file = open(path, "w+b")  # noqa: SIM115 - the caller closes it
+    os.unlink(path)
+    return file
 
 
 def _await(pid: int, watch: Watch, timeout: float) -> int | None:
