@@ -258,9 +258,8 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
         finally:
             _kill(pid, reaped=status is not None)
         watch.drain()
-        opened.seek(0)
-        mapped.seek(0)
-        imported.seek(0)
+        for file in (opened, mapped, imported):
+            file.seek(0)
         maps, below = mapped.read(), request["root"] + "/"
         return {
             "status": status,
