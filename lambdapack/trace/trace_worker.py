@@ -234,8 +234,7 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
 
     The result has its wait ``status`` (``None`` when its time was up), the ``problem`` that inotify had,
     the paths below the root that were ``watched``, ``opened`` by Python and ``mapped``, in order, name and
-    path of each ``foreign`` library: of this machine, and asked for by no other file that was mapped; and the
-    ``stdlib`` modules that the program imported.
+    path of each ``foreign`` library, which no other file that was mapped asks for, and ``stdlib`` modules.
     """
     opened, mapped, imported = [_unnamed(request["log"] + end) for end in (".opened", ".mapped", ".imported")]
     with opened, mapped, imported:
@@ -258,9 +257,8 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
         finally:
             _kill(pid, reaped=status is not None)
         watch.drain()
-        opened.seek(0)
-        mapped.seek(0)
-        imported.seek(0)
+        for file in (opened, mapped, imported):
+            file.seek(0)
         maps, below = mapped.read(), request["root"] + "/"
         return {
             "status": status,

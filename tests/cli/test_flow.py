@@ -253,7 +253,9 @@ def test_deploy_to_aws(run_lambdapack: Run, tiny: Path, aws: list[tuple[str, str
     again = shown(run_lambdapack("deploy", *to_aws, cwd=tiny, environment=aws))
     assert again["calls"] == []
     status = shown(run_lambdapack("status", "--cloud", "aws", "--json", cwd=tiny, environment=aws))
-    assert status["versions"] == [{"number": "1", "pack": done["pack"], "place": "s3", "assets": {}}]
+    assert status["versions"] == [
+        {"number": "1", "pack": done["pack"], "place": "s3", "assets": {}, "snapshot": False}
+    ]
     run_lambdapack("destroy", "--cloud", "aws", cwd=tiny, environment=aws)
     status = shown(run_lambdapack("status", "--cloud", "aws", "--json", cwd=tiny, environment=aws))
     assert not status["deployed"]

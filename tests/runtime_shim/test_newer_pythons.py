@@ -53,7 +53,7 @@ def test_a_frame_has_exactly_the_size_of_the_index(world: World) -> None:
     code = """
         import runtime_shim
         from compression import zstd
-        from runtime_shim import _fetch, _s3, _zstd
+        from runtime_shim import _fetch, _source, _zstd
         content = bytes(range(256)) * 2000
         stored = zstd.compress(content)
         for more in (-1, 0, 1):
@@ -61,12 +61,12 @@ def test_a_frame_has_exactly_the_size_of_the_index(world: World) -> None:
             try:
                 _fetch.decompress(_zstd, memoryview(stored), data)
                 print("case", more, bytes(data) == content)
-            except _s3.S3Error as error:
+            except _source.FetchError as error:
                 print("case", more, "does not decompress" in str(error), error.retry)
         for broken in (stored[:-2], b"?" + stored[1:]):
             try:
                 _fetch.decompress(_zstd, memoryview(broken), memoryview(bytearray(len(content))))
-            except (_s3.S3Error, zstd.ZstdError):
+            except (_source.FetchError, zstd.ZstdError):
                 print("case refused")
         """
     said = [line for line in world.run(code).splitlines() if line.startswith("case ")]

@@ -20,7 +20,7 @@ VERSIONS = [(found.python, found) for found in interpreter.installed()]
 MODULES = {
     "fine": "import colorsys",
     "prints": "print('x')",
-    "starts": "import threading; threading.Thread(target=input, daemon=True).start()",
+    "starts": "import threading, time; threading.Thread(target=time.sleep, args=(60,), daemon=True).start()",
     "sets": "import os; os.environ['SET'] = '1'",
     "handles": "import signal; signal.signal(signal.SIGUSR1, print)",
     "opens": "import os; file = os.open('/dev/null', 0)",
