@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import fcntl
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from itertools import product
@@ -20,7 +20,7 @@ from benchmarks.measure import Measurement, measure
 from benchmarks.plot import plot
 from benchmarks.rig import Rig, Setting
 from benchmarks.show import show, show_limits, show_overheads
-from benchmarks.ways import FLOOR, OURS, WAYS, Way, prepare, with_shim_of
+from benchmarks.ways import FLOOR, OURS, PLACED, WAYS, Way, prepare, with_shim_of
 from benchmarks.workloads import WORKLOADS, Workload
 from lambdapack.errors import ConfigurationError, LambdapackError
 from lambdapack.memo import default_cache_dir
@@ -94,7 +94,7 @@ def run(options: argparse.Namespace, workloads: Sequence[Workload], console: Con
         runs, overheads, limited=limited, packs=packs, python=kit.interpreter.version, mbit=options.bandwidth
     )
     _keep(document, lines, options.output, console)
-    return 1 if any(line.way == OURS and line.ok < line.runs for line in lines) else 0
+    return 1 if any(line.way in PLACED and line.ok < line.runs for line in lines) else 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -115,6 +115,7 @@ def _parser() -> argparse.ArgumentParser:
         default=3,
         help="at the other sizes of memory, with and without boost  [3]",
     )
+    parser.add_argument("--memory", type=int, action="append", choices=_MEMORY, help="these sizes alone")
     parser.add_argument("--no-overhead", action="store_true", help="leave out warm calls and new processes")
     parser.add_argument("--bandwidth", type=float, default=600.0, metavar="MBIT", help="of the link  [600]")
     parser.add_argument("--python", default="3.11", help="of the functions  [3.11]")
@@ -159,13 +160,15 @@ def _pack_facts(kit: Kit, workload: Workload) -> dict[str, Any]:
     }
 
 
-def settings(workload: Workload, rounds: int, sweep_rounds: int) -> list[tuple[Setting, int]]:
-    """What to measure a workload in, and how often."""
+def settings(
+    workload: Workload, rounds: int, sweep_rounds: int, sizes: Collection[int] = _MEMORY
+) -> list[tuple[Setting, int]]:
+    """What to measure a workload in, and how often; ``sizes`` of memory alone."""
     found = [(Setting(_BASE, False, tmp), rounds) for tmp in workload.tmp_mb]
     for memory, boost in product(_MEMORY, (False, True)):
         if (memory, boost) != (_BASE, False):
             found.append((Setting(memory, boost, workload.tmp_mb[-1]), sweep_rounds))
-    return found
+    return [(setting, number) for setting, number in found if setting.memory_mb in sizes]
 
 
 def _measure(
@@ -179,7 +182,9 @@ def _measure(
 ) -> None:
     """Interleaved: every way of every case once, then again, each time beginning with another way."""
     cases = [
-        (one, *pair) for one in workloads for pair in settings(one, options.rounds, options.sweep_rounds)
+        (one, *pair)
+        for one in workloads
+        for pair in settings(one, options.rounds, options.sweep_rounds, options.memory or _MEMORY)
     ]
     for number in range(1, max(options.rounds, options.sweep_rounds) + 1):
         for workload, setting, rounds in cases:

@@ -29,7 +29,7 @@ def new_process(
 
     The shims of other commits take turns with this one's.
     """
-    shims = [way for name, way in ways.items() if name.startswith(OURS)]
+    shims = [way for name, way in ways.items() if name == OURS or name.startswith(f"{OURS} of ")]
     bare: list[float] = []
     ours: list[float] = []
     over: dict[str, list[float]] = {way.name: [] for way in shims}

@@ -25,7 +25,7 @@ from lambdapack.local.endpoint import Endpoint, new_credentials
 from lambdapack.local.environment.isolation import ISOLATIONS, describe
 from lambdapack.local.environment.runtime import Runtime
 from lambdapack.local.environment.runtime_api import Happening
-from lambdapack.local.environment.sandbox import Sandbox
+from lambdapack.local.environment.sandbox import FunctionFolders, Sandbox
 
 __all__ = ["Box", "Raw", "Rig", "Setting"]
 
@@ -154,7 +154,8 @@ class Rig:
             ToolError: No isolation works here.
         """
         self.endpoint.grant(self.keys, way.objects, bandwidth_mbps=self._link_of_endpoint)
-        _read_all(way.task)
+        for place in (way.task, *([way.opt] if way.opt else [])):
+            _read_all(place)
         # A pipe of its own: what is printed is timed as it comes.
         reader, writer = os.pipe()
         folder = Path(tempfile.mkdtemp(prefix=f"bench-{os.getpid()}-", dir=self._scratch))
@@ -182,7 +183,7 @@ class Rig:
                 held = Sandbox(
                     folder,
                     isolation,
-                    way.task,
+                    FunctionFolders(way.task, way.opt),
                     self.runtime,
                     memory_mb=setting.memory_mb,
                     tmp_mb=setting.tmp_mb,
@@ -236,6 +237,8 @@ class Box:
         variables = self._rig.variables(self._way, paths.task, handler, warm_calls)
         if paths.tmp != "/tmp":
             variables |= {"TMPDIR": paths.tmp, "LAMBDAPACK_ROOT": f"{paths.tmp}/lambdapack"}
+        if paths.root:
+            variables["LAMBDAPACK_FILES"] = paths.root
         argv = [f"{paths.lang}/{self._rig.runtime.executable}", f"{paths.client}/driver.py"]
         procs = [Path(name) for name in held.group.procs]
         # A /tmp that is not private is filled by others too.

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.results import Case, Line, fastest_peer
-from benchmarks.ways import FLOOR, OURS
+from benchmarks.ways import FLOOR, OURS, PLACED
 
 __all__ = ["show", "show_limits", "show_overheads"]
 
@@ -46,7 +46,7 @@ def _table(case: Case, lines: Sequence[Line]) -> Table:
     ):  # fmt: skip
         table.add_column(name, justify="right")
     for line in lines:
-        table.add_row(*_row(line), style="bold" if line.way == OURS else "")
+        table.add_row(*_row(line), style="bold" if line.way in PLACED else "")
     return table
 
 

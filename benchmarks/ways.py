@@ -10,21 +10,23 @@ import tarfile
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from benchmarks.artifacts import Kit, Material
 from benchmarks.workloads import Workload
-from lambdapack.deploy.bundle import make_zip
-from lambdapack.deploy.function import Dependencies, FunctionOptions
+from lambdapack import deploy
 from lambdapack.deploy.handler import SHIM
 from lambdapack.errors import ConfigurationError
-from lambdapack.model import Location
+from lambdapack.model import Location, Place
 from lambdapack.python import bytecode
 from lambdapack.store import key as pack_key
 
-__all__ = ["FLOOR", "OURS", "PEERS", "WAYS", "Way", "prepare", "with_shim_of"]
+__all__ = ["FLOOR", "OURS", "PEERS", "PLACED", "WAYS", "Way", "prepare", "with_shim_of"]
 
 OURS, FLOOR = "lambdapack", "plain directory"
+PLACED: dict[str, Place] = {OURS: "s3", f"{OURS} zip": "zip", f"{OURS} layer": "layer"}
+"""Where lambdapack's pack is, by the way's name."""
 BUCKET = "bench"
 REGION = "us-east-1"
 _FUNCTIONS = Path(__file__).parent / "functions"
@@ -40,6 +42,7 @@ class Way:
         objects: ``bucket/key`` names that its role may read.
         environment: Its variables.
         handler: Its handler.
+        opt: What is at /opt; ``None`` without layers.
     """
 
     name: str
@@ -47,6 +50,7 @@ class Way:
     objects: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     handler: str = "lambda_function.handler"
+    opt: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -97,26 +101,34 @@ def with_shim_of(revision: str, kit: Kit, way: Way) -> Way:
     return replace(way, name=f"{way.name} of {revision}", task=task)
 
 
-def _lambdapack(site: _Site) -> Way:
+def _lambdapack(site: _Site, name: str) -> Way:
     built = site.material.pack
     location = Location(BUCKET, pack_key("team", built.id), REGION)
     source = site.task.with_name("source")
     shutil.rmtree(source, ignore_errors=True)
     source.mkdir()
     _write(source, site.workload, "entry_lambdapack.py")
-    for name in ("bare", "shim"):
-        shutil.copy(_FUNCTIONS / f"entry_{name}.py", source)
-    bundle = make_zip(
-        FunctionOptions("bench", "lambda_function.handler", source, site.kit.target),
-        Dependencies(built.id, built.index_path, location),
-        interpreter=site.kit.interpreter,
+    for entry in ("bare", "shim"):
+        shutil.copy(_FUNCTIONS / f"entry_{entry}.py", source)
+    made = deploy.package(
+        deploy.FunctionOptions(
+            "bench", "lambda_function.handler", source, site.kit.target, place=PLACED[name]
+        ),
+        built,
+        lambda _: location,
         output=site.task.with_name("function.zip"),
         cache_dir=site.kit.cache,
     )
-    with zipfile.ZipFile(bundle.path) as archive:
-        archive.extractall(site.task)
+    opt = site.task.with_name(f"{site.task.name}-opt")
+    shutil.rmtree(opt, ignore_errors=True)
+    for path, folder in [(made.bundle.path, site.task), *((layer, opt) for layer in made.bundle.layers)]:
+        with zipfile.ZipFile(path) as archive:
+            archive.extractall(folder)
+    way = Way(name, site.task, environment=site.workload.environment)
+    if PLACED[name] != "s3":
+        return replace(way, opt=opt if made.bundle.layers else None)
     _offer(built.path, site.s3, location.key)
-    return Way(OURS, site.task, (f"{BUCKET}/{location.key}",), site.workload.environment)
+    return replace(way, objects=(f"{BUCKET}/{location.key}",))
 
 
 def _plain(site: _Site) -> Way:
@@ -172,7 +184,7 @@ def _srp(site: _Site) -> Way:
 
 
 WAYS: dict[str, Callable[[_Site], Way]] = {
-    OURS: _lambdapack,
+    **{name: partial(_lambdapack, name=name) for name in PLACED},
     FLOOR: _plain,
     "usual recipe": _recipe,
     "Zappa": _zappa,

@@ -40,10 +40,11 @@ def run_lambdapack(lambdapack_cache: Path) -> Run:
         environment: Sequence[tuple[str, str]] = (),
         unset: Sequence[str] = (),
         umask: int = -1,
+        inside: Sequence[str] = (),
     ) -> subprocess.CompletedProcess[str]:
         inherited = {name: value for name, value in os.environ.items() if name not in unset}
         done = subprocess.run(
-            [sys.executable, "-m", "lambdapack", *map(str, arguments)],
+            [*inside, sys.executable, "-m", "lambdapack", *map(str, arguments)],
             cwd=cwd,
             env={**inherited, "LAMBDAPACK_CACHE": str(lambdapack_cache), **dict(environment)},
             capture_output=True,

@@ -7,15 +7,21 @@ import os
 import shutil
 import subprocess
 import sys
+import zipfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from lambdapack import pack
+from lambdapack import limits, pack
 from tests.support.command_line import Run
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
+NO_NETWORK = [
+    "unshare", "--net", *(["--map-root-user"] if os.geteuid() else []),
+    "sh", "-c", 'ip link set lo up && exec "$@"', "sh",
+]  # fmt: skip
 _QUICK = "6"  # what is checked here does not depend on how hard the pack was compressed
 
 
@@ -103,7 +109,10 @@ def _has_cpu_wheel(tmp_path: Path) -> bool:
 def test_torch_runs_with_the_default_tmp(
     run_lambdapack: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """PyTorch answers within 512 MB of /tmp. Without a CPU wheel, the CUDA build is refused by name."""
+    """PyTorch answers within 512 MB of /tmp, its pack in S3, or in layers where there is no network.
+
+    Without a CPU wheel, the CUDA build is refused by name.
+    """
     folder = _copy("torch", tmp_path)
     if not _has_cpu_wheel(tmp_path):
         with capsys.disabled():
@@ -113,7 +122,15 @@ def test_torch_runs_with_the_default_tmp(
         assert "CPU" in refused
         return
     run_lambdapack("build", "--level", _QUICK, cwd=folder)
-    run_lambdapack("deploy", cwd=folder)
-    for one in _cold_and_warm(run_lambdapack, folder, "--tmp", "512"):
-        assert one["payload"]["outputs"] == [0.0, 1.0, 1.0, 0.0]
-        assert one["payload"]["torch"].endswith("+cpu")
+    # S3 first: what the local cloud itself needs is fetched then.
+    for place, run in (("s3", run_lambdapack), ("layer", partial(run_lambdapack, inside=NO_NETWORK))):
+        shutil.rmtree(folder / ".lambdapack/local", ignore_errors=True)
+        run_lambdapack("deploy", "--place", place, cwd=folder)
+        for one in _cold_and_warm(run, folder, "--tmp", "512"):
+            assert one["payload"]["outputs"] == [0.0, 1.0, 1.0, 0.0]
+            assert one["payload"]["torch"].endswith("+cpu")
+    assert not list((folder / ".lambdapack/local").rglob("*.tar.zst"))  # nor has its S3 anything to give
+    zips = [zipfile.ZipFile(path) for path in (folder / ".lambdapack").glob("xor*.zip")]
+    assert len(zips) > 2
+    unzipped = sum(entry.file_size for each in zips for entry in each.infolist())
+    assert unzipped < limits.UNZIPPED < sum(pack.load(folder / ".lambdapack/build").index.sizes)

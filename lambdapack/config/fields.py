@@ -56,6 +56,8 @@ def one_of(allowed: Collection[_Value]) -> AfterValidator:
 
 
 PLACES = '"s3", "zip", "layer" or "mount"'
+HANDLER = r"^[A-Za-z_][\w./]*\.[A-Za-z_]\w*$"
+"""What a handler's name looks like."""
 Text = Annotated[str, StringConstraints(pattern=r"\S")]
 """A text that is not blank."""
 

@@ -119,6 +119,9 @@ def test_one_round_of_every_way(workload: Workload, cache: Path, tmp_path: Path)
 
 def _check_bytes(runs: dict[str, dict[str, Any]], facts: dict[str, int]) -> None:
     ours, floor = runs[OURS], runs[FLOOR]
+    for placed in (runs[f"{OURS} zip"], runs[f"{OURS} layer"]):
+        assert (placed["requests"], placed["fetched_bytes"]) == (0, 0)
+        assert placed["shim"]["bytes"] == facts["eager_bytes"]
     assert ours["fetched_bytes"] == ours["shim"]["bytes"] == facts["eager_bytes"]
     assert ours["requests"] == ours["shim"]["requests"] > 0
     assert ours["tmp_left_bytes"] == 0 or ours["tmp_left_bytes"] >= DATA
@@ -138,6 +141,25 @@ def _check_overheads(found: list[dict[str, Any]]) -> None:
     assert calls.get("empty_handler", 0) == 0
     # The one file of the pack that each call opens is asked for once: it may be gone.
     assert calls.get("workload_calls") == calls.get("plain_calls", -1) + 1
+
+
+def test_a_pack_is_where_packaging_puts_it(workload: Workload, cache: Path) -> None:
+    """The pack is in the function's zip, or at /opt for the layers alone; S3 has nothing for the function."""
+    kit = Kit(cache, Target(f"3.{sys.version_info[1]}"), reuse=True, progress=QUIET)
+    s3 = cache / "bench" / "s3"
+    pack = kit.material(workload).pack
+    in_zip, in_layer = (
+        prepare(f"{OURS} {place}", kit, workload, folder=cache / "bench" / "ways", s3=s3)
+        for place in ("zip", "layer")
+    )
+    assert in_layer.opt is not None
+    assert [path.name for path in in_layer.opt.glob("*/*")] == [f"{pack.id}.1"]
+    assert in_zip.opt is None
+    content = pack.path.read_bytes()
+    assert (in_zip.task / "runtime_shim/pack.tar.zst").read_bytes() == content
+    assert (in_layer.opt / f"lambdapack/{pack.id}.1").read_bytes() == content
+    assert not (in_layer.task / "runtime_shim/pack.tar.zst").exists()
+    assert (in_zip.objects, in_layer.objects, s3.exists()) == ((), (), False)
 
 
 @pytest.mark.slow
@@ -170,11 +192,12 @@ def test_without_privileges_it_measures_and_says_what_it_could_not_limit(
     s3 = cache / "bench" / "s3"
     ways = [
         prepare(name, kit, workload, folder=cache / "bench" / "ways", s3=s3)
-        for name in (OURS, "usual recipe")
+        for name in (OURS, f"{OURS} layer", "usual recipe")
     ]
     with Rig(kit.runtime(), s3, mbit=600, scratch=cache / "bench" / "scratch") as rig:
-        ours, recipe = (measure(rig, workload, way, Setting(1769, False, 512), 1) for way in ways)
-    assert (ours.outcome, recipe.outcome) == ("ok", "ok")
+        ours, layer, recipe = (measure(rig, workload, way, Setting(1769, False, 512), 1) for way in ways)
+    assert (ours.outcome, layer.outcome, recipe.outcome) == ("ok", "ok", "ok")
+    assert (layer.requests, layer.shim["bytes"]) == (0, ours.shim["bytes"])
     assert ours.fetched_bytes == ours.shim["bytes"]
     assert not Path("/tmp/dependencies").exists()
     assert "not by the kernel" in rig.limited["link"]

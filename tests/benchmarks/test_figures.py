@@ -11,7 +11,7 @@ from benchmarks.__main__ import settings
 from benchmarks.measure import Measurement
 from benchmarks.overhead import calls_between
 from benchmarks.results import Case, fastest_peer, summarise
-from benchmarks.rig import _split
+from benchmarks.rig import Setting, _split
 from benchmarks.show import show
 from benchmarks.ways import FLOOR, OURS
 from benchmarks.workloads import WORKLOADS, Workload
@@ -100,3 +100,11 @@ def test_every_memory_size_is_measured_with_and_without_boost(workload: Workload
     roomy = {(one.memory_mb, one.boost) for one, _ in found if one.tmp_mb == workload.tmp_mb[-1]}
     assert roomy == {(memory, boost) for memory in (512, 1769, 3008) for boost in (False, True)}
     assert [one.tmp_mb for one, rounds in found if rounds == 5] == list(workload.tmp_mb)
+
+
+def test_one_size_of_memory_with_and_without_boost() -> None:
+    """What ``--memory`` leaves out is neither prepared for nor measured."""
+    assert settings(WORKLOADS[0], 5, 3, (1769,)) == [
+        (Setting(1769, False, 512), 5),
+        (Setting(1769, True, 512), 3),
+    ]
