@@ -42,7 +42,7 @@ def write(
         directory: Where the two files go.
         level: zstd's, 1 to 22.
         jobs: Frames compressed side by side, by default one a core; does not change the bytes. Each
-            takes about 100 MB of memory at level 19.
+            takes about 100 MB of memory at level 19, twins up to 250.
         memo: Remembers compressed frames, and which libraries are twins.
         progress: Told the uncompressed bytes that are done.
 

@@ -57,7 +57,7 @@ def test_what_a_copy_needs_moves_before_it() -> None:
     [
         {"a": (LIBRARY, 2), "n": (NATIVE, 1), "b": (LIBRARY, 2)},
         {"a": (LIBRARY, 0.9), "b": (LIBRARY, 0.9)},
-        {"a": (LIBRARY, 7), "b": (LIBRARY, 7)},
+        {"a": (LIBRARY, 21), "b": (LIBRARY, 21)},
         {"a": (LIBRARY, 2), "b": (LIBRARY, 3)},
         {"a": (CODE, 2), "b": (CODE, 2)},
     ],
@@ -90,7 +90,7 @@ def test_a_library_is_compared_with_few_others() -> None:
 def test_any_gathering_keeps_files_needs_and_frames_together(data: st.DataObject) -> None:
     """No file is lost or doubled, those of a frame are neighbours and fit into it, needs come first."""
     names = "abcdefghij"
-    band = {name: (LIBRARY, data.draw(st.sampled_from([0.1, 2, 2.2, 5]))) for name in names}
+    band = {name: (LIBRARY, data.draw(st.sampled_from([0.1, 2, 2.2, 15]))) for name in names}
     direct = {
         name: tuple(sorted(data.draw(st.sets(st.sampled_from(names[:place]), max_size=2))))
         for place, name in enumerate(names)
