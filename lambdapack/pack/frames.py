@@ -66,7 +66,7 @@ class Span:
 
 @dataclass(frozen=True)
 class Frame:
-    """One frame: offsets into the tar stream, end exclusive; when it is needed; whether twins share it."""
+    """One frame: offsets into the tar stream, end exclusive; its band; whether it is that of twins."""
 
     start: int
     end: int
