@@ -52,6 +52,12 @@ def test_what_a_copy_needs_moves_before_it() -> None:
     assert gathered(band, {"b": ("q",)}, {"ab"}) == (["a", "q", "b", "m"], {"a": 1, "q": 1, "b": 1})
 
 
+def test_what_a_copy_needs_is_not_torn_from_its_own_twin() -> None:
+    """Then the copy stays where it was."""
+    band = {"a": (LIBRARY, 2), "q": (LIBRARY, 4), "x": (LIBRARY, 4), "b": (LIBRARY, 2)}
+    assert gathered(band, {"b": ("q",)}, {"ab", "qx"}) == (["a", "q", "x", "b"], {"q": 1, "x": 1})
+
+
 @pytest.mark.parametrize(
     "band",
     [
