@@ -10,6 +10,7 @@ import os
 import time
 from _thread import allocate_lock
 from hashlib import sha256
+from mmap import MAP_ANONYMOUS, MAP_PRIVATE, mmap
 
 from . import REFUSALS, PackError
 from ._source import FetchError
@@ -84,12 +85,16 @@ class Stats:
 
 
 class Slot:
-    """A buffer to decompress into, used again for each frame: new memory costs a page fault every 4 KB."""
+    """A buffer to decompress into, used again for each frame: new memory costs a page fault every 4 KB.
+
+    The system gives each page when it is first written to, so that the first frame, which is small, does not
+    wait for the memory of the largest.
+    """
 
     __slots__ = ("buffer", "lock")
 
     def __init__(self, size: int) -> None:
-        self.buffer = memoryview(bytearray(size))
+        self.buffer = memoryview(mmap(-1, size, flags=MAP_PRIVATE | MAP_ANONYMOUS))
         self.lock = allocate_lock()
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import zstandard
 
@@ -65,12 +66,18 @@ def check_level(level: int) -> None:
         )
 
 
-def compress(data: bytearray, level: int) -> bytes:
-    """One zstd frame; the same bytes for the same data and level."""
+def compress(data: bytearray, level: int, *, far: bool = False) -> bytes:
+    """One zstd frame; the same bytes for the same data and level.
+
+    Where ``far`` is set, what repeats is found at any distance: a level's own window may be 2 MiB.
+    """
+    more: dict[str, Any] = {}
+    if far:
+        more = {"enable_ldm": True, "window_log": max((len(data) - 1).bit_length(), zstandard.WINDOWLOG_MIN)}
     parameters = zstandard.ZstdCompressionParameters.from_level(
         # The digests vouch for the bytes: zstd's own checksum would only cost time.
         level, source_size=len(data), write_content_size=True, write_checksum=False,
-        write_dict_id=False, threads=0,
+        write_dict_id=False, threads=0, **more,
     )  # fmt: skip
     return zstandard.ZstdCompressor(compression_params=parameters).compress(data)
 
@@ -81,7 +88,7 @@ def assemble(
     label: Label,
     directory: Path,
     *,
-    compressor: Callable[[bytearray], bytes],
+    compressor: Callable[[bytearray, Extent], bytes],
     jobs: int | None,
     progress: Progress,
     doing: str = "compress",
@@ -93,13 +100,13 @@ def assemble(
         extents: The frames, in order, without gaps.
         label: What the index says besides.
         directory, jobs, progress: As for ``lambdapack.pack.write``.
-        compressor: Makes a frame of its content; called in several threads.
+        compressor: Makes a frame of its content and extent; called in several threads.
         doing: The step's name, for people.
     """
     with part_file(directory) as part:
         sizes, digests = [], []
         with progress.step(doing, total=stream.end, unit="B") as advance:
-            frames = _in_order(lambda extent: compressor(stream.read(*extent)), extents, jobs)
+            frames = _in_order(lambda extent: compressor(stream.read(*extent), extent), extents, jobs)
             for (start, end), data in zip(extents, frames, strict=True):
                 part.file.write(data)
                 sizes.append(len(data))

@@ -13,7 +13,7 @@ builds that began a frame at different places soon cut at the same file again.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby, pairwise
 
 from lambdapack.limits import MIB
@@ -53,6 +53,7 @@ class Span:
         end: Offset past the padding.
         band: When the file is needed.
         rank: How readily a frame begins with this file, the lowest first; of its path alone.
+        twins: The same number, not 0, for consecutive files that share a frame (``lambdapack.pack.twins``).
     """
 
     start: int
@@ -60,15 +61,17 @@ class Span:
     end: int
     band: Band
     rank: tuple[int, bytes] = (0, b"")
+    twins: int = 0
 
 
 @dataclass(frozen=True)
 class Frame:
-    """One frame: offsets into the tar stream, end exclusive."""
+    """One frame: offsets into the tar stream, end exclusive; its band; whether it is that of twins."""
 
     start: int
     end: int
     band: Band
+    twins: bool = False
 
 
 def cut(spans: Sequence[Span], end: int) -> list[Frame]:
@@ -83,13 +86,22 @@ def cut(spans: Sequence[Span], end: int) -> list[Frame]:
         return [Frame(0, end, Band.LAZY_SOURCE)]
     frames: list[Frame] = []
     for band, group in groupby(spans, key=lambda span: span.band):
-        frames += [Frame(start, stop, band) for start, stop in _cut_band(list(group), band)]
+        frames += _cut_band(list(group), band)
     last = frames.pop()
-    return [*frames, Frame(last.start, end, last.band)]
+    return [*frames, replace(last, end=end)]
 
 
-def _cut_band(spans: Sequence[Span], band: Band) -> Iterator[tuple[int, int]]:
+def _cut_band(spans: Sequence[Span], band: Band) -> Iterator[Frame]:
     sizes = _sizes(band)
+    for twins, group in groupby(spans, key=lambda span: span.twins):
+        members = list(group)
+        if twins:
+            yield Frame(members[0].start, members[-1].end, band, twins=True)
+        else:
+            yield from (Frame(start, end, band) for start, end in _cut_files(members, sizes))
+
+
+def _cut_files(spans: Sequence[Span], sizes: Iterator[Sizes]) -> Iterator[tuple[int, int]]:
     for is_large, group in groupby(spans, key=lambda span: span.end - span.start > LARGE):
         if is_large:
             for span in group:

@@ -7,10 +7,13 @@ import stat
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
+from itertools import groupby
 from pathlib import Path
 
 from lambdapack.errors import ConfigurationError
+from lambdapack.memo import NOTHING, Memo
 from lambdapack.model import Owners, Target, Trace, Tree, bytecode_of, source_of
+from lambdapack.pack import twins
 from lambdapack.pack.check import path_problem
 from lambdapack.pack.classes import classify, load_order
 from runtime_shim import _index
@@ -44,7 +47,8 @@ _LAZY = {
 @dataclass(frozen=True)
 class Entry:
     """One file of a pack: its path, relative to the tree's root, POSIX style; its size in bytes; whether its
-    mode is 0755 instead of 0644; its class, a letter of ``runtime_shim._index``; when it is needed.
+    mode is 0755 instead of 0644; its class, a letter of ``runtime_shim._index``; when it is needed; the
+    number of the twins that it shares a frame with, 0 for none.
     """
 
     path: str
@@ -52,6 +56,7 @@ class Entry:
     executable: bool
     kind: str
     band: Band
+    twins: int
 
 
 @dataclass(frozen=True)
@@ -72,10 +77,11 @@ class Layout:
     glibc: str
 
 
-def arrange(tree: Tree, trace: Trace) -> Layout:
+def arrange(tree: Tree, trace: Trace, memo: Memo = NOTHING) -> Layout:
     """Order the files of ``tree`` by first use, as the pack's format wants them.
 
-    A tree without distributions may be empty: a function may have assets alone.
+    ``memo`` remembers which libraries are twins. A tree without distributions may be empty: a function may
+    have assets alone.
 
     Raises:
         ConfigurationError: Distributions were installed and nothing is left of them; or the tree holds
@@ -90,9 +96,20 @@ def arrange(tree: Tree, trace: Trace) -> Layout:
     bands = {path: Band.HOT if path in hot else _LAZY.get(classes.kinds[path], Band.REST) for path in files}
     hot_rank = {path: rank for rank, path in enumerate(hot)}
     order = sorted(files, key=lambda path: (bands[path], hot_rank.get(path, 0), _top_level(path), path))
+    sizes = {path: status.st_size for path, status in files.items()}
+    in_bands = (list(band) for _, band in groupby(order, key=bands.__getitem__))
+    known = twins.Files(sizes, classes.kinds, direct)
+    order, shared = twins.gather(in_bands, known, twins.measured(tree.root, memo))
     numbers = {path: number for number, path in enumerate(order)}
     entries = tuple(
-        Entry(path, files[path].st_size, bool(files[path].st_mode & 0o111), classes.kinds[path], bands[path])
+        Entry(
+            path,
+            sizes[path],
+            bool(files[path].st_mode & 0o111),
+            classes.kinds[path],
+            bands[path],
+            shared.get(path, 0),
+        )
         for path in order
     )
     return Layout(

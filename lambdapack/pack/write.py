@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -13,7 +13,7 @@ import zstandard
 from lambdapack import __version__
 from lambdapack.memo import NOTHING, Memo, key_of
 from lambdapack.model import Trace, Tree
-from lambdapack.pack.assembly import Label, Pack, assemble, check_level, compress
+from lambdapack.pack.assembly import Extent, Label, Pack, assemble, check_level, compress
 from lambdapack.pack.frames import Frame, Span, cut
 from lambdapack.pack.layout import Band, Layout, arrange
 from lambdapack.pack.stream import Member, Stream
@@ -42,8 +42,8 @@ def write(
         directory: Where the two files go.
         level: zstd's, 1 to 22.
         jobs: Frames compressed side by side, by default one a core; does not change the bytes. Each
-            takes about 100 MB of memory at level 19.
-        memo: Remembers compressed frames.
+            takes about 100 MB of memory at level 19, twins up to 250.
+        memo: Remembers compressed frames, and which libraries are twins.
         progress: Told the uncompressed bytes that are done.
 
     Raises:
@@ -51,12 +51,13 @@ def write(
         ToolError: A file cannot be read, the folder cannot be written to, the disk is full.
     """
     check_level(level)
-    layout = arrange(tree, trace)
+    layout = arrange(tree, trace, memo)
     stream = Stream(Member(tree.root / e.path, e.path, e.size, e.executable) for e in layout.entries)
     frames = cut(_spans(layout, stream), stream.end)
     extents = [(frame.start, frame.end) for frame in frames]
     label = replace(_label(tree, lock_digest, layout, frames), stdlib=trace.stdlib)
-    compressor = partial(_compress, level=level, memo=memo)
+    far = {(frame.start, frame.end) for frame in frames if frame.twins}
+    compressor = partial(_compress, level=level, memo=memo, far=far)
     return assemble(stream, extents, label, directory, compressor=compressor, jobs=jobs, progress=progress)
 
 
@@ -64,7 +65,7 @@ def _spans(layout: Layout, stream: Stream) -> list[Span]:
     ends = [*stream.starts[1:], stream.files_end]
     befores = ["", *(entry.path for entry in layout.entries)]
     return [
-        Span(start, offset, end, entry.band, _rank(entry.path, before))
+        Span(start, offset, end, entry.band, _rank(entry.path, before), entry.twins)
         for start, offset, end, entry, before in zip(
             stream.starts, stream.offsets, ends, layout.entries, befores, strict=False
         )
@@ -77,12 +78,13 @@ def _rank(path: str, before: str) -> tuple[int, bytes]:
     return int(same), hashlib.sha256(path.encode()).digest()[:8]
 
 
-def _compress(data: bytearray, *, level: int, memo: Memo) -> bytes:
+def _compress(data: bytearray, extent: Extent, *, level: int, memo: Memo, far: Container[Extent]) -> bytes:
     library = [zstandard.__version__, zstandard.backend, *zstandard.ZSTD_VERSION]
-    key = key_of(hashlib.sha256(data).hexdigest(), level, library)
+    digest, is_far = hashlib.sha256(data).hexdigest(), extent in far
+    key = key_of(digest, level, library, *(["far"] if is_far else []))
     frame = memo.get("frames", key)
     if frame is None:
-        frame = compress(data, level)
+        frame = compress(data, level, far=is_far)
         memo.put("frames", key, frame)
     return frame
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from itertools import groupby, pairwise
 
 from hypothesis import given, settings
@@ -74,6 +75,18 @@ def test_the_first_frames_are_small() -> None:
     made, end = spans([(Band.HOT, 10_000)] * 2000)
     first, second, third, *_ = (frame.end - frame.start for frame in cut(made, end))
     assert first <= FIRST_SIZES[0].most and second <= FIRST_SIZES[1].most and third >= HOT_SIZES.least
+
+
+def test_twins_share_a_frame_with_nobody_else() -> None:
+    """Whatever their sizes; what stands around them is cut as if a band began and ended there."""
+    made, end = spans([(Band.HOT, size) for size in (1000, 2 * MIB, 5 * MIB, 300, 2 * MIB, 2 * MIB, 1000)])
+    numbers = (0, 1, 1, 1, 2, 2, 0)
+    marked = [replace(span, twins=number) for span, number in zip(made, numbers, strict=True)]
+    frames = cut(marked, end)
+    starts = [span.start for span in made]
+    assert [frame.start for frame in frames] == [starts[0], starts[1], starts[4], starts[6]]
+    assert [frame.twins for frame in frames] == [False, True, True, False]
+    assert frames[-1].end == end
 
 
 FILES = st.lists(st.integers(0, 120_000), min_size=300, max_size=500)

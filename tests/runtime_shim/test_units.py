@@ -7,6 +7,7 @@ import socket
 import time
 import urllib.parse
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 import zstandard
@@ -207,3 +208,16 @@ def test_what_goes_on_arriving_is_not_given_up(monkeypatch: pytest.MonkeyPatch) 
     with hangs_up as server, pytest.raises(_fetch.PackError, match=gives_up):
         fetcher(nothing, server.url).run(everything(nothing))
     assert nothing.placed == {}
+
+
+def test_a_buffer_takes_memory_only_where_it_was_written_to() -> None:
+    """The first frame is small, and the first import waits for it, not for the memory of the largest."""
+
+    def resident() -> int:
+        return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * 4096
+
+    before = resident()
+    slot = _fetch.Slot(64 * 1024 * 1024)
+    slot.buffer[:4] = b"spam"
+    assert resident() - before < 16 * 1024 * 1024
+    assert bytes(slot.buffer[:4]) == b"spam" and len(slot.buffer) == 64 * 1024 * 1024

@@ -18,7 +18,7 @@ from lambdapack import pack
 from lambdapack.errors import LambdapackError, ToolError
 from lambdapack.files import write_bytes
 from lambdapack.limits import MIB
-from lambdapack.pack.assembly import Label, Pack, assemble, check_level, compress
+from lambdapack.pack.assembly import Extent, Label, Pack, assemble, check_level, compress
 from lambdapack.pack.assets import record
 from lambdapack.pack.assets.collect import Asset, Content, collect, digest, settled
 from lambdapack.pack.assets.record import BuiltAsset
@@ -149,7 +149,7 @@ def _cuts(starts: Sequence[int]) -> Iterator[int]:
             yield begin
 
 
-def _compress(data: bytearray, *, level: int) -> bytes:
+def _compress(data: bytearray, _extent: Extent, *, level: int) -> bytes:
     quick = compress(data, min(level, _PROBE_LEVEL))
     return quick if len(quick) > len(data) * _WORTH or level <= _PROBE_LEVEL else compress(data, level)
 
