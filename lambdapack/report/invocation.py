@@ -50,7 +50,8 @@ def _stats(stats: Mapping[str, Any]) -> str:
     said = (
         f"waiting for the pack {seconds(stats.get('wait_ms', 0))} "
         f"({megabytes(stats.get('bytes', 0))} in {counted(stats.get('frames', 0), 'frame')} and "
-        f"{counted(stats.get('requests', 0), 'request')}, {seconds(stats.get('fetch_ms', 0))} beside the imports"
+        f"{counted(stats.get('requests', 0), 'request')}, "
+        f"{seconds(stats.get('fetch_ms', 0))} beside the imports"
     )
     for key, what in (("retries", "retries"), ("resumed", "frames resumed"), ("on_demand", "on demand")):
         if stats.get(key):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lambdapack.limits import MB
 
-__all__ = ["megabytes", "seconds"]
+__all__ = ["counted", "megabytes", "seconds"]
 
 
 def megabytes(size: float) -> str:
