@@ -210,7 +210,9 @@ def test_a_record_of_another_version_is_refused(tmp_path: Path) -> None:
         assets.read(tmp_path)
 
 
-_NAMES = st.text(st.characters(codec="utf-8", exclude_characters="/\0"), min_size=1, max_size=20)
+_NAMES = st.text(st.characters(codec="utf-8", exclude_characters="/\0"), min_size=1, max_size=20).filter(
+    lambda name: name not in (".", "..")
+)
 
 
 @settings(max_examples=60, deadline=None)
