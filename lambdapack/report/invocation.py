@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from lambdapack.report.units import megabytes, seconds
+from lambdapack.report.units import counted, megabytes, seconds
 
 if TYPE_CHECKING:
     from lambdapack.local import Invocation
@@ -46,8 +46,9 @@ def timing(invocation: Invocation) -> str:
 def _stats(stats: Mapping[str, Any]) -> str:
     said = (
         f"of it waiting for the pack {seconds(stats.get('wait_ms', 0))} "
-        f"({megabytes(stats.get('bytes', 0))} in {stats.get('frames', 0)} frames and "
-        f"{stats.get('requests', 0)} requests, {seconds(stats.get('fetch_ms', 0))} beside the imports"
+        f"({megabytes(stats.get('bytes', 0))} in {counted(stats.get('frames', 0), 'frame')} and "
+        f"{counted(stats.get('requests', 0), 'request')}, "
+        f"{seconds(stats.get('fetch_ms', 0))} beside the imports"
     )
     for key, what in (("retries", "retries"), ("resumed", "frames resumed"), ("on_demand", "on demand")):
         if stats.get(key):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lambdapack.limits import MB
 
-__all__ = ["megabytes", "seconds"]
+__all__ = ["counted", "megabytes", "seconds"]
 
 
 def megabytes(size: float) -> str:
@@ -19,3 +19,8 @@ def megabytes(size: float) -> str:
 def seconds(milliseconds: float) -> str:
     """``1234.5`` -> ``1.23 s``; below a second in milliseconds."""
     return f"{milliseconds / 1000:.2f} s" if milliseconds >= 1000 else f"{milliseconds:.1f} ms"
+
+
+def counted(number: int, noun: str) -> str:
+    """``1 frame``, ``2 frames``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
