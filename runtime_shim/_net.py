@@ -81,7 +81,8 @@ class Dialler:
             OSError: The connection broke.
         """
         proxy = None if direct else find_proxy(self.host, self.port, self.tls, self._environ)
-        sock = self._dial(*(proxy[:2] if proxy else (self.host, self.port)))
+        host, port = proxy[:2] if proxy else (self.host, self.port)
+        sock = self._dial(host, port)
         try:
             if proxy:
                 self.at = "%s through the proxy %s:%d" % (self.host, proxy[0], proxy[1])

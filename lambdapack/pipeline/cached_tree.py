@@ -26,7 +26,7 @@ _FileFacts = tuple[str, bool]
 """What a file has to be, to be linked into a tree: its SHA-256, and whether it is executable."""
 
 
-class _Cached(NamedTuple):
+class _CachedDistribution(NamedTuple):
     """A distribution in the cache: its entry's folder, and the facts of each file by its path in a tree."""
 
     folder: Path
@@ -141,18 +141,18 @@ def _sharing(owned: Mapping[str, Iterable[str]]) -> set[str]:
     return {name for name, paths in owned.items() if any(owners[path] > 1 for path in paths)}
 
 
-def _cached(store: BuildCache, key: str) -> _Cached | None:
+def _cached(store: BuildCache, key: str) -> _CachedDistribution | None:
     """The distribution with this key; its files are checked when they are linked."""
     entry = store.get_folder(_KIND, key)
     if entry is None:
         return None
     folder, description = entry
-    return _Cached(
+    return _CachedDistribution(
         folder, {path: (digest, executable) for path, digest, executable in json.loads(description)}
     )
 
 
-def _link(store: BuildCache, cached: _Cached, destination: Path) -> bool:
+def _link(store: BuildCache, cached: _CachedDistribution, destination: Path) -> bool:
     """Put a distribution into a tree; ``False`` where its entry is damaged, and is removed."""
     try:
         for path, facts in cached.files.items():

@@ -80,8 +80,8 @@ def slim_copy(
     )
     kept = {path: owner for path, owner in owners.items() if path not in selection.dropped}
     with new_folder(destination) as folder:
-        filling = _Filling(tree, folder.path, kept, options, frozenset(restore), progress)
-        stripped = filling.fill(python, memo)
+        writer = _TreeWriter(tree, folder.path, kept, options, frozenset(restore), progress)
+        stripped = writer.write(python, memo)
         distributions = _write_records(tree, folder.path)
         account = Account(tree.root, folder.path, owners, selection, stripped)
         report, changes = account.report(), account.changes()
@@ -98,7 +98,7 @@ def _check_empty(destination: Path) -> None:
 
 
 @dataclass(frozen=True)
-class _Filling:
+class _TreeWriter:
     """How the files that stay, ``kept`` with their distributions, get into the slimmed tree ``part``."""
 
     tree: Tree
@@ -108,7 +108,7 @@ class _Filling:
     restore: frozenset[Group]
     progress: Progress
 
-    def fill(self, python: TargetPython, memo: Memo) -> StripResult:
+    def write(self, python: TargetPython, memo: Memo) -> StripResult:
         """Strip, link and compile; what stripping did, once its objects were loaded."""
         stripped = StripResult()
         if self.options.strip:

@@ -20,7 +20,6 @@ from lambdapack.deploy.aws.models import (
     Result,
     RoleState,
     VersionState,
-    intended,
 )
 from lambdapack.deploy.aws.planner import plan, plan_destroy, plan_rollback
 from lambdapack.errors import ConfigurationError
@@ -52,7 +51,7 @@ def sha256_of(function: FunctionSpec) -> str:
 
 def state(function: FunctionSpec) -> FunctionState:
     """The function as AWS would describe it once it is deployed."""
-    return FunctionState(sha256_of(function), intended(function, ROLE), function.target.arch)
+    return FunctionState.intended(function, sha256_of(function), ROLE)
 
 
 def deployed(*functions: FunctionSpec, live: int | None = None) -> AwsState:

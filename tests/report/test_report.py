@@ -337,5 +337,7 @@ def test_timing_of_a_cold_and_a_warm_invocation() -> None:
         "cold: init 1.00 s, of it waiting for the pack 300.0 ms (45.0 MB in 50 frames and 4 requests, "
         "800.0 ms beside the imports, 2 retries, 1 on demand), then the handler 2.5 ms, 99 MB used"
     )
+    one = timing(_invocation(stats={"bytes": 1000, "frames": 1, "requests": 1}))
+    assert "(1.0 kB in 1 frame and 1 request, " in one
     assert timing(_invocation(stats=None)) == "cold: init 1.00 s, then the handler 2.5 ms, 99 MB used"
     assert timing(_invocation(cold=False, stats=None, init_ms=None)) == "warm: 2.5 ms, 99 MB used"

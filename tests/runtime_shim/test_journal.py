@@ -10,8 +10,8 @@ import pytest
 
 from runtime_shim import _journal, _lock
 from runtime_shim._journal import STAMP, Journal, OpenFile, Seal, new_stamp
+from tests.support.users import needs_root
 
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to another user")
 OTHER = 4711
 """A user that is not this one."""
 

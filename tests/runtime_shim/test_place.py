@@ -11,6 +11,7 @@ import pytest
 from runtime_shim import PackError
 from runtime_shim._disk import MTIME, Place
 from runtime_shim._index import Index
+from tests.support.users import needs_root
 
 SIZE = 1000
 BIG = 5000
@@ -98,7 +99,7 @@ def test_a_real_file_that_was_changed_is_written_again(
     assert place.missing(0, 2) == [] and path.read_bytes() == content(place, 0) and not path.is_symlink()
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to another user")
+@needs_root
 def test_a_real_file_of_another_user_is_not_in_place(place: Place) -> None:
     """Its owner may change what is in it."""
     put(place, 0, 1)

@@ -21,6 +21,7 @@ from lambdapack.local.link import Fault
 from lambdapack.model import Trace, Tree
 from lambdapack.python import interpreter
 from tests.support.shim_world import World, make_tree, running_world, vouch
+from tests.support.users import needs_root
 
 RUNNING = interpreter.find("{}.{}".format(*sys.version_info))
 HUGE = 30 * 1024 * 1024
@@ -443,7 +444,7 @@ def test_an_error_is_a_pack_error_after_the_shim_was_loaded_again(world: World) 
 class TestPlanted:
     """What is in the shim's folder before it."""
 
-    @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+    @needs_root
     @pytest.mark.parametrize("which", ["root", "base", "site"])
     def test_a_folder_of_another_user_is_refused(self, world: World, which: str) -> None:
         """Who it belongs to, who this is, and what to do: nothing in it is imported."""

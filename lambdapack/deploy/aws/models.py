@@ -96,6 +96,10 @@ class RoleState:
     attached: tuple[str, ...] = ()
 
 
+# What a description spells as a request does.
+_SAME_IN_BOTH = ("Role", "Runtime", "Handler", "MemorySize", "Timeout")
+
+
 @dataclass(frozen=True)
 class FunctionState:
     """``$LATEST`` or a published version, in AWS's words: as intended or as AWS describes either.
@@ -233,11 +237,6 @@ class Deployment:
     pack_id: str | None = None
     calls: tuple[ApiCall, ...] = ()
     uploads: tuple[str, ...] = ()
-
-
-def intended(spec: FunctionSpec, role: str | Result) -> Mapping[str, Any]:
-    """The arguments of ``update_function_configuration`` that make the function what ``spec`` says."""
-    return FunctionState.intended(spec, "", role).settings
 
 
 def _file_systems(spec: FunctionSpec) -> list[dict[str, str]]:

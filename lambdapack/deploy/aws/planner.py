@@ -19,7 +19,6 @@ from lambdapack.deploy.aws.models import (
     FunctionState,
     Result,
     VersionState,
-    intended,
 )
 from lambdapack.errors import ConfigurationError
 from lambdapack.files import sha256_of
@@ -164,7 +163,7 @@ def _role(spec: FunctionSpec, observed: AwsState) -> tuple[str | Result, list[Ap
     elif observed.role.trust != naming.TRUST:
         parameters = {"RoleName": name, **trust}
         calls.append(ApiCall("iam", "update_assume_role_policy", parameters, "its trust policy was changed"))
-    calls += _policy(spec.name, observed, packs, intended(spec, ""))
+    calls += _policy(spec.name, observed, packs, FunctionState.intended(spec, "", "").settings)
     return (observed.role.arn if observed.role else Result("create_role", "Role.Arn")), calls
 
 

@@ -145,7 +145,7 @@ class Metadata:
     def size(self, link: Any) -> int:
         """Bytes that the wheel at ``link`` takes when it is unpacked; 0 where that cannot be learnt."""
         try:
-            remote = None if link.is_file else Ranged(self.session, link.url_without_fragment)
+            remote = None if link.is_file else RemoteFile(self.session, link.url_without_fragment)
             with zipfile.ZipFile(io.BufferedReader(remote) if remote else link.file_path) as wheel:
                 return sum(entry.file_size for entry in wheel.infolist())
         except UNREADABLE:
@@ -159,7 +159,7 @@ def keep(path: str, data: bytes) -> None:
     os.replace(part.name, path)
 
 
-class Ranged(io.RawIOBase):
+class RemoteFile(io.RawIOBase):
     """A remote file, of which only pieces are fetched: first the end, which has a zip's directory."""
 
     def __init__(self, session: Any, url: str) -> None:
@@ -224,7 +224,7 @@ class Ranged(io.RawIOBase):
 def ranged_metadata(session: Any, url: str) -> bytes | None:
     """METADATA of a remote wheel from its last bytes; ``None`` where server or file do not allow that."""
     try:
-        with zipfile.ZipFile(io.BufferedReader(Ranged(session, url))) as wheel:
+        with zipfile.ZipFile(io.BufferedReader(RemoteFile(session, url))) as wheel:
             names = [n for n in wheel.namelist() if n.count("/") == 1 and n.endswith(".dist-info/METADATA")]
             return wheel.read(names[0]) if len(names) == 1 else None
     except UNREADABLE:
