@@ -33,8 +33,8 @@ def command(session: Session, pack_directory: Path | None, **given: Any) -> None
     And from where the function could read its pack: S3, its zip, layers or a mount, and what that costs.
 
     Exit status 1 when a limit of Lambda's or a bound of the [budget] table is broken, or when the function
-    needs a shared library that neither the pack nor Lambda has, or a runtime that Lambda takes no longer: for
-    CI.
+    needs a shared library that neither the pack nor Lambda has, a runtime that Lambda takes no longer, or a
+    setting that Lambda refuses: for CI.
 
     \b
     Examples:
@@ -58,7 +58,7 @@ def command(session: Session, pack_directory: Path | None, **given: Any) -> None
 
 
 def _facts(session: Session, made: Pack, function: FunctionOptions, allowed: tuple[str, ...]) -> Facts:
-    from lambdapack.model import runtimes
+    from lambdapack.model import refused_by_lambda, runtimes
     from lambdapack.pipeline import build_json
     from lambdapack.plan import Facts, LibraryFacts
 
@@ -82,6 +82,7 @@ def _facts(session: Session, made: Pack, function: FunctionOptions, allowed: tup
             for library in deployment.missing_libraries(session, made, allowed)
         ),
         place=function.place,
+        refused=tuple(refused_by_lambda(function.name, settings, function.target)),
         today=runtimes.today(),
     )
     return facts if session.file is None else _with_zip(session, made, function, facts)

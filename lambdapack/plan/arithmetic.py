@@ -62,7 +62,7 @@ def assess(facts: Facts, budget: Budget = _NO_BUDGET) -> Verdict:
         places=tuple(places.options(facts, eager / speed)),
         snap_start=None if facts.snapshot is None else _snapshot_cost(facts.memory_mb),
     )
-    checks = (_limits, _runtime, _libraries, partial(_budgets, budget=budget), _advice)
+    checks = (_limits, _settings, _runtime, _libraries, partial(_budgets, budget=budget), _advice)
     return replace(measured, checks=tuple(check for each in checks for check in each(facts, measured)))
 
 
@@ -151,6 +151,13 @@ def _of_snapshot(check: Check, facts: Facts) -> Check:
     less = 'set snapshot to "needed", or ' if facts.snapshot == "all" else ""
     most = limits.SNAP_START_TMP_MB
     return replace(check, fix=f"{less}leave snap-start out: with it, Lambda has at most {most} MB of /tmp")
+
+
+def _settings(facts: Facts, _: Verdict) -> Iterator[Check]:
+    """All that Lambda refuses whatever the sizes are."""
+    if facts.refused:
+        note, fix = "; ".join(facts.refused), "change it in the [function] table or on the command line"
+        yield Check("settings", "limit", len(facts.refused), 0, "settings", False, note, fix)
 
 
 def _runtime(facts: Facts, _: Verdict) -> Iterator[Check]:
@@ -290,7 +297,7 @@ def enforce(verdict: Verdict) -> None:
 
 
 def _broken(check: Check) -> str:
-    if check.unit in ("files", "days"):
+    if check.unit in ("files", "days", "settings"):
         return check.note
     return (
         f"{check.name} is {_amount(check.measured, check)}, over {_amount(check.limit, check)} ({check.note})"

@@ -96,6 +96,7 @@ class Facts:
         own_zip_bytes, own_bytes: The function's zip without any pack, and unzipped; ``None`` as above.
         timeout: The function's timeout in seconds.
         snapshot: What the snapshot of SnapStart holds, ``needed`` or ``all``; ``None`` without SnapStart.
+        refused: What Lambda refuses of the function's name, settings and runtime, each in words.
         today: The day that the runtime's end is measured against; ``None`` leaves that out.
     """
 
@@ -114,6 +115,7 @@ class Facts:
     own_bytes: int | None = None
     timeout: int = 30
     snapshot: Literal["needed", "all"] | None = None
+    refused: tuple[str, ...] = ()
     today: date | None = None
 
 
@@ -195,7 +197,7 @@ class Check:
         name: What is measured, e.g. ``unzipped``.
         kind: ``limit``: Lambda refuses or fails; ``budget``: the user set it; ``advice``: it only costs.
         measured, limit: Both in ``unit``; ``measured`` may be at most ``limit``.
-        unit: ``bytes``, ``seconds``, ``files`` or ``days``.
+        unit: ``bytes``, ``seconds``, ``files``, ``days`` or ``settings``.
         ok: Whether ``measured`` is within ``limit``.
         note: What the figure is made of, for people.
         fix: The cheapest change that mends it, ``None`` where ``ok``.
@@ -205,7 +207,7 @@ class Check:
     kind: Literal["limit", "budget", "advice"]
     measured: float
     limit: float
-    unit: Literal["bytes", "seconds", "files", "days"]
+    unit: Literal["bytes", "seconds", "files", "days", "settings"]
     ok: bool
     note: str
     fix: str | None = None

@@ -88,9 +88,7 @@ def _checks(verdict: Verdict) -> Table:
 def _amount(check: Check, value: float) -> str:
     if check.unit == "seconds":
         return f"{value:.1f} s"
-    if check.unit == "files":
-        return f"{value:.0f} files" if value != 1 else "1 file"
-    if check.unit == "days":
-        return f"{value:.0f} days"
+    if check.unit in ("files", "days", "settings"):
+        return f"{value:.0f} {check.unit if value != 1 else check.unit[:-1]}"
     # /tmp is set in Lambda's own megabytes.
     return f"{value / limits.MIB:,.0f} MiB" if "tmp" in check.name else megabytes(value)

@@ -173,6 +173,18 @@ def test_plan_holds_the_budget(run_lambdapack: Run, tiny: Path) -> None:
     assert "over 1.0 kB" in done.stderr
 
 
+def test_plan_refuses_the_settings_that_a_deployment_refuses(run_lambdapack: Run, tiny: Path) -> None:
+    """What Lambda refuses whatever the sizes are is status 1, in the words of ``deploy``."""
+    with (tiny / "lambdapack.toml").open("a") as file:
+        file.write("tmp = 1024\nsnap-start = true\n")
+    done = run_lambdapack("plan", "--json", cwd=tiny, status=1)
+    (broken,) = [check for check in shown(done)["checks"] if not check["ok"]]
+    assert (broken["name"], broken["kind"]) == ("settings", "limit")
+    assert broken["note"] in done.stderr
+    assert broken["note"] in run_lambdapack("deploy", cwd=tiny, status=2).stderr
+    assert "snap-start takes at most 512 MB of tmp, and the function has 1024 MB" in broken["note"]
+
+
 def test_deploy_invoke_status_destroy(run_lambdapack: Run, tiny: Path) -> None:
     """Cold then warm in one command; a handler's error is status 1; nothing is left after destroy."""
     document = shown(run_lambdapack("deploy", "--dry-run", "--json", cwd=tiny))
