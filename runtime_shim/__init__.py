@@ -66,9 +66,10 @@ def __getattr__(name: str) -> Any:
 def stats() -> dict[str, Any]:
     """Figures of this process's start: bytes, requests, retries, frames, resumed frames, milliseconds.
 
-    Empty without a pack. ``library_error`` is the first error of a bundled library that could not be mapped,
-    with the library's path. ``assets`` has the same figures of each asset that was begun or asked for, by
-    name.
+    Empty without a pack. ``source`` is ``s3``, or ``file`` for a pack in the zip, in layers or on a mount, of
+    which ``requests`` counts the reads. ``library_error`` is the first error of a bundled library that could
+    not be mapped, with the library's path. ``assets`` has the same figures of each asset that was begun or
+    asked for, by name.
     """
     figures = _pack.stats() if _pack is not None else {}
     if _function_assets is not None:
@@ -168,6 +169,7 @@ def _start(environ: MutableMapping[str, str]) -> None:
     snapshot = environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") == SNAP_START
     everything = snapshot and location.get("snapshot") == "all"
     pack = Pack(place, make_fetcher, len(index.frame_size) if disk or everything else index.eager)
+    pack.source = "file" if "parts" in location else "s3"
     # Forks before the imports below are set up: the process that fetches needs none of them.
     pack.start()
     _pack = pack

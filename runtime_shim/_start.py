@@ -109,6 +109,7 @@ class Pack:
         self.demanded: dict[str, None] = {}
         self.told = False
         self.role = "warm"
+        self.source = "s3"
         self.fetching_threads: Any = set()
         self.report: dict[str, Any] = {}
         self.problems: dict[str, str] = {}
@@ -498,6 +499,7 @@ class Pack:
         report: dict[str, Any] = {"bytes": 0, "requests": 0, "retries": 0, "frames": 0, "fetch_ms": 0.0}
         report.update(self.report)
         report.update(
+            source=self.source,
             role=self.role,
             resumed=self.resumed,
             on_demand=self.on_demand,

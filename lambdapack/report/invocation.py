@@ -47,10 +47,11 @@ def timing(invocation: Invocation) -> str:
 
 
 def _stats(stats: Mapping[str, Any]) -> str:
+    asked = "read" if stats.get("source") == "file" else "request"
     said = (
         f"waiting for the pack {seconds(stats.get('wait_ms', 0))} "
         f"({megabytes(stats.get('bytes', 0))} in {counted(stats.get('frames', 0), 'frame')} and "
-        f"{counted(stats.get('requests', 0), 'request')}, "
+        f"{counted(stats.get('requests', 0), asked)}, "
         f"{seconds(stats.get('fetch_ms', 0))} beside the imports"
     )
     for key, what in (("retries", "retries"), ("resumed", "frames resumed"), ("on_demand", "on demand")):

@@ -339,5 +339,7 @@ def test_timing_of_a_cold_and_a_warm_invocation() -> None:
     )
     one = timing(_invocation(stats={"bytes": 1000, "frames": 1, "requests": 1}))
     assert "(1.0 kB in 1 frame and 1 request, " in one
+    filed = timing(_invocation(stats={"bytes": 1000, "frames": 1, "requests": 3, "source": "file"}))
+    assert "(1.0 kB in 1 frame and 3 reads, " in filed
     assert timing(_invocation(stats=None)) == "cold: init 1.00 s, then the handler 2.5 ms, 99 MB used"
     assert timing(_invocation(cold=False, stats=None, init_ms=None)) == "warm: 2.5 ms, 99 MB used"

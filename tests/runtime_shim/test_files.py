@@ -81,6 +81,7 @@ def test_a_pack_in_files_needs_no_network(world: World, tmp_path: Path, pieces: 
     cold = start(world, AWS_LAMBDA_FUNCTION_MEMORY_SIZE=memory)
     assert cold["cold"] == "never traced"
     assert cold["loaded"] == []
+    assert cold["stats"]["source"] == "file"  # type: ignore[index]
     assert cold["stats"]["role"] == "fetcher"  # type: ignore[index]
     assert start(world)["stats"]["role"] == "warm"  # type: ignore[index]
 
