@@ -89,7 +89,7 @@ def _show(
         "pack": spec.pack_id,
         "assets": {asset.name: asset.pack_id for asset in spec.assets},
         "zip": {"path": str(spec.zip_path), "size": release.bundle.size},
-        "layers": [{"path": str(path), "size": path.stat().st_size} for path in spec.layers],
+        "layers": deployment.sizes(spec.layers),
         "calls": [{"service": call.service, "operation": call.operation, "why": call.why} for call in calls],
     }
     session.emit("deploy", document, brief=arn or spec.name)

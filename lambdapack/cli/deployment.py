@@ -64,6 +64,11 @@ def package(
     )  # fmt: skip
 
 
+def sizes(files: Sequence[Path]) -> list[dict[str, Any]]:
+    """Each file and its size in bytes, for a document."""
+    return [{"path": str(path), "size": path.stat().st_size} for path in files]
+
+
 def locator(location: str | None, region: str) -> Callable[[str], Location | None]:
     """Says where in S3 a pack is, or will be; without a ``location`` nowhere."""
     from lambdapack import store

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from lambdapack.cli import deployment
 from lambdapack.cli.session import Session, common
+
+if TYPE_CHECKING:
+    from lambdapack.deploy import Layers
 
 
 @click.command("layer", short_help="Write a layer for a function whose code stays as it is.")
@@ -46,19 +49,24 @@ def command(session: Session, location: str | None, output: Path, **given: Any) 
         function, made, deployment.locator(location, region),
         output=output, cache_dir=session.cache, progress=session.progress,
     )  # fmt: skip
-    files = [{"path": str(path), "size": path.stat().st_size} for path in layers.paths]
     document = {
-        "layers": files,
+        "layers": deployment.sizes(layers.paths),
         "unzipped": layers.unzipped,
         "pack": made.id,
         "place": function.place,
         "target": made.index.target,
         "environment": layers.environment,
     }
-    session.emit("layer", document, brief="\n".join(str(file["path"]) for file in files))
+    session.emit("layer", document, brief="\n".join(map(str, layers.paths)))
     for path in layers.paths:
         session.say(f"{path}: {megabytes(path.stat().st_size)}")
+    _say_next(session, layers)
+
+
+def _say_next(session: Session, layers: Layers) -> None:
+    """What a person does with the layers."""
+    which = "it" if len(layers.paths) == 1 else "each"
     for variable, value in layers.environment.items():
-        session.say(f"publish {'it' if len(files) == 1 else 'each'} (aws lambda publish-layer-version "
-                    f"--zip-file fileb://{files[0]['path']} --layer-name NAME), give the function what comes "
+        session.say(f"publish {which} (aws lambda publish-layer-version "
+                    f"--zip-file fileb://{layers.paths[0]} --layer-name NAME), give the function what comes "
                     f"back, and {variable}={value}")  # fmt: skip

@@ -52,7 +52,7 @@ def command(session: Session, source: Path | None, location: str | None, output:
         "unzipped": bundle.unzipped,
         "pack": release.pack.id,
         "assets": {asset.name: asset.pack_id for asset in release.spec.assets},
-        "layers": [{"path": str(path), "size": path.stat().st_size} for path in bundle.layers],
+        "layers": deployment.sizes(bundle.layers),
     }
     session.emit("package", document, brief=str(bundle.path))
     session.say(f"{bundle.path}: {megabytes(bundle.size)}, {megabytes(bundle.unzipped)} unzipped")

@@ -23,7 +23,7 @@ from lambdapack.deploy.sources import SourceFile, collect_sources
 from lambdapack.elf import strip
 from lambdapack.errors import CheckError, ConfigurationError
 from lambdapack.files import part_file, scratch_folder
-from lambdapack.model import Files, Location, Target
+from lambdapack.model import Files, FunctionSettings, Location, Target
 from lambdapack.progress import QUIET, Progress
 from lambdapack.python import bytecode
 from lambdapack.python.interpreter import Interpreter
@@ -94,14 +94,16 @@ def make_zip(
     pieces: dict[int, list[placement.Piece]] = {}
     if dependencies is not None:
         extension = decoder.extension(target, cache_dir, progress=progress)
-        settings = function.settings
-        everything = settings.snap_start and settings.snapshot == "all"
-        entries += pack_entries(dependencies, extension, {"snapshot": "all"} if everything else {})
+        entries += pack_entries(dependencies, extension, _said(function.settings))
         pieces = placement.layers(dependencies)
-    in_layers = sum(piece.end - piece.start for layer in pieces.values() for piece in layer)
-    bundle = _bundle(entries, output, progress, in_layers)
+    bundle = _bundle(entries, output, progress, placement.size(pieces))
     contents = {number: cut(each) for number, each in pieces.items()}
     return replace(bundle, layers=write_layers(contents, f"{output.stem}.layer%d.zip", output.parent))
+
+
+def _said(settings: FunctionSettings) -> dict[str, object]:
+    """What the shim is said of how the function is started."""
+    return {"snapshot": "all"} if settings.snap_start and settings.snapshot == "all" else {}
 
 
 def read_index(dependencies: Dependencies, target: Target) -> Index:

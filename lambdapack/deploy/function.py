@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lambdapack.model import Files, FunctionAsset, FunctionSettings, Location, Place, Target
+from lambdapack.pack import Pack, assets
 
 
 @dataclass(frozen=True)
@@ -59,3 +60,13 @@ class Dependencies:
     location: Location | Files | None = None
     assets: tuple[FunctionAsset, ...] = ()
     pack: Path | None = None
+
+    @classmethod
+    def built(cls, pack: Pack, function: FunctionOptions) -> Dependencies:
+        """The pack and the assets that were built into the same folder, without locations.
+
+        Raises:
+            ConfigurationError: The assets that were built are not those of ``function``.
+        """
+        beside = assets.placed(pack.path.parent, lambda _: None, function.assets)
+        return cls(pack.id, pack.index_path, assets=beside, pack=pack.path)

@@ -5,7 +5,7 @@ The function's code stays as it is; it gets the layer and one environment variab
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from lambdapack.deploy import bundle, decoder, placement
 from lambdapack.deploy.function import Dependencies, FunctionOptions
 from lambdapack.errors import CheckError, ConfigurationError
 from lambdapack.model import Location
-from lambdapack.pack import Pack, assets
+from lambdapack.pack import Pack
 from lambdapack.progress import QUIET, Progress
 from lambdapack.python.interpreter import Interpreter
 
@@ -69,13 +69,8 @@ def make_layers(
         CheckError: The layers are larger than Lambda takes.
         ToolError: The decoder could not be fetched.
     """
-    if "zip" in function.places:
-        raise ConfigurationError(
-            "writing a layer: the pack or an asset is to be in the function's zip",
-            hint='place = "layer", "s3" or "mount"; lambdapack package writes the function\'s zip',
-        )
-    built = assets.placed(pack.path.parent, lambda _: None, function.assets)
-    dependencies = Dependencies(pack.id, pack.index_path, assets=built, pack=pack.path)
+    _check_places(function)
+    dependencies = Dependencies.built(pack, function)
     bundle.read_index(dependencies, function.target)
     code = bundle.code_entries((), interpreter, function.target, progress)
     extension = decoder.extension(function.target, cache_dir, progress=progress)
@@ -84,13 +79,27 @@ def make_layers(
     placed = placement.arrange(function, dependencies, locate, reserved=around)
     shim = [*code, *bundle.pack_entries(placed, extension)]
     pieces = placement.layers(placed)
-    unzipped = around + sum(piece.end - piece.start for each in pieces.values() for piece in each)
-    _check(unzipped)
+    unzipped = around + placement.size(pieces)
+    _check_size(unzipped)
+    return Layers(_write(shim, pieces, output), unzipped, placed)
+
+
+def _check_places(function: FunctionOptions) -> None:
+    if "zip" in function.places:
+        raise ConfigurationError(
+            "writing a layer: the pack or an asset is to be in the function's zip",
+            hint='place = "layer", "s3" or "mount"; lambdapack package writes the function\'s zip',
+        )
+
+
+def _write(
+    shim: Sequence[bundle.Entry], pieces: Mapping[int, Sequence[placement.Piece]], output: Path
+) -> tuple[Path, ...]:
+    """Write the layers, the one with the shim to ``output``."""
     contents = {number: bundle.cut(each) for number, each in pieces.items()}
     contents[1] = _first(shim, bundle.cut(pieces.get(1, ())))
     paths = bundle.write_layers(contents, f"{output.stem}.%d.zip", output.parent)
-    first = paths[0].replace(output)
-    return Layers((first, *paths[1:]), unzipped, placed)
+    return paths[0].replace(output), *paths[1:]
 
 
 def _first(shim: Sequence[bundle.Entry], pieces: Iterable[bundle.Entry]) -> Iterator[bundle.Entry]:
@@ -100,7 +109,7 @@ def _first(shim: Sequence[bundle.Entry], pieces: Iterable[bundle.Entry]) -> Iter
     yield from pieces
 
 
-def _check(unzipped: int) -> None:
+def _check_size(unzipped: int) -> None:
     if unzipped > limits.UNZIPPED:
         raise CheckError(
             f"the layers are {unzipped / limits.MIB:.1f} MiB unzipped, over Lambda's "

@@ -6,7 +6,7 @@ between frames to fill them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -52,22 +52,12 @@ def arrange(
         CheckError: The packs do not fit into five layers.
     """
     assert dependencies.pack is not None
-    cutter = _Cutter(reserved)
-
-    def place(where: Place, name: str, pack_id: str, pack: Path, index: Path) -> Location | Files | None:
-        if where == "s3":
-            return locate(pack_id)
-        if where == "zip":
-            return Files("zip", ((f"{ASSETS_FOLDER}/{name}/pack.tar.zst" if name else "pack.tar.zst", 0),))
-        if where == "mount":
-            return Files("mount", ((f"{_mount(function)}/{key('', pack_id)}", 0),))
-        return Files("layer", tuple(cutter.parts(pack_id, _decode(index).frame_stored, pack)))
-
-    own = place(function.place, "", dependencies.pack_id, dependencies.pack, dependencies.index)
+    places = _Places(function, locate, _Cutter(reserved))
+    own = places.of(function.place, "", dependencies.pack_id, dependencies.pack, dependencies.index)
     assets = tuple(
         replace(
             asset,
-            location=place(
+            location=places.of(
                 function.asset_places.get(asset.name, function.place),
                 asset.name, asset.pack_id, asset.pack, asset.index,
             ),
@@ -115,6 +105,25 @@ class _Cutter:
             self.left -= size
 
 
+@dataclass(frozen=True)
+class _Places:
+    """Where the packs of one function go; those for layers fill what ``cutter`` has left of them."""
+
+    function: FunctionOptions
+    locate: Callable[[str], Location | None]
+    cutter: _Cutter
+
+    def of(self, where: Place, name: str, pack_id: str, pack: Path, index: Path) -> Location | Files | None:
+        """The place of one pack: of the asset ``name``, or of the function's own where that is empty."""
+        if where == "s3":
+            return self.locate(pack_id)
+        if where == "zip":
+            return Files("zip", ((f"{ASSETS_FOLDER}/{name}/pack.tar.zst" if name else "pack.tar.zst", 0),))
+        if where == "mount":
+            return Files("mount", ((f"{_mount(self.function)}/{key('', pack_id)}", 0),))
+        return Files("layer", tuple(self.cutter.parts(pack_id, _decode(index).frame_stored, pack)))
+
+
 def layers(dependencies: Dependencies) -> dict[int, list[Piece]]:
     """What goes into each layer, by its number from 1, from the places that ``arrange`` gave."""
     packs = [(dependencies.location, dependencies.pack, dependencies.index)]
@@ -129,6 +138,11 @@ def layers(dependencies: Dependencies) -> dict[int, list[Piece]]:
             number = int(path.rpartition(".")[2])
             found.setdefault(number, []).append(Piece(path.removeprefix(OPT), pack, start, end))
     return found
+
+
+def size(pieces: Mapping[int, Iterable[Piece]]) -> int:
+    """The bytes that the pieces of all layers have together."""
+    return sum(piece.end - piece.start for layer in pieces.values() for piece in layer)
 
 
 def in_zip(dependencies: Dependencies) -> dict[str, Path]:

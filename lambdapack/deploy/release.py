@@ -20,7 +20,7 @@ from lambdapack.deploy.placement import arrange
 from lambdapack.errors import ConfigurationError
 from lambdapack.install import syslibs
 from lambdapack.model import FunctionSpec, Location, Target
-from lambdapack.pack import Pack, assets
+from lambdapack.pack import Pack
 from lambdapack.progress import QUIET, Progress
 from lambdapack.python import interpreter
 from lambdapack.python.interpreter import Interpreter
@@ -77,8 +77,7 @@ def package(
         CheckError: The pack's index is damaged, or the zip is larger than Lambda takes.
         ToolError: The decoder could not be fetched.
     """
-    built = assets.placed(pack.path.parent, lambda _: None, function.assets)
-    placed = arrange(function, Dependencies(pack.id, pack.index_path, assets=built, pack=pack.path), locate)
+    placed = arrange(function, Dependencies.built(pack, function), locate)
     bundle = make_zip(
         function,
         placed,
@@ -87,14 +86,20 @@ def package(
         cache_dir=cache_dir,
         progress=progress,
     )
+    staging = locate(pack.id) if bundle.size > limits.ZIP_DIRECT_UPLOAD else None
+    return Release(_spec(function, placed, bundle, staging), bundle, pack)
+
+
+def _spec(
+    function: FunctionOptions, placed: Dependencies, bundle: Bundle, staging: Location | None
+) -> FunctionSpec:
+    """What a cloud is told, with each pack's address among the function's environment variables."""
     environment = {**function.settings.environment, **variables(placed.assets, placed.location)}
     settings = replace(function.settings, environment=environment)
-    spec = FunctionSpec(
-        function.name, function.handler, function.target, bundle.path, pack.id, placed.location, settings,
-        placed.assets, bundle.layers,
-        locate(pack.id) if bundle.size > limits.ZIP_DIRECT_UPLOAD else None,
+    return FunctionSpec(
+        function.name, function.handler, function.target, bundle.path, placed.pack_id, placed.location,
+        settings, placed.assets, bundle.layers, staging,
     )  # fmt: skip
-    return Release(spec, bundle, pack)
 
 
 def layer(

@@ -131,7 +131,9 @@ class LocalCloud:
             sizes = {"memory_mb": memory_mb, "tmp_mb": tmp_mb}
             return server.invoke(name, payload, cold=cold, start=start, **sizes, **asdict(link))
         function, settings = self._choose(name, memory_mb, tmp_mb, start)
-        return self._invoke(function, settings, payload, link, cold=cold)
+        self.expire()
+        with self._pool.lend(function, settings, link, cold=cold) as environment:
+            return environment.invoke(payload)
 
     def prepare(self, name: str, environments: int = 1, *, start: str | None = None) -> list[str]:
         """Start environments before any invocation; what each has logged.
@@ -191,16 +193,10 @@ class LocalCloud:
         for payload in payloads:
             _check_payload(payload)
         function, settings = self._choose(name, memory_mb, tmp_mb, MANAGED, workers=workers)
-        environment = self._pool.acquire(function, settings, cold=cold)
-        assert isinstance(environment, ManagedEnvironment)
-        keep = False
-        try:
-            self._pool.set_link(environment, LinkSettings(bandwidth_mbps, latency_ms))
-            results = environment.invoke_together(payloads)
-            keep = True
-        finally:
-            self._pool.release(environment, keep=keep)
-        return results
+        link = LinkSettings(bandwidth_mbps, latency_ms)
+        with self._pool.lend(function, settings, link, cold=cold) as environment:
+            assert isinstance(environment, ManagedEnvironment)
+            return environment.invoke_together(payloads)
 
     def _choose(
         self,
@@ -227,21 +223,6 @@ class LocalCloud:
         asked = replace(own, memory_mb=memory_mb, tmp_mb=tmp_mb, snap_start=start == SNAP_START)
         check_settings(name, asked, function.target)
         return function, Settings(memory_mb, tmp_mb, start, workers or workers_for(start, memory_mb))
-
-    def _invoke(
-        self, function: Function, settings: Settings, payload: bytes, link: LinkSettings, *, cold: bool
-    ) -> Invocation:
-        self.expire()
-        environment = self._pool.acquire(function, settings, cold=cold)
-        keep = False
-        try:
-            self._pool.set_link(environment, link)
-            result = environment.invoke(payload)
-            keep = True
-        finally:
-            # After Ctrl-C in the middle of an invocation the environment's state is unknown: it is not kept.
-            self._pool.release(environment, keep=keep)
-        return result
 
     def status(self) -> dict[str, Any]:
         """The functions and their environments, as a document for JSON."""

@@ -183,6 +183,24 @@ class Pool:
         if not keep:
             self._end(environment)
 
+    @contextlib.contextmanager
+    def lend(
+        self, function: Function, settings: Settings, link: LinkSettings, *, cold: bool
+    ) -> Iterator[Environment]:
+        """An environment with that link to S3, for the time of the block; as for ``acquire``.
+
+        After an error, or Ctrl-C in the middle of an invocation, the environment's state is unknown: the
+        environment is not kept.
+        """
+        environment = self.acquire(function, settings, cold=cold)
+        keep = False
+        try:
+            self.set_link(environment, link)
+            yield environment
+            keep = True
+        finally:
+            self.release(environment, keep=keep)
+
     def discard(self, choose: Callable[[Environment], bool]) -> None:
         """End the idle environments that ``choose`` chooses."""
         with self._lock:

@@ -93,11 +93,9 @@ def arrange(tree: Tree, trace: Trace, memo: Memo = NOTHING) -> Layout:
     classes = classify(tree.root, tree.target, files, trace.native)
     direct = {**classes.direct, **_opened(tree, classes.kinds)}
     hot = _hot_order(tree, trace, classes.kinds, direct)
-    bands = {path: Band.HOT if path in hot else _LAZY.get(classes.kinds[path], Band.REST) for path in files}
-    hot_rank = {path: rank for rank, path in enumerate(hot)}
-    order = sorted(files, key=lambda path: (bands[path], hot_rank.get(path, 0), _top_level(path), path))
+    bands = _bands(files, classes.kinds, hot)
     sizes = {path: status.st_size for path, status in files.items()}
-    in_bands = (list(band) for _, band in groupby(order, key=bands.__getitem__))
+    in_bands = (list(band) for _, band in groupby(bands, key=bands.__getitem__))
     known = twins.Files(sizes, classes.kinds, direct)
     order, shared = twins.gather(in_bands, known, twins.measured(tree.root, memo))
     numbers = {path: number for number, path in enumerate(order)}
@@ -118,6 +116,14 @@ def arrange(tree: Tree, trace: Trace, memo: Memo = NOTHING) -> Layout:
         native=_native(entries),
         glibc=".".join(map(str, classes.glibc or ())),
     )
+
+
+def _bands(paths: Iterable[str], kinds: Mapping[str, str], hot: Iterable[str]) -> dict[str, Band]:
+    """Each file's band, in order: band after band, and hot files by their first use."""
+    ranks = {path: rank for rank, path in enumerate(hot)}
+    bands = {path: Band.HOT if path in ranks else _LAZY.get(kinds[path], Band.REST) for path in paths}
+    order = sorted(bands, key=lambda path: (bands[path], ranks.get(path, 0), _top_level(path), path))
+    return {path: bands[path] for path in order}
 
 
 def _walk(root: Path) -> dict[str, os.stat_result]:

@@ -59,11 +59,7 @@ def build(
         ToolError: A tool, the network or the disk failed. Whatever is raised, an earlier build in
             ``options.output`` is still whole.
     """
-    check_options(options.slim)
-    asset_packs.check(assets)
-    due = runtimes.check(options.target.python, f"building for {options.target}", on=today)
-    if due:
-        progress.warn(due)
+    _check(options, assets, today, progress)
     cache_dir = cache_dir or default_cache_dir()
     store = build_cache.open_cache(cache_dir, progress, enabled=reuse.cache)
     result = _build_pack(options, store, cache_dir, refresh=not reuse.lock, jobs=jobs, progress=progress)
@@ -72,6 +68,15 @@ def build(
     if reuse.cache and not result.reused:
         build_cache.prune(cache_dir, max_bytes=reuse.limit, builds_only=True)
     return replace(result, assets=built, bill=bill)
+
+
+def _check(options: BuildOptions, assets: Sequence[Asset], today: date | None, progress: Progress) -> None:
+    """Refuse what no step of the build could mend, before the first one."""
+    check_options(options.slim)
+    asset_packs.check(assets)
+    due = runtimes.check(options.target.python, f"building for {options.target}", on=today)
+    if due:
+        progress.warn(due)
 
 
 def _build_pack(

@@ -11,7 +11,7 @@ one, which observes how far the interrupted one came.
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -88,24 +88,27 @@ def deploy(
     checks.check_spec(spec)
     checks.check_glibc(spec, checks.packed_index(spec.zip_path), pack)
     observed = observe(spec.name, clients, layers=planner.layer_names(spec), progress=progress)
-    if spec.settings.snap_start and observed.alias is not None:
-        _refuse_provisioned(spec.name, clients)
-    doing, new = f"deploying {spec.name}", observed.function is None
-    due = runtimes.check(spec.target.python, doing, on=today, new=new)
-    if due:
-        progress.warn(due)
+    _check_change(spec, observed, clients, today, progress)
     calls = plan(spec, observed)
     _tell_of_mounts(spec, progress)
     packs = _packs_of(spec, pack)
-    uploads = () if store is None else _upload(packs, store, dry_run, progress)
-    for required in packs:
-        if not (dry_run and required.what in uploads):
-            _check_pack(required.what, required.location, clients, progress)
-        _warn_of_distance(required.what, required.location, observed, progress)
+    uploads = _send_packs(packs, store, observed, clients, dry_run=dry_run, progress=progress)
     if not dry_run:
         execute(calls, clients, progress=progress)
         observed = observe(spec.name, clients, progress=progress) if calls else observed
     return replace(_deployment(spec.name, observed, calls), uploads=uploads)
+
+
+def _check_change(
+    spec: FunctionSpec, observed: AwsState, clients: Clients, today: date | None, progress: Progress
+) -> None:
+    """Refuse what AWS takes for other functions, or took for this one, and would not take of it now."""
+    if spec.settings.snap_start and observed.alias is not None:
+        _refuse_provisioned(spec.name, clients)
+    new = observed.function is None
+    due = runtimes.check(spec.target.python, f"deploying {spec.name}", on=today, new=new)
+    if due:
+        progress.warn(due)
 
 
 def _refuse_provisioned(name: str, clients: Clients) -> None:
@@ -143,9 +146,7 @@ def rollback(
     if version is not None:
         packs = {"the pack": version.pack} if version.pack is not None else {}
         packs |= {f"the asset {asset}": location for asset, location in version.assets.items()}
-        for what, location in packs.items():
-            _check_pack(what, location, clients, progress)
-            _warn_of_distance(what, location, observed, progress)
+        _check_packs(packs, observed, clients, progress)
     if not dry_run:
         execute(calls, clients, progress=progress)
         observed = replace(observed, alias=target)
@@ -216,6 +217,22 @@ def _tell_of_mounts(spec: FunctionSpec, progress: Progress) -> None:
             )
 
 
+def _send_packs(
+    packs: Sequence[_RequiredPack],
+    store: Store | None,
+    observed: AwsState,
+    clients: Clients,
+    *,
+    dry_run: bool,
+    progress: Progress,
+) -> tuple[str, ...]:
+    """Send the packs that the store lacks, and refuse where one is not in S3 then; which were lacking."""
+    uploads = () if store is None else _upload(packs, store, dry_run, progress)
+    locations = {required.what: required.location for required in packs}
+    _check_packs(locations, observed, clients, progress, unsent=uploads if dry_run else ())
+    return uploads
+
+
 def _upload(
     packs: Iterable[_RequiredPack], store: Store, dry_run: bool, progress: Progress
 ) -> tuple[str, ...]:
@@ -227,6 +244,21 @@ def _upload(
         for required in packs
         if required.file is not None and store.push(required.file, required.id, progress=progress)
     )
+
+
+def _check_packs(
+    locations: Mapping[str, Location],
+    observed: AwsState,
+    clients: Clients,
+    progress: Progress,
+    *,
+    unsent: Collection[str] = (),
+) -> None:
+    """Refuse where a pack is not in S3, but for those that a dry run has not sent; warn of long ways."""
+    for what, location in locations.items():
+        if what not in unsent:
+            _check_pack(what, location, clients, progress)
+        _warn_of_distance(what, location, observed, progress)
 
 
 def _check_pack(what: str, location: Location, clients: Clients, progress: Progress) -> None:

@@ -26,6 +26,7 @@ from lambdapack.local.environment.outcome import (
     Init,
     Outcome,
     exit_failure,
+    failed_init,
     report,
     timeout_failure,
 )
@@ -114,13 +115,8 @@ class Environment:
         except BaseException:
             self._log.close()
             raise
-        self._api = RuntimeApi(self._happenings)
-        self._api.credentials = keys.current
-        self._version = "1" if settings.start == SNAP_START else "$LATEST"
-        self._variables = variables(
-            function, settings, self.sandbox.paths,
-            version=self._version, api=self._api, credentials=keys.current, s3_url=s3_url,
-        )  # fmt: skip
+        self._api = RuntimeApi(self._happenings, keys.current)
+        self._variables = variables(function, settings, self.sandbox.paths, self._api, s3_url)
 
     def prepare(self) -> str:
         """Run the init phase before any invocation, with SnapStart up to the snapshot; what it has logged.
@@ -174,12 +170,12 @@ class Environment:
             text += f"RESTORE_START Runtime Version: {self._runtime_version}\n" + self._log.take()
             text += f"RESTORE_REPORT Restore Duration: {restore.milliseconds:.2f} ms\n"
         request_id = str(uuid.uuid4())
-        text += f"START RequestId: {request_id} Version: {self._version}\n"
+        text += f"START RequestId: {request_id} Version: {self.settings.version}\n"
         began = time.monotonic()
         if restore is None or restore.ok:
             outcome = self._run(request_id, payload)
         else:
-            outcome = self._failed_init(restore, request_id)
+            outcome = failed_init(restore, self._timeout, request_id)
         duration = (time.monotonic() - began) * 1000
         text += self._log.take() + outcome.log
         if outcome.failure:
@@ -311,7 +307,7 @@ class Environment:
             init = self._run_init(self._timeout)
             if not init.ok:
                 log = self._log.take() + init.line("invoke")
-                return replace(self._failed_init(init, request_id), log=log)
+                return replace(failed_init(init, self._timeout, request_id), log=log)
         self._offer(request_id, payload, deadline)
         return self._await_outcome(request_id, deadline)
 
@@ -322,15 +318,6 @@ class Environment:
         )
         deadline_ms = int((time.time() + deadline - time.monotonic()) * 1000)
         self._api.offer(Event(request_id, payload, deadline_ms, self.function.arn, trace))
-
-    def _failed_init(self, init: Init, request_id: str) -> Outcome:
-        if init.error_type == "timeout":
-            return Outcome(None, timeout_failure(self._timeout, request_id))
-        failure = init.failure or Failure(init.error_type, "", "")
-        if init.body:
-            return Outcome(init.body, replace(failure, error_type=init.error_type, line=""))
-        message = f"RequestId: {request_id} {failure.message}"
-        return Outcome(None, replace(failure, message=message, line=f"{message}\n{failure.error_type}\n"))
 
     def _await_outcome(self, request_id: str, deadline: float) -> Outcome:
         """Wait for the answer, and then until the runtime asks for the next event."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import signal
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 
 from lambdapack.local.environment.runtime_api import MAX_RESPONSE
@@ -112,6 +112,17 @@ def exit_failure(status: int, over_memory: bool, request_id: str = "") -> Failur
         return Failure(kind, message, "")
     message = f"RequestId: {request_id} {message}"
     return Failure(kind, message, f"{message}\n{kind}\n")
+
+
+def failed_init(init: Init, timeout: float, request_id: str) -> Outcome:
+    """An invocation that has found no runtime, because its init phase or its restore has failed."""
+    if init.error_type == "timeout":
+        return Outcome(None, timeout_failure(timeout, request_id))
+    failure = init.failure or Failure(init.error_type, "", "")
+    if init.body:
+        return Outcome(init.body, replace(failure, error_type=init.error_type, line=""))
+    message = f"RequestId: {request_id} {failure.message}"
+    return Outcome(None, replace(failure, message=message, line=f"{message}\n{failure.error_type}\n"))
 
 
 def timeout_failure(timeout: float, request_id: str) -> Failure:

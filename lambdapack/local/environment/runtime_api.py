@@ -70,13 +70,13 @@ class RuntimeApi:
         credentials: What ``credentials_url`` answers to requests with the ``token``: a snapshot holds none.
     """
 
-    def __init__(self, happenings: queue.Queue[Happening]) -> None:
+    def __init__(self, happenings: queue.Queue[Happening], credentials: Credentials) -> None:
         self.happenings = happenings
         self.generation = 0
         self._condition = threading.Condition()
         self._events: deque[Event] = deque()
         self._restored = self._closed = False
-        self.credentials: Credentials | None = None
+        self.credentials = credentials
         self.token = secrets.token_urlsafe(30)
         self._server = _Server(("127.0.0.1", 0), _Handler)
         self._server.api = self
@@ -184,7 +184,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _give_credentials(self, api: RuntimeApi) -> None:
         given = api.credentials
-        if given is None or not secrets.compare_digest(self.headers.get("Authorization", ""), api.token):
+        if not secrets.compare_digest(self.headers.get("Authorization", ""), api.token):
             self._answer(403, b"{}")
             return
         document = {

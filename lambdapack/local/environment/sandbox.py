@@ -99,12 +99,7 @@ class Sandbox:
         self.paths = _paths(folder, isolation, folders, runtime)
         configuration = {
             "level": isolation.level,
-            "mounts": [
-                [str(folders.code), self.paths.task],
-                [str(runtime.client), self.paths.client],
-                [str(runtime.lang), self.paths.lang],
-                *([str(source), place] for place, source in folders.places.items()),
-            ],
+            "mounts": _mounts(self.paths, folders, runtime),
             "tmp": {"kind": isolation.tmp, "image": str(folder / "tmp.img"), "bytes": tmp_mb * limits.MIB},
             "limits": {
                 "nofile": limits.FILE_DESCRIPTORS,
@@ -176,6 +171,16 @@ def _paths(folder: Path, isolation: Isolation, folders: FunctionFolders, runtime
         str(folders.code), str(runtime.client), str(runtime.lang), str(private),
         str(root) if folders.places else "",
     )  # fmt: skip
+
+
+def _mounts(paths: Paths, folders: FunctionFolders, runtime: Runtime) -> list[list[str]]:
+    """What the keeper is to mount: each folder of this machine, and where in the environment."""
+    return [
+        [str(folders.code), paths.task],
+        [str(runtime.client), paths.client],
+        [str(runtime.lang), paths.lang],
+        *([str(source), place] for place, source in folders.places.items()),
+    ]
 
 
 def _make_group(folder: Path, memory_mb: int) -> cgroups.Group:

@@ -24,6 +24,11 @@ class Settings:
     start: str = ON_DEMAND
     workers: int = 1
 
+    @property
+    def version(self) -> str:
+        """The function's version, as the runtime is told of it: a snapshot is of a published one."""
+        return "1" if self.start == SNAP_START else "$LATEST"
+
     def init_timeout(self, timeout: float) -> float:
         """Seconds that init may take in a function with this timeout."""
         if self.start == ON_DEMAND:

@@ -12,7 +12,6 @@ from lambdapack.local.environment.runtime_api import RuntimeApi
 from lambdapack.local.environment.sandbox import Paths
 from lambdapack.local.environment.starts import MANAGED, SNAP_START, Settings
 from lambdapack.local.functions import Function
-from lambdapack.local.s3.sigv4 import Credentials
 
 _FIXED = {
     "AWS_XRAY_CONTEXT_MISSING": "LOG_ERROR",
@@ -29,23 +28,20 @@ def variables(
     function: Function,
     settings: Settings,
     paths: Paths,
-    *,
-    version: str,
     api: RuntimeApi,
-    credentials: Credentials,
     s3_url: str,
 ) -> dict[str, str]:
     """All variables; most of Lambda's a function's own cannot replace."""
-    stream = f"{datetime.now(timezone.utc):%Y/%m/%d}/[{version}]{secrets.token_hex(16)}"
+    stream = f"{datetime.now(timezone.utc):%Y/%m/%d}/[{settings.version}]{secrets.token_hex(16)}"
     lambdas = {
         **_FIXED,
-        **_of_start(settings, api, credentials),
+        **_of_start(settings, api),
         "AWS_DEFAULT_REGION": function.region,
         "AWS_ENDPOINT_URL_S3": s3_url,
         "AWS_EXECUTION_ENV": f"AWS_Lambda_{function.target.runtime}",
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(settings.memory_mb),
         "AWS_LAMBDA_FUNCTION_NAME": function.name,
-        "AWS_LAMBDA_FUNCTION_VERSION": version,
+        "AWS_LAMBDA_FUNCTION_VERSION": settings.version,
         "AWS_LAMBDA_LOG_GROUP_NAME": f"/aws/lambda/{function.name}",
         "AWS_LAMBDA_LOG_STREAM_NAME": stream,
         "AWS_LAMBDA_RUNTIME_API": api.address,
@@ -77,7 +73,7 @@ def _pythonpath(function: Function, paths: Paths) -> str:
     return layers + paths.client
 
 
-def _of_start(settings: Settings, api: RuntimeApi, credentials: Credentials) -> dict[str, str]:
+def _of_start(settings: Settings, api: RuntimeApi) -> dict[str, str]:
     """The kind of start, and the credentials: a snapshot must not hold any, so there they are asked for."""
     told = {"AWS_LAMBDA_INITIALIZATION_TYPE": settings.start}
     if settings.start == MANAGED:
@@ -88,7 +84,7 @@ def _of_start(settings: Settings, api: RuntimeApi, credentials: Credentials) -> 
             "AWS_CONTAINER_AUTHORIZATION_TOKEN": api.token,
         }
     return told | {
-        "AWS_ACCESS_KEY_ID": credentials.access_key,
-        "AWS_SECRET_ACCESS_KEY": credentials.secret_key,
-        "AWS_SESSION_TOKEN": credentials.session_token,
+        "AWS_ACCESS_KEY_ID": api.credentials.access_key,
+        "AWS_SECRET_ACCESS_KEY": api.credentials.secret_key,
+        "AWS_SESSION_TOKEN": api.credentials.session_token,
     }
