@@ -108,8 +108,10 @@ def _summary(spec: FunctionSpec, size: int, *, to_aws: bool, dry_run: bool) -> s
 
     did, where = "would deploy" if dry_run else "deployed", "AWS" if to_aws else "the local cloud"
     assets = "".join(f"asset {asset.name} {asset.pack_id[:12]}, " for asset in spec.assets)
+    layers = "".join(f"{megabytes(path.stat().st_size)} layer, " for path in spec.layers)
     return (
-        f"{did} {spec.name} to {where}: {megabytes(size)} zip, pack {(spec.pack_id or '')[:12]}, {assets}"
+        f"{did} {spec.name} to {where}: {megabytes(size)} zip, {layers}"
+        f"pack {(spec.pack_id or '')[:12]}, {assets}"
         f"{spec.settings.memory_mb} MB memory, {spec.settings.tmp_mb} MB /tmp"
         f"{', SnapStart' if spec.settings.snap_start else ''}"
     )

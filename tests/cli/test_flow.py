@@ -301,6 +301,7 @@ def test_a_pack_in_another_place_goes_through_every_command(
     assert all(option["fits"] for option in planned["places"])
     deployed = shown(run_lambdapack("deploy", "--json", cwd=tiny))
     assert len(deployed["layers"]) == (place == "layer")
+    assert ("kB layer, pack " in run_lambdapack("deploy", cwd=tiny).stdout) == (place == "layer")
     answer = shown(run_lambdapack("invoke", "--json", cwd=tiny))["invocations"][0]
     assert answer["payload"]["six"] == "1.17.0"
     assert answer["stats"]["bytes"] > 0
