@@ -2,7 +2,9 @@
 
 Lambdapack imports ``command`` alone: ``python -I -S`` runs the rest with the standard library alone, as the
 top-level package ``keeper``, at every cold start of the local cloud. So it does without pathlib and other
-slow imports. It takes JSON lines on stdin, answers each with one on stdout, and gets its configuration first:
+slow imports. The module ``task`` is the trace's, ``main`` the keeper itself.
+
+The keeper takes JSON lines on stdin, answers each with one on stdout, and gets its configuration first:
 
     level     "root": mount and PID namespace; "user": the same inside a user namespace; "none"
     mounts    [source, destination] pairs: below /var and /opt read-only, /mnt/NAME writable
