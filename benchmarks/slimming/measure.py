@@ -207,4 +207,4 @@ def _options(row: Row, work: Path) -> BuildOptions:
 
 def _run(row: Row, root: Path, work: Path, python: Interpreter) -> None:
     """Run the row's code on the unpacked pack, and nothing else of this machine but its Python."""
-    trace.run(read_tree(root, Target(row.python)), python, row.code, timeout=600)
+    trace.run(read_tree(root, Target(row.python)), python, row.code, options=trace.TraceOptions(timeout=600))

@@ -202,7 +202,8 @@ def _trace_options(session: Session, code: str | None) -> TraceOptions:
         # Also where no handler is traced: which modules a package imports may depend on them (KERAS_BACKEND).
         environment=function.environment,
         timeout=config.timeout,
-        memory=function.memory,
+        # A default is no promise that the code needs no more.
+        memory=function.memory if "memory" in function.model_fields_set else None,
         touched=_touched(session.root / config.touched),
         assets=session.assets,
     )

@@ -62,7 +62,9 @@ class Function(Section):
     security_groups: list[Text] = field(
         [], "Its security groups in that VPC.", 'a list of ids, e.g. ["sg-0a1b2c3d"]'
     )
-    memory: int = _setting("memory_mb", "Memory in MB; 1769 buys one vCPU.")
+    memory: int = _setting(
+        "memory_mb", "Memory in MB; 1769 buys one vCPU. Where it is set, it limits the traced code too."
+    )
     tmp: int = _setting("tmp_mb", "Ephemeral storage (/tmp) in MB.")
     timeout: int = _setting("timeout", "Seconds that an invocation may take.")
     environment: dict[str, str] = field(

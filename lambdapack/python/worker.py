@@ -6,7 +6,7 @@ import json
 import os
 import signal
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -53,6 +53,7 @@ def ask(
     seconds: float,
     doing: str,
     environment: Mapping[str, str] | None = None,
+    inside: Sequence[str] = (),
     elsewhere: Elsewhere | None = None,
 ) -> dict[str, Any]:
     """Run a worker in a home and an environment of its own, and return its result.
@@ -65,6 +66,7 @@ def ask(
         seconds: How long the worker may take by its own clock; it is ended one minute later.
         doing: What the worker does, for errors.
         environment: Variables that the worker sees besides.
+        inside: A command that executes the command which follows as its last arguments.
         elsewhere: Runs the worker where ``interpreter`` is, if that is not this machine.
 
     Raises:
@@ -74,7 +76,10 @@ def ask(
     if elsewhere is not None:
         return elsewhere(request, work, worker, {**SETTLED, **variables}, doing)
     (work / "request.json").write_text(json.dumps(request))
-    words = command(interpreter.path, STARTER, worker, work / "request.json", work / "result.json")
+    words = [
+        *inside,
+        *command(interpreter.path, STARTER, worker, work / "request.json", work / "result.json"),
+    ]
     status, complaint = _run(words, work, variables, seconds=seconds, doing=doing)
     try:
         result: dict[str, Any] = json.loads((work / "result.json").read_text())

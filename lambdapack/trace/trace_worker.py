@@ -29,6 +29,9 @@ _PT_LOAD, _PT_DYNAMIC = 1, 2
 _DT_NEEDED, _DT_STRTAB, _DT_SONAME = 1, 5, 14
 _POLL_SECONDS = 0.02
 _ENOSYS = 38
+_TASK = "/var/task"
+_MEMORY_SECONDS = 0.05
+_MIB = 1 << 20
 
 
 def run_code(request: dict[str, Any], opened: int, mapped: int, imported: int) -> None:
@@ -61,7 +64,7 @@ def _run_code(request: dict[str, Any], opened: int) -> int:
     root = request["root"]
     sys.path[:0] = [root, *request["search"]]
     sys.argv = ["-c"]
-    os.chdir(request["cwd"])
+    os.chdir(request["start"])
     if request.get("assets"):
         # As the shim reads it where there is no pack.
         named = ["%s=%s" % pair for pair in sorted(request["assets"].items())]
@@ -71,8 +74,7 @@ def _run_code(request: dict[str, Any], opened: int) -> int:
     os.dup2(log, 2)
     empty = os.open(os.devnull, os.O_RDONLY)
     os.dup2(empty, 0)
-    # Where the function's code is, which in an image is another folder than here.
-    os.environ["LAMBDA_TASK_ROOT"] = [*request["search"], request["cwd"]][0]
+    os.environ["LAMBDA_TASK_ROOT"] = request["task"]
     _take_shared_memory()
     sys.addaudithook(_recorder(root, opened))
     return _execute(request["code"])
@@ -82,7 +84,8 @@ def _take_shared_memory() -> None:
     """Let Python's semaphores and shared memory fail as in Lambda, which has no /dev/shm.
 
     A program that meets this error goes another way and reads other files. To take /dev/shm itself away needs
-    rights that builds have on some machines only, and on all of them the same files are to be hot.
+    rights that builds have on some machines only, and on all of them the same files are to be hot. Nor does
+    every C library give this error without it.
     """
 
     def refuse(*args: Any, **options: Any) -> Any:
@@ -232,10 +235,12 @@ class Watch:
 def run(request: dict[str, Any]) -> dict[str, Any]:
     """Run the code in a child process and watch the tree meanwhile.
 
-    The result has its wait ``status`` (``None`` when its time was up), the ``problem`` that inotify had,
+    The result has its wait ``status`` (``None`` when its time was up, or it was ``over`` its memory), the
+    ``problem`` that inotify had,
     the paths below the root that were ``watched``, ``opened`` by Python and ``mapped``, in order, name and
     path of each ``foreign`` library, which no other file that was mapped asks for, and ``stdlib`` modules.
     """
+    request = _placed(request)
     opened, mapped, imported = [_unnamed(request["log"] + end) for end in (".opened", ".mapped", ".imported")]
     with opened, mapped, imported:
         ready, go = os.pipe()
@@ -247,13 +252,13 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
                 os._exit(1)
             run_code(request, opened.fileno(), mapped.fileno(), imported.fileno())
         os.close(ready)
-        status = None
+        status, over = None, False
         try:
             watch = Watch(request["root"])
             _adopt()
             os.write(go, b"g")
             os.close(go)
-            status = _await(pid, watch, request["timeout"])
+            status, over = _await(pid, watch, request["timeout"], (request["memory"] or 0) * _MIB)
         finally:
             _kill(pid, reaped=status is not None)
         watch.drain()
@@ -262,6 +267,7 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
         maps, below = mapped.read(), request["root"] + "/"
         return {
             "status": status,
+            "over": over,
             "problem": watch.problem,
             "watched": list(watch.files),
             "opened": [os.fsdecode(path) for path in opened.read().split(b"\0")[:-1]],
@@ -271,6 +277,22 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
         }
 
 
+def _placed(request: dict[str, Any]) -> dict[str, Any]:
+    """The request with ``task``, the folder with the function's code, and ``start``, the working folder.
+
+    Both are /var/task where the sandbox shows the code there. In an image ``search`` names other folders.
+    """
+    search = request["search"]
+    task = [*search, request["cwd"]][0]
+    try:
+        shown = os.path.samefile(_TASK, task)
+    except OSError:
+        shown = False
+    if not shown:
+        return dict(request, task=task, start=request["cwd"])
+    return dict(request, task=_TASK, start=_TASK, search=[_TASK if path == task else path for path in search])
+
+
 def _unnamed(path: str) -> Any:
     """A file that is gone when it is closed; tempfile's own would be imported already for the program."""
     file = open(path, "w+b")  # noqa: SIM115 - the caller closes it
@@ -278,19 +300,48 @@ def _unnamed(path: str) -> Any:
     return file
 
 
-def _await(pid: int, watch: Watch, timeout: float) -> int | None:
-    """The child's wait status, ``None`` when its time was up."""
+def _await(pid: int, watch: Watch, timeout: float, memory: int) -> tuple[int | None, bool]:
+    """The child's wait status, ``None`` when its time was up; whether it held more than ``memory`` bytes."""
     import time
 
     deadline = time.monotonic() + timeout
+    look, over = 0.0, 0
     while True:
         watch.wait(_POLL_SECONDS)
         watch.drain()
         done, status = os.waitpid(pid, os.WNOHANG)
         if done:
-            return status
-        if time.monotonic() > deadline:
-            return None
+            return status, False
+        now = time.monotonic()
+        if now > deadline:
+            return None, False
+        if memory and now > look:
+            look = now + _MEMORY_SECONDS
+            over = over + 1 if _is_over(memory) else 0
+            # A process that is just being started has its parent's memory for a moment.
+            if over == 2:
+                return None, True
+
+
+def _is_over(memory: int) -> bool:
+    """Whether the processes below this one hold more than so many bytes that the kernel cannot take back."""
+    members = _children(os.getpid())
+    for pid in members:
+        members += _children(pid)
+    held = sum(_held(pid, "status", ("RssAnon:", "RssShmem:")) for pid in members)
+    if held > memory:
+        # What processes share counts once; to look at that takes longer.
+        held = sum(_held(pid, "smaps_rollup", ("Pss_Anon:", "Pss_Shmem:")) for pid in members) or held
+    return held > memory
+
+
+def _held(pid: int, file: str, fields: tuple[str, str]) -> int:
+    """The sum in bytes of two fields, in KiB, of a file below /proc; 0 if there is no such process."""
+    try:
+        with open("/proc/%d/%s" % (pid, file), encoding="latin-1") as lines:
+            return 1024 * sum(int(line.split()[1]) for line in lines if line.startswith(fields))
+    except OSError:
+        return 0
 
 
 def _adopt() -> None:
@@ -312,18 +363,21 @@ def _kill(pid: int, reaped: bool) -> None:
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
     # The children of a child that has died are the next ones.
-    while left := _children():
+    while left := _children(os.getpid()):
         for child in left:
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
 
 
-def _children() -> list[int]:
+def _children(pid: int) -> list[int]:
+    found: list[int] = []
     try:
-        with open("/proc/self/task/%d/children" % os.getpid(), encoding="ascii") as file:
-            return [int(number) for number in file.read().split()]
+        for thread in os.listdir("/proc/%d/task" % pid):
+            with open("/proc/%d/task/%s/children" % (pid, thread), encoding="ascii") as file:
+                found += map(int, file.read().split())
     except OSError:
-        return []
+        pass
+    return found
 
 
 def _foreign(request: dict[str, Any], maps: bytes) -> list[list[str]]:

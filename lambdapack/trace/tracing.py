@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import runtime_shim
-from lambdapack import elf
+from lambdapack import elf, limits
 from lambdapack.errors import CheckError
 from lambdapack.files import scratch_folder
 from lambdapack.install import Workshop, check_binaries, portable_files
 from lambdapack.model import Lock, Trace, Tree, bytecode_of
 from lambdapack.progress import QUIET, Progress
-from lambdapack.python import worker
+from lambdapack.python import keeper, worker
 from lambdapack.python.interpreter import Interpreter
 from lambdapack.python.worker import Elsewhere
 from lambdapack.trace.modules import default_code, heuristic
@@ -64,7 +64,7 @@ class TraceOptions:
         environment: Environment variables of the function, which any traced code and the imports that prove
             slimming see.
         timeout: Seconds until the code is ended.
-        memory: The function's, in MB.
+        memory: The function's, in MB, which limits the code; ``None`` for the default, which does not.
         touched: Paths in the tree that are hot besides, where they exist.
         assets: Name -> file or folder that ``runtime_shim.path`` gives the code; no input of a build: what is
             in them is not in the pack.
@@ -76,9 +76,12 @@ class TraceOptions:
     source: Path | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
     timeout: float = 300.0
-    memory: int = 128
+    memory: int | None = None
     touched: Sequence[str] = ()
     assets: Mapping[str, Path] = field(default_factory=dict)
+
+
+_PLAIN = TraceOptions()
 
 
 class Program:
@@ -123,9 +126,7 @@ class Program:
                 self.workshop.interpreter,
                 self._code,
                 search=self._search(),
-                assets=self.options.assets,
-                environment={**self._variables(), **self.options.environment},
-                timeout=self.options.timeout,
+                options=replace(self.options, environment={**self._variables(), **self.options.environment}),
                 elsewhere=self.workshop.ask_elsewhere,
                 progress=self._progress,
             )
@@ -141,7 +142,7 @@ class Program:
         return {
             "AWS_DEFAULT_REGION": "us-east-1",
             "AWS_EXECUTION_ENV": f"AWS_Lambda_{self.lock.target.runtime}",
-            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(self.options.memory),
+            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(self.options.memory or limits.MEMORY_PER_VCPU_MB),
             "AWS_LAMBDA_FUNCTION_NAME": "trace",
             "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
             "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
@@ -207,7 +208,7 @@ def _call(options: TraceOptions) -> str:
 import importlib, json, types
 context = types.SimpleNamespace(
     function_name="trace", function_version="$LATEST", aws_request_id="trace",
-    memory_limit_in_mb="{options.memory}",
+    memory_limit_in_mb="{options.memory or limits.MEMORY_PER_VCPU_MB}",
     invoked_function_arn="", log_group_name="", log_stream_name="", identity=None, client_context=None,
     get_remaining_time_in_millis=lambda: 300000)
 handler = getattr(importlib.import_module({module!r}), {function!r})
@@ -222,9 +223,7 @@ def run(
     code: str,
     *,
     search: Sequence[Path] = (),
-    assets: Mapping[str, Path] | None = None,
-    environment: Mapping[str, str] | None = None,
-    timeout: float = 300,
+    options: TraceOptions = _PLAIN,
     elsewhere: Elsewhere | None = None,
     progress: Progress = QUIET,
 ) -> Trace:
@@ -235,29 +234,31 @@ def run(
         interpreter: The target's Python.
         code: What ``python -c`` would run.
         search: Further folders to import from, e.g. the handler's.
-        assets, environment, timeout: As in ``TraceOptions``.
+        options: Its assets, environment, timeout and memory count.
         elsewhere: Runs the worker where ``interpreter`` is, if that is not this machine.
         progress: Told when only part of the truth could be recorded.
 
     Raises:
-        CheckError: The code raised, exited, crashed or took too long; ``detail`` has its last lines.
+        CheckError: The code raised, exited, crashed, took too long or too much memory; ``detail`` has its
+            last lines.
         ToolError: The interpreter could not be run.
     """
     request = {
         "root": str(tree.root.resolve()),
         "search": [str(path.resolve()) for path in search],
-        "assets": {name: str(path.resolve()) for name, path in (assets or {}).items()},
+        "assets": {name: str(path.resolve()) for name, path in options.assets.items()},
         "code": code,
-        "timeout": timeout,
+        "timeout": options.timeout,
+        "memory": options.memory,
     }
-    result = _ask(interpreter, request, environment, elsewhere, progress)
+    result = _ask(interpreter, request, options.environment, elsewhere, progress)
     return _trace(tree, code, result)
 
 
 def _ask(
     interpreter: Interpreter,
     request: Mapping[str, Any],
-    environment: Mapping[str, str] | None,
+    environment: Mapping[str, str],
     elsewhere: Elsewhere | None,
     progress: Progress,
 ) -> Mapping[str, Any]:
@@ -273,9 +274,10 @@ def _ask(
             seconds=request["timeout"],
             doing="tracing",
             environment=environment,
+            inside=_sandbox(interpreter, request, work),
             elsewhere=elsewhere,
         )
-        _check(result, work / "log", request["code"], request["timeout"])
+        _check(result, work / "log", request)
     if result["problem"]:
         progress.warn(
             f"the trace does not see files that native code opens ({result['problem']}): "
@@ -284,13 +286,24 @@ def _ask(
     return result
 
 
-def _check(result: Mapping[str, Any], log: Path, code: str, timeout: float) -> None:
+def _sandbox(interpreter: Interpreter, request: Mapping[str, Any], work: Path) -> list[str]:
+    """What shows a command the function's code, or an empty folder, at /var/task; see ``keeper.task``."""
+    task = [*request["search"], str(work / "cwd")][0]
+    needed = [request["root"], *request["search"], *request["assets"].values(), work, interpreter.path]
+    return [*keeper.command("task"), task, *map(str, (*needed, worker.STARTER, _WORKER)), "--"]
+
+
+def _check(result: Mapping[str, Any], log: Path, request: Mapping[str, Any]) -> None:
     """Raise where the program did not end well, with the last lines of its output."""
-    status = result["status"]
+    status, code = result["status"], request["code"]
+    remedy = "run it in a Python with the same packages"
     if status == 0:
         return
-    if status is None:
-        how = f"took longer than {timeout:g} s"
+    if result["over"]:
+        how = f"needs more than the function's {request['memory']} MB"
+        remedy = "set a larger [function] memory in lambdapack.toml"
+    elif status is None:
+        how = f"took longer than {request['timeout']:g} s"
     elif os.WIFSIGNALED(status):
         how = f"crashed with {signal.Signals(os.WTERMSIG(status)).name}"
     else:
@@ -299,7 +312,7 @@ def _check(result: Mapping[str, Any], log: Path, code: str, timeout: float) -> N
     output = log.read_text("utf-8", "replace").splitlines() if log.exists() else []
     raise CheckError(
         f"the traced code {how}: {first[:100]}",
-        hint="run it in a Python with the same packages, or trace other code with --trace",
+        hint=f"{remedy}, or trace other code with --trace",
         detail="\n".join(output[-_DETAIL_LINES:]) or None,
     )
 

@@ -106,7 +106,7 @@ def test_shared_objects_and_bytecode_are_never_native(tmp_path: Path) -> None:
 
 
 def test_surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An empty folder, a home and a temporary folder of its own, given variables, no other packages."""
+    """A home and a temporary folder of its own, given variables, no other packages, a folder to start in."""
     monkeypatch.setenv("SECRET_OF_THIS_PROCESS", "x")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "elsewhere"))
     tree = make_tree(tmp_path / "tree", PACKAGE)
@@ -114,17 +114,19 @@ def test_surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "source" / "app.py").write_text("import zeta\n")
     code = f"""\
         import os, sys, tempfile, app
-        assert os.listdir() == []
+        task = os.environ["LAMBDA_TASK_ROOT"]
+        assert os.path.samefile(task, {str(tmp_path / "source")!r})
+        assert os.listdir() == (["app.py"] if task == "/var/task" else [])
         assert os.environ["GIVEN"] == "1" and "SECRET_OF_THIS_PROCESS" not in os.environ
         assert os.path.expanduser("~") != {str(Path.home())!r}
         assert tempfile.gettempdir() == os.environ["TMPDIR"]
-        assert sys.path[:2] == [{str(tree.root)!r}, {str(tmp_path / "source")!r}], sys.path
+        assert sys.path[:2] == [{str(tree.root)!r}, task], sys.path
         assert not any("site-packages" in path or "elsewhere" in path for path in sys.path), sys.path
         assert __name__ == "__main__" and sys.argv == ["-c"]
         exit(0)
     """
-    search = [tmp_path / "source"]
-    found = trace.run(tree, own(), textwrap.dedent(code), search=search, environment={"GIVEN": "1"})
+    search, options = [tmp_path / "source"], trace.TraceOptions(environment={"GIVEN": "1"})
+    found = trace.run(tree, own(), textwrap.dedent(code), search=search, options=options)
     assert "zeta/data.txt" in found.files
 
 
@@ -163,7 +165,7 @@ def test_a_timeout_ends_the_code_and_what_it_started(tmp_path: Path) -> None:
         time.sleep(600)
     """
     with pytest.raises(CheckError, match=r"longer than 1 s"):
-        trace.run(tree, own(), textwrap.dedent(code), timeout=1)
+        trace.run(tree, own(), textwrap.dedent(code), options=trace.TraceOptions(timeout=1))
     for pid in pids.read_text().split():
         stat = Path(f"/proc/{pid}/stat")
         assert not stat.exists() or stat.read_text().split()[2] == "Z"

@@ -7,16 +7,13 @@ import json
 import os
 import queue
 import subprocess
-import sys
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from threading import Thread
 from typing import Any
 
 from lambdapack.errors import ToolError
+from lambdapack.python import keeper
 
-_CODE = "import sys; sys.path.insert(0, sys.argv[1]); from keeper.main import main; del sys.path[0]; main()"
-"""What ``python -c`` runs, with the folder of the package ``keeper`` as its argument."""
 _WAIT = 30.0
 """Seconds to wait for an answer, which takes milliseconds."""
 
@@ -36,7 +33,7 @@ class KeeperProcess:
         self._on_exit = on_exit
         self._answers: queue.Queue[dict[str, Any] | None] = queue.Queue()
         self._process = subprocess.Popen(
-            [sys.executable, "-I", "-S", "-c", _CODE, str(Path(__file__).parent)],
+            keeper.command("main"),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             pass_fds=[configuration["log"]],

@@ -21,6 +21,7 @@ from lambdapack.python import bytecode, interpreter
 from lambdapack.slim.copy import slim_copy
 from lambdapack.slim.loading import TargetPython
 from lambdapack.slim.select import SlimOptions
+from lambdapack.trace import TraceOptions
 from lambdapack.trace import run as traced
 from runtime_shim._index import Index, decode, encode
 from tests.support.shim_world import World, running_world
@@ -85,7 +86,12 @@ def built(root: Path, image: Path) -> tuple[Tree, Trace]:
     """The tree as the docker builder makes it: traced where the libraries are, then given them."""
     with_cffi(root)
     tree = tree_of(root, MODULES, compiled=True)
-    trace = traced(tree, interpreter.find(PYTHON), CODE, environment={"LD_LIBRARY_PATH": str(image)})
+    trace = traced(
+        tree,
+        interpreter.find(PYTHON),
+        CODE,
+        options=TraceOptions(environment={"LD_LIBRARY_PATH": str(image)}),
+    )
     assert dict(trace.foreign).keys() == {"libodd.so.1", "libquaint.so.3"}
     found = syslibs.opened_libraries(tree, HAS, trace)
     made = syslibs.bundle(tree, HAS, Folder(image), QUIET, glibc=(2, 99), opened=found)

@@ -23,9 +23,7 @@ def enter(level: str, cgroups: list[str]) -> DevShm:
     flags = kernel.CLONE_NEWNS | kernel.CLONE_NEWPID | (kernel.CLONE_NEWUSER if level == "user" else 0)
     kernel.call("unshare", ctypes.c_int(flags))
     if level == "user":
-        kernel.write("/proc/self/setgroups", "deny")
-        kernel.write("/proc/self/uid_map", f"{ids[0]} {ids[0]} 1")
-        kernel.write("/proc/self/gid_map", f"{ids[1]} {ids[1]} 1")
+        kernel.map_user(*ids)
     shm = DevShm()
     child = os.fork()
     if child:
@@ -60,7 +58,7 @@ def mount_all(mounts: list[list[str]], tmp: dict[str, Any], shm: DevShm) -> None
     # Opened first: what is mounted may cover the sources of others.
     others = [(os.open(source, os.O_PATH | os.O_DIRECTORY), place) for source, place in mounts
               if place not in below_var]  # fmt: skip
-    _rebuild_var(below_var)
+    rebuild("/var", below_var)
     _mount_others(others)
     _mount_tmp(tmp)
     # Last, since the sources of mounts and the image of /tmp may lie below it.
@@ -100,24 +98,34 @@ def _mount_others(folders: list[tuple[int, str]]) -> None:
         os.close(descriptor)
 
 
-def _rebuild_var(sources: dict[str, str]) -> None:
-    """Show ``sources`` (path below /var -> source folder) read-only, without touching the real /var."""
+def rebuild(folder: str, sources: dict[str, str] | None = None, without: str | None = None) -> None:
+    """Show ``sources`` (path below ``folder`` -> source folder) read-only, without touching the real folder.
+
+    What else the folder has stays as it is, but for the entry ``without``.
+    """
     stage = "/tmp"
-    real_var = os.open("/var", os.O_PATH | os.O_DIRECTORY)
-    folders = {path: os.open(source, os.O_PATH | os.O_DIRECTORY) for path, source in sources.items()}
+    real = os.open(folder, os.O_PATH | os.O_DIRECTORY)
+    descriptors = {
+        path: os.open(source, os.O_PATH | os.O_DIRECTORY) for path, source in (sources or {}).items()
+    }
     kernel.mount("tmpfs", stage, "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, "size=1m,mode=755")
-    for name in os.listdir(f"/proc/self/fd/{real_var}"):
-        source, copy = f"/proc/self/fd/{real_var}/{name}", f"{stage}/{name}"
+    for name in os.listdir(f"/proc/self/fd/{real}"):
+        source, copy = f"/proc/self/fd/{real}/{name}", f"{stage}/{name}"
+        if name == without or f"{folder}/{name}" in descriptors:
+            continue
         if os.path.islink(source):
             os.symlink(os.readlink(source), copy)
-        elif os.path.isdir(source) and f"/var/{name}" not in sources:
+            continue
+        if os.path.isdir(source):
             os.mkdir(copy)
-            kernel.bind(source, copy, read_only=False)
-    for path, descriptor in folders.items():
-        point = stage + path[len("/var") :]
+        else:
+            os.close(os.open(copy, os.O_CREAT))
+        kernel.bind(source, copy, read_only=False)
+    for path, descriptor in descriptors.items():
+        point = stage + path[len(folder) :]
         os.makedirs(point, exist_ok=True)
         kernel.bind(f"/proc/self/fd/{descriptor}", point, read_only=True)
         os.close(descriptor)
-    kernel.mount(stage, "/var", None, kernel.MS_BIND | kernel.MS_REC)
-    os.close(real_var)
+    kernel.mount(stage, folder, None, kernel.MS_BIND | kernel.MS_REC)
+    os.close(real)
     kernel.detach(stage)
