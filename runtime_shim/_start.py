@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ._index import Index
     from ._lock import Lock
     from ._prepare import Preparation
+    from ._signals import Postponed
 
 # Seconds between two looks of a waiting thread at the journal.
 POLL = 0.001
@@ -126,6 +127,14 @@ class Pack:
     def own(self) -> ShimWork:
         """A context in which this thread does the shim's own work."""
         return ShimWork(self.fetching_threads)
+
+    def _undisturbed(self) -> Postponed:
+        """A context in which no signal handler of the program runs in this thread."""
+        try:
+            from ._signals import Postponed
+        except REFUSALS as error:
+            raise self.place.failure(error) from error
+        return Postponed()
 
     def start(self) -> None:
         """Begin to fetch the missing frames, unless another process does so already."""
@@ -407,7 +416,7 @@ class Pack:
         Raises:
             PackError: What ended the fetch of this process, or of the process that it waited for.
         """
-        with self.own():
+        with self._undisturbed(), self.own():
             self.place.follow()
             lock = self.place.lock("lock")
             if lock is None:
@@ -431,7 +440,7 @@ class Pack:
 
     def _demand(self, frames: list[int], done: Callable[[], bool]) -> None:
         """Fetch frames now, in this thread, unless they are ``done`` when it is this process's turn."""
-        with self.own():
+        with self._undisturbed(), self.own():
             lock = self._turn(done)
             try:
                 if not done():

@@ -1,0 +1,96 @@
+"""Signal handlers of the program, which Python runs in the middle of whatever the main thread does."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lambdapack.local.link import Fault
+from lambdapack.python import interpreter
+from runtime_shim._signals import Postponed
+from tests.support.shim_world import World, running_world
+
+RUNNING = interpreter.find("{}.{}".format(*sys.version_info))
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory, lambdapack_cache: Path) -> Iterator[World]:
+    with running_world(tmp_path_factory.mktemp("world"), RUNNING, lambdapack_cache) as world:
+        yield world
+
+
+@pytest.fixture(autouse=True)
+def cold(world: World) -> None:
+    """Each test begins with an empty folder; the first fetch on demand is slow."""
+    world.forget()
+    world.link(faults=[Fault(nth=2, kind="stall", after=100, seconds=0.5)])
+
+
+def answer(world: World, code: str) -> Any:
+    return json.loads(world.run(code).splitlines()[-1])
+
+
+def test_a_handler_sees_the_pack_also_in_the_middle_of_a_fetch(world: World) -> None:
+    """It opens a file that is not in place, again and again while another is fetched on demand."""
+    code = """
+        import json, signal, runtime_shim, heavy
+        runtime_shim.ready()
+        seen = []
+        def handle(number, frame):
+            with open(heavy.__file__) as file:
+                seen.append(file.readline())
+        signal.signal(signal.SIGALRM, handle)
+        signal.setitimer(signal.ITIMER_REAL, 0.002, 0.002)
+        from heavy import cold
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        same = signal.getsignal(signal.SIGALRM) is handle
+        print(json.dumps([cold.COLD, len(set(seen)), same, runtime_shim.stats()["retries"]]))
+        """
+    assert answer(world, code) == ["never traced", 1, True, 0]
+
+
+def test_what_a_handler_raises_in_a_fetch_reaches_the_program(world: World) -> None:
+    """It is not taken for an error of the network's, which would be retried; a later import finds all."""
+    code = """
+        import json, signal, runtime_shim, heavy
+        runtime_shim.ready()
+        def handle(number, frame):
+            raise TimeoutError("the program's own")
+        signal.signal(signal.SIGALRM, handle)
+        signal.setitimer(signal.ITIMER_REAL, 0.1)
+        try:
+            from heavy import cold
+        except TimeoutError as error:
+            said = str(error)
+        from heavy import cold
+        print(json.dumps([said, cold.COLD, runtime_shim.stats()["retries"]]))
+        """
+    assert answer(world, code) == ["the program's own", "never traced", 0]
+
+
+def test_handlers_run_at_the_end_and_are_set_again_whatever_one_raises() -> None:
+    """Each signal that came has its handler called once; the first error is the block's."""
+    came: list[int] = []
+
+    def raises(number: int, frame: Any) -> None:
+        came.append(number)
+        raise KeyError(number)
+
+    numbers = [signal.SIGUSR1, signal.SIGUSR2]
+    before = [signal.signal(number, raises) for number in numbers]
+    try:
+        with pytest.raises(KeyError) as caught, Postponed():
+            for number in [*numbers, *numbers]:
+                signal.raise_signal(number)
+            assert came == []
+        assert sorted(came) == numbers and caught.value.args == (came[0],)
+        assert [signal.getsignal(number) for number in numbers] == [raises, raises]
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
