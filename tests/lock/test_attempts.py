@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import pytest
 
-from lambdapack.errors import ConfigurationError
+from lambdapack.errors import ConfigurationError, ToolError
 from lambdapack.lock import read_requirements
 from lambdapack.lock.requirements.locked import LockedFile, LockedPackage, index_options
 from lambdapack.lock.resolver.driver_process import Driver
@@ -197,3 +197,19 @@ def test_a_locks_indexes_stand_beside_pips_own(
     """Those that pip is configured for are not named again; without PyPI the first replaces pip's own."""
     environment = {"PIP_CONFIG_FILE": "/dev/null", "PIP_EXTRA_INDEX_URL": configured}
     assert index_options([("", address) for address in registries], environment).pairs == expected
+
+
+@pytest.mark.parametrize("death", ["kill -9 $$", "cat > /dev/null; exit 7", "cat > /dev/null; echo half"])
+def test_a_resolver_that_dies_is_told_with_how_it_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, death: str
+) -> None:
+    """Killed, ended with a status or in the middle of a line: never a traceback, nor an answer."""
+    program = tmp_path / "python"
+    program.write_text(f"#!/bin/sh\n{death}\n")
+    program.chmod(0o755)
+    monkeypatch.setattr("lambdapack.python.toolchain.ensure", lambda *_: tmp_path)
+    driver = Driver(Interpreter(program, "3.12.1", "x86_64"), None, tmp_path, Told())
+    question = Question(read_requirements(["six"], []), TARGET, GLIBC)
+    with pytest.raises(ToolError, match="failed") as caught:
+        driver.ask(question)
+    assert "the resolver" in str(caught.value.detail)

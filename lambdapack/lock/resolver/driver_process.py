@@ -175,13 +175,18 @@ class _Here:
                 stdin.write(json.dumps(full).encode())
             for line in process.stdout:
                 answers.feed(line)
-            return answers.last if process.wait() == 0 else None
-        except (BrokenPipeError, ValueError):
-            return None
+        except (BrokenPipeError, ValueError) as error:
+            answers.last = None
+            log.write(f"the resolver's output: {error}\n")
+        else:
+            if process.wait() != 0:
+                answers.last = None
+                log.write(f"the resolver ended with status {process.returncode}\n")
         finally:
             process.kill()
             process.wait()
             process.stdout.close()
+        return answers.last
 
 
 def _request(question: Question, hints: list[str]) -> DriverRequest:
