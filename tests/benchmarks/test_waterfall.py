@@ -14,7 +14,7 @@ from hypothesis import strategies as some
 
 from benchmarks.artifacts import Kit
 from benchmarks.rig import Setting
-from benchmarks.waterfall.__main__ import measured
+from benchmarks.waterfall.__main__ import compared, measured
 from benchmarks.waterfall.account import account, document, exclusive, median
 from benchmarks.waterfall.picture import bandwidth, draw, flame
 from benchmarks.waterfall.record import Mark, Recording, Told
@@ -156,7 +156,7 @@ def test_exclusive_times_add_up_to_the_outermost(spans: list[tuple[int, int]]) -
 def test_a_real_start_is_accounted_for(workload: Workload, cache: Path) -> None:
     """Every frame of a pack is seen on its way, every byte once, and the phases are the whole start."""
     kit = Kit(cache, Target(f"3.{sys.version_info[1]}"), reuse=False, progress=QUIET)
-    recordings = measured(kit, workload, SETTING, mbit=600, runs=1)
+    ((_, recordings),) = measured(kit, workload, SETTING, mbit=600, runs=1).items()
     told = median(recordings)
     found = account(told)
     assert sum(phase.wall_s for phase in found.phases) == pytest.approx(found.total_s)
@@ -166,6 +166,19 @@ def test_a_real_start_is_accounted_for(workload: Workload, cache: Path) -> None:
     assert steps["zstd"].size == steps["write"].size > 0
     assert sum(step.cpu_s for step in found.fetch) == pytest.approx(found.child_cpu_s)
     assert any("bench_sample" in one.name for one in told.main.marks)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not (Path(__file__).parents[2] / ".git").exists(), reason="this is no checkout")
+def test_two_shims_start_by_turns_on_one_pack(workload: Workload, cache: Path) -> None:
+    """Each as often as the other; the line says which is faster, and by how much."""
+    kit = Kit(cache, Target(f"3.{sys.version_info[1]}"), reuse=False, progress=QUIET)
+    found = measured(kit, workload, SETTING, mbit=600, runs=1, shim_of="HEAD")
+    (ours, others) = found.values()
+    assert len(ours) == len(others) == 1
+    assert [name.endswith(" of HEAD") for name in found] == [False, True]
+    difference = (ours[0].total_s - others[0].total_s) * 1e3
+    assert f"{difference:+.0f} ms, medians of 1" in compared(ours, others, "HEAD")
 
 
 def test_work_in_a_wait_is_no_waiting(recording: Recording) -> None:
