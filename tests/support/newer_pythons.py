@@ -15,6 +15,7 @@ tests are skipped and say why.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -27,7 +28,6 @@ from _pytest.mark import ParameterSet
 
 SUITE = "forky"
 PYTHONS = ("3.14", "3.15")
-MIRROR = os.environ.get("LAMBDAPACK_TEST_MIRROR", "http://deb.debian.org/debian")
 FOLDER = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lambdapack-tests" / SUITE
 BIN = FOLDER / "bin"
 _REASON = FOLDER.with_name(f"{SUITE}-reason")
@@ -59,6 +59,9 @@ def make() -> str | None:
         return None
     if os.geteuid() or not shutil.which("debootstrap"):
         return "debootstrap and root are needed"
+    mirror = _mirror()
+    if mirror is None:
+        return "apt has no source of Debian's packages"
     FOLDER.parent.mkdir(parents=True, exist_ok=True)
     made = FOLDER.with_name(f"{SUITE}-{os.getpid()}")
     include = [f"python{python}{part}" for python in PYTHONS for part in ("", "-venv", "-dev")]
@@ -66,7 +69,7 @@ def make() -> str | None:
     print(f"making Python {' and '.join(PYTHONS)} for the tests in {FOLDER}, once", flush=True)
     try:
         subprocess.run(
-            [*command, made / "root", MIRROR, _SCRIPT], check=True, capture_output=True, timeout=900
+            [*command, made / "root", mirror, _SCRIPT], check=True, capture_output=True, timeout=900
         )
         shutil.rmtree(made / "root/var/cache/apt")
         _start_scripts(made)
@@ -76,6 +79,16 @@ def make() -> str | None:
         return f"debootstrap failed: {' '.join(said) or error}"
     finally:
         shutil.rmtree(made, ignore_errors=True)
+    return None
+
+
+def _mirror() -> str | None:
+    """The archive that apt is configured to take packages from, which has the newer suites as well."""
+    listed = ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages"]
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        for line in subprocess.run(listed, check=True, capture_output=True, text=True).stdout.splitlines():
+            if "security" not in line:
+                return line.rstrip("/")
     return None
 
 
