@@ -16,7 +16,7 @@ from lambdapack.errors import ConfigurationError
 if TYPE_CHECKING:
     from lambdapack.deploy import FunctionOptions
     from lambdapack.pack import Pack
-    from lambdapack.plan import AssetFacts, Facts
+    from lambdapack.plan import AssetFacts, Facts, Traffic
 
 
 @click.command("plan", short_help="Say whether it fits Lambda's limits.")
@@ -31,6 +31,7 @@ def command(session: Session, pack_directory: Path | None, **given: Any) -> None
     """Say whether the pack and the function fit Lambda's limits, and where each megabyte is.
 
     And from where the function could read its pack: S3, its zip, layers or a mount, and what that costs.
+    With a [traffic] table, also what a month costs: on demand, with SnapStart, with provisioned concurrency.
 
     Exit status 1 when a limit of Lambda's or a bound of the [budget] table is broken, or when the function
     needs a shared library that neither the pack nor Lambda has, a runtime that Lambda takes no longer, or a
@@ -84,8 +85,20 @@ def _facts(session: Session, made: Pack, function: FunctionOptions, allowed: tup
         place=function.place,
         refused=tuple(refused_by_lambda(function.name, settings, function.target)),
         today=runtimes.today(),
+        region=deployment.region_of(session, None),
+        traffic=_traffic(session),
     )
     return facts if session.file is None else _with_zip(session, made, function, facts)
+
+
+def _traffic(session: Session) -> Traffic | None:
+    """The [traffic] table; ``None`` where there is none."""
+    from lambdapack.plan import Traffic
+
+    told = session.config.traffic
+    if told.invocations is None or told.duration is None:
+        return None
+    return Traffic(told.invocations, told.duration, told.cold, told.init, told.provisioned)
 
 
 def _with_zip(session: Session, made: Pack, function: FunctionOptions, facts: Facts) -> Facts:

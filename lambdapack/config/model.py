@@ -179,6 +179,37 @@ class Budget(Section):
     assets: float | None = _above_0(None, "Largest sum of the assets' packs.", _MEGABYTES)
 
 
+class Traffic(Section):
+    """How often the function is called: with this table, `lambdapack plan` says what it costs."""
+
+    invocations: float | None = _above_0(None, "Invocations a day.", "a number above 0; needs duration")
+    duration: float | None = _above_0(
+        None,
+        "Milliseconds that an invocation takes in the handler, on average.",
+        "a number above 0; needs invocations",
+    )
+    cold: float = field(
+        0.01,
+        "The share of invocations that begin with a cold start.",
+        "a number from 0 to 1, e.g. 0.01 for one in a hundred",
+        ge=0,
+        le=1,
+        strict=False,
+    )
+    init: float | None = _above_0(
+        None,
+        "Milliseconds that the init of a cold start takes (Init Duration in a REPORT line). Left out: what "
+        "`plan` predicts.",
+        "a number above 0",
+    )
+    provisioned: int | None = field(
+        None,
+        "Environments that provisioned concurrency keeps ready. Left out: as many as are busy on average.",
+        "an integer from 1",
+        ge=1,
+    )
+
+
 class Local(Section):
     """The embedded cloud's link to its S3."""
 
@@ -198,6 +229,7 @@ class Config(Section):
     function: Function = Field(default_factory=Function)
     store: Store = Field(default_factory=Store)
     budget: Budget = Field(default_factory=Budget)
+    traffic: Traffic = Field(default_factory=Traffic)
     local: Local = Field(default_factory=Local)
     assets: Assets = Field(default_factory=dict)
 
@@ -285,6 +317,12 @@ def _contradictions(table: Mapping[str, Any], prefix: tuple[str, ...]) -> list[s
         and not {"snap-start", "snap_start"} & {key for key, value in function.items() if value is True}
     ):
         mistakes.append(f"{_name(('function', 'snapshot'), prefix)}: expected snap-start = true beside it")
+    traffic = table.get("traffic")
+    if isinstance(traffic, Mapping):
+        for key, other in (("invocations", "duration"), ("duration", "invocations")):
+            if key not in traffic:
+                why = f"beside {other}" if other in traffic else "in the table"
+                mistakes.append(f"{_name(('traffic', key), prefix)}: expected a number above 0 {why}")
     trace = table.get("trace")
     if not isinstance(trace, Mapping):
         return mistakes

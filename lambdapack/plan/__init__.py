@@ -3,7 +3,9 @@
 Pure arithmetic: no file, no clock, no network.
 """
 
+from lambdapack.plan import costs, prices
 from lambdapack.plan.arithmetic import VERSION, assess, document, enforce
+from lambdapack.plan.costs import Bill, CostOption, Costs, Traffic
 from lambdapack.plan.model import (
     AssetFacts,
     Budget,
@@ -19,6 +21,7 @@ from lambdapack.plan.model import (
 from lambdapack.plan.places import in_files
 
 __all__ = [
-    "VERSION", "AssetFacts", "Budget", "Check", "Facts", "LibraryFacts", "PlaceOption", "Row",
-    "SizedDistribution", "SnapshotCost", "Verdict", "assess", "document", "enforce", "in_files",
+    "VERSION", "AssetFacts", "Bill", "Budget", "Check", "CostOption", "Costs", "Facts", "LibraryFacts",
+    "PlaceOption", "Row", "SizedDistribution", "SnapshotCost", "Traffic", "Verdict", "assess", "costs",
+    "document", "enforce", "in_files", "prices",
 ]  # fmt: skip

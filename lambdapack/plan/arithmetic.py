@@ -12,8 +12,8 @@ from lambdapack import limits
 from lambdapack.errors import CheckError
 from lambdapack.model import Target
 from lambdapack.model.runtimes import RUNTIMES, SUGGESTED
-from lambdapack.plan import places
-from lambdapack.plan.model import Budget, Check, Facts, Row, SnapshotCost, Verdict
+from lambdapack.plan import places, pricing
+from lambdapack.plan.model import Budget, Check, Facts, Row, Verdict
 from lambdapack.plan.shares import owners_by_name, stored_by_file
 from runtime_shim._index import ARENA
 from runtime_shim._space import bytes_on_disk
@@ -25,7 +25,6 @@ _BLOCK = 4096
 _FILE_SYSTEM = 32
 """One part in so many of /tmp is the file system's own; the shim counts the same way."""
 _STEP_MB = 10
-_MONTH = 30 * 24 * 3600
 _OWN_CODE = "name what the handler does not need under ignore"
 _NO_BUDGET = Budget()
 
@@ -60,16 +59,11 @@ def assess(facts: Facts, budget: Budget = _NO_BUDGET) -> Verdict:
         / speed,
         place=facts.place,
         places=tuple(places.options(facts, eager / speed)),
-        snap_start=None if facts.snapshot is None else _snapshot_cost(facts.memory_mb),
+        snap_start=None if facts.snapshot is None else pricing.snapshot_cost(facts),
+        costs=pricing.costs(facts, init_seconds=eager / speed if facts.place == "s3" else 0.0),
     )
     checks = (_limits, _settings, _runtime, _libraries, partial(_budgets, budget=budget), _advice)
     return replace(measured, checks=tuple(check for each in checks for check in each(facts, measured)))
-
-
-def _snapshot_cost(memory_mb: int) -> SnapshotCost:
-    gigabytes = memory_mb / 1024
-    second, restore = limits.SNAP_START_GB_SECOND_USD, limits.SNAP_START_RESTORE_GB_USD
-    return SnapshotCost(gigabytes * second * _MONTH, gigabytes * restore, second, restore)
 
 
 def _rows(facts: Facts) -> tuple[Row, ...]:

@@ -8,6 +8,7 @@ from datetime import date
 from typing import Literal, Protocol
 
 from lambdapack.model import Place
+from lambdapack.plan.costs import Costs, Traffic
 from runtime_shim._index import Index
 
 
@@ -98,6 +99,8 @@ class Facts:
         snapshot: What the snapshot of SnapStart holds, ``needed`` or ``all``; ``None`` without SnapStart.
         refused: What Lambda refuses of the function's name, settings and runtime, each in words.
         today: The day that the runtime's end is measured against; ``None`` leaves that out.
+        region: Whose prices the function has.
+        traffic: How often it is called; ``None`` leaves its costs out.
     """
 
     index: Index
@@ -117,6 +120,8 @@ class Facts:
     snapshot: Literal["needed", "all"] | None = None
     refused: tuple[str, ...] = ()
     today: date | None = None
+    region: str = "us-east-1"
+    traffic: Traffic | None = None
 
 
 @dataclass(frozen=True)
@@ -142,18 +147,20 @@ class PlaceOption:
 
 @dataclass(frozen=True)
 class SnapshotCost:
-    """What SnapStart costs, in US dollars, by prices that third parties give.
+    """What SnapStart costs, in US dollars.
 
     Attributes:
         month: For each published version, in 30 days, for as long as the version exists.
         restore: For each restore.
         gb_second, gb_restore: The prices that both are made of, for each GB of memory.
+        region: Whose prices they are.
     """
 
     month: float
     restore: float
     gb_second: float
     gb_restore: float
+    region: str = "us-east-1"
 
 
 @dataclass(frozen=True)
@@ -235,6 +242,7 @@ class Verdict:
         place: Where the function reads its pack from.
         places: Where it could.
         snap_start: What SnapStart costs, ``None`` without it.
+        costs: What the traffic costs with each kind of start, ``None`` where no traffic is stated.
     """
 
     target: str
@@ -259,6 +267,7 @@ class Verdict:
     place: Place = "s3"
     places: tuple[PlaceOption, ...] = ()
     snap_start: SnapshotCost | None = None
+    costs: Costs | None = None
 
     @property
     def failed(self) -> tuple[Check, ...]:

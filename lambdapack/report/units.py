@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from math import floor, log10
+
 from lambdapack.limits import MB
 
-__all__ = ["counted", "megabytes", "seconds"]
+__all__ = ["counted", "dollars", "megabytes", "seconds"]
 
 
 def megabytes(size: float) -> str:
@@ -19,6 +21,14 @@ def megabytes(size: float) -> str:
 def seconds(milliseconds: float) -> str:
     """``1234.5`` -> ``1.23 s``; below a second in milliseconds."""
     return f"{milliseconds / 1000:.2f} s" if milliseconds >= 1000 else f"{milliseconds:.1f} ms"
+
+
+def dollars(amount: float) -> str:
+    """``1234.5`` -> ``$1,234.50``; what is less than a cent with two significant digits, ``$0.000012``."""
+    if amount == 0 or amount >= 0.005:
+        return f"${amount:,.2f}"
+    digits = 1 - floor(log10(amount))
+    return f"${amount:.{digits}f}"
 
 
 def counted(number: int, noun: str) -> str:

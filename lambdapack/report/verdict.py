@@ -8,6 +8,7 @@ from rich.text import Text
 
 from lambdapack import limits
 from lambdapack.plan import Check, SnapshotCost, Verdict
+from lambdapack.report.costs import costs_table
 from lambdapack.report.tables import table
 from lambdapack.report.units import megabytes
 
@@ -24,6 +25,7 @@ def verdict_tables(verdict: Verdict) -> RenderableType:
     assets: list[RenderableType] = [_assets(verdict), ""] if verdict.assets else []
     places: list[RenderableType] = [_places(verdict), ""] if verdict.places else []
     cost: list[RenderableType] = [_snap_start(verdict.snap_start), ""] if verdict.snap_start else []
+    cost += [costs_table(verdict.costs), ""]
     return Group(_rows(verdict), "", *assets, *places, _checks(verdict), "", *cost, head)
 
 
@@ -42,8 +44,8 @@ def _places(verdict: Verdict) -> Table:
 def _snap_start(cost: SnapshotCost) -> str:
     return (
         f"SnapStart costs about ${cost.month:.2f} a month for each published version that exists, and "
-        f"${cost.restore * 1_000_000:.0f} for a million restores (by prices of third parties: "
-        f"${cost.gb_second:.7f} a GB and second, ${cost.gb_restore:.5f} a GB restored)"
+        f"${cost.restore * 1_000_000:.0f} for a million restores (at {cost.region}'s "
+        f"${cost.gb_second:.10f} a GB and second, ${cost.gb_restore:.10f} a GB restored)"
     )
 
 

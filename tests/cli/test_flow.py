@@ -173,6 +173,24 @@ def test_plan_holds_the_budget(run_lambdapack: Run, tiny: Path) -> None:
     assert "over 1.0 kB" in done.stderr
 
 
+def test_plan_says_what_a_stated_traffic_costs(run_lambdapack: Run, tiny: Path) -> None:
+    """Three kinds of start side by side; without the table one line names the table."""
+    plain = run_lambdapack("plan", cwd=tiny)
+    assert "[traffic] table" in plain.stdout and "a million invocations" not in plain.stdout
+    assert shown(run_lambdapack("plan", "--json", cwd=tiny))["costs"] is None
+    with (tiny / "lambdapack.toml").open("a") as file:
+        file.write(
+            '[store]\nregion = "eu-central-1"\n[traffic]\ninvocations = 10_000\nduration = 150\ncold = 0.02\n'
+        )
+    found = shown(run_lambdapack("plan", "--json", cwd=tiny))["costs"]
+    assert (found["region"], found["traffic"]["cold"]) == ("eu-central-1", 0.02)
+    text = " ".join(run_lambdapack("plan", cwd=tiny).stdout.split())
+    assert "a million invocations" in text and "[traffic] table" not in text
+    for option in found["options"]:
+        said = f"{option['kind']} ${option['month']:,.2f}"
+        assert said in text or (option["refused"] and f"not to be had: {option['refused']}" in text)
+
+
 def test_plan_refuses_the_settings_that_a_deployment_refuses(run_lambdapack: Run, tiny: Path) -> None:
     """What Lambda refuses whatever the sizes are is status 1, in the words of ``deploy``."""
     with (tiny / "lambdapack.toml").open("a") as file:

@@ -54,6 +54,11 @@ def test_every_mistake_is_reported_at_once(tmp_path: Path) -> None:
         ('[trace]\ncode = "x"\nhandler = "a.b"', "[trace] code: expected either code or handler, not both"),
         ('[trace]\nevent = "e.json"', "[trace] event: expected a handler to call with it"),
         ('[trace]\nevents = ["e.json"]', "[trace] events: expected a handler to call with it"),
+        ("[traffic]\ncold = 2", "[traffic] cold: expected a number from 0 to 1"),
+        ("[traffic]\ninvocations = 0", "[traffic] invocations: expected a number above 0"),
+        ("[traffic]\ncold = 0.5", "[traffic] invocations: expected a number above 0 in the table"),
+        ("[traffic]\nduration = 5", "[traffic] invocations: expected a number above 0 beside duration"),
+        ("[traffic]\ninvocations = 5", "[traffic] duration: expected a number above 0 beside invocations"),
         ("[function.environment]\nA = 1", "[function] environment: expected a table of texts, not 1"),
         (
             "[function]\nlog_retention = 2",

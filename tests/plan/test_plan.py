@@ -419,6 +419,7 @@ def test_document_is_versioned_json() -> None:
             "place",
             "places",
             "snap_start",
+            "costs",
         ]
     )
     assert found["rows"] == [
@@ -445,8 +446,8 @@ def test_snap_start_has_a_price_a_longer_init_and_no_larger_tmp() -> None:
     assert [check.limit for check in longer if check.name == "init"] == [600]
     cost = verdict.snap_start
     assert cost is not None
-    assert cost.month == pytest.approx(2 * 0.0000015 * 30 * 86400)
-    assert cost.restore == pytest.approx(2 * 0.00014)
+    assert cost.month == pytest.approx(2 * 0.0000015046 * 30 * 86400)
+    assert cost.restore == pytest.approx(2 * 0.0001397998)
     json.dumps(plan.document(verdict))
 
 

@@ -275,6 +275,8 @@ ok      init                1.5 s   10.0 s  fetching
 advice  zip                3.0 MB   2.0 MB  in the request
 no      library.libx.so    1 file  0 files  a needs it: add it
 
+cost: state invocations and duration in the [traffic] table, and plan says what the function costs a month
+
 python3.11/x86_64 does not fit: tmp, library.libx.so
 """
     )
