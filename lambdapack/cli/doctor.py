@@ -14,8 +14,10 @@ from typing import Literal
 
 import click
 
+from lambdapack import limits
+from lambdapack.cli import deployment
 from lambdapack.cli.session import Session, common
-from lambdapack.errors import CheckError, ConfigurationError
+from lambdapack.errors import CheckError, ConfigurationError, LambdapackError
 from lambdapack.model import Target, runtimes
 from lambdapack.python import interpreter
 
@@ -51,6 +53,8 @@ def command(session: Session) -> None:
         _cgroups(),
         _credentials(),
     ]
+    if checks[-1].state == "ok":
+        checks.append(_quotas(deployment.region_of(session, None)))
     rows = [{"name": c.name, "state": c.state, "found": c.found, "for": c.purpose} for c in checks]
     session.emit("doctor", {"checks": rows})
     for check in checks:
@@ -212,3 +216,27 @@ def _credentials() -> _Check:
     if credentials is None:
         return _Check("credentials", "optional", "none configured", purpose)
     return _Check("credentials", "ok", f"from {credentials.method}", purpose)
+
+
+def _quotas(region: str) -> _Check:
+    """Those of Lambda's limits that an account can have raised, as this account has them."""
+    from lambdapack.deploy.aws import read_quotas
+
+    purpose = "how much of a function runs at once, and how much code the account holds"
+    try:
+        found = read_quotas(region)
+    except LambdapackError as error:
+        defaults = ", ".join(_quota(quota, quota.default) for quota in limits.QUOTAS)
+        hint = f"; {error.hint}" if error.hint else ""
+        return _Check(
+            "quotas", "optional", f"{error.message}{hint}", f"{purpose} (AWS's defaults: {defaults})"
+        )
+    words = (
+        _quota(quota, value) + (f" (AWS's default is {quota.default:,.0f})" if value < quota.default else "")
+        for quota, value in found.items()
+    )
+    return _Check("quotas", "ok", f"in {region}: {', '.join(words)}", purpose)
+
+
+def _quota(quota: limits.Quota, value: float) -> str:
+    return f"{quota.name[0].lower()}{quota.name[1:]} {value:,.0f} {quota.unit}".rstrip()

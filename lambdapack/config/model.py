@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field, StrictBool, ValidationError
 from pydantic.fields import FieldInfo
 
+from lambdapack import limits
 from lambdapack.config import assets as assets_table
 from lambdapack.config.assets import Assets
 from lambdapack.config.fields import HANDLER, Section, Text, expected, field, one_of, rows, unknown
@@ -182,11 +183,14 @@ class Budget(Section):
 class Traffic(Section):
     """How often the function is called: with this table, `lambdapack plan` says what it costs."""
 
-    invocations: float | None = _above_0(None, "Invocations a day.", "a number above 0; needs duration")
+    invocations: float | None = _above_0(
+        None, "Invocations a day.", "a number above 0, up to 1e12; needs duration", le=1e12
+    )
     duration: float | None = _above_0(
         None,
         "Milliseconds that an invocation takes in the handler, on average.",
-        "a number above 0; needs invocations",
+        "a number above 0, up to 900000; needs invocations",
+        le=limits.TIMEOUT_MAX * 1000,
     )
     cold: float = field(
         0.01,
@@ -200,13 +204,15 @@ class Traffic(Section):
         None,
         "Milliseconds that the init of a cold start takes (Init Duration in a REPORT line). Left out: what "
         "`plan` predicts.",
-        "a number above 0",
+        "a number above 0, up to 900000",
+        le=limits.TIMEOUT_MAX * 1000,
     )
     provisioned: int | None = field(
         None,
         "Environments that provisioned concurrency keeps ready. Left out: as many as are busy on average.",
-        "an integer from 1",
+        "an integer from 1 to 1000000",
         ge=1,
+        le=1_000_000,
     )
 
 

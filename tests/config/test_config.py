@@ -55,6 +55,11 @@ def test_every_mistake_is_reported_at_once(tmp_path: Path) -> None:
         ('[trace]\nevent = "e.json"', "[trace] event: expected a handler to call with it"),
         ('[trace]\nevents = ["e.json"]', "[trace] events: expected a handler to call with it"),
         ("[traffic]\ncold = 2", "[traffic] cold: expected a number from 0 to 1"),
+        (
+            "[traffic]\ninvocations = inf\nduration = 1",
+            "[traffic] invocations: expected a number above 0, up to",
+        ),
+        ("[traffic]\nduration = 900001", "[traffic] duration: expected a number above 0, up to 900000"),
         ("[traffic]\ninvocations = 0", "[traffic] invocations: expected a number above 0"),
         ("[traffic]\ncold = 0.5", "[traffic] invocations: expected a number above 0 in the table"),
         ("[traffic]\nduration = 5", "[traffic] invocations: expected a number above 0 beside duration"),

@@ -19,12 +19,14 @@ from lambdapack.local import Invocation
 from lambdapack.model import ImportCheck, RuleSaving, SlimReport
 from lambdapack.pipeline import build_json as buildreport
 from lambdapack.pipeline.build_json import BuildReport, BuiltDistribution, PackFacts
-from lambdapack.plan import AssetFacts, Check, PlaceOption, Row, Verdict
+from lambdapack.plan import AssetFacts, Check, PlaceOption, Row, Traffic, Verdict, prices
+from lambdapack.plan.costs import Shape, compare
 from lambdapack.report import listing
+from lambdapack.report.costs import costs_table
 from lambdapack.report.invocation import log_lines, timing
 from lambdapack.report.live import LineProgress, TerminalProgress
 from lambdapack.report.tables import build_table
-from lambdapack.report.units import megabytes, seconds
+from lambdapack.report.units import dollars, megabytes, seconds
 from lambdapack.report.verdict import verdict_tables
 from runtime_shim._index import Index
 
@@ -280,6 +282,36 @@ cost: state invocations and duration in the [traffic] table, and plan says what 
 python3.11/x86_64 does not fit: tmp, library.libx.so
 """
     )
+
+
+def test_costs_stand_side_by_side_with_what_they_rest_on() -> None:
+    """A row for each kind of start, its parts the largest first, a reason instead where Lambda refuses."""
+    shape = Shape(1024, 1024, gets=3, s3_bytes=2**30, refused="takes at most 512 MB of tmp")
+    found = compare(
+        Traffic(10_000, 100, init_ms=1000), shape, prices.of("eu-west-1", "x86_64"), asked="mars-1"
+    )
+    rows, *words = _text(costs_table(found)).split("\nfor ")
+    table = [" ".join(row.split()) for row in rows.splitlines()]
+    assert table == [
+        "cost a month a million invocations a cold start of a month",
+        "on-demand $0.64 $2.12 $0.000018 duration $0.50, requests $0.06, init $0.05, s3 $0.03, tmp $0.00056",
+        "snap-start not to be had: takes at most 512 MB of tmp",
+        "provisioned-concurrency $12.45 $41.50 $0.00 reserved $12.04, provisioned $0.33, requests $0.06, "
+        "s3 $0.02, tmp $0.00051",
+    ]
+    said = " ".join(" ".join(words).split())
+    assert "10,000 invocations a day of 100 ms each" in said and "1.00 s of billed init (as stated)" in said
+    assert "not verified: the prices are eu-west-1's: lambdapack has none of mars-1" in said
+    assert "prices of eu-west-1, x86_64" in said and "snap-start:" not in said
+
+
+@pytest.mark.parametrize(
+    ("amount", "said"),
+    [(0, "$0.00"), (1234.5, "$1,234.50"), (0.004, "$0.0040"), (0.0000123, "$0.000012"), (0.005, "$0.01")],
+)
+def test_dollars(amount: float, said: str) -> None:
+    """What is less than a cent keeps two digits that tell something."""
+    assert dollars(amount) == said
 
 
 def test_lines_for_logs() -> None:

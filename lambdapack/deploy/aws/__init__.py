@@ -17,8 +17,9 @@ from lambdapack.deploy.aws.models import (
 )
 from lambdapack.deploy.aws.observer import observe
 from lambdapack.deploy.aws.planner import plan
+from lambdapack.deploy.aws.quotas import read_quotas
 
 __all__ = [
     "ALIAS", "Answer", "ApiCall", "AwsState", "Clients", "Deployment", "FileBytes", "Result",
-    "VersionState", "deploy", "destroy", "invoke", "log_lines", "observe", "plan", "rollback",
+    "VersionState", "deploy", "destroy", "invoke", "log_lines", "observe", "plan", "read_quotas", "rollback",
 ]  # fmt: skip
