@@ -223,7 +223,7 @@ def _costs(index: object, region: str, traffic: Traffic, **more: object) -> cost
 
 def test_the_plan_reckons_with_the_function() -> None:
     """Its memory, /tmp, packs in S3, requests and predicted init; a kind that Lambda refuses says why."""
-    index = make_index([("a/x", "d", 4000)], [75_000_000, 75_000_000], hot=1, eager=1)
+    index = make_index([("a/x", "d", 4000)], [75_000_000, 75_000_000], hot=0, eager=1)
     traffic = Traffic(1000, 100, cold=1.0)
     found = _costs(index, "us-east-1", traffic, memory_mb=2048, tmp_mb=1536)
     demand, snap, reserved = found.options
