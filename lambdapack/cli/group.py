@@ -21,6 +21,8 @@ COMMANDS = {
     "init": "Write a small working project.",
     "build": "Build a pack: lock, install, trace, slim, compress.",
     "plan": "Say whether it fits Lambda's limits, before anything is deployed.",
+    "why": "Say who needs a distribution, what it costs, and what would go with it.",
+    "diff": "Compare two builds: what came, went, changed and grew.",
     "deploy": "Package, push and deploy a function.",
     "invoke": "Invoke a function and show where the time went.",
     "status": "Show what is deployed.",

@@ -16,7 +16,7 @@ from lambdapack.errors import ConfigurationError
 if TYPE_CHECKING:
     from lambdapack.deploy import FunctionOptions
     from lambdapack.pack import Pack
-    from lambdapack.plan import AssetFacts, Facts, Traffic
+    from lambdapack.plan import AssetFacts, Budget, Comparison, Facts, Traffic
 
 
 @click.command("plan", short_help="Say whether it fits Lambda's limits.")
@@ -26,8 +26,20 @@ if TYPE_CHECKING:
 @click.option("--tmp", type=int, metavar="MB", help="Ephemeral storage.")
 @deployment.place_option
 @deployment.allow_lacking_option
+@click.option("--check", is_flag=True, help="Print what is broken and nothing else.")
+@click.option("--format", "style", type=click.Choice(["text", "github"]), default="text",
+              help="github: annotations for GitHub Actions besides.")  # fmt: skip
+@click.option("--against", type=click.Path(exists=True, path_type=Path), metavar="BUILD",
+              help="Build or build.json to measure growth from.  [default: the last but one]")  # fmt: skip
 @common
-def command(session: Session, pack_directory: Path | None, **given: Any) -> None:
+def command(
+    session: Session,
+    pack_directory: Path | None,
+    check: bool,
+    style: str,
+    against: Path | None,
+    **given: Any,
+) -> None:
     """Say whether the pack and the function fit Lambda's limits, and where each megabyte is.
 
     And from where the function could read its pack: S3, its zip, layers or a mount, and what that costs.
@@ -37,25 +49,66 @@ def command(session: Session, pack_directory: Path | None, **given: Any) -> None
     needs a shared library that neither the pack nor Lambda has, a runtime that Lambda takes no longer, or a
     setting that Lambda refuses: for CI.
 
+    Where there is an earlier build to compare with, a broken budget says which distributions grew, and which
+    dependency brought them in. That build is --against, or the one that the last build replaced in its
+    folder, of which `lambdapack build` keeps the build.json as previous.json. [budget] growth bounds what the
+    pack may grow by since then; it is not checked where there is none, as in the first build of a fresh
+    folder: in CI, keep a build.json and name it.
+
     \b
     Examples:
       lambdapack plan
+      lambdapack plan --check --format github --against baseline.json
       lambdapack plan --place zip                  # would the pack fit into the function's own zip?
       lambdapack plan --tmp 512 --json | jq '.checks[] | select(.ok | not)'
     """
     from lambdapack import pack, plan
 
+    if session.as_json and style == "github":
+        raise click.UsageError("--json and --format github cannot both be on stdout; leave one out")
     made = pack.load(pack_directory or session.build_directory)
     function = deployment.function_options(session, made.index.target, given)
-    budget = plan.Budget(**{f"{name}_mb": bound for name, bound in session.config.budget})
-    verdict = plan.assess(_facts(session, made, function, given["allow_lacking"]), budget)
+    facts = _facts(session, made, function, given["allow_lacking"])
+    verdict = plan.assess(facts, _budget(session), _growth(session, made, against))
     if session.as_json:
         click.echo(json.dumps(plan.document(verdict), indent=2))
-    elif not session.quiet:
+    elif not session.quiet and not check:
         from lambdapack.report.verdict import verdict_tables
 
         session.show(verdict_tables(verdict))
+    if style == "github":
+        from lambdapack.report import github
+
+        for line in github.workflow_commands(verdict):
+            click.echo(line)
     plan.enforce(verdict)
+
+
+def _budget(session: Session) -> Budget:
+    from lambdapack.plan import Budget
+
+    bounds = dict(session.config.budget)
+    growth = bounds.pop("growth")
+    percent = float(growth.rstrip("%")) if isinstance(growth, str) else None
+    megabytes = None if isinstance(growth, str) else growth
+    sizes = {f"{name}_mb": bound for name, bound in bounds.items()}
+    return Budget(**sizes, growth_mb=megabytes, growth_percent=percent)
+
+
+def _growth(session: Session, made: Pack, against: Path | None) -> Comparison | None:
+    """The build compared with an earlier one; ``None`` where none is known."""
+    from lambdapack import pipeline, plan
+
+    folder, bounded = made.path.parent, session.config.budget.growth is not None
+    before = pipeline.previous(folder) if against is None else pipeline.read_built(against)
+    if before is None:
+        if bounded:
+            session.progress.warn(
+                f"[budget] growth is not checked: in {folder} no other build was replaced; name one with "
+                "--against"
+            )
+        return None
+    return plan.compare(before, pipeline.read_built(folder))
 
 
 def _facts(session: Session, made: Pack, function: FunctionOptions, allowed: tuple[str, ...]) -> Facts:

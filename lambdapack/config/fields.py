@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import difflib
 import json
+import math
 from collections.abc import Collection, Iterator, Mapping
 from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    StringConstraints,
+    model_validator,
+)
 from pydantic.fields import FieldInfo
 
 _Value = TypeVar("_Value")
@@ -60,6 +69,19 @@ HANDLER = r"^[A-Za-z_][\w./]*\.[A-Za-z_]\w*$"
 """What a handler's name looks like."""
 Text = Annotated[str, StringConstraints(pattern=r"\S")]
 """A text that is not blank."""
+
+
+def _growth(value: Any) -> Any:
+    number = value
+    if isinstance(value, str) and value.endswith("%"):
+        number = float(value[:-1])
+    if isinstance(number, bool) or not isinstance(number, (int, float)) or not 0 <= number < math.inf:
+        raise ValueError(value)
+    return value
+
+
+Growth = Annotated[float | str, PlainValidator(_growth)]
+"""Megabytes as a number, or a text such as ``10%``."""
 
 
 def unknown(key: str, known: Collection[str]) -> str:

@@ -19,7 +19,7 @@ from pydantic.fields import FieldInfo
 from lambdapack import limits
 from lambdapack.config import assets as assets_table
 from lambdapack.config.assets import Assets
-from lambdapack.config.fields import HANDLER, Section, Text, expected, field, one_of, rows, unknown
+from lambdapack.config.fields import HANDLER, Growth, Section, Text, expected, field, one_of, rows, unknown
 from lambdapack.config.function import Function
 from lambdapack.errors import ConfigurationError
 from lambdapack.model.runtimes import PYTHONS
@@ -178,6 +178,11 @@ class Budget(Section):
     tmp: float | None = _above_0(None, "Most of /tmp, in MB as Lambda counts them.", "a number above 0")
     zip: float | None = _above_0(None, "Largest function zip.", _MEGABYTES)
     assets: float | None = _above_0(None, "Largest sum of the assets' packs.", _MEGABYTES)
+    growth: Growth | None = field(
+        None,
+        "Most that the pack may be larger than that of the build before, or of `lambdapack plan --against`.",
+        'megabytes (1,000,000 bytes), a number from 0, or "10%"',
+    )
 
 
 class Traffic(Section):

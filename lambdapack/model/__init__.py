@@ -13,6 +13,7 @@ from lambdapack.model.function import (
     refused_by_lambda,
 )
 from lambdapack.model.lock import NO_OPTIONS, LeftOut, Lock, Pin, PipOptions
+from lambdapack.model.needs import Need
 from lambdapack.model.owners import Owners, bytecode_of, is_cached, source_of
 from lambdapack.model.slim import ImportCheck, RuleSaving, SlimReport
 from lambdapack.model.target import Target
@@ -20,7 +21,7 @@ from lambdapack.model.tree import Distribution, MissingLibrary, SystemLibrary, T
 
 __all__ = [
     "FUNCTION_NAME", "NO_OPTIONS", "Distribution", "Files", "FunctionAsset", "FunctionSettings",
-    "FunctionSpec", "ImportCheck", "LeftOut", "Location", "Lock", "MissingLibrary", "Owners", "Pin",
+    "FunctionSpec", "ImportCheck", "LeftOut", "Location", "Lock", "MissingLibrary", "Need", "Owners", "Pin",
     "PipOptions", "Place", "RuleSaving", "SlimReport", "SystemLibrary", "Target", "Trace", "Tree",
     "bytecode_of", "is_cached", "number_rule", "refused_by_lambda", "runtimes", "source_of",
 ]  # fmt: skip

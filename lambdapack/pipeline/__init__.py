@@ -6,6 +6,7 @@ Requirements go in; a pack, its ``build.json``, the packs of assets and the bill
 from lambdapack.pipeline import build_json
 from lambdapack.pipeline.build_json import BuildReport, missing_libraries
 from lambdapack.pipeline.building import build
+from lambdapack.pipeline.built import previous, read_built
 from lambdapack.pipeline.handler_source import check_source
 from lambdapack.pipeline.options import BuildOptions, Reuse
 from lambdapack.pipeline.rebuilding import LocalInputs, failure, rebuild
@@ -13,5 +14,5 @@ from lambdapack.pipeline.stages import BuildResult
 
 __all__ = [
     "BuildOptions", "BuildReport", "BuildResult", "LocalInputs", "Reuse", "build", "build_json",
-    "check_source", "failure", "missing_libraries", "rebuild",
+    "check_source", "failure", "missing_libraries", "previous", "read_built", "rebuild",
 ]  # fmt: skip

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,12 +18,15 @@ from pydantic import TypeAdapter
 from lambdapack.errors import ConfigurationError
 from lambdapack.files import write_bytes
 from lambdapack.install import syslibs
-from lambdapack.model import ImportCheck, MissingLibrary, Pin, SlimReport, SystemLibrary, Target
+from lambdapack.model import ImportCheck, MissingLibrary, Need, Pin, SlimReport, SystemLibrary, Target
 from lambdapack.pack import Pack
+from lambdapack.plan import Facts, Share, Sizes, rows
 from lambdapack.progress import Message
-from runtime_shim._index import ARENA
+from runtime_shim._index import ARENA, Index
 
 FILE_NAME = "build.json"
+PREVIOUS = "previous.json"
+"""The build.json of the build that the one in the same folder replaced, where there was one."""
 VERSION = 1
 _PIN = re.compile(r"(?P<name>[^\s=]+)==(?P<version>[^\s\\]+)")
 _HASH = re.compile(r"--hash=(sha256:[0-9a-f]{64})")
@@ -31,7 +34,10 @@ _HASH = re.compile(r"--hash=(sha256:[0-9a-f]{64})")
 
 @dataclass(frozen=True)
 class BuiltDistribution:
-    """A distribution that is in the pack. Sizes in bytes, before and after slimming."""
+    """A distribution that is in the pack. Sizes in bytes, before and after slimming.
+
+    ``requires`` is what it needs of the others, ``None`` in the report of an earlier lambdapack.
+    """
 
     name: str
     version: str
@@ -39,6 +45,7 @@ class BuiltDistribution:
     top_level: tuple[str, ...]
     installed_bytes: int
     slimmed_bytes: int
+    requires: tuple[Need, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -97,6 +104,8 @@ class BuildReport:
         reuse: What the build cache gave: ``distributions``, ``frames`` and so on -> how many came from it
             (``reused``) of how many (``all``).
         messages: What the user was told of what is in the pack; of the lock, the cached lock says it.
+        shares: What of the pack is whose: they add up to the pack. Empty in the report of an earlier
+            lambdapack.
     """
 
     tool: str
@@ -118,6 +127,7 @@ class BuildReport:
     lacking: tuple[MissingLibrary, ...] = ()
     reuse: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     messages: tuple[Message, ...] = ()
+    shares: tuple[Share, ...] = ()
 
 
 def pack_facts(made: Pack) -> PackFacts:
@@ -139,6 +149,14 @@ def pack_facts(made: Pack) -> PackFacts:
         disk_bytes=sum(index.sizes) - arena,
         arena_bytes=arena,
         glibc=index.glibc,
+    )
+
+
+def shares(index: Index, pack_bytes: int, distributions: Sequence[BuiltDistribution]) -> tuple[Share, ...]:
+    """What of a pack is whose, by the plan's count."""
+    return tuple(
+        Share(row.name, row.version, Sizes(row.installed or 0, row.slimmed, row.stored, row.hot))
+        for row in rows(Facts(index, pack_bytes, tuple(distributions)))
     )
 
 
@@ -168,12 +186,20 @@ def read(directory: Path) -> BuildReport:
     Raises:
         ConfigurationError: There is none, or it is not one that this version can read.
     """
-    path = directory / FILE_NAME
+    return read_file(directory / FILE_NAME)
+
+
+def read_file(path: Path) -> BuildReport:
+    """Read a build.json, under whatever name.
+
+    Raises:
+        ConfigurationError: As ``read``.
+    """
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigurationError(
-            f"nothing is built in {directory}: there is no {FILE_NAME}", hint="run: lambdapack build"
+            f"nothing is built in {path.parent}: there is no {path.name}", hint="run: lambdapack build"
         ) from None
     except (OSError, ValueError) as error:
         raise ConfigurationError(f"cannot read {path}: {error}", hint="run: lambdapack build") from None

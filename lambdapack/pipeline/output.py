@@ -57,6 +57,8 @@ def publish(files: Sequence[Path], report: BuildReport, output: Path) -> None:
     except LambdapackError:
         before = None
     if before is not None and before.id != report.pack.id:
+        # Complete before the new build is: a kill between leaves the build with itself as the one before.
+        write_bytes(output / buildreport.PREVIOUS, (output / buildreport.FILE_NAME).read_bytes())
         names = [Path(name).name for name in (before.file, before.index)]
         write_bytes(output / _REPLACED, json.dumps([before.id, *names]).encode())
     for path in files:

@@ -20,6 +20,7 @@ from lambdapack.pipeline.cache import BuildCache
 from lambdapack.pipeline.cached_tree import install
 from lambdapack.pipeline.options import BuildOptions, describe, digest
 from lambdapack.pipeline.output import copy_kept, keep_copies, publish, sound, workspace
+from lambdapack.pipeline.sbom import metadata
 from lambdapack.progress import Progress, ProgressRecorder, say
 from lambdapack.python.interpreter import Interpreter
 from lambdapack.slim import SlimResult, slim
@@ -154,6 +155,7 @@ class PackBuild:
         seconds: Mapping[str, float],
     ) -> BuildReport:
         """The content of ``build.json``, of what each stage gave."""
+        distributions = _distributions(tree, slimmed, lock.requested)
         return BuildReport(
             tool=f"lambdapack {lambdapack.__version__}",
             inputs=digest(self.options, lock, workshop.interpreter, workshop.identity),
@@ -163,7 +165,7 @@ class PackBuild:
             requirements=self.requirements,
             lock=lock.document,
             options=describe(self.options),
-            distributions=_distributions(tree, slimmed.report.sizes, lock.requested),
+            distributions=distributions,
             slim=slimmed.report,
             restored=slimmed.restored,
             imports=slimmed.imports,
@@ -177,6 +179,7 @@ class PackBuild:
             },
             pack=build_json.pack_facts(made),
             seconds=seconds,
+            shares=build_json.shares(made.index, made.path.stat().st_size, distributions),
         )
 
     def _trace(self, tree: Tree, lock: Lock, workshop: Workshop, program: Program) -> tuple[Tree, Trace]:
@@ -197,11 +200,13 @@ class PackBuild:
 
 
 def _distributions(
-    tree: Tree, sizes: Mapping[str, tuple[int, int]], requested: tuple[str, ...]
+    tree: Tree, slimmed: SlimResult, requested: tuple[str, ...]
 ) -> tuple[BuiltDistribution, ...]:
+    sizes, needs = slimmed.report.sizes, metadata.needs(metadata.read_tree(tree.root), tree.target)
     return tuple(
         BuiltDistribution(
-            each.name, each.version, each.name in requested, each.top_level, *sizes.get(each.name, (0, 0))
+            each.name, each.version, each.name in requested, each.top_level,
+            *sizes.get(each.name, (0, 0)), needs.get(each.name, ()),
         )
         for each in sorted(tree.distributions, key=lambda each: each.name)
-    )
+    )  # fmt: skip

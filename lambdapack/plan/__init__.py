@@ -4,8 +4,11 @@ Pure arithmetic: no file, no clock, no network.
 """
 
 from lambdapack.plan import costs, prices
-from lambdapack.plan.arithmetic import VERSION, assess, document, enforce
+from lambdapack.plan.arithmetic import VERSION, assess, document, enforce, rows
+from lambdapack.plan.builds import Build, Change, Comparison, Reason, Share, Sizes, compare, reason, sum_of
 from lambdapack.plan.costs import Bill, CostOption, Costs, Traffic
+from lambdapack.plan.graph import Graph, explained
+from lambdapack.plan.growth import happened
 from lambdapack.plan.model import (
     AssetFacts,
     Budget,
@@ -21,7 +24,8 @@ from lambdapack.plan.model import (
 from lambdapack.plan.places import in_files
 
 __all__ = [
-    "VERSION", "AssetFacts", "Bill", "Budget", "Check", "CostOption", "Costs", "Facts", "LibraryFacts",
-    "PlaceOption", "Row", "SizedDistribution", "SnapshotCost", "Traffic", "Verdict", "assess", "costs",
-    "document", "enforce", "in_files", "prices",
+    "VERSION", "AssetFacts", "Bill", "Budget", "Build", "Change", "Check", "Comparison", "CostOption", "Costs",
+    "Facts", "Graph", "LibraryFacts", "PlaceOption", "Reason", "Row", "Share", "SizedDistribution", "Sizes",
+    "SnapshotCost", "Traffic", "Verdict", "assess", "compare", "costs", "document", "enforce", "explained",
+    "happened", "in_files", "prices", "reason", "rows", "sum_of",
 ]  # fmt: skip

@@ -13,6 +13,8 @@ from lambdapack.errors import CheckError
 from lambdapack.model import Target
 from lambdapack.model.runtimes import RUNTIMES, SUGGESTED
 from lambdapack.plan import places, pricing
+from lambdapack.plan.builds import Comparison
+from lambdapack.plan.growth import explained_check, growth_check
 from lambdapack.plan.model import Budget, Check, Facts, Row, Verdict
 from lambdapack.plan.shares import owners_by_name, stored_by_file
 from runtime_shim._index import ARENA
@@ -29,14 +31,17 @@ _OWN_CODE = "name what the handler does not need under ignore"
 _NO_BUDGET = Budget()
 
 
-def assess(facts: Facts, budget: Budget = _NO_BUDGET) -> Verdict:
-    """Measure ``facts`` against Lambda's limits and the user's ``budget``."""
+def assess(facts: Facts, budget: Budget = _NO_BUDGET, growth: Comparison | None = None) -> Verdict:
+    """Measure ``facts`` against Lambda's limits and the user's ``budget``.
+
+    ``growth`` compares the build with an earlier one, where there is one.
+    """
     index, speed = facts.index, limits.LINK_BYTES_PER_SECOND
     installed = sum(d.installed_bytes for d in facts.distributions) if facts.distributions else None
     stored, hot, eager = (sum(index.frame_stored[:end]) for end in (None, index.hot, index.eager))
     measured = Verdict(
         target=index.target,
-        rows=_rows(facts),
+        rows=rows(facts),
         checks=(),
         installed=installed,
         slimmed=sum(index.sizes),
@@ -63,10 +68,14 @@ def assess(facts: Facts, budget: Budget = _NO_BUDGET) -> Verdict:
         costs=pricing.costs(facts, init_seconds=eager / speed if facts.place == "s3" else 0.0),
     )
     checks = (_limits, _settings, _runtime, _libraries, partial(_budgets, budget=budget), _advice)
-    return replace(measured, checks=tuple(check for each in checks for check in each(facts, measured)))
+    found = [check for each in checks for check in each(facts, measured)]
+    if growth is not None:
+        found = [explained_check(check, growth) for check in (*found, *growth_check(growth, budget))]
+    return replace(measured, checks=tuple(found))
 
 
-def _rows(facts: Facts) -> tuple[Row, ...]:
+def rows(facts: Facts) -> tuple[Row, ...]:
+    """The bytes of each distribution, the largest share of the pack first; they add up to the pack."""
     index = facts.index
     stored, hot = stored_by_file(index)
     sums: dict[str, list[int]] = {each.name: [0, 0, 0] for each in facts.distributions}
@@ -80,8 +89,8 @@ def _rows(facts: Facts) -> tuple[Row, ...]:
     if rest:
         sums["(index)"] = [0, rest, sum(index.frame_stored[: index.hot]) - sum(hot)]
     known = {each.name: (each.version, each.installed_bytes) for each in facts.distributions}
-    rows = (Row(name, *known.get(name, ("", None)), *columns) for name, columns in sums.items())
-    return tuple(sorted(rows, key=lambda row: (-row.stored, row.name)))
+    found = (Row(name, *known.get(name, ("", None)), *columns) for name, columns in sums.items())
+    return tuple(sorted(found, key=lambda row: (-row.stored, row.name)))
 
 
 def _tmp(facts: Facts, frames: int, *, arena: bool) -> int:

@@ -165,7 +165,10 @@ class SnapshotCost:
 
 @dataclass(frozen=True)
 class Budget:
-    """Bounds that the user sets: megabytes of 1,000,000 bytes; ``tmp_mb`` in Lambda's own (2**20)."""
+    """Bounds that the user sets: megabytes of 1,000,000 bytes; ``tmp_mb`` in Lambda's own (2**20).
+
+    Of the pack's growth since an earlier build, either ``growth_mb`` or ``growth_percent`` of what it was.
+    """
 
     pack_mb: float | None = None
     hot_mb: float | None = None
@@ -173,6 +176,8 @@ class Budget:
     tmp_mb: float | None = None
     zip_mb: float | None = None
     assets_mb: float | None = None
+    growth_mb: float | None = None
+    growth_percent: float | None = None
 
 
 @dataclass(frozen=True)

@@ -3,4 +3,6 @@
 Each module is public and imported by the command that needs it: most commands need a single module.
 """
 
-__all__ = ["costs", "invocation", "listing", "live", "tables", "units", "verdict"]
+__all__ = [
+    "builds", "costs", "github", "invocation", "listing", "live", "tables", "units", "verdict",
+]  # fmt: skip

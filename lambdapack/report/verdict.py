@@ -12,7 +12,7 @@ from lambdapack.report.costs import costs_table
 from lambdapack.report.tables import table
 from lambdapack.report.units import megabytes
 
-__all__ = ["verdict_tables"]
+__all__ = ["amount", "verdict_tables"]
 
 _SHOWN = 15
 
@@ -82,12 +82,13 @@ def _checks(verdict: Verdict) -> Table:
         if not check.ok and check.kind == "advice":
             mark, style = "advice", "yellow"
         note = check.note if check.fix is None else f"{check.note}: {check.fix}"
-        rows.add_row(Text(mark, style=style), check.name, _amount(check, check.measured),
-                     _amount(check, check.limit), note)  # fmt: skip
+        rows.add_row(Text(mark, style=style), check.name, amount(check, check.measured),
+                     amount(check, check.limit), note)  # fmt: skip
     return rows
 
 
-def _amount(check: Check, value: float) -> str:
+def amount(check: Check, value: float) -> str:
+    """``value`` in the check's unit, for people."""
     if check.unit == "seconds":
         return f"{value:.1f} s"
     if check.unit in ("files", "days", "settings"):

@@ -7,11 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from packaging.markers import Marker
 from packaging.metadata import RawMetadata, parse_email
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-from lambdapack.model import Target
+from lambdapack.model import Need, Target
 from lambdapack.pack import FileReader, FrameError, UnsoundError, open_pack
 
 _METADATA = re.compile(r"[^/]+\.dist-info/METADATA\Z")
@@ -19,6 +20,8 @@ _LARGEST = 4 << 20
 _LICENCE_TEXT = 80
 """Longer values of the old License field are the text of a licence, not its name."""
 _CLASSIFIER = "License :: "
+# An extra that a marker asks for is one of the texts in it; another text brings nothing.
+_QUOTED = re.compile(r"""["']([^"']*)["']""")
 # Lambda's patch release is not known: a marker counts as true where it is for the first or the last one.
 _PATCHES = ("0", "99")
 
@@ -91,6 +94,26 @@ def _requires(lines: Sequence[str]) -> Iterator[Requirement]:
             continue
 
 
+def read_tree(root: Path) -> dict[str, DistributionMetadata]:
+    """The same as ``read`` of the pack that the installed tree at ``root`` becomes."""
+    paths = (path for path in root.glob("*.dist-info/METADATA") if path.stat().st_size <= _LARGEST)
+    found = [describe(path.read_bytes()) for path in paths]
+    return {metadata.name: metadata for metadata in found if metadata.name}
+
+
+def needs(described: Mapping[str, DistributionMetadata], target: Target) -> dict[str, tuple[Need, ...]]:
+    """Name of a distribution -> what it needs of those in ``described`` for ``target``, with any extras."""
+    return {
+        name: tuple(
+            Need(other, str(requirement.specifier), tuple(sorted(_extras(requirement))), when)
+            for requirement in metadata.requires
+            if (other := canonicalize_name(requirement.name)) in described
+            and (when := _when(requirement, target)) is not None
+        )
+        for name, metadata in described.items()
+    }
+
+
 def dependencies(
     described: Mapping[str, DistributionMetadata], requested: Sequence[str], target: Target
 ) -> dict[str, tuple[str, ...]]:
@@ -100,18 +123,17 @@ def dependencies(
     """
     extras = {**dict.fromkeys(described, frozenset[str]()), **asked_extras(requested)}
     edges: dict[str, set[str]] = {name: set() for name in described}
-    waiting = sorted(described)
+    found, waiting = needs(described, target), sorted(described)
     while waiting:
         name = waiting.pop()
-        for requirement in described[name].requires:
-            needed = canonicalize_name(requirement.name)
-            if needed not in described or not _applies(requirement, extras[name], target):
+        for need in found[name]:
+            if need.when and extras[name].isdisjoint(need.when):
                 continue
-            edges[name].add(needed)
-            if more := _extras(requirement) - extras[needed]:
+            edges[name].add(need.name)
+            if more := set(need.extras) - extras[need.name]:
                 # With more extras asked of it, a distribution may depend on more: look again.
-                extras[needed] |= more
-                waiting.append(needed)
+                extras[need.name] |= more
+                waiting.append(need.name)
     return {name: tuple(sorted(needed - {name})) for name, needed in edges.items()}
 
 
@@ -128,12 +150,16 @@ def _extras(requirement: Requirement) -> frozenset[str]:
     return frozenset(canonicalize_name(extra) for extra in requirement.extras)
 
 
-def _applies(requirement: Requirement, extras: frozenset[str], target: Target) -> bool:
+def _when(requirement: Requirement, target: Target) -> tuple[str, ...] | None:
+    """The extras that bring a requirement; none where it holds without, ``None`` where it never does."""
     marker = requirement.marker
-    if marker is None:
-        return True
+    if marker is None or _holds(marker, "", target):
+        return ()
+    named = {canonicalize_name(name) for name in _QUOTED.findall(str(marker))}
+    return tuple(sorted(extra for extra in named if _holds(marker, extra, target))) or None
+
+
+def _holds(marker: Marker, extra: str, target: Target) -> bool:
     return any(
-        marker.evaluate({**target.markers(f"{target.python}.{patch}"), "extra": extra})
-        for patch in _PATCHES
-        for extra in ("", *sorted(extras))
+        marker.evaluate({**target.markers(f"{target.python}.{patch}"), "extra": extra}) for patch in _PATCHES
     )
