@@ -24,8 +24,8 @@ from lambdapack.plan.model import (
 from lambdapack.plan.places import in_files
 
 __all__ = [
-    "VERSION", "AssetFacts", "Bill", "Budget", "Build", "Change", "Check", "Comparison", "CostOption", "Costs",
-    "Facts", "Graph", "LibraryFacts", "PlaceOption", "Reason", "Row", "Share", "SizedDistribution", "Sizes",
-    "SnapshotCost", "Traffic", "Verdict", "assess", "compare", "costs", "document", "enforce", "explained",
-    "happened", "in_files", "prices", "reason", "rows", "sum_of",
+    "VERSION", "AssetFacts", "Bill", "Budget", "Build", "Change", "Check", "Comparison", "CostOption",
+    "Costs", "Facts", "Graph", "LibraryFacts", "PlaceOption", "Reason", "Row", "Share", "SizedDistribution",
+    "Sizes", "SnapshotCost", "Traffic", "Verdict", "assess", "compare", "costs", "document", "enforce",
+    "explained", "happened", "in_files", "prices", "reason", "rows", "sum_of",
 ]  # fmt: skip

@@ -33,8 +33,8 @@ def growth_check(growth: Comparison, budget: Budget) -> Iterator[Check]:
     ok = more <= bound
     yield Check(
         "budget.growth", "budget", more, bound, "bytes", ok,
-        f"[budget] growth = {said}, since pack {growth.old.id[:12]} of {before / limits.MB:,.1f} MB",
-        None if ok else "leave out what came, or compare with a later build, once the growth is wanted",
+        f"[budget] growth = {said}; the pack was {before / limits.MB:,.1f} MB",
+        None if ok else "leave out what came; if it is wanted, measure from this build from now on",
     )  # fmt: skip
 
 
@@ -81,4 +81,6 @@ def _grew(change: Change, size: int) -> str:
 
 
 def _more(size: float) -> str:
+    if size < 1000:
+        return f"+{size:.0f} B"
     return f"+{size / limits.MB:,.1f} MB" if size >= limits.MB / 10 else f"+{size / 1000:.1f} kB"

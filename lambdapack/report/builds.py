@@ -50,7 +50,7 @@ def comparison_table(comparison: Comparison) -> RenderableType:
     rows.add_column("")
     for change in changes[:_SHOWN]:
         name = f"{change.name} {_versions(change)}".strip()
-        rows.add_row(Text(name, style=_style(change)), *_more(change.sizes), happened(change))
+        rows.add_row(Text(name, style=_style(change)), *_more(change.sizes), Text(happened(change)))
     rest = changes[_SHOWN:]
     if rest:
         rows.add_row(f"{len(rest)} more", *_more(sum_of(change.sizes for change in rest)))

@@ -83,7 +83,7 @@ def _checks(verdict: Verdict) -> Table:
             mark, style = "advice", "yellow"
         note = check.note if check.fix is None else f"{check.note}: {check.fix}"
         rows.add_row(Text(mark, style=style), check.name, amount(check, check.measured),
-                     amount(check, check.limit), note)  # fmt: skip
+                     amount(check, check.limit), Text(note))  # fmt: skip
     return rows
 
 

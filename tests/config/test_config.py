@@ -76,6 +76,13 @@ def test_every_mistake_is_reported_at_once(tmp_path: Path) -> None:
         ('[assets.model]\npath = "x"\nfetc = "use"', "[assets] model.fetc: unknown key; did you mean fetch?"),
         ('[assets.model]\npath = "x"\nfetch = "now"', '[assets] model.fetch: expected "start" or "use"'),
         ("assets = 3", "[assets] expected a table of names and paths, not 3"),
+        (
+            '[budget]\ngrowth = "much"',
+            "[budget] growth: expected megabytes (1,000,000 bytes), a number from 0",
+        ),
+        ("[budget]\ngrowth = -1", "[budget] growth: expected megabytes"),
+        ("[budget]\ngrowth = true", "[budget] growth: expected megabytes"),
+        ('[budget]\ngrowth = "nan%"', "[budget] growth: expected megabytes"),
         ('[store]\nlocation = "bucket"', '[store] location: expected "s3://BUCKET/PREFIX"'),
     ],
 )
@@ -166,6 +173,14 @@ def test_the_examples_are_valid(name: str) -> None:
     """Each example's configuration is read without a mistake."""
     loaded = config.load(ROOT / "examples" / name / "lambdapack.toml")
     assert loaded.build.requirements
+
+
+@pytest.mark.parametrize(("text", "value"), [("0", 0), ("2.5", 2.5), ('"10%"', "10%"), ('"7.5 %"', "7.5 %")])
+def test_growth_is_megabytes_or_percent(tmp_path: Path, text: str, value: float | str) -> None:
+    """A number, or a text that ends in %; none at all may be wanted."""
+    path = tmp_path / "lambdapack.toml"
+    path.write_text(f"[budget]\ngrowth = {text}\n")
+    assert config.load(path).budget.growth == value
 
 
 def test_a_key_may_be_written_with_hyphens() -> None:

@@ -16,10 +16,10 @@ from rich.console import Console
 
 from lambdapack.errors import ConfigurationError
 from lambdapack.local import Invocation
-from lambdapack.model import ImportCheck, RuleSaving, SlimReport
+from lambdapack.model import ImportCheck, Need, RuleSaving, SlimReport
 from lambdapack.pipeline import build_json as buildreport
 from lambdapack.pipeline.build_json import BuildReport, BuiltDistribution, PackFacts
-from lambdapack.plan import AssetFacts, Check, PlaceOption, Row, Traffic, Verdict, prices
+from lambdapack.plan import AssetFacts, Check, PlaceOption, Row, Share, Sizes, Traffic, Verdict, prices
 from lambdapack.plan.costs import Shape, compare
 from lambdapack.report import listing
 from lambdapack.report.costs import costs_table
@@ -31,6 +31,7 @@ from lambdapack.report.verdict import verdict_tables
 from runtime_shim._index import Index
 
 ID = "ab" * 32
+NEED = Need("other", ">=1", ("fast",), ("x", "y"))
 
 
 def _report(**changes: Any) -> BuildReport:
@@ -43,7 +44,7 @@ def _report(**changes: Any) -> BuildReport:
         requirements=("thing",),
         lock={"digest": "1" * 64, "text": "thing==1\n"},
         options={"level": 19},
-        distributions=(BuiltDistribution("thing", "1", True, ("thing",), 3_000_000, 1_000_000),),
+        distributions=(BuiltDistribution("thing", "1", True, ("thing",), 3_000_000, 1_000_000, (NEED,)),),
         slim=SlimReport(
             3_000_000, 1_000_000, 30, 10,
             (RuleSaving("tests", "thing", 20, 1_500_000), RuleSaving("strip", "thing", 1, 500_000)),
@@ -58,6 +59,7 @@ def _report(**changes: Any) -> BuildReport:
             400_000, 1_100_000, 12, 4, 2, 200_000, 3, 300_000, 100, 900, "",
         ),
         seconds={"lock": 1.5},
+        shares=(Share("thing", "1", Sizes(3_000_000, 1_000_000, 400_000, 200_000)),),
         messages=(("note", "one module imports"), ("warning", "thing/x.so lacks libc.so.5")),
     )  # fmt: skip
     return replace(report, **changes)
@@ -102,7 +104,12 @@ def test_every_key_of_build_json_is_documented_in_its_own_row() -> None:
     rows = {key: text for keys, text in cells for key in re.findall(r"`(\w+)`", keys)}
     document = buildreport.to_json(_report())
     assert rows.keys() == document.keys()
-    for name, inside in (("pack", document["pack"]), ("distributions", document["distributions"][0])):
+    (distribution,), (share,) = document["distributions"], document["shares"]
+    for name, inside in (
+        ("pack", document["pack"]),
+        ("distributions", {**distribution, **distribution["requires"][0]}),
+        ("shares", {**share, **share["sizes"]}),
+    ):
         assert set(inside) <= set(re.findall(r"`(\w+)`", rows[name]))
     for name in ("dropped", "reverted", "kept", "sizes"):
         assert name in document["slim"]
