@@ -187,7 +187,7 @@ class Reason:
 
 
 def reason(build: Build, name: str) -> Reason:
-    """Why ``name``, which is one of the build's shares, is in the pack."""
+    """Why ``name``, which the build's graph has, is in the pack."""
     shares, graph = {share.name: share for share in build.shares}, build.graph
 
     def ordered(names: Iterable[str]) -> tuple[Share, ...]:
@@ -195,7 +195,7 @@ def reason(build: Build, name: str) -> Reason:
         return tuple(sorted(found, key=lambda share: (-share.sizes.packed, share.name)))
 
     return Reason(
-        share=shares[name],
+        share=shares.get(name, Share(name, "", Sizes())),
         total=build.total,
         asked=name not in graph.assumed and any(need.name == name for need in graph.asked),
         needed_by={

@@ -22,7 +22,7 @@ NEW = build(
     {
         "a": ("2", Sizes(4 * MB, 3 * MB, 2 * MB + 100_000, MB)),
         "b": ("1", Sizes(10, 10, 10, 10)),
-        "c": ("1.5", Sizes(9 * MB, 8 * MB, 7 * MB, 0)),
+        "c": ("1.5", Sizes(9 * MB, 8 * MB, 7 * MB, MB)),
         "d": ("3", Sizes(2 * MB, 2 * MB, 2 * MB, 2 * MB)),
         "(index)": ("", Sizes(0, 0, 900, 0)),
     },
@@ -68,7 +68,8 @@ def test_a_broken_budget_names_who_grew_and_who_brought_it() -> None:
             "d 3 +2.0 MB (new, brought in by b -> c), a 2 +0.1 MB (was 1), 1 more +10 B"
         )
     assert found["budget.hot"].note.endswith(
-        "grew: d 3 +2.0 MB (new, brought in by b -> c), b 1 +10 B (new, asked for)"
+        "grew: d 3 +2.0 MB (new, brought in by b -> c), c 1.5 +1.0 MB (new, brought in by b), "
+        "b 1 +10 B (new, asked for)"
     )
     assert "c 1.5 +8.0 MB" in found["budget.slimmed"].note
     with pytest.raises(CheckError, match=r"c 1\.5 \+7\.0 MB \(new, brought in by b\)"):
