@@ -23,6 +23,7 @@ COMMANDS = {
     "plan": "Say whether it fits Lambda's limits, before anything is deployed.",
     "deploy": "Package, push and deploy a function.",
     "invoke": "Invoke a function and show where the time went.",
+    "profile": "Time a cold start, import by import, and say what nothing calls.",
     "status": "Show what is deployed.",
     "trace": "Let the next build know what real starts fetched on demand.",
     "rollback": "Go back to an earlier version in AWS: code and dependencies together.",
