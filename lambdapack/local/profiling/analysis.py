@@ -24,6 +24,7 @@ from lambdapack.local.profiling.spans import (
     used,
 )
 
+_NOBODY = ("runtime_shim.", "importlib._bootstrap")
 _US = 1000
 """Microseconds in a millisecond, and nanoseconds in a microsecond."""
 
@@ -31,7 +32,7 @@ _US = 1000
 @dataclass(frozen=True)
 class _Seen:
     """Both starts together: of each span of the timed one its own length and its origin; by module, who
-    imports it, its memory, whether it is in use, and whether its calls leave no trace.
+    imports it, its memory, whether it is in use, and whether that is not told by its calls.
     """
 
     spans: Sequence[Span]
@@ -82,7 +83,7 @@ def _see(timed: Mapping[str, Any], watched: Mapping[str, Any]) -> _Seen:
         importers,
         _memory(spans_of(watched)),
         used({span.name for span in spans}, watched["calls"], importers, unseen),
-        unseen,
+        unseen.difference(watched["calls"]),
     )
 
 
@@ -98,22 +99,25 @@ def spans_of(told: Mapping[str, Any]) -> list[Span]:
 
 
 def _is_unseen(span: Span) -> bool:
-    """Whether calls of the module leave no trace: machine code; or a namespace, without code of its own."""
-    return span.file.endswith(".so") or span.file in ("built-in", "")
+    """Whether a module may be used without a trace: machine code; or a namespace, which has no code."""
+    return span.kind == IMPORT and (span.file.endswith(".so") or span.file in ("built-in", ""))
 
 
 def _importers(spans: Sequence[Span], statements: Mapping[str, Iterable[str]]) -> dict[str, set[str]]:
     """Who imports each module: by a statement, or because it runs in the import of another.
 
-    Who imports a module imports the packages around it, too, unless it is in these itself.
+    Who imports a module imports the packages around it, too, unless it is in these itself. What the loader
+    imports ahead in a wait, and importlib's own imports, are nobody's.
     """
-    importers = defaultdict(set, {name: set(found) for name, found in statements.items()})
+    importers: dict[str, set[str]] = defaultdict(set)
     for name, found in statements.items():
+        own = {each for each in found if not each.startswith(_NOBODY)}
+        importers[name] |= own
         while name := name.rpartition(".")[0]:
-            importers[name] |= {each for each in found if not f"{each}.".startswith(f"{name}.")}
-    for number, span in enumerate(spans):
-        if span.kind == IMPORT and (outer := around(spans, number)):
-            importers[span.name].add(spans[outer[0]].name)
+            importers[name] |= {each for each in own if not f"{each}.".startswith(f"{name}.")}
+    for span in spans:
+        if span.kind == IMPORT and span.parent >= 0 and spans[span.parent].kind == IMPORT:
+            importers[span.name].add(spans[span.parent].name)
     return importers
 
 
@@ -158,7 +162,7 @@ def _parts(seen: _Seen) -> tuple[tuple[Import, ...], tuple[Wait, ...]]:
         outer, own = around(spans, number), seen.own[number] / _US
         about = (place[outer[0]] if outer else None, _phase_name(span.phase), span.thread)
         if span.kind == WAIT:
-            waits.append(Wait(*about, span.frame, span.bytes, span.start / _US, own))
+            waits.append(Wait(*about, span.file, span.frame, span.bytes, span.start / _US, own))
             continue
         place[number] = len(imports)
         times = (span.start / _US, span.length / _US, own, waited[number] / _US)

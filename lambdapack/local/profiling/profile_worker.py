@@ -158,6 +158,7 @@ def time_waits(recorder: Recorder) -> Callable[[Any], None]:
         def wait_frame(self: Any, frame: int) -> None:
             span = recorder.begin("wait", recorder.importing())
             span.frame, span.bytes = frame, self.index.frame_stored[frame]
+            span.file = self.place.base.rpartition("/")[2]
             try:
                 real_wait(self, frame)
             finally:
@@ -214,11 +215,29 @@ def watch_imports(recorder: Recorder) -> None:
     builtins.__import__ = watched
 
 
+def module_of(function: Any) -> Any:
+    """The name of the module of what is called, where that is machine code or a class; else ``None``."""
+    kind = type(function)
+    if kind is _BUILTIN:
+        owner = function.__self__
+        if type(owner) is type(sys):
+            return owner.__name__
+        return owner.__module__ if isinstance(owner, type) else type(owner).__module__
+    if kind is _METHOD:
+        return function.__objclass__.__module__
+    if issubclass(kind, type) or kind.__name__ == "cython_function_or_method":
+        return function.__module__
+    return None if kind.__module__ == "builtins" else kind.__module__
+
+
+_BUILTIN, _METHOD = type(len), type(str.join)
+
+
 def watch_calls(recorder: Recorder) -> None:
     """Take down whose functions are called, each with the module for whose import."""
 
-    def note(frame: Any) -> str:
-        name, importing = frame.f_globals.get("__name__"), recorder.importing()
+    def note(name: Any) -> str:
+        importing = recorder.importing()
         if isinstance(name, str):
             recorder.calls.setdefault(name, {})[importing] = None
         return importing
@@ -226,24 +245,31 @@ def watch_calls(recorder: Recorder) -> None:
     if not hasattr(sys, "monitoring"):
         import threading
 
-        def traced(frame: Any, event: str, _: Any) -> None:
-            if frame.f_code.co_flags & _OPTIMIZED:
-                note(frame)
+        def profiled(frame: Any, event: str, function: Any) -> None:
+            if event == "c_call":
+                note(module_of(function))
+            elif event == "call" and frame.f_code.co_flags & _OPTIMIZED:
+                note(frame.f_globals.get("__name__"))
 
-        threading.settrace(traced)
-        sys.settrace(traced)
+        threading.setprofile(profiled)
+        sys.setprofile(profiled)
         return
     monitoring: Any = sys.monitoring
+    events = monitoring.events
 
+    # What is called outside of any import is known to be needed, and need not be told again.
     def started(code: Any, _: int) -> Any:
-        if code.co_flags & _OPTIMIZED and note(sys._getframe(1)):
+        if code.co_flags & _OPTIMIZED and note(sys._getframe(1).f_globals.get("__name__")):
             return None
-        # A body runs once, and what was called outside of any import is known to be needed.
         return monitoring.DISABLE
 
+    def called(code: Any, offset: int, function: Any, first: Any) -> Any:
+        return None if note(module_of(function)) else monitoring.DISABLE
+
     monitoring.use_tool_id(_TOOL, "lambdapack profile")
-    monitoring.register_callback(_TOOL, monitoring.events.PY_START, started)
-    monitoring.set_events(_TOOL, monitoring.events.PY_START)
+    monitoring.register_callback(_TOOL, events.PY_START, started)
+    monitoring.register_callback(_TOOL, events.CALL, called)
+    monitoring.set_events(_TOOL, events.PY_START | events.CALL)
 
 
 def run(token: str, invocations: int, watches: bool) -> None:

@@ -26,9 +26,9 @@ class Import:
         self_ms: The part that is neither.
         waited_ms, waited_bytes: What it waited for itself: time, and compressed bytes of the pack.
         memory_bytes: By how much the process grew by itself, without its imports; from the watched start.
-        used: Whether a function of the module was called for anything that is used; ``None`` for a module in
-            machine code that is imported by one that is used: its calls leave no trace.
-        importers: The modules that import it.
+        used: Whether a function of the module was called for anything that is used; ``None`` where that
+            cannot be known: machine code that no Python code calls, but a module that is used imports.
+        importers: Which modules import this one.
     """
 
     name: str
@@ -49,11 +49,18 @@ class Import:
 
 @dataclass(frozen=True)
 class Wait:
-    """A wait for a frame of the pack; ``parent`` is the import that waits, ``None`` outside of any."""
+    """A wait for a frame of a pack.
+
+    Attributes:
+        parent: The number of the import that waits, ``None`` outside of any.
+        pack: The beginning of the pack's id: the function's own, or an asset's.
+        frame, bytes: The frame and its size, compressed.
+    """
 
     parent: int | None
     phase: str
     thread: bool
+    pack: str
     frame: int
     bytes: int
     start_ms: float
@@ -77,7 +84,7 @@ class Phase:
 
 @dataclass(frozen=True)
 class Profile:
-    """A cold start and the invocations after it.
+    """A cold start, and the invocations that follow.
 
     Attributes:
         function, memory_mb: What was started.

@@ -25,7 +25,7 @@ class Span:
         thread: Whether it was another thread than the first.
         phase: 0 in init, 1 in the first invocation.
         bytes, frame: What is waited for, compressed.
-        file: The module's origin, as importlib has it.
+        file: The module's origin, as importlib has that; of a wait the name of the pack's folder.
         memory: By how many bytes the process grew, as seen in the second start.
     """
 
@@ -137,8 +137,9 @@ def used(
     """The modules that the function uses, as far as calls of functions tell.
 
     A module is used if one of its functions runs outside of any import, or for the import of another module
-    that is used; a package, if a module in it is used. The calls of ``unseen`` modules, in machine code,
-    leave no trace: such a module counts as used if a module that is used imports it.
+    that is used; a package, if a module in it is used; ``x``, if its machine code ``_x`` is used. Calls from
+    machine code to machine code leave no trace: a module that is ``unseen`` for that also counts as used if a
+    module that is used imports it.
     """
     leads: dict[str, set[str]] = defaultdict(set)
     for name in names:
@@ -147,7 +148,9 @@ def used(
         if name in unseen:
             for other in importers.get(name, ()):
                 leads[other].add(name)
-        leads[name].add(name.rpartition(".")[0])
+        package, dot, last = name.rpartition(".")
+        leads[name].add(package)
+        leads[f"{package}{dot}_{last}"].add(name)
     # A function that only its own module's import calls is no use of the module: that lead is a circle.
     reached, ahead = {""}, [""]
     while ahead:
