@@ -144,7 +144,16 @@ def cloud(tmp_path: Path, lambdapack_cache: Path) -> Iterator[LocalCloud]:
 
 MODULES = {
     "app.py": """
-        import calledlib, idlelib, importlib, threading, os
+        import calledlib, idlelib, importlib, threading, os, sys, time
+
+        class Finder:
+            def find_spec(name, path=None, target=None):
+                if name == "searched":
+                    import searching
+
+        sys.meta_path.insert(0, Finder)
+        import searched
+        sys.meta_path.remove(Finder)
         importlib.import_module("dynamic")
         other = threading.Thread(target=lambda: importlib.import_module("aside"))
         other.start(); other.join()
@@ -174,8 +183,10 @@ MODULES = {
         work()
         """,
     "idlelib/part.py": "import shared\nclass Thing:\n    def method(self): pass\nshared.work()\n",
-    "bytearrays.py": "KEPT = bytearray(b'x') * 30_000_000\n",
+    "bytearrays.py": "import shared\nKEPT = bytearray(b'x') * 30_000_000\n",
     "shared.py": "def work(): pass\n",
+    "searching.py": "import time\ntime.sleep(0.1)\n",
+    "searched.py": "",
     "dynamic.py": "def work(): pass\n",
     "aside.py": "def work(): pass\n",
     "late.py": "def work(): pass\n",
@@ -194,6 +205,11 @@ def deploy(cloud: LocalCloud, folder: Path, python: str = "3.11") -> None:
 
 def adds_up(made: Profile) -> None:
     """That the parts of each phase are the phase, to the microsecond."""
+    last: dict[int | None, float] = {}
+    for each in made.imports:
+        if not each.thread:
+            assert each.start_ms >= last.get(each.parent, 0.0), "no two of one import's imports overlap"
+            last[each.parent] = round(each.start_ms + each.cumulative_ms, 3)
     for phase in made.phases:
         own = [each.self_ms for each in made.imports if each.phase == phase.name and not each.thread]
         waits = [each.self_ms for each in made.waits if each.phase == phase.name and not each.thread]
@@ -223,7 +239,7 @@ def test_a_profile_tells_what_is_called_from_what_is_not(
     idle = ("idlelib", "idlelib.part", "shared", "bytearrays", "dynamic", "aside", "late")
     assert not any(found[name].used for name in idle)
     assert made.imports[found["idlelib.part"].parent or 0].name == "idlelib"
-    assert found["shared"].importers == ("idlelib.part",)
+    assert found["shared"].importers == ("bytearrays", "idlelib.part"), "the second by a statement alone"
     assert found["calledlib.inner"].importers == ("app", "calledlib") or found[
         "calledlib.inner"
     ].importers == ("calledlib",)
@@ -251,6 +267,17 @@ def test_what_one_event_of_several_calls_is_called(cloud: LocalCloud, tmp_path: 
     assert found["idlelib"].used and found["idlelib.part"].used is False
     after = cloud.invoke("function", b"{}")
     assert after.cold and "lambdapack-profile" not in after.log
+    (row,) = cloud.status()["functions"]
+    assert len(row["environments"]) == 1, "the environments of the profile are gone"
+
+
+def test_a_function_with_an_exec_wrapper_has_a_profile(cloud: LocalCloud, tmp_path: Path) -> None:
+    """The wrapper starts what times the imports, as it starts the runtime."""
+    spec = make_spec(tmp_path, environment={"AWS_LAMBDA_EXEC_WRAPPER": "/bin/env"})
+    cloud.deploy(spec, None)
+    made = profile(cloud, "function", [b"{}"])
+    adds_up(made)
+    assert by_name(made)["app"].used
 
 
 def test_a_function_that_fails_is_no_profile(cloud: LocalCloud, tmp_path: Path) -> None:

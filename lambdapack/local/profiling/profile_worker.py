@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 _now = time.monotonic_ns
 _TOOL = 4
 """A number of ``sys.monitoring`` that Python leaves to nobody: profilers and debuggers have others."""
-_OPTIMIZED = 1
-"""The flag of a function's code; the body of a module or a class has it not."""
 
 
 class Span:
@@ -47,7 +45,6 @@ class Recorder:
         self.importers: dict[str, dict[str, None]] = {}
         self.probes: dict[str, Callable[[Any], None]] = {}
         self.watches = watches
-        self._pid = os.getpid()
         self._main = get_ident()
         self._out = os.dup(1)
         self._statm = os.open("/proc/self/statm", os.O_RDONLY) if watches else -1
@@ -86,9 +83,7 @@ class Recorder:
         return (int(fields[1]) - int(fields[2])) * self._page
 
     def tell(self, token: str) -> None:
-        """Print everything, unless this is a process that the function has forked."""
-        if os.getpid() != self._pid:
-            return
+        """Print everything."""
         numbers = {id(span): number for number, span in enumerate(self.spans)}
         spans = []
         for span in list(self.spans):
@@ -234,7 +229,10 @@ _BUILTIN, _METHOD = type(len), type(str.join)
 
 
 def watch_calls(recorder: Recorder) -> None:
-    """Take down whose functions are called, each with the module for whose import."""
+    """Take down whose functions are called, each with the module for whose import.
+
+    The body of a module is one of them, which its own import calls.
+    """
 
     def note(name: Any) -> str:
         importing = recorder.importing()
@@ -248,7 +246,7 @@ def watch_calls(recorder: Recorder) -> None:
         def profiled(frame: Any, event: str, function: Any) -> None:
             if event == "c_call":
                 note(module_of(function))
-            elif event == "call" and frame.f_code.co_flags & _OPTIMIZED:
+            elif event == "call":
                 note(frame.f_globals.get("__name__"))
 
         threading.setprofile(profiled)
@@ -259,9 +257,7 @@ def watch_calls(recorder: Recorder) -> None:
 
     # What is called outside of any import is known to be needed, and need not be told again.
     def started(code: Any, _: int) -> Any:
-        if code.co_flags & _OPTIMIZED and note(sys._getframe(1).f_globals.get("__name__")):
-            return None
-        return monitoring.DISABLE
+        return None if note(sys._getframe(1).f_globals.get("__name__")) else monitoring.DISABLE
 
     def called(code: Any, offset: int, function: Any, first: Any) -> Any:
         return None if note(module_of(function)) else monitoring.DISABLE
