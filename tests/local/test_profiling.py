@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 import zipfile
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lambdapack.errors import CheckError
-from lambdapack.local import LocalCloud
+from lambdapack.local import Invocation, LocalCloud
 from lambdapack.local.profiling import Import, Profile, profile
+from lambdapack.local.profiling.analysis import analyse
 from lambdapack.local.profiling.spans import (
     IMPORT,
     WAIT,
@@ -136,6 +137,32 @@ def test_what_is_called_for_a_module_that_is_used_is_used() -> None:
     }
 
 
+def test_what_the_loader_imports_in_a_wait_is_not_the_waiting_modules() -> None:
+    """Its time is an import's, not the wait's, and the module that waits is not who imports the module."""
+    spans = (
+        Span(IMPORT, "app", -1, False, 0, 0, 9_000_000),
+        Span(WAIT, "app", 0, False, 0, 1_000_000, 6_000_000, bytes=70, frame=3, file="1234"),
+        Span(IMPORT, "ahead", 1, False, 0, 2_000_000, 4_000_000, file="/lib/ahead.py"),
+    )
+    told = {
+        "phases": [[0, 10_000_000]], "spans": [asdict(span) for span in spans], "handler": "app.handler",
+        "folders": {"python": "/lib"}, "memory_mb": 512,
+        "calls": {"app": [""]}, "importers": {"ahead": ["runtime_shim._prepare"]},
+    }  # fmt: skip
+    done = Invocation("1", b"", error=False, log="", cold=True, duration_ms=1.0, billed_ms=13, init_ms=12.0,
+                      max_memory_mb=30)  # fmt: skip
+    made = analyse("function", [done], told, told)
+    adds_up(made)
+    app, ahead = made.imports
+    assert (app.self_ms, app.waited_ms, app.waited_bytes, app.cumulative_ms) == (4.0, 3.0, 70, 9.0)
+    assert (ahead.self_ms, ahead.parent, ahead.importers, ahead.origin) == (2.0, 0, (), "python")
+    assert [(wait.parent, wait.pack, wait.frame, wait.self_ms) for wait in made.waits] == [
+        (0, "1234", 3, 3.0)
+    ]
+    assert (made.before_ms, made.phases[0].other_ms, made.too_long) == (2.0, 1.0, False)
+    assert [group.name for group in made.never_called] == ["ahead"]
+
+
 @pytest.fixture
 def cloud(tmp_path: Path, lambdapack_cache: Path) -> Iterator[LocalCloud]:
     with LocalCloud(tmp_path / "state", cache_dir=lambdapack_cache) as cloud:
@@ -254,7 +281,9 @@ def test_a_profile_tells_what_is_called_from_what_is_not(
     assert "app" in group.importers
     rows = {each.name: each for each in made.packages}
     assert (rows["idlelib"].modules, rows["idlelib"].unused_modules) == (2, 2)
-    assert not {"awslambdaric", "app", "calledlib"} & {group.name for group in made.never_called}
+    assert not {"app", "calledlib"} & {group.name for group in made.never_called}
+    advised = {found[name].origin for group in made.never_called for name in group.modules}
+    assert advised <= {"function", "python"}, "Lambda's own imports are nobody's to change"
 
 
 def test_what_one_event_of_several_calls_is_called(cloud: LocalCloud, tmp_path: Path) -> None:
