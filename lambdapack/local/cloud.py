@@ -198,6 +198,44 @@ class LocalCloud:
             assert isinstance(environment, ManagedEnvironment)
             return environment.invoke_together(payloads)
 
+    def start_with(
+        self,
+        name: str,
+        payloads: Sequence[bytes],
+        program: str,
+        *,
+        timeout: int,
+        memory_mb: int | None = None,
+        tmp_mb: int | None = None,
+        link: LinkSettings,
+    ) -> list[Invocation]:
+        """Run events one by one in a new environment, whose runtime client ``program`` starts.
+
+        The start is on demand, and the environment ends with the last event. A server on the state folder is
+        not asked.
+
+        Args:
+            name: The function's name.
+            payloads: JSON each.
+            program: The text of a Python program, as in ``Settings``.
+            timeout: Seconds that init and each invocation may take.
+            memory_mb, tmp_mb: Replace the function's settings.
+            link: The link to S3.
+
+        Raises:
+            ConfigurationError: No such function, or a payload that Lambda would refuse.
+            ToolError: The environment cannot be made.
+        """
+        for payload in payloads:
+            _check_payload(payload)
+        function, settings = self._choose(name, memory_mb, tmp_mb, ON_DEMAND)
+        settings = replace(settings, program=program, timeout=timeout)
+        try:
+            with self._pool.lend(function, settings, link, cold=True) as environment:
+                return [environment.invoke(payload) for payload in payloads]
+        finally:
+            self.discard(name)
+
     def _choose(
         self,
         name: str,

@@ -224,6 +224,33 @@ def test_deploy_invoke_status_destroy(run_lambdapack: Run, tiny: Path) -> None:
     assert shown(run_lambdapack("status", "--json", cwd=tiny))["functions"] == []
 
 
+def test_profile_adds_up_and_names_who_imports_what_is_never_called(run_lambdapack: Run, tiny: Path) -> None:
+    """One document for machines, tables for people, the number of milliseconds alone with --quiet."""
+    (tiny / "app.py").write_text("import runtime_shim, spare\n" + APP)
+    (tiny / "spare.py").write_text("def never(): pass\n")
+    run_lambdapack("deploy", cwd=tiny)
+    slow = ("--bandwidth", "1", "--latency", "50")
+    document = shown(run_lambdapack("profile", "--json", "--memory", "256", *slow, cwd=tiny))
+    assert (document["document"], document["version"]) == ("lambdapack.profile", 1)
+    assert (document["function"], document["memory_mb"]) == ("tiny", 256)
+    imports = {one["name"]: one for one in document["imports"]}
+    assert imports["six"]["waited_bytes"] > 0 and imports["six"]["origin"] == "pack"
+    assert document["imports"][imports["six"]["parent"]]["name"] == "app"
+    init = document["phases"][0]
+    parts = [one["self_ms"] for one in document["imports"] + document["waits"] if one["phase"] == "init"]
+    assert round(sum(parts) + init["other_ms"] + document["before_ms"], 3) == document["init_ms"]
+    (spare,) = [group for group in document["never_called"] if group["name"] == "spare"]
+    assert spare["importers"] == ["app"] and spare["self_ms"] == imports["spare"]["self_ms"]
+    said = run_lambdapack("profile", "--top", "200", cwd=tiny).stdout
+    assert "imports from the pack" in said and "of 1769 MB" in said
+    listed = said.partition("imported, never called")[2]
+    assert [line.split()[-1] for line in listed.splitlines() if line.startswith("spare ")] == ["app"]
+    assert float(run_lambdapack("profile", "--quiet", cwd=tiny).stdout) > 0
+    failed = run_lambdapack("profile", "--payload", "{}", "--payload", '{"fail": true}', cwd=tiny, status=1)
+    assert "profiling tiny: invocation 2 failed" in failed.stderr and "as asked" in failed.stderr
+    assert "there is no function 'other'" in run_lambdapack("profile", "other", cwd=tiny, status=2).stderr
+
+
 def test_a_running_local_cloud_keeps_environments_warm(
     run_lambdapack: Run, tiny: Path, lambdapack_cache: Path
 ) -> None:

@@ -97,7 +97,7 @@ class Environment:
         self.settings = settings
         self.keys = keys
         self.used_at = time.monotonic()
-        self._timeout = function.settings.timeout
+        self._timeout = settings.timeout or function.settings.timeout
         self._runtime = runtime
         self._init: Init | None = None
         self._peak = self._oom_kills = 0
@@ -154,10 +154,12 @@ class Environment:
         """
         paths, wrapper = self.sandbox.paths, self._variables.get("AWS_LAMBDA_EXEC_WRAPPER")
         python = f"{paths.lang}/{self._runtime.executable}"
+        program = self.settings.program
         if not wrapper:
-            return [python, "-m", "awslambdaric", self.function.handler]
+            runtime = ["-c", program] if program else ["-m", "awslambdaric", self.function.handler]
+            return [python, *runtime]
         in_layer = wrapper.startswith("/opt/")
-        return [f"{paths.root}{wrapper}" if in_layer else wrapper, python, "-c", _BOOTSTRAP]
+        return [f"{paths.root}{wrapper}" if in_layer else wrapper, python, "-c", program or _BOOTSTRAP]
 
     def invoke(self, payload: bytes) -> Invocation:
         """Run one event through the function. The first call runs the init phase before."""

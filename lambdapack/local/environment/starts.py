@@ -17,12 +17,16 @@ class Settings:
         memory_mb, tmp_mb: As in ``FunctionSettings``.
         start: One of ``limits.INITIALIZATION_TYPES``.
         workers: With ``MANAGED``: how many processes take events at the same time.
+        program: Text of a Python program that starts the runtime client in the runtime's stead.
+        timeout: Seconds that init and each invocation may take then, instead of Lambda's and the function's.
     """
 
     memory_mb: int
     tmp_mb: int
     start: str = ON_DEMAND
     workers: int = 1
+    program: str = ""
+    timeout: int | None = None
 
     @property
     def version(self) -> str:
@@ -31,6 +35,8 @@ class Settings:
 
     def init_timeout(self, timeout: float) -> float:
         """Seconds that init may take in a function with this timeout."""
+        if self.timeout is not None:
+            return self.timeout
         if self.start == ON_DEMAND:
             return limits.INIT_TIMEOUT
         return max(limits.INIT_TIMEOUT_LONG, timeout)
