@@ -23,6 +23,7 @@ COMMANDS = {
     "plan": "Say whether it fits Lambda's limits, before anything is deployed.",
     "deploy": "Package, push and deploy a function.",
     "invoke": "Invoke a function and show where the time went.",
+    "tune": "Find the memory setting by experiment.",
     "status": "Show what is deployed.",
     "trace": "Let the next build know what real starts fetched on demand.",
     "rollback": "Go back to an earlier version in AWS: code and dependencies together.",

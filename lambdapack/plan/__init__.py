@@ -3,7 +3,7 @@
 Pure arithmetic: no file, no clock, no network.
 """
 
-from lambdapack.plan import costs, prices
+from lambdapack.plan import costs, prices, tuning
 from lambdapack.plan.arithmetic import VERSION, assess, document, enforce
 from lambdapack.plan.costs import Bill, CostOption, Costs, Traffic
 from lambdapack.plan.model import (
@@ -23,5 +23,5 @@ from lambdapack.plan.places import in_files
 __all__ = [
     "VERSION", "AssetFacts", "Bill", "Budget", "Check", "CostOption", "Costs", "Facts", "LibraryFacts",
     "PlaceOption", "Row", "SizedDistribution", "SnapshotCost", "Traffic", "Verdict", "assess", "costs",
-    "document", "enforce", "in_files", "prices",
+    "document", "enforce", "in_files", "prices", "tuning",
 ]  # fmt: skip

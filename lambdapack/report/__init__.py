@@ -3,4 +3,4 @@
 Each module is public and imported by the command that needs it: most commands need a single module.
 """
 
-__all__ = ["costs", "invocation", "listing", "live", "tables", "units", "verdict"]
+__all__ = ["costs", "invocation", "listing", "live", "tables", "tuning", "units", "verdict"]
