@@ -60,10 +60,10 @@ class _Wish:
 def command(session: Session, name: str | None, cloud: str, region: str | None, **given: Any) -> None:
     """Invoke a deployed function with several memory settings, and say which to choose.
 
-    Each run starts a new environment, one cold start and two warm invocations. Cold and warm duration, memory
-    used and the cost of a million invocations are shown for each setting, and three of them are recommended:
-    least cost, least time, and the knee, where more memory ceases to buy time. The share of cold starts is
-    that of [traffic] cold.
+    Each run starts a new environment, one cold start and four warm invocations. Cold and warm duration,
+    memory used and the cost of a million invocations are shown for each setting, and three of them are
+    recommended: least cost, least time, and the knee, where more memory ceases to buy time. The share of cold
+    starts is that of [traffic] cold.
 
     What was measured is kept in the build folder (tune-CLOUD.json), also after Ctrl-C, and is used again
     while function, pack, settings and event are the same. The embedded cloud gives processor time in
@@ -181,13 +181,18 @@ def _show(session: Session, record: Record, memories: Sequence[int]) -> None:
     """Show what was measured.
 
     Raises:
-        CheckError: The function answered at none of the settings.
+        CheckError: The function answered at none of the settings, or was not invoked.
     """
     from lambdapack.plan import tuning
     from lambdapack.report.tuning import failure_words, tuning_table
 
     cold = session.config.traffic.cold
     settings = record.settings(cold, memories)
+    if not settings:
+        raise CheckError(
+            f"nothing was measured of {record.subject.name}: its first run could cost more than --max-cost",
+            hint="raise --max-cost, or name smaller settings with --memory",
+        )
     chosen = tuning.recommend(settings)
     if session.as_json:
         click.echo(json.dumps(record.document(cold, memories), indent=2))
@@ -198,6 +203,6 @@ def _show(session: Session, record: Record, memories: Sequence[int]) -> None:
     if chosen.cost is None:
         found = "; ".join(f"{each.memory_mb:,} MB: {failure_words(each)}" for each in settings)
         raise CheckError(
-            f"{record.subject.name} answered at none of the settings ({found or 'none was measured'})",
+            f"{record.subject.name} answered at none of the settings ({found})",
             hint="lambdapack invoke shows the log",
         )

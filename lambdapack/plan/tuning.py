@@ -11,15 +11,15 @@ import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import median
+from statistics import fmean
 
 from lambdapack import limits
 from lambdapack.plan.costs import Usage, bill
 from lambdapack.plan.prices import Prices
 
 __all__ = [
-    "CLOSE", "MEMORIES", "Measured", "Recommended", "Sample", "Setting", "cost", "knee", "read", "recommend",
-    "summarise", "worst_case",
+    "CLOSE", "MEMORIES", "Measured", "Recommended", "Sample", "Setting", "cost", "knee", "middle", "read",
+    "recommend", "summarise", "worst_case",
 ]  # fmt: skip
 
 MEMORIES = (128, 256, 512, 1024, limits.MEMORY_PER_VCPU_MB, 3008, 5307, limits.MEMORY_MAX_MB)
@@ -78,7 +78,7 @@ class Setting:
         memory_mb: The setting.
         runs: Environments that were started.
         used_mb: The highest peak of memory.
-        cold_ms, warm_ms: The median of cold starts, init included, and of warm invocations.
+        cold_ms, warm_ms: The ``middle`` of cold starts, init included, and of warm invocations.
         time_ms: Both, in the share in which they occur.
         million: A million invocations in that share, in dollars.
         failure: Why the setting does not do, as in ``Measured``; the figures before are then ``None``.
@@ -118,9 +118,9 @@ def read(log: str, payload: bytes, *, failed: bool) -> Measured | None:
         failed: Whether the function failed.
     """
     for line in reversed(log.splitlines()):
-        parts = dict(part.split(": ", 1) for part in line.rstrip().split("\t") if ": " in part)
         if not line.startswith("REPORT RequestId: "):
             continue
+        parts = dict(part.split(": ", 1) for part in line.rstrip().split("\t") if ": " in part)
         try:
             init = parts.get("Init Duration")
             memory, used = int(_number(parts["Memory Size"])), int(_number(parts["Max Memory Used"]))
@@ -193,10 +193,21 @@ def _setting(memory_mb: int, samples: Sequence[Sample], cold: float, tmp_mb: int
     later = [each for sample in samples for each in sample.invocations[1:]]
     if failure or not later:
         return Setting(memory_mb, len(samples), used, failure=failure or "no warm invocation")
-    cold_ms, warm_ms = median(each.waited_ms for each in first), median(each.duration_ms for each in later)
-    billed = _mix(median(each.billed_ms for each in first), median(each.billed_ms for each in later), cold)
+    cold_ms, warm_ms = middle(each.waited_ms for each in first), middle(each.duration_ms for each in later)
+    billed = _mix(middle(each.billed_ms for each in first), middle(each.billed_ms for each in later), cold)
     million = _bill(_MILLION, billed, memory_mb, tmp_mb, prices)
     return Setting(memory_mb, len(samples), used, cold_ms, warm_ms, _mix(cold_ms, warm_ms, cold), million)
+
+
+def middle(values: Iterable[float]) -> float:
+    """The mean of the middle half: of ten values without the two least and the two greatest.
+
+    A bill is a sum, and so is a mean; a median would jump where a handler takes either one slice of processor
+    time or two. One invocation that something else held up does not count.
+    """
+    ordered = sorted(values)
+    dropped = len(ordered) // 4
+    return fmean(ordered[dropped : len(ordered) - dropped])
 
 
 def _mix(cold: float, warm: float, share: float) -> float:

@@ -104,13 +104,13 @@ def test_an_interrupted_run_goes_on(run_lambdapack: Run, project: Path, lambdapa
 
 
 def test_each_setting_is_measured_cold_and_warm(run_lambdapack: Run, project: Path) -> None:
-    """A run is a cold start and two warm invocations, with that memory; the figures follow from these."""
+    """A run is a cold start and four warm invocations, with that memory; the figures follow from these."""
     done = shown(run_lambdapack("tune", *THREE, "--runs", "1", "--json", cwd=project))
     assert (done["document"], done["version"], done["name"]) == ("lambdapack.tune", 1, "tuned")
     assert [sample["memory_mb"] for sample in done["samples"]] == MEMORIES
     for sample, setting in zip(done["samples"], done["settings"], strict=True):
         cold, *warm = sample["invocations"]
-        assert cold["init_ms"] and [each["init_ms"] for each in warm] == [None, None]
+        assert cold["init_ms"] and [each["init_ms"] for each in warm] == [None] * 4
         assert {each["memory_mb"] for each in (cold, *warm)} == {sample["memory_mb"]}
         assert setting["cold_ms"] == cold["init_ms"] + cold["duration_ms"]
         assert setting["time_ms"] == pytest.approx((setting["cold_ms"] + setting["warm_ms"]) / 2)
@@ -317,7 +317,7 @@ def test_in_aws_the_memory_of_latest_is_changed_and_set_back(
     done = shown(run_lambdapack(*words, cwd=project, environment=running.environment))
     expected = [(128, "$LATEST", True)]
     for memory in (512, 1024, 512, 1024):
-        expected += [(memory, "$LATEST", cold) for cold in (True, False, False)]
+        expected += [(memory, "$LATEST", cold) for cold in (True, *[False] * 4)]
     assert running.invoked == expected
     assert running.configuration() == BEFORE
     client = running.client("lambda")
@@ -338,9 +338,9 @@ def test_in_aws_the_memory_of_latest_is_changed_and_set_back(
 def test_in_aws_the_bound_is_shown_and_confirmed(run_lambdapack: Run, project: Path, running: Lambda) -> None:
     """Without a yes nothing is invoked and nothing changed; the number and the most it may cost are said."""
     said = run_lambdapack("tune", *TO_AWS, cwd=project, status=2, environment=running.environment).stderr
-    # 3 settings, 2 runs, 3 invocations, each at most 10 s of init and 900 s of timeout.
-    usd = 2 * 3 * 910 * (128 + 512 + 1024) / 1024 * 0.0000166667 + 18 * 0.2e-6
-    assert f"at most 18 invocations at 3 memory settings, which cost at most ${usd + 0.005:.2f} " in said
+    # 3 settings, 2 runs, 5 invocations, each at most 10 s of init and 900 s of timeout.
+    usd = 2 * 5 * 910 * (128 + 512 + 1024) / 1024 * 0.0000166667 + 30 * 0.2e-6
+    assert f"at most 30 invocations at 3 memory settings, which cost at most ${usd + 0.005:.2f} " in said
     assert "not confirmed" in said and "--yes" in said
     assert running.invoked == []
     assert running.configuration() == BEFORE
@@ -350,10 +350,14 @@ def test_in_aws_the_bound_is_shown_and_confirmed(run_lambdapack: Run, project: P
 def test_in_aws_no_more_is_spent_than_allowed(run_lambdapack: Run, project: Path, running: Lambda) -> None:
     """A run that could cost more than is left is not begun; what was measured is shown."""
     # Enough for the whole timeout at 128 and at 512 MB, not at 1,024.
-    words = ("tune", *TO_AWS, "--yes", "--json", "--max-cost", "0.04")
+    words = ("tune", *TO_AWS, "--yes", "--json", "--max-cost", "0.06")
     done = run_lambdapack(*words, cwd=project, environment=running.environment)
     assert [each["memory_mb"] for each in shown(done)["settings"]] == [128, 512]
-    assert "stopped before the cost could be above $0.04" in done.stderr
+    assert "stopped before the cost could be above $0.06" in done.stderr
+    words = ("tune", "--cloud", "aws", "--memory", "999", "--yes", "--max-cost", "0.001")
+    said = run_lambdapack(*words, cwd=project, status=1, environment=running.environment).stderr
+    assert "nothing was measured of tuned" in said
+    assert [memory for memory, _, _ in running.invoked] == [128, 512, 512, 512, 512, 512]
     assert running.configuration() == BEFORE
 
 
@@ -371,7 +375,7 @@ def test_in_aws_ctrl_c_sets_the_memory_back(
     run_lambdapack: Run, project: Path, running: Lambda, lambdapack_cache: Path
 ) -> None:
     """What was measured is kept, $LATEST is as before, and the next run goes on."""
-    running.pause_at = 6
+    running.pause_at = 8
     begun = Begun(project, lambdapack_cache, *TO_AWS, "--yes", environment=running.environment)
     assert running.paused.wait(60)
     assert running.configuration()["MemorySize"] != 999

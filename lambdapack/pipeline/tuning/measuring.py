@@ -9,7 +9,7 @@ from lambdapack.pipeline.tuning.record import Record, Subject
 from lambdapack.plan import tuning
 from lambdapack.progress import QUIET, Progress
 
-WARM = 2
+WARM = 4
 """Warm invocations after each cold start."""
 
 
