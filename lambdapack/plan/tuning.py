@@ -18,8 +18,8 @@ from lambdapack.plan.costs import Usage, bill
 from lambdapack.plan.prices import Prices
 
 __all__ = [
-    "CLOSE", "MEMORIES", "Measured", "Recommended", "Sample", "Setting", "cost", "knee", "middle", "read",
-    "recommend", "summarise", "worst_case",
+    "CLOSE", "MEMORIES", "Measured", "Recommended", "Sample", "Setting", "cost", "evened", "knee", "middle",
+    "read", "recommend", "summarise", "worst_case",
 ]  # fmt: skip
 
 MEMORIES = (128, 256, 512, 1024, limits.MEMORY_PER_VCPU_MB, 3008, 5307, limits.MEMORY_MAX_MB)
@@ -215,12 +215,10 @@ def _mix(cold: float, warm: float, share: float) -> float:
 
 
 def recommend(settings: Iterable[Setting]) -> Recommended:
-    """The cheapest, the fastest and the knee of ``settings``; one that failed is none of them."""
-    curve = [
-        (each.memory_mb, each.time_ms, each.million)
-        for each in sorted(settings, key=lambda each: each.memory_mb)
-        if each.time_ms is not None and each.million is not None
-    ]
+    """The cheapest, the fastest and the knee of the ``settings`` that answered, by their ``evened`` times."""
+    able = sorted((each for each in settings if each.failure is None), key=lambda each: each.memory_mb)
+    times = evened([each.time_ms or 0.0 for each in able])
+    curve = [(each.memory_mb, time, each.million or 0.0) for each, time in zip(able, times, strict=True)]
     if not curve:
         return Recommended(None, None, None)
     least_time, least_cost = min(time for _, time, _ in curve), min(usd for _, _, usd in curve)
@@ -231,6 +229,21 @@ def recommend(settings: Iterable[Setting]) -> Recommended:
         time=min(fast, key=lambda point: (point[2], point[0]))[0],
         knee=knee([(memory, time) for memory, time, _ in curve]),
     )
+
+
+def evened(times: Iterable[float]) -> list[float]:
+    """Times by memory, none of them greater than the one before.
+
+    More memory makes no function slower: where measured times rise, that is scatter, and the neighbours
+    concerned get their mean (isotonic regression, by pooling adjacent violators).
+    """
+    pools: list[list[float]] = []
+    for time in times:
+        pools.append([time])
+        while len(pools) > 1 and fmean(pools[-2]) < fmean(pools[-1]):
+            rising = pools.pop()
+            pools[-1] += rising
+    return [fmean(pool) for pool in pools for _ in pool]
 
 
 def knee(curve: Sequence[tuple[int, float]]) -> int | None:

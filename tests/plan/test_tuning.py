@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -19,6 +20,7 @@ from lambdapack.plan.tuning import (
     Sample,
     Setting,
     cost,
+    evened,
     knee,
     middle,
     read,
@@ -189,15 +191,36 @@ TIMES = st.lists(st.floats(0.01, 1e6), min_size=1, max_size=len(MEMORIES))
 
 
 @given(TIMES)
+def test_evened_times_never_rise(times: list[float]) -> None:
+    """What falls already stays as it is; the rest stays within what was measured, and in sum the same."""
+    even = evened(times)
+    assert all(later <= earlier * (1 + 1e-9) for earlier, later in pairwise(even))
+    assert evened(sorted(times, reverse=True)) == sorted(times, reverse=True)
+    assert sum(even) == pytest.approx(sum(times))
+    assert min(times) * (1 - 1e-9) <= min(even) and max(even) <= max(times) * (1 + 1e-9)
+
+
+def test_a_rise_is_scatter() -> None:
+    """One setting that was measured too fast, among slower ones with more memory, is not the fastest."""
+    times = (140.0, 70.0, 24.4, 20.8, 24.9, 23.0)
+    chosen = recommend(
+        Setting(m, 5, 90, time, time, time, m * time)
+        for m, time in zip((128, 256, 1769, 3008, 5307, 10240), times, strict=True)
+    )
+    assert (chosen.time, chosen.knee) == (1769, 1769)
+
+
+@given(TIMES)
 def test_recommendations_keep_their_word(times: list[float]) -> None:
     """Nothing is cheaper or faster by more than scatter; the knee lies between the ends."""
     settings = [
         Setting(m, 3, 100, time, time, time, time * m, None) for m, time in zip(MEMORIES, times, strict=False)
     ]
     chosen, by_memory = recommend(settings), {each.memory_mb: each for each in settings}
-    least_cost, least_time = by_memory[chosen.cost or 0], by_memory[chosen.time or 0]
-    assert all((least_cost.million or 0) <= (each.million or 0) * (1 + CLOSE) for each in settings)
-    assert all((least_time.time_ms or 0) <= (each.time_ms or 0) * (1 + CLOSE) for each in settings)
+    even = dict(zip(by_memory, evened(times), strict=True))
+    least_cost = by_memory[chosen.cost or 0].million or 0
+    assert all(least_cost <= (each.million or 0) * (1 + CLOSE) for each in settings)
+    assert all(even[chosen.time or 0] <= time * (1 + CLOSE) * (1 + 1e-9) for time in even.values())
     assert chosen.knee is None or MEMORIES[0] < chosen.knee < MEMORIES[len(times) - 1]
     assert recommend(reversed(settings)) == chosen
 
