@@ -96,6 +96,14 @@ class LocalCloud:
             install(spec.target, self._cache_dir, progress=self._progress)
             self._functions.put(spec, pack)
 
+    def describe(self, name: str) -> dict[str, Any]:
+        """A function and its settings, as a document for JSON.
+
+        Raises:
+            ConfigurationError: There is no such function.
+        """
+        return self._functions.get(name).as_dict()
+
     def invoke(
         self,
         name: str,

@@ -3,7 +3,7 @@
 Pure arithmetic: no file, no clock, no network.
 """
 
-from lambdapack.plan import costs, prices
+from lambdapack.plan import costs, prices, tuning
 from lambdapack.plan.arithmetic import VERSION, assess, document, enforce, rows
 from lambdapack.plan.builds import Build, Change, Comparison, Reason, Share, Sizes, compare, reason, sum_of
 from lambdapack.plan.costs import Bill, CostOption, Costs, Traffic
@@ -27,5 +27,5 @@ __all__ = [
     "VERSION", "AssetFacts", "Bill", "Budget", "Build", "Change", "Check", "Comparison", "CostOption",
     "Costs", "Facts", "Graph", "LibraryFacts", "PlaceOption", "Reason", "Row", "Share", "SizedDistribution",
     "Sizes", "SnapshotCost", "Traffic", "Verdict", "assess", "compare", "costs", "document", "enforce",
-    "explained", "happened", "in_files", "prices", "reason", "rows", "sum_of",
+    "explained", "happened", "in_files", "prices", "reason", "rows", "sum_of", "tuning",
 ]  # fmt: skip

@@ -18,8 +18,10 @@ from lambdapack.deploy.aws.models import (
 from lambdapack.deploy.aws.observer import observe
 from lambdapack.deploy.aws.planner import plan
 from lambdapack.deploy.aws.quotas import read_quotas
+from lambdapack.deploy.aws.tuning import LATEST, Latest, read_latest, restart, restore
 
 __all__ = [
-    "ALIAS", "Answer", "ApiCall", "AwsState", "Clients", "Deployment", "FileBytes", "Result",
-    "VersionState", "deploy", "destroy", "invoke", "log_lines", "observe", "plan", "read_quotas", "rollback",
+    "ALIAS", "LATEST", "Answer", "ApiCall", "AwsState", "Clients", "Deployment", "FileBytes", "Latest",
+    "Result", "VersionState", "deploy", "destroy", "invoke", "log_lines", "observe", "plan", "read_latest",
+    "read_quotas", "restart", "restore", "rollback",
 ]  # fmt: skip

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from lambdapack import limits
 from lambdapack.deploy.aws.errors import errors_of_aws
 
 
@@ -15,13 +16,19 @@ class Clients:
     Args:
         region: The region; by default ``AWS_REGION``, else what boto3 finds.
         arguments: Further arguments for every client, e.g. ``endpoint_url``.
+        once: Make each call once, and wait as long as a function may run: a call that is made again is paid
+            for again.
     """
 
-    def __init__(self, region: str | None = None, *, arguments: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self, region: str | None = None, *, arguments: Mapping[str, Any] | None = None, once: bool = False
+    ) -> None:
         # boto3 reads AWS_DEFAULT_REGION alone (https://github.com/boto/boto3/issues/3620).
         region = region or os.environ.get("AWS_REGION") or None
         self._arguments = dict(arguments or {})
         self._clients: dict[str, Any] = {}
+        # update_function_code and put_object carry up to 50 MB and more.
+        self._attempts, self._patience = (1, limits.TIMEOUT_MAX + 60) if once else (6, 120)
         with errors_of_aws("connecting to AWS"):
             import boto3  # noqa: PLC0415 - slow
 
@@ -33,10 +40,9 @@ class Clients:
             from botocore.config import Config  # noqa: PLC0415 - slow
 
             config = Config(
-                retries={"mode": "standard", "total_max_attempts": 6},
+                retries={"mode": "standard", "total_max_attempts": self._attempts},
                 connect_timeout=10,
-                # update_function_code and put_object carry up to 50 MB and more.
-                read_timeout=120,
+                read_timeout=self._patience,
                 user_agent_extra="lambdapack",
             )
             with errors_of_aws(f"connecting to AWS {service}"):
