@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import signal
 import sys
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,15 +12,9 @@ import pytest
 from lambdapack.local.link import Fault
 from lambdapack.python import interpreter
 from runtime_shim._signals import Postponed
-from tests.support.shim_world import World, running_world
+from tests.support.shim_world import World
 
 RUNNING = interpreter.find("{}.{}".format(*sys.version_info))
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory, lambdapack_cache: Path) -> Iterator[World]:
-    with running_world(tmp_path_factory.mktemp("world"), RUNNING, lambdapack_cache) as world:
-        yield world
 
 
 @pytest.fixture(autouse=True)
