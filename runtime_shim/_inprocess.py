@@ -29,10 +29,6 @@ class InProcess:
     def __init__(self, pack: Pack) -> None:
         self._pack = pack
 
-    def undisturbed(self) -> Postponed:
-        """A context in which no signal handler of the program runs in this thread."""
-        return Postponed()
-
     def begin(self, missing: list[int], lock: Lock) -> None:
         """Fetch in a thread, as the holder of ``lock``, which is released when the fetch ends."""
         pack = self._pack
@@ -69,7 +65,7 @@ class InProcess:
     def demand(self, frames: list[int], done: Callable[[], bool]) -> None:
         """Fetch frames now, in this thread, unless they are ``done`` when it is this process's turn."""
         pack = self._pack
-        with self.undisturbed(), pack.own():
+        with Postponed(), pack.own():
             lock = self._turn(done)
             try:
                 if not done():

@@ -14,6 +14,7 @@ from _thread import get_ident
 
 from . import REFUSALS, PackError
 from ._disk import Place
+from ._signals import Postponed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -135,7 +136,7 @@ class Pack:
 
     def begin(self) -> None:
         """``start``, and again where frames are missing that were in place."""
-        with self.own():
+        with Postponed(), self.own():
             if not self.place.missing(0, self.eager):
                 self.resumed = self.eager
                 return
@@ -245,7 +246,8 @@ class Pack:
             return
         self.demanded[path] = None
         if self.told:
-            from ._child import tell
+            with Postponed():
+                from ._child import tell
 
             pack = self.place.base.rpartition("/")[2]
             tell('{"lambdapack": "on_demand", "pack": "%s", "on_demand_files": ["%s"]}' % (pack, path))
@@ -325,13 +327,13 @@ class Pack:
         """Do a piece of the work that lies before this process; False if there is none now."""
         began = time.monotonic()
         if self._preparation is None:
-            try:
-                with self.own():
+            with Postponed(), self.own():
+                try:
                     from ._prepare import Preparation
-            except REFUSALS:
-                # The system refuses a file or memory; what is needed is going to say so.
-                self.prepares = False
-                return False
+                except REFUSALS:
+                    # The system refuses a file or memory; what is needed is going to say so.
+                    self.prepares = False
+                    return False
             self._preparation = Preparation(self)
         try:
             return self._preparation.step()
@@ -354,7 +356,7 @@ class Pack:
         Raises:
             PackError: What ended the fetch of this process, or of the process that it waited for.
         """
-        with self.in_process().undisturbed(), self.own():
+        with Postponed(), self.own():
             self.place.follow()
             lock = self.place.lock("lock")
             if lock is None:
@@ -381,11 +383,15 @@ class Pack:
         self.in_process().demand(frames, done)
 
     def in_process(self) -> InProcess:
-        """What fetches in this process; most starts fetch in a child alone, and do not import that."""
-        try:
-            from ._inprocess import InProcess
-        except REFUSALS as error:
-            raise self.place.failure(error) from error
+        """What fetches in this process; most starts fetch in a child alone, and do not import that.
+
+        A signal handler in the middle of an import would be given the half of a module.
+        """
+        with Postponed():
+            try:
+                from ._inprocess import InProcess
+            except REFUSALS as error:
+                raise self.place.failure(error) from error
         return InProcess(self)
 
     def _collect(self) -> None:

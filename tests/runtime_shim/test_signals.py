@@ -47,6 +47,26 @@ def test_a_handler_sees_the_pack_also_in_the_middle_of_a_fetch(world: World) -> 
     assert answer(world, code) == ["never traced", 1, True, 0]
 
 
+def test_a_handler_sees_the_pack_also_in_the_middle_of_the_shims_own_imports(world: World) -> None:
+    """A module of the shim that is imported late is whole for the handler, or its import is not needed."""
+    code = """
+        import json, signal, sys, runtime_shim
+        seen, modules = [], []
+        def handle(number, frame):
+            with open(sys.modules["heavy"].__file__.replace("__init__", "cold")) as file:
+                seen.append(file.readline())
+        def interrupt(event, args):
+            if event == "exec" and "/runtime_shim/_" in args[0].co_filename and "heavy" in sys.modules:
+                modules.append(args[0].co_filename.rpartition("/")[2])
+                signal.raise_signal(signal.SIGALRM)
+        signal.signal(signal.SIGALRM, handle)
+        sys.addaudithook(interrupt)
+        from heavy import cold
+        print(json.dumps([cold.COLD, len(set(seen)), "_inprocess.py" in modules]))
+        """
+    assert answer(world, code) == ["never traced", 1, True]
+
+
 def test_what_a_handler_raises_in_a_fetch_reaches_the_program(world: World) -> None:
     """It is not taken for an error of the network's, which would be retried; a later import finds all."""
     code = """
