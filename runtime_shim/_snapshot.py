@@ -95,14 +95,11 @@ class Snapshot:
 
 def settle(pack: Pack) -> None:
     """Return once no process and no thread fetches for ``pack``; a process that does not end is killed."""
-    with pack.own():
-        # A thread of the function's may be fetching on demand.
-        lock = pack._turn(lambda: False)
-        if lock is not None:
-            pack._let_go(lock)
+    # A thread of the function's may be fetching on demand.
+    pack.in_process().settle()
     children, pack._children = pack._children, []
     looks = 0
-    while pack._running or any(child.alive() for child in children):
+    while pack.running or any(child.alive() for child in children):
         looks += 1
         # Its frames are in place, so all that it could still do is to say how many bytes they had.
         if looks % ENOUGH == 0:

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import os
 import time
-from _thread import get_ident, start_new_thread
+from _thread import get_ident
 
 from . import REFUSALS, PackError
 from ._disk import Place
+from ._signals import Postponed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,9 +24,9 @@ if TYPE_CHECKING:
     from ._child import Child
     from ._fetch import Fetcher
     from ._index import Index
+    from ._inprocess import InProcess
     from ._lock import Lock
     from ._prepare import Preparation
-    from ._signals import Postponed
 
 # Seconds between two looks of a waiting thread at the journal.
 POLL = 0.001
@@ -117,24 +118,16 @@ class Pack:
         self._fetching: Child | None = None
         # The processes that this one has forked; the snapshot waits for their end.
         self._children: list[Child] = []
-        self._running = False
+        self.running = False
         # Locks that threads of this process hold: a process that it forks must let go of them.
-        self._locks: list[Lock] = []
-        self._error: PackError | None = None
+        self.locks: list[Lock] = []
+        self.error: PackError | None = None
         self._deaths = 0
         self._arrived = 0
 
     def own(self) -> ShimWork:
         """A context in which this thread does the shim's own work."""
         return ShimWork(self.fetching_threads)
-
-    def _undisturbed(self) -> Postponed:
-        """A context in which no signal handler of the program runs in this thread."""
-        try:
-            from ._signals import Postponed
-        except REFUSALS as error:
-            raise self.place.failure(error) from error
-        return Postponed()
 
     def start(self) -> None:
         """Begin to fetch the missing frames, unless another process does so already."""
@@ -143,7 +136,7 @@ class Pack:
 
     def begin(self) -> None:
         """``start``, and again where frames are missing that were in place."""
-        with self.own():
+        with Postponed(), self.own():
             if not self.place.missing(0, self.eager):
                 self.resumed = self.eager
                 return
@@ -157,9 +150,9 @@ class Pack:
         """In a process that the function forks: fetching process, threads and locks are the parent's."""
         self._fetching = None
         self._children = []
-        self._running = False
-        self._error = None
-        locks, self._locks = self._locks, []
+        self.running = False
+        self.error = None
+        locks, self.locks = self.locks, []
         for lock in locks:
             lock.release()
         if not isinstance(self.fetching_threads, AllThreads):
@@ -180,8 +173,9 @@ class Pack:
                 self.role = "fetcher"
                 if self._in_child(missing, lock):
                     return
+                in_process = self.in_process()
                 handed = True
-                self._in_threads(missing, lock)
+                in_process.begin(missing, lock)
         except REFUSALS as error:
             raise place.failure(error) from error
         finally:
@@ -203,62 +197,7 @@ class Pack:
         self._children.append(self._fetching)
         return True
 
-    def _in_threads(self, missing: list[int], lock: Lock) -> None:
-        """Fetch in a thread of this process, which has threads already, so that forking it is not safe."""
-        try:
-            fetcher = self._make_fetcher()
-            self.place.write_under(lock)
-        except BaseException:
-            lock.release()
-            raise
-        self._running = True
-        self._locks.append(lock)
-        began = time.monotonic()
-
-        def run() -> None:
-            try:
-                fetcher.run(missing, spawn=self._spawn)
-            except PackError as error:
-                self._error = error
-            except BaseException as error:
-                self._error = PackError(
-                    "lambdapack: fetching the pack: %s: %s" % (type(error).__name__, error)
-                )
-            finally:
-                self._add(fetcher.stats.report(began))
-                self._let_go(lock)
-                self._running = False
-
-        try:
-            self._spawn(run, ())
-        except RuntimeError:
-            # The system gives no thread: then this one fetches.
-            run()
-
-    def _spawn(self, work: Callable[..., None], args: tuple[Any, ...]) -> int:
-        """Start a thread that does the shim's own work."""
-
-        def marked() -> None:
-            with self.own():
-                work(*args)
-
-        return start_new_thread(marked, ())
-
-    def _make_fetcher(self) -> Fetcher:
-        """A fetcher for this process, with everything that it needs imported."""
-        with self.own():
-            from ._child import tell
-            from ._source import FetchError
-
-            try:
-                fetcher = self.make_fetcher(self.place, lambda: None)
-                fetcher.tell = tell
-                fetcher.prepare()
-            except FetchError as error:
-                raise PackError("lambdapack: fetching the pack: %s" % error) from error
-        return fetcher
-
-    def _add(self, report: dict[str, Any]) -> None:
+    def add(self, report: dict[str, Any]) -> None:
         """Add one fetch's counts to this process's."""
         for name, value in report.items():
             self.report[name] = self.report.get(name, 0) + value
@@ -307,7 +246,8 @@ class Pack:
             return
         self.demanded[path] = None
         if self.told:
-            from ._child import tell
+            with Postponed():
+                from ._child import tell
 
             pack = self.place.base.rpartition("/")[2]
             tell('{"lambdapack": "on_demand", "pack": "%s", "on_demand_files": ["%s"]}' % (pack, path))
@@ -355,7 +295,7 @@ class Pack:
             if not journal[frame]:
                 self.wait_frame(frame)
         self._collect()
-        self._error = None
+        self.error = None
 
     def _watch(self, frame: int) -> None:
         """Wait for a frame that is being fetched; fetch it here if no process gets on with that."""
@@ -387,13 +327,13 @@ class Pack:
         """Do a piece of the work that lies before this process; False if there is none now."""
         began = time.monotonic()
         if self._preparation is None:
-            try:
-                with self.own():
+            with Postponed(), self.own():
+                try:
                     from ._prepare import Preparation
-            except REFUSALS:
-                # The system refuses a file or memory; what is needed is going to say so.
-                self.prepares = False
-                return False
+                except REFUSALS:
+                    # The system refuses a file or memory; what is needed is going to say so.
+                    self.prepares = False
+                    return False
             self._preparation = Preparation(self)
         try:
             return self._preparation.step()
@@ -408,7 +348,7 @@ class Pack:
 
     def _alive(self) -> bool:
         """Whether a thread of this process, or the process that it has forked, fetches."""
-        return self._running or (self._fetching is not None and self._fetching.alive())
+        return self.running or (self._fetching is not None and self._fetching.alive())
 
     def _take_over(self, frame: int, since: float) -> bool:
         """Go on with a fetch that has ended too early, unless another process does; whether this one did.
@@ -416,13 +356,13 @@ class Pack:
         Raises:
             PackError: What ended the fetch of this process, or of the process that it waited for.
         """
-        with self._undisturbed(), self.own():
+        with Postponed(), self.own():
             self.place.follow()
             lock = self.place.lock("lock")
             if lock is None:
                 return False
             self._collect()
-            error, self._error = self._error, None
+            error, self.error = self.error, None
             if error is None and self.role == "follower":
                 from ._lock import word
 
@@ -440,40 +380,19 @@ class Pack:
 
     def _demand(self, frames: list[int], done: Callable[[], bool]) -> None:
         """Fetch frames now, in this thread, unless they are ``done`` when it is this process's turn."""
-        with self._undisturbed(), self.own():
-            lock = self._turn(done)
+        self.in_process().demand(frames, done)
+
+    def in_process(self) -> InProcess:
+        """What fetches in this process; most starts fetch in a child alone, and do not import that.
+
+        A signal handler in the middle of an import would be given the half of a module.
+        """
+        with Postponed():
             try:
-                if not done():
-                    self.on_demand += 1
-                    self.place.check_space(frames)
-                    self._make_fetcher().run(frames, spawn=self._spawn)
+                from ._inprocess import InProcess
             except REFUSALS as error:
                 raise self.place.failure(error) from error
-            finally:
-                if lock is not None:
-                    self._let_go(lock)
-
-    def _let_go(self, lock: Lock) -> None:
-        """Release a lock that a thread of this process holds."""
-        if lock in self._locks:
-            self._locks.remove(lock)
-        lock.release()
-
-    def _turn(self, done: Callable[[], bool]) -> Lock | None:
-        """The lock for fetching on demand. Another process that has it may be fetching the same frames.
-
-        None once the frames are ``done``, or if that process does not get on: then this one fetches beside
-        it, and both write the same bytes.
-        """
-        for _ in range(PATIENCE):
-            lock = self.place.lock("demand")
-            if lock is not None:
-                self._locks.append(lock)
-                return lock
-            time.sleep(LOOK)
-            if done():
-                return None
-        return None
+        return InProcess(self)
 
     def _collect(self) -> None:
         """Add the counts of this process's fetch once it has ended, and keep its error."""
@@ -488,20 +407,20 @@ class Pack:
         self._fetching = None
         child.tell()
         report, said = child.outcome()
-        self._add(report)
+        self.add(report)
         arrived = sum(self.place.journal.look())
         if arrived > self._arrived:
             self._deaths = 0
         self._arrived = arrived
         if said:
-            self._error = PackError(said)
+            self.error = PackError(said)
         elif not report:
             self._deaths += 1
             if self._deaths >= DEATHS:
                 self._deaths = 0
                 from ._child import died
 
-                self._error = PackError(died(child.ending()))
+                self.error = PackError(died(child.ending()))
 
     def stats(self) -> dict[str, Any]:
         """The counts and times of this process's start, for people and for CloudWatch."""

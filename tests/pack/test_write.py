@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -34,22 +33,6 @@ def contents(root: Path) -> dict[str, tuple[bytes, int]]:
         for path in root.rglob("*")
         if path.is_file()
     }
-
-
-def untar(path: Path, destination: Path) -> None:
-    """Unpack with the real tar, and the real zstd where there is one."""
-    destination.mkdir()
-    command = ["tar", "--zstd", "-xpf", str(path), "-C", str(destination)]
-    if shutil.which("zstd") is None:
-        script = destination.parent / "unzstd"
-        script.write_text(
-            f"#!{sys.executable}\nimport sys, zstandard\n"
-            "source = zstandard.ZstdDecompressor().stream_reader(sys.stdin.buffer, read_across_frames=True)\n"
-            "while data := source.read(1 << 20):\n    sys.stdout.buffer.write(data)\n"
-        )
-        script.chmod(0o755)
-        command[1] = f"--use-compress-program={script}"
-    subprocess.run(command, check=True, umask=0o022)
 
 
 NAMES = st.text(
@@ -88,7 +71,7 @@ def test_any_tree_survives(files: dict[str, bytes], random) -> None:
         expected = {path: (data, 0o755 if path in executable else 0o644) for path, data in files.items()}
         pack.extract(made.path, folder / "ours")
         assert contents(folder / "ours") == expected
-        untar(made.path, folder / "theirs")
+        packing.untar(made.path, folder / "theirs")
         assert contents(folder / "theirs") == expected
         stream = zstandard.ZstdDecompressor().stream_reader(made.path.read_bytes(), read_across_frames=True)
         tar = stream.read()

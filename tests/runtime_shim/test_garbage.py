@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lambdapack.python.interpreter import Interpreter, find
-from tests.support.shim_world import World, running_world
+from tests.support.shim_world import World
 
 RUNNING: Interpreter = find("{}.{}".format(*sys.version_info[:2]))
 # What Lambda's runtime does: import the handler's module, then get the handler from it.
@@ -23,12 +21,6 @@ handler = getattr(module, "handler")
 print(json.dumps({"during": during, "after": gc.get_threshold(), "young": gc.get_count()[0],
                   "enabled": gc.isenabled(), "frozen": gc.get_freeze_count()}))
 """
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory, lambdapack_cache: Path) -> Iterator[World]:
-    with running_world(tmp_path_factory.mktemp("world"), RUNNING, lambdapack_cache) as world:
-        yield world
 
 
 def start(world: World, between: str = "", **environment: str) -> dict[str, Any]:

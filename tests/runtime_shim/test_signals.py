@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import signal
 import sys
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,15 +12,9 @@ import pytest
 from lambdapack.local.link import Fault
 from lambdapack.python import interpreter
 from runtime_shim._signals import Postponed
-from tests.support.shim_world import World, running_world
+from tests.support.shim_world import World
 
 RUNNING = interpreter.find("{}.{}".format(*sys.version_info))
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory, lambdapack_cache: Path) -> Iterator[World]:
-    with running_world(tmp_path_factory.mktemp("world"), RUNNING, lambdapack_cache) as world:
-        yield world
 
 
 @pytest.fixture(autouse=True)
@@ -53,6 +45,26 @@ def test_a_handler_sees_the_pack_also_in_the_middle_of_a_fetch(world: World) -> 
         print(json.dumps([cold.COLD, len(set(seen)), same, runtime_shim.stats()["retries"]]))
         """
     assert answer(world, code) == ["never traced", 1, True, 0]
+
+
+def test_a_handler_sees_the_pack_also_in_the_middle_of_the_shims_own_imports(world: World) -> None:
+    """A module of the shim that is imported late is whole for the handler, or its import is not needed."""
+    code = """
+        import json, signal, sys, runtime_shim
+        seen, modules = [], []
+        def handle(number, frame):
+            with open(sys.modules["heavy"].__file__.replace("__init__", "cold")) as file:
+                seen.append(file.readline())
+        def interrupt(event, args):
+            if event == "exec" and "/runtime_shim/_" in args[0].co_filename and "heavy" in sys.modules:
+                modules.append(args[0].co_filename.rpartition("/")[2])
+                signal.raise_signal(signal.SIGALRM)
+        signal.signal(signal.SIGALRM, handle)
+        sys.addaudithook(interrupt)
+        from heavy import cold
+        print(json.dumps([cold.COLD, len(set(seen)), "_inprocess.py" in modules]))
+        """
+    assert answer(world, code) == ["never traced", 1, True]
 
 
 def test_what_a_handler_raises_in_a_fetch_reaches_the_program(world: World) -> None:

@@ -10,7 +10,6 @@ import signal
 import sys
 import textwrap
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,7 +17,7 @@ import pytest
 from lambdapack.local.link import Fault
 from lambdapack.python import interpreter
 from runtime_shim._fetch import cut
-from tests.support.shim_world import BULK, World, grow, running_world, vouch
+from tests.support.shim_world import BULK, World, grow, vouch
 
 RUNNING = interpreter.find("{}.{}".format(*sys.version_info))
 ANSWER = """
@@ -29,12 +28,6 @@ ANSWER = """
         size = len(file.read())
     print(json.dumps({"version": heavy.VERSION, "leaf": leaf.LEAF, "size": size, **runtime_shim.stats()}))
     """
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory, lambdapack_cache: Path) -> Iterator[World]:
-    with running_world(tmp_path_factory.mktemp("world"), RUNNING, lambdapack_cache) as world:
-        yield world
 
 
 @pytest.fixture(autouse=True)

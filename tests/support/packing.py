@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -65,3 +68,19 @@ SAMPLE: Mapping[str, bytes] = {
 }
 """A tree with every band."""
 SAMPLE_TOUCHED = ("demo/__pycache__/__init__.cpython-311.pyc", "demo/data.bin")
+
+
+def untar(path: Path, destination: Path) -> None:
+    """Unpack with the real tar, and the real zstd where there is one."""
+    destination.mkdir()
+    command = ["tar", "--zstd", "-xpf", str(path), "-C", str(destination)]
+    if shutil.which("zstd") is None:
+        script = destination.parent / "unzstd"
+        script.write_text(
+            f"#!{sys.executable}\nimport sys, zstandard\n"
+            "source = zstandard.ZstdDecompressor().stream_reader(sys.stdin.buffer, read_across_frames=True)\n"
+            "while data := source.read(1 << 20):\n    sys.stdout.buffer.write(data)\n"
+        )
+        script.chmod(0o755)
+        command[1] = f"--use-compress-program={script}"
+    subprocess.run(command, check=True, umask=0o022)
