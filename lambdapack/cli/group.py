@@ -26,6 +26,7 @@ COMMANDS = {
     "deploy": "Package, push and deploy a function.",
     "invoke": "Invoke a function and show where the time went.",
     "profile": "Time a cold start, import by import, and say what nothing calls.",
+    "calibrate": "Measure what the predicted cold start rests on.",
     "tune": "Find the memory setting by experiment.",
     "status": "Show what is deployed.",
     "trace": "Let the next build know what real starts fetched on demand.",

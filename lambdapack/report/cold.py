@@ -1,0 +1,40 @@
+"""A predicted cold start and its calibration, as tables."""
+
+from __future__ import annotations
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from lambdapack.pipeline.calibration import Calibration
+from lambdapack.plan import cold
+from lambdapack.report.tables import table
+from runtime_shim._index import Index
+
+__all__ = ["calibration_tables"]
+
+
+def calibration_tables(found: Calibration, index: Index, *, linked: bool) -> RenderableType:
+    """Each cold start beside its prediction, then the constants."""
+    frames = cold.Frames.of(index, linked=linked)
+    starts = table("memory", "init", "first call", "cold start", "predicted", "off by")
+    for start in sorted(found.starts, key=lambda start: start.memory_mb):
+        predicted = cold.predict(found.constants, frames, found.work, memory_mb=start.memory_mb).total
+        starts.add_row(
+            f"{start.memory_mb:,} MB", seconds(start.init), seconds(start.call), seconds(start.total),
+            seconds(predicted), f"{predicted / start.total - 1:+.0%}",
+        )  # fmt: skip
+    constants = found.constants
+    lines = (
+        f"measured on {constants.measured} in {constants.where}",
+        f"link {constants.link / 1e6:,.0f} MB/s; decoding {1 / constants.decode / 1e6:,.0f} MB/s, writing "
+        f"{1 / constants.write / 1e6:,.0f} MB/s; imports "
+        f"{sum(step.seconds for step in found.work.init):.2f} s of CPU time, at a speed of "
+        f"{constants.speed:.2f}",
+    )
+    head = Text(f"the model is off by {found.error:.0%} in the median of {len(found.starts)} cold starts")
+    return Group(starts, "", *(Text(line, style="dim") for line in lines), head)
+
+
+def seconds(value: float) -> str:
+    """``1.23 s``"""
+    return f"{value:.2f} s"
