@@ -87,7 +87,7 @@ def _locally(session: Session, name: str, made: Pack, payload: bytes, runs: int)
     link = session.config.local
     with LocalCloud(session.state, progress=session.progress, cache_dir=session.cache) as cloud:
         deployed = cloud.describe(name)
-        if deployed["pack"] != made.id:
+        if deployed["pack_id"] != made.id:
             raise ConfigurationError(
                 f"{name} is deployed with pack {deployed['pack']}, and the build is of {made.id}",
                 hint="lambdapack deploy",

@@ -17,12 +17,10 @@ from lambdapack import limits
 from runtime_shim._index import Index
 
 __all__ = [
-    "BOOST_CPUS", "Constants", "Frames", "Prediction", "Start", "Step", "Work", "error", "fit", "predict",
+    "Constants", "Frames", "Prediction", "Start", "Step", "Work", "error", "fit", "predict",
     "ratios",
 ]  # fmt: skip
 
-BOOST_CPUS = 2.0
-"""Processors that init has at least, whatever the memory setting."""
 _TINY = 1e-9
 _SPEEDS = (0.05, 20.0)
 _HALVINGS = 30
@@ -141,9 +139,9 @@ class Prediction:
 def predict(
     constants: Constants, frames: Frames, work: Work, *, memory_mb: int, boost: bool = True
 ) -> Prediction:
-    """The cold start of a function with so much memory; ``boost``: whether init has ``BOOST_CPUS``."""
+    """The cold start of a function with so much memory; ``boost``: whether init has ``limits.INIT_VCPUS``."""
     share = min(memory_mb / limits.MEMORY_PER_VCPU_MB, constants.cpus or inf)
-    boosted = min(max(share, BOOST_CPUS), constants.cpus or inf) if boost else share
+    boosted = min(max(share, limits.INIT_VCPUS), constants.cpus or inf) if boost else share
     machine = _Machine(constants, frames)
     runtime = machine.compute(constants.runtime / constants.speed, boosted)
     machine.begin_to_fetch()

@@ -6,11 +6,11 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from lambdapack.pipeline.calibration import Calibration
-from lambdapack.plan import cold
+from lambdapack.plan import ColdStart, cold
 from lambdapack.report.tables import table
 from runtime_shim._index import Index
 
-__all__ = ["calibration_tables"]
+__all__ = ["calibration_tables", "cold_start_table"]
 
 
 def calibration_tables(found: Calibration, index: Index, *, linked: bool) -> RenderableType:
@@ -33,6 +33,22 @@ def calibration_tables(found: Calibration, index: Index, *, linked: bool) -> Ren
     )
     head = Text(f"the model is off by {found.error:.0%} in the median of {len(found.starts)} cold starts")
     return Group(starts, "", *(Text(line, style="dim") for line in lines), head)
+
+
+def cold_start_table(start: ColdStart) -> RenderableType:
+    """The parts of a predicted cold start, what lies beside them, and on what they rest."""
+    parts = start.parts
+    rows = table("predicted cold start", "init", "runtime", "waiting", "imports", "first call")
+    rows.add_row(
+        f"{seconds(parts.total)} (off by {start.error:.0%} in the median)", seconds(parts.init),
+        seconds(parts.runtime), seconds(parts.waits), seconds(parts.imports), seconds(parts.call),
+    )  # fmt: skip
+    beside = (
+        f"meanwhile: link {seconds(parts.link)}; CPU time of receiving {seconds(parts.receive)}, decoding "
+        f"{seconds(parts.decode)}, writing {seconds(parts.write)}"
+    )
+    said = (beside, f"assumed: {'; '.join(start.assumptions)}")
+    return Group(rows, *(Text(line, style="dim") for line in said))
 
 
 def seconds(value: float) -> str:
