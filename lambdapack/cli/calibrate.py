@@ -54,6 +54,7 @@ def command(
     """
     from lambdapack import pack
     from lambdapack.pipeline import calibration
+    from lambdapack.plan import cold
 
     made = pack.load(session.build_directory)
     if source is None:
@@ -64,6 +65,7 @@ def command(
         found = _from_logs(
             session, name or session.name, made, list(log_lines(session, source, _LINES, days, region))
         )
+    frames = cold.Frames.of(made.index, linked=_linked(session))
     path = calibration.write(session.build_directory, found)
     body = {
         key: value for key, value in calibration.document(found).items() if key not in ("document", "version")
@@ -72,7 +74,7 @@ def command(
     if not session.as_json and not session.quiet:
         from lambdapack.report.cold import calibration_tables
 
-        session.show(calibration_tables(found, made.index, linked=_linked(session)))
+        session.show(calibration_tables(found, frames))
         session.say(f"kept in {path}; lambdapack plan predicts with it")
 
 
@@ -89,7 +91,7 @@ def _locally(session: Session, name: str, made: Pack, payload: bytes, runs: int)
         deployed = cloud.describe(name)
         if deployed["pack_id"] != made.id:
             raise ConfigurationError(
-                f"{name} is deployed with pack {deployed['pack']}, and the build is of {made.id}",
+                f"{name} is deployed with pack {deployed['pack_id']}, and the build is of {made.id}",
                 hint="lambdapack deploy",
             )
         subject = calibration.Subject(

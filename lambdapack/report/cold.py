@@ -8,14 +8,12 @@ from rich.text import Text
 from lambdapack.pipeline.calibration import Calibration
 from lambdapack.plan import ColdStart, cold
 from lambdapack.report.tables import table
-from runtime_shim._index import Index
 
 __all__ = ["calibration_tables", "cold_start_table"]
 
 
-def calibration_tables(found: Calibration, index: Index, *, linked: bool) -> RenderableType:
-    """Each cold start beside its prediction, then the constants."""
-    frames = cold.Frames.of(index, linked=linked)
+def calibration_tables(found: Calibration, frames: cold.Frames) -> RenderableType:
+    """Each cold start beside its prediction, then the constants; ``frames`` are the pack's."""
     starts = table("memory", "init", "first call", "cold start", "predicted", "off by")
     for start in sorted(found.starts, key=lambda start: start.memory_mb):
         predicted = cold.predict(found.constants, frames, found.work, memory_mb=start.memory_mb).total

@@ -8,7 +8,7 @@ from typing import Any
 
 from lambdapack import limits
 from lambdapack.errors import CheckError
-from lambdapack.local.invocation import find_stats
+from lambdapack.local import find_stats
 from lambdapack.pipeline.calibration.record import Calibration
 from lambdapack.plan import cold, tuning
 
@@ -44,8 +44,8 @@ def from_log(lines: Sequence[str], before: Calibration, frames: cold.Frames) -> 
     Raises:
         CheckError: The log tells of no cold start.
     """
-    told = [found for line in lines if (found := find_stats(line)) is not None]
-    reports = (tuning.read(line, b"", failed=False) for line in lines)
+    told = [found for line in lines if (found := find_stats(_behind(line, "{"))) is not None]
+    reports = (tuning.read(_behind(line, "REPORT RequestId: "), b"", failed=False) for line in lines)
     seen = [report for report in reports if report is not None]
     starts = tuple(
         cold.Start(each.memory_mb, each.init_ms / 1000, each.duration_ms / 1000)
@@ -60,7 +60,7 @@ def from_log(lines: Sequence[str], before: Calibration, frames: cold.Frames) -> 
     constants = replace(
         before.constants,
         link=link(told),
-        where=f"{len(starts)} cold starts in AWS",
+        where=f"cold starts in AWS: {len(starts)}",
         cpus=None,
     )
     made = replace(
@@ -71,3 +71,9 @@ def from_log(lines: Sequence[str], before: Calibration, frames: cold.Frames) -> 
         max_memory_mb=max(each.used_mb for each in seen),
     )
     return fitted(made, frames)
+
+
+def _behind(line: str, head: str) -> str:
+    """The line from ``head`` on: tools put times and streams before it; ``""`` where it has none."""
+    _, found, rest = line.partition(head)
+    return found + rest.rstrip()
