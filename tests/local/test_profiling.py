@@ -323,11 +323,11 @@ def test_a_function_that_fails_is_no_profile(cloud: LocalCloud, tmp_path: Path) 
 def test_waits_for_a_pack_are_told_from_imports(
     cloud: LocalCloud, tmp_path: Path, lambdapack_cache: Path
 ) -> None:
-    """Over a slow link an import of the pack waits for frames, whose bytes it names; all adds up."""
+    """An import of what comes on demand waits for frames, whose bytes it names; all adds up."""
     interpreter = next(each for each in installed() if each.python in PYTHONS)
     with running_assets_world(tmp_path / "world", interpreter, lambdapack_cache) as world:
         packed_function.deploy(cloud, world, FunctionSettings(memory_mb=1769, timeout=30))
-        made = profile(cloud, "function", [b"{}"], bandwidth_mbps=40, latency_ms=30)
+        made = profile(cloud, "function", [b'{"lazy": 1}'], bandwidth_mbps=40, latency_ms=30)
         index = world.pack.index
     adds_up(made)
     found = by_name(made)
