@@ -5,27 +5,35 @@ Pure arithmetic: no file, no clock, no network.
 
 from lambdapack.plan import costs, prices, tuning
 from lambdapack.plan.arithmetic import VERSION, assess, document, enforce, rows
+from lambdapack.plan.budgets import BOUNDED, budget
 from lambdapack.plan.builds import Build, Change, Comparison, Reason, Share, Sizes, compare, reason, sum_of
 from lambdapack.plan.costs import Bill, CostOption, Costs, Traffic
+from lambdapack.plan.estimating import estimated
 from lambdapack.plan.graph import Graph, explained
 from lambdapack.plan.growth import happened
 from lambdapack.plan.model import (
     AssetFacts,
     Budget,
     Check,
+    Estimate,
     Facts,
     LibraryFacts,
+    Placement,
     PlaceOption,
     Row,
     SizedDistribution,
     SnapshotCost,
+    Step,
     Verdict,
 )
 from lambdapack.plan.places import in_files
+from lambdapack.plan.steps import apply
+from lambdapack.plan.words import amount
 
 __all__ = [
-    "VERSION", "AssetFacts", "Bill", "Budget", "Build", "Change", "Check", "Comparison", "CostOption",
-    "Costs", "Facts", "Graph", "LibraryFacts", "PlaceOption", "Reason", "Row", "Share", "SizedDistribution",
-    "Sizes", "SnapshotCost", "Traffic", "Verdict", "assess", "compare", "costs", "document", "enforce",
-    "explained", "happened", "in_files", "prices", "reason", "rows", "sum_of", "tuning",
+    "BOUNDED", "VERSION", "AssetFacts", "Bill", "Budget", "Build", "Change", "Check", "Comparison",
+    "CostOption", "Costs", "Estimate", "Facts", "Graph", "LibraryFacts", "PlaceOption", "Placement", "Reason",
+    "Row", "Share", "SizedDistribution", "Sizes", "SnapshotCost", "Step", "Traffic", "Verdict", "amount",
+    "apply", "assess", "budget", "compare", "costs", "document", "enforce", "estimated", "explained",
+    "happened", "in_files", "prices", "reason", "rows", "sum_of", "tuning",
 ]  # fmt: skip

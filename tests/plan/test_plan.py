@@ -259,7 +259,7 @@ def test_assets_are_weighed_by_what_each_measure_counts() -> None:
     early = AssetFacts("early", "start", 300_000_000, 310_000_000, 320_000_000, 3)
     late = AssetFacts("late", "use", 400_000_000, 10_000, 900, 5)
     bare = plan.assess(Facts(index))
-    verdict = plan.assess(Facts(index, assets=(early, late)), Budget(assets_mb=700))
+    verdict = plan.assess(Facts(index, assets=(early, late)), Budget(assets=700))
     assert (bare.assets_seconds, verdict.assets_seconds) == (0.0, 4.0)
     assert checks(verdict)["init"].measured == 1.0
     assert checks(verdict)["init.assets"].measured == 5.0
@@ -277,7 +277,7 @@ def test_too_much_of_an_asset_names_the_one_that_takes_the_most() -> None:
     index = make_index([("a/x", "d", 100)], [75_000_001])
     small = AssetFacts("small", "start", 75_000_000, 1, 9 << 30, 1)
     large = AssetFacts("large", "start", 600_000_000, 1, 1, 1)
-    verdict = plan.assess(Facts(index, assets=(small, large)), Budget(assets_mb=674.9))
+    verdict = plan.assess(Facts(index, assets=(small, large)), Budget(assets=674.9))
     assert checks(verdict)["init"].ok and not checks(verdict)["init.assets"].ok
     for name in ("memory.assets", "budget.assets"):
         assert not checks(verdict)[name].ok
@@ -360,7 +360,7 @@ def test_a_remainder_goes_to_the_largest_fraction() -> None:
 def test_broken_budgets_are_all_in_one_error() -> None:
     """Every broken budget is reported, with the largest distribution, and ends in exit status 1."""
     index = make_index([("a/x", "d", 5_000_000), ("b/y", "d", 1000)], [2_000_000], hot=1)
-    budget = Budget(pack_mb=1.9, hot_mb=1, slimmed_mb=4, tmp_mb=1, zip_mb=0.5)
+    budget = Budget(pack=1.9, hot=1, slimmed=4, tmp=1, zip=0.5)
     verdict = plan.assess(Facts(index, zip_bytes=600_000), budget)
     with pytest.raises(CheckError) as caught:
         plan.enforce(verdict)
@@ -375,7 +375,7 @@ def test_broken_budgets_are_all_in_one_error() -> None:
 def test_kept_budgets_are_ok() -> None:
     """A budget is met by exactly what it says."""
     index = make_index([("a/x", "d", 1000)], [2_000_000, 3_000_000], hot=1)
-    verdict = plan.assess(Facts(index), Budget(pack_mb=5, hot_mb=2, slimmed_mb=0.001))
+    verdict = plan.assess(Facts(index), Budget(pack=5, hot=2, slimmed=0.001))
     assert verdict.ok
     assert [checks(verdict)[f"budget.{name}"].measured for name in ("pack", "hot", "slimmed")] == [
         5e6,
