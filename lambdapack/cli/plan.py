@@ -204,7 +204,7 @@ def _graph(made: Pack) -> Graph | None:
 
 
 def _with_function(session: Session, facts: Facts, function: FunctionOptions) -> Facts:
-    """The facts of a pack, with those of the function that is to have it."""
+    """The facts of a pack, and of the function that has the pack."""
     from lambdapack.model import refused_by_lambda, runtimes
 
     settings = function.settings

@@ -5,11 +5,11 @@ What the user wrote goes in (``read_requirements``), a ``model.Lock`` comes out 
 
 from lambdapack.lock.requirements.discover import discover
 from lambdapack.lock.requirements.read import Requirements, read_requirements
+from lambdapack.lock.resolver.contents import wheel_contents
 from lambdapack.lock.resolver.driver_process import CODE as DRIVER_CODE
 from lambdapack.lock.resolver.driver_process import FOLDER as DRIVER_FOLDER
 from lambdapack.lock.resolver.driver_process import AnswerReader, DriverRequest, Place
 from lambdapack.lock.resolver.resolve import LockOptions, resolve
-from lambdapack.lock.sources.contents import wheel_contents
 from lambdapack.lock.sources.downloads import Downloads
 from lambdapack.lock.sources.prepare import Wheelwright, reference_digests
 

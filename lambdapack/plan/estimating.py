@@ -57,7 +57,7 @@ _IMPORTABLE = re.compile(r"\.(py|pyc|[^/]*so)\Z")
 
 @dataclass(frozen=True)
 class EstimatedDistribution:
-    """A distribution of which the wheel is known. ``installed_bytes`` counts bytecode, as pip compiles it."""
+    """A distribution whose wheel is known. ``installed_bytes`` counts the bytecode that pip compiles."""
 
     name: str
     version: str

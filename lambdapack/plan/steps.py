@@ -143,7 +143,7 @@ def _cost(step: Step, month: float | None, facts: Facts) -> str:
     if month is not None:
         if abs(month) < _CENT:
             return "nothing"
-        return f"${month:,.2f} a month" if month > 0 else f"saves ${-month:,.2f} a month"
+        return f"${abs(month):,.2f} a month{'' if month > 0 else ' less'}"
     if step.setting == "function.tmp":
         assert isinstance(step.value, int)
         return pricing.tmp_price(facts, step.value)

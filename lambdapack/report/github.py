@@ -33,7 +33,7 @@ def _cheapest(verdict: Verdict, check: Check) -> str:
     """The first step that mends ``check``, else the first that brings it nearer its bound."""
     steps = [step for step in verdict.steps if check.name in step.gains]
     mending = [step for step in steps if check.name in step.mends] or steps
-    return f"cheapest: {mending[0].words} (costs {mending[0].cost})" if mending else ""
+    return f"cheapest: {mending[0].words} (cost: {mending[0].cost})" if mending else ""
 
 
 def command(level: str, title: str, message: str) -> str:

@@ -36,7 +36,7 @@ def _estimated(estimate: Estimate) -> str:
     """What an estimate rests on, and how far it may be off."""
     said = (
         f"an estimate, from the directories of {counted(estimate.wheels, 'wheel')}: the pack is usually "
-        f"within {estimate.within:.0%}, what is hot may be further off; the function's own code is not counted"
+        f"within {estimate.within:.0%}, what is hot may be further off; the function's own code is not in it"
     )
     if estimate.unknown:
         said += f"; unknown, and counted as nothing, as there is no wheel: {', '.join(estimate.unknown)}"

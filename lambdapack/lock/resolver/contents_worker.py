@@ -23,7 +23,7 @@ from typing import Any
 
 _CONNECTIONS = 6
 _LARGE = 100_000
-"""A shared object below this size is not looked into: stripping saves little of it."""
+"""A shared object below this size is not looked into: stripping saves little of such."""
 _HEAD = 4096
 _PT_LOAD = 1
 
@@ -78,7 +78,7 @@ def find(finder: Any, pin: Any) -> Any:
 
 
 def digest(path: str) -> str:
-    """The hash of a file as a lock has it."""
+    """The hash of a file, as in a lock."""
     found = hashlib.sha256()
     with open(path, "rb") as file:
         while data := file.read(1 << 20):
