@@ -47,6 +47,8 @@ def _free(facts: Facts) -> Iterator[Step]:
     for asset in facts.assets:
         if asset.place in ("zip", "layer"):
             yield _setting(f"assets.{asset.name}.place", "s3")
+        if asset.fetch == "start":
+            yield _setting(f"assets.{asset.name}.fetch", "use")
     if facts.mode == "disk":
         yield Step("leave LAMBDAPACK_MODE = \"disk\" out of [function.environment]",
                    "function.environment.LAMBDAPACK_MODE", "stream")  # fmt: skip

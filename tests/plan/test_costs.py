@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, fields, replace
 from datetime import date
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -250,3 +251,24 @@ def test_without_a_traffic_there_are_no_costs() -> None:
         kind for kind in ("on-demand", "snap-start", "provisioned-concurrency")
         if kind in limits.INITIALIZATION_TYPES
     ]  # fmt: skip
+
+
+def test_the_prices_of_the_comparison_are_those_of_the_plan() -> None:
+    """What docs/choosing.md says that Lambda and S3 cost is made of the same data, and of the same day."""
+    page = Path(__file__).parents[2] / "docs" / "choosing.md"
+    text = " ".join(page.read_text(encoding="utf-8").split())
+    memory, second = 1769 / 1024, X86.gb_second[0].usd
+    for said in (
+        f"${X86.s3_gb_month} a GB and month, ${X86.s3_get * 1000:.4f} for 1,000 GET requests",
+        f"the pack in S3: ${0.0439 * X86.s3_gb_month:.3f}",
+        f"one S3 request, ${X86.s3_get:.7f}",
+        f"${second:.10f} a GB and second",
+        f"0.93 s are ${0.93 * memory * second:.5f}",
+        f"0.98 s are ${0.98 * memory * second:.5f}",
+        f"${X86.cached_gb_second:.7f} a GB and second that a version is cached, "
+        f"${X86.restored_gb:.5f} a GB that is restored",
+        f"${memory * X86.cached_gb_second * costs.MONTH:.1f} for each published version of 1,769 MB",
+        f"the restore: ${memory * X86.restored_gb:.4f}",
+        f"read on {max(source.read for source in prices.SOURCES.values()).isoformat()}",
+    ):
+        assert said in text
