@@ -314,7 +314,7 @@ class Verdict:
         costs: What the traffic costs with each kind of start, ``None`` where no traffic is stated.
         fastest: The places with which a cold start waits the shortest; ``None`` where no choice fits.
         steps: What helps where something is broken, the cheapest first.
-        together: Numbers of those steps, from 0, that suffice together where none does alone.
+        together: Numbers of those steps, from 0, that suffice together where no setting does alone.
         estimated: What the sizes were estimated from; ``None`` for those of a build.
     """
 

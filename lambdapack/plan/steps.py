@@ -156,17 +156,26 @@ def _cost(step: Step, month: float | None, facts: Facts) -> str:
 
 
 def _together(steps: tuple[Step, ...], verdict: Verdict, facts: Facts, judge: Judge) -> tuple[int, ...]:
-    """The numbers of the fewest steps that suffice together, the cheapest first; none where one does."""
-    if any(step.suffices for step in steps):
+    """The numbers of the fewest steps that suffice together, the cheapest first; none where one does.
+
+    Where leaving something out would do, settings that do so together are still cheaper.
+    """
+    settings = [number for number, step in enumerate(steps) if _is_setting(step)]
+    if any(steps[number].suffices for number in settings):
         return ()
+    tried = settings if any(step.suffices for step in steps) else list(range(len(steps)))
     for count in range(2, _TOGETHER + 1):
-        for chosen in combinations(range(len(steps)), count):
+        for chosen in combinations(tried, count):
             if (
                 _covers(tuple(steps[number] for number in chosen), verdict)
                 and judge(_applied(tuple(steps[number] for number in chosen), facts)).ok
             ):
                 return chosen
     return ()
+
+
+def _is_setting(step: Step) -> bool:
+    return step.value is not None
 
 
 def _covers(chosen: tuple[Step, ...], verdict: Verdict) -> bool:

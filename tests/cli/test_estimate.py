@@ -84,6 +84,7 @@ def test_each_step_that_is_really_taken_does_what_it_said(run_lambdapack: Run, t
     """numpy with pandas, over budget: builds with the setting, and without the distribution, gain what the
     step said, within 10 % of bytes."""
     (tmp_path / "lambdapack.toml").write_text("[budget]\npack = 5\nslimmed = 40\ntmp = 40\n")
+    (tmp_path / "app.py").write_text("def handler(event, context):\n    return event\n")
     _built(run_lambdapack, tmp_path, "numpy", "pandas", output="all")
     plan = shown(run_lambdapack("plan", "--pack", "all", "--json", cwd=tmp_path, status=1))
     before = {check["name"]: check["measured"] for check in plan["checks"]}
