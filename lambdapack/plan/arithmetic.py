@@ -33,7 +33,7 @@ def assess(facts: Facts, budget: Budget = _NO_BUDGET, growth: Comparison | None 
     def judge(changed: Facts) -> Verdict:
         return _judge(changed, budget, None if growth is None else _grown(growth, changed))
 
-    verdict = _judge(facts, budget, growth)
+    verdict = replace(_judge(facts, budget, growth), fastest=places.fastest(facts))
     return verdict if verdict.ok else steps.with_steps(verdict, facts, judge)
 
 
@@ -76,7 +76,6 @@ def _judge(facts: Facts, budget: Budget, growth: Comparison | None) -> Verdict:
         / speed,
         place=facts.place,
         places=tuple(places.options(facts)),
-        fastest=places.fastest(facts),
         estimated=facts.estimate,
         snap_start=None if facts.snapshot is None else pricing.snapshot_cost(facts),
         costs=pricing.costs(facts, init_seconds=eager / speed if facts.place == "s3" else 0.0),

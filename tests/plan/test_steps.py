@@ -124,10 +124,10 @@ def test_the_fewest_steps_that_suffice_together_are_named() -> None:
 def test_settings_together_come_before_leaving_something_out() -> None:
     """To drop a distribution would do; a mode and a setting of slimming do too, and cost nothing."""
     files = [(f"a/{number}.py", "s", 10) for number in range(70_000)]
-    files += [(f"a/__pycache__/{number}.cpython-311.pyc", "c", 10) for number in range(70_000)]
+    files += [(f"a/__pycache__/{number}.cpython-311.pyc", "c", 5000) for number in range(70_000)]
     index = make_index([*files, ("b/x.so", "x", 10)], [2_000_000, 2_000_000, 2_000_000])
     facts = Facts(index, distributions=DISTRIBUTIONS, graph=GRAPH, mode="disk")
-    verdict = plan.assess(facts, Budget(pack=4))
+    verdict = plan.assess(facts, Budget(pack=5.5))
     assert [step.leaves_out for step in verdict.steps if step.suffices] == [("a", "c")]
     chosen = [verdict.steps[number].setting for number in verdict.together]
     assert chosen == ["function.environment.LAMBDAPACK_MODE", "slim.sources"]
