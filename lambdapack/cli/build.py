@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -137,12 +139,12 @@ def _assets(session: Session) -> list[Asset]:
     ]
 
 
-def build_options(session: Session, requirements: tuple[str, ...], given: dict[str, Any]) -> BuildOptions:
-    """The command line over the configuration over the defaults."""
+def build_options(session: Session, requirements: tuple[str, ...], given: Mapping[str, Any]) -> BuildOptions:
+    """The command line over the configuration over the defaults; ``given`` may lack options."""
     from lambdapack.install import BuildLimits
     from lambdapack.pipeline import BuildOptions
 
-    config = session.config.build
+    config, given = session.config.build, defaultdict(lambda: None, given)
     named = bool(requirements or given["files"])
     files = given["files"] if named else [session.root / file for file in config.files]
     if not (named or config.requirements or config.files):
@@ -180,7 +182,7 @@ def _discovered(session: Session) -> list[Path]:
     return [file]
 
 
-def _slim_options(session: Session, given: dict[str, Any]) -> SlimOptions:
+def _slim_options(session: Session, given: Mapping[str, Any]) -> SlimOptions:
     from lambdapack.slim import SlimOptions
 
     config = session.config.slim

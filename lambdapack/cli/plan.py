@@ -16,10 +16,21 @@ from lambdapack.errors import ConfigurationError
 if TYPE_CHECKING:
     from lambdapack.deploy import FunctionOptions
     from lambdapack.pack import Pack
-    from lambdapack.plan import AssetFacts, Budget, Calibrated, Comparison, Facts, Traffic
+    from lambdapack.plan import AssetFacts, Calibrated, Comparison, Facts, Graph, Traffic
 
 
 @click.command("plan", short_help="Say whether it fits Lambda's limits.")
+@click.argument("requirements", nargs=-1, metavar="[REQ]...")
+@click.option("-r", "--requirement", "files", multiple=True, type=click.Path(path_type=Path), metavar="FILE",
+              help="Estimate for the requirements in FILE, as build takes them.")  # fmt: skip
+@click.option("--extra", "extras", multiple=True, metavar="NAME", help="Take an extra of the project too.")
+@click.option("--group", "groups", multiple=True, metavar="NAME", help="Take a dependency group too.")
+@click.option("--python", metavar="X.Y", help="Lambda's Python, for an estimate.")
+@click.option("--arch", type=click.Choice(["x86_64", "arm64"]), help="The processor, for an estimate.")
+@click.option("--glibc", metavar="2.N", help="Newest C library that wheels may ask for.")
+@click.option("--exclude", multiple=True, metavar="NAME", help="Leave a distribution out, for an estimate.")
+@click.option("--runtime-provided/--no-runtime-provided", default=None,
+              help="Leave out what Lambda's runtime has, for an estimate.")  # fmt: skip
 @click.option("--pack", "pack_directory", type=click.Path(path_type=Path), metavar="DIR",
               help="Folder of the pack.  [default: .lambdapack/build]")  # fmt: skip
 @click.option("--memory", type=int, metavar="MB", help="Memory.")
@@ -34,6 +45,8 @@ if TYPE_CHECKING:
 @common
 def command(
     session: Session,
+    *,
+    requirements: tuple[str, ...],
     pack_directory: Path | None,
     check: bool,
     style: str,
@@ -41,6 +54,10 @@ def command(
     **given: Any,
 ) -> None:
     """Say whether the pack and the function fit Lambda's limits, and where each megabyte is.
+
+    For requirements, or where nothing is built yet, it is an estimate: the requirements are resolved, of each
+    wheel the directory is read without the wheel, and nothing is written but the cache. Sizes of the pack are
+    usually within 10 % of what a build gives; the function's own code is not counted.
 
     And from where the function could read its pack: S3, its zip, layers or a mount, and what that costs.
     With a [traffic] table, also what a month costs: on demand, with SnapStart, with provisioned concurrency.
@@ -60,16 +77,23 @@ def command(
       lambdapack plan
       lambdapack plan --check --format github --against baseline.json
       lambdapack plan --place zip                  # would the pack fit into the function's own zip?
+      lambdapack plan torch --python 3.12          # before anything is built: an estimate
       lambdapack plan --tmp 512 --json | jq '.checks[] | select(.ok | not)'
     """
     from lambdapack import pack, plan
 
     if session.as_json and style == "github":
         raise click.UsageError("--json and --format github cannot both be on stdout; leave one out")
-    made = pack.load(pack_directory or session.build_directory)
-    function = deployment.function_options(session, made.index.target, given)
-    facts = _facts(session, made, function, given["allow_lacking"])
-    verdict = plan.assess(facts, _budget(session), _growth(session, made, against))
+    growth = None
+    if _is_estimate(session, requirements, pack_directory, given):
+        facts = _estimate(session, requirements, given)
+    else:
+        made = pack.load(pack_directory or session.build_directory)
+        function = deployment.function_options(session, made.index.target, given)
+        facts = _facts(session, made, function, given["allow_lacking"])
+        growth = _growth(session, made, against)
+    budget = plan.budget(dict(session.config.budget), traffic=facts.traffic is not None)
+    verdict = plan.assess(facts, budget, growth)
     if session.as_json:
         click.echo(json.dumps(plan.document(verdict), indent=2))
     elif not session.quiet and not check:
@@ -84,15 +108,49 @@ def command(
     plan.enforce(verdict)
 
 
-def _budget(session: Session) -> Budget:
-    from lambdapack.plan import Budget
+def _is_estimate(
+    session: Session, requirements: tuple[str, ...], pack_directory: Path | None, given: dict[str, Any]
+) -> bool:
+    """Whether nothing is built that the plan could be of."""
+    named = bool(requirements or given["files"])
+    if named and pack_directory is not None:
+        raise click.UsageError("a plan is of a pack or of requirements; leave --pack or the requirements out")
+    if named or pack_directory is not None:
+        return named
+    if (session.build_directory / "build.json").is_file() or any(session.build_directory.glob("*.tar.zst")):
+        return False
+    from lambdapack.lock import discover
 
-    bounds = dict(session.config.budget)
-    growth = bounds.pop("growth")
-    percent = float(growth.rstrip("%")) if isinstance(growth, str) else None
-    megabytes = None if isinstance(growth, str) else growth
-    sizes = {f"{name}_mb": bound for name, bound in bounds.items()}
-    return Budget(**sizes, growth_mb=megabytes, growth_percent=percent)
+    build = session.config.build
+    return bool(build.requirements or build.files or discover(session.root)[0])
+
+
+def _estimate(session: Session, requirements: tuple[str, ...], given: dict[str, Any]) -> Facts:
+    """The facts of what a build of the requirements would give."""
+    from lambdapack import pipeline
+    from lambdapack.cli.build import build_options
+
+    options = build_options(session, requirements, given)
+    if not (requirements or given["files"]):
+        session.progress.note(f"nothing is built in {session.build_directory}: this is an estimate")
+    facts = pipeline.estimate(options, cache_dir=session.cache, progress=session.progress)
+    function = deployment.function_options(session, str(options.target), given)
+    return _with_function(session, replace(facts, assets=_unpacked_assets(session, function)), function)
+
+
+def _unpacked_assets(session: Session, function: FunctionOptions) -> tuple[AssetFacts, ...]:
+    """The assets as their files are: what compression saves is not known before."""
+    from lambdapack.plan import AssetFacts
+
+    facts = []
+    for name, asset in session.config.assets.items():
+        path = session.root / asset.path
+        files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+        size = sum(file.stat().st_size for file in files if file.is_file())
+        place = function.asset_places.get(name, function.place)
+        follows = name not in function.asset_places
+        facts.append(AssetFacts(name, asset.fetch, size, size, size, len(files), place, follows))
+    return tuple(facts)
 
 
 def _growth(session: Session, made: Pack, against: Path | None) -> Comparison | None:
@@ -112,7 +170,6 @@ def _growth(session: Session, made: Pack, against: Path | None) -> Comparison | 
 
 
 def _facts(session: Session, made: Pack, function: FunctionOptions, allowed: tuple[str, ...]) -> Facts:
-    from lambdapack.model import refused_by_lambda, runtimes
     from lambdapack.pipeline import build_json
     from lambdapack.plan import Facts, LibraryFacts
 
@@ -120,32 +177,54 @@ def _facts(session: Session, made: Pack, function: FunctionOptions, allowed: tup
         report = build_json.read(made.path.parent)
     except ConfigurationError:  # a pack that came without its report has less to tell
         report = None
-    settings = function.settings
+    known = report is not None and report.pack.id == made.id
     facts = Facts(
         index=made.index,
         pack_bytes=made.path.stat().st_size,
-        distributions=report.distributions if report and report.pack.id == made.id else (),
-        tmp_mb=settings.tmp_mb,
-        memory_mb=settings.memory_mb,
-        mode="disk" if settings.environment.get("LAMBDAPACK_MODE") == "disk" else "stream",
+        distributions=report.distributions if report and known else (),
         assets=_assets(made, function),
-        timeout=settings.timeout,
-        snapshot=settings.snapshot if settings.snap_start else None,
         missing=tuple(
             LibraryFacts(library.name, len(library.users), library.fatal, library.message, library.hint)
             for library in deployment.missing_libraries(session, made, allowed)
         ),
+        graph=_graph(made) if known else None,
+        calibrated=_calibrated(made),
+    )
+    facts = _with_function(session, facts, function)
+    return facts if session.file is None else _with_zip(session, made, function, facts)
+
+
+def _graph(made: Pack) -> Graph | None:
+    """Who needs whom in a pack; ``None`` where its report says too little."""
+    from lambdapack import pipeline
+
+    try:
+        return pipeline.read_built(made.path.parent).graph
+    except ConfigurationError:
+        return None
+
+
+def _with_function(session: Session, facts: Facts, function: FunctionOptions) -> Facts:
+    """The facts of a pack, and of the function that has the pack."""
+    from lambdapack.model import refused_by_lambda, runtimes
+
+    settings = function.settings
+    return replace(
+        facts,
+        tmp_mb=settings.tmp_mb,
+        memory_mb=settings.memory_mb,
+        mode="disk" if settings.environment.get("LAMBDAPACK_MODE") == "disk" else "stream",
+        timeout=settings.timeout,
+        snapshot=settings.snapshot if settings.snap_start else None,
         place=function.place,
         refused=tuple(refused_by_lambda(function.name, settings, function.target)),
         today=runtimes.today(),
         region=deployment.region_of(session, None),
         traffic=_traffic(session),
-        calibrated=_calibrated(session, made),
     )
-    return facts if session.file is None else _with_zip(session, made, function, facts)
 
 
-def _calibrated(session: Session, made: Pack) -> Calibrated | None:
+def _calibrated(made: Pack) -> Calibrated | None:
     """What was measured of this very pack; else the machine's constants, with work told from the bytes."""
     from lambdapack.pipeline import calibration
     from lambdapack.plan import Calibrated, typical

@@ -178,6 +178,19 @@ class Budget(Section):
     tmp: float | None = _above_0(None, "Most of /tmp, in MB as Lambda counts them.", "a number above 0")
     zip: float | None = _above_0(None, "Largest function zip.", _MEGABYTES)
     assets: float | None = _above_0(None, "Largest sum of the assets' packs.", _MEGABYTES)
+    cold_start: float | None = _above_0(
+        None, "Longest predicted cold start, first invocation included.", "seconds, a number above 0"
+    )
+    memory: float | None = _above_0(
+        None,
+        "Highest peak of memory of the starts that `lambdapack calibrate` measured.",
+        "MB as Lambda counts them, a number above 0",
+    )
+    cost: float | None = _above_0(
+        None,
+        "Most that a month of the [traffic] may cost, with the start that the function is set to.",
+        "dollars, a number above 0; needs the [traffic] table",
+    )
     growth: Growth | None = field(
         None,
         "Most that the pack may be larger than that of the build before, or of `lambdapack plan --against`.",

@@ -7,6 +7,7 @@ from lambdapack.pipeline import build_json
 from lambdapack.pipeline.build_json import BuildReport, missing_libraries
 from lambdapack.pipeline.building import build
 from lambdapack.pipeline.built import previous, read_built
+from lambdapack.pipeline.estimating import estimate
 from lambdapack.pipeline.handler_source import check_source
 from lambdapack.pipeline.options import BuildOptions, Reuse
 from lambdapack.pipeline.rebuilding import LocalInputs, failure, rebuild
@@ -14,5 +15,5 @@ from lambdapack.pipeline.stages import BuildResult
 
 __all__ = [
     "BuildOptions", "BuildReport", "BuildResult", "LocalInputs", "Reuse", "build", "build_json",
-    "check_source", "failure", "missing_libraries", "previous", "read_built", "rebuild",
+    "check_source", "estimate", "failure", "missing_libraries", "previous", "read_built", "rebuild",
 ]  # fmt: skip

@@ -89,8 +89,8 @@ def _build_pack(
     progress: Progress,
 ) -> BuildResult:
     """Take the pack of an earlier build, or choose a builder and run the stages in its workshop."""
-    requirements = _requirements(options, progress)
-    builder, reason = _builder(options, progress)
+    requirements = requirements_of(options, progress)
+    builder, reason = builder_of(options, progress)
     seconds: dict[str, float] = {}
     downloads = Downloads(cache_dir, requirements.options, progress)
     request = LockRequest(options, requirements, store, downloads, refresh, progress)
@@ -118,7 +118,8 @@ def _build_pack(
     return replace(result, lock_age=known.seconds if known else None)
 
 
-def _requirements(options: BuildOptions, progress: Progress) -> Requirements:
+def requirements_of(options: BuildOptions, progress: Progress) -> Requirements:
+    """What the options ask for, read."""
     requirements = read_requirements(
         options.requirements,
         options.files,
@@ -131,7 +132,7 @@ def _requirements(options: BuildOptions, progress: Progress) -> Requirements:
     return requirements
 
 
-def _builder(options: BuildOptions, progress: Progress) -> tuple[Builder, str]:
+def builder_of(options: BuildOptions, progress: Progress) -> tuple[Builder, str]:
     """The builder and, for people, why it was chosen."""
     builder, reason = choose(
         options.builder,

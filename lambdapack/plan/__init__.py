@@ -5,8 +5,10 @@ Pure arithmetic: no file, no clock, no network.
 
 from lambdapack.plan import cold, costs, prices, tuning, typical
 from lambdapack.plan.arithmetic import VERSION, assess, document, enforce, rows
+from lambdapack.plan.budgets import BOUNDED, budget
 from lambdapack.plan.builds import Build, Change, Comparison, Reason, Share, Sizes, compare, reason, sum_of
 from lambdapack.plan.costs import Bill, CostOption, Costs, Traffic
+from lambdapack.plan.estimating import estimated
 from lambdapack.plan.graph import Graph, explained
 from lambdapack.plan.growth import happened
 from lambdapack.plan.model import (
@@ -15,56 +17,27 @@ from lambdapack.plan.model import (
     Calibrated,
     Check,
     ColdStart,
+    Estimate,
     Facts,
     LibraryFacts,
+    Placement,
     PlaceOption,
     Row,
     SizedDistribution,
     SnapshotCost,
+    Step,
     Verdict,
 )
 from lambdapack.plan.places import in_files
 from lambdapack.plan.shares import owners_by_name
+from lambdapack.plan.steps import apply
+from lambdapack.plan.words import amount
 
 __all__ = [
-    "VERSION",
-    "AssetFacts",
-    "Bill",
-    "Budget",
-    "Build",
-    "Calibrated",
-    "Change",
-    "Check",
-    "ColdStart",
-    "Comparison",
-    "CostOption",
-    "Costs",
-    "Facts",
-    "Graph",
-    "LibraryFacts",
-    "PlaceOption",
-    "Reason",
-    "Row",
-    "Share",
-    "SizedDistribution",
-    "Sizes",
-    "SnapshotCost",
-    "Traffic",
-    "Verdict",
-    "assess",
-    "cold",
-    "compare",
-    "costs",
-    "document",
-    "enforce",
-    "explained",
-    "happened",
-    "in_files",
-    "owners_by_name",
-    "prices",
-    "reason",
-    "rows",
-    "sum_of",
-    "tuning",
-    "typical",
+    "BOUNDED", "VERSION", "AssetFacts", "Bill", "Budget", "Build", "Calibrated", "Change", "Check",
+    "ColdStart", "Comparison", "CostOption", "Costs", "Estimate", "Facts", "Graph", "LibraryFacts",
+    "PlaceOption", "Placement", "Reason", "Row", "Share", "SizedDistribution", "Sizes", "SnapshotCost",
+    "Step", "Traffic", "Verdict", "amount", "apply", "assess", "budget", "cold", "compare", "costs",
+    "document", "enforce", "estimated", "explained", "happened", "in_files", "owners_by_name", "prices",
+    "reason", "rows", "sum_of", "tuning", "typical",
 ]  # fmt: skip

@@ -145,7 +145,8 @@ def predict(
     machine = _Machine(constants, frames)
     runtime = machine.compute(constants.runtime / constants.speed, boosted)
     machine.begin_to_fetch()
-    waits, imports = machine.go(work.init, boosted)
+    # The shim lets init end once everything is in place that a first invocation may need.
+    waits, imports = machine.go((*work.init, Step(len(frames.stored) - 1, 0.0)), boosted)
     call_waits, calls = machine.go(work.call, share)
     stored, size = sum(frames.stored), sum(frames.size)
     return Prediction(

@@ -26,8 +26,8 @@ def growth_check(growth: Comparison, budget: Budget) -> Iterator[Check]:
     before, more = growth.old.total.packed, growth.total.packed
     if budget.growth_percent is not None:
         bound, said = before * budget.growth_percent / 100, f"{budget.growth_percent:g} %"
-    elif budget.growth_mb is not None:
-        bound, said = budget.growth_mb * limits.MB, f"{budget.growth_mb:g} MB"
+    elif budget.growth is not None:
+        bound, said = budget.growth * limits.MB, f"{budget.growth:g} MB"
     else:
         return
     ok = more <= bound

@@ -10,6 +10,7 @@ from typing import Literal, Protocol
 from lambdapack.model import Place
 from lambdapack.plan.cold import Constants, Prediction, Work
 from lambdapack.plan.costs import Costs, Traffic
+from lambdapack.plan.graph import Graph
 from runtime_shim._index import Index
 
 
@@ -100,6 +101,21 @@ class Calibrated:
 
 
 @dataclass(frozen=True)
+class Estimate:
+    """What sizes rest on that were estimated before a build.
+
+    Attributes:
+        wheels: How many wheels were looked into.
+        within: By how much the pack of a build usually differs, as a part of what was estimated.
+        unknown: Distributions without a wheel, which count as nothing.
+    """
+
+    wheels: int
+    within: float
+    unknown: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Facts:
     """What is known about a function before it is deployed.
 
@@ -121,6 +137,8 @@ class Facts:
         region: Whose prices the function has.
         traffic: How often it is called; ``None`` leaves its costs out.
         calibrated: What real starts told of the function; ``None`` takes typical figures.
+        graph: Who needs whom in the pack; ``None`` where that is unknown: then no step leaves any out.
+        estimate: What the sizes were estimated from, where nothing is built yet.
     """
 
     index: Index
@@ -143,6 +161,8 @@ class Facts:
     region: str = "us-east-1"
     traffic: Traffic | None = None
     calibrated: Calibrated | None = None
+    graph: Graph | None = None
+    estimate: Estimate | None = None
 
 
 @dataclass(frozen=True)
@@ -167,6 +187,48 @@ class PlaceOption:
 
 
 @dataclass(frozen=True)
+class Placement:
+    """Where the pack and each asset go.
+
+    Attributes:
+        pack: The pack's place.
+        assets: Asset -> its place.
+        seconds: What getting all of them adds to a cold start.
+    """
+
+    pack: Place
+    assets: Mapping[str, Place]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Step:
+    """One change that helps where a function does not fit.
+
+    Attributes:
+        words: What to do, for people.
+        setting: The configuration's key, e.g. ``function.tmp``; empty where distributions are left out.
+        value: What to set it to; ``None`` where an asset is left out.
+        leaves_out: Distributions that go, first the one that is no longer asked for.
+        gains: Broken check -> how much nearer its bound is, in the check's unit.
+        mends: The broken checks that hold then.
+        suffices: Whether the function fits then, without another step.
+        month: Dollars a month that it costs more; ``None`` where no traffic is stated.
+        cost: The same for people.
+    """
+
+    words: str
+    setting: str = ""
+    value: int | str | bool | None = None
+    leaves_out: tuple[str, ...] = ()
+    gains: Mapping[str, float] = field(default_factory=dict)
+    mends: tuple[str, ...] = ()
+    suffices: bool = False
+    month: float | None = None
+    cost: str = "nothing"
+
+
+@dataclass(frozen=True)
 class SnapshotCost:
     """What SnapStart costs, in US dollars.
 
@@ -186,18 +248,23 @@ class SnapshotCost:
 
 @dataclass(frozen=True)
 class Budget:
-    """Bounds that the user sets: megabytes of 1,000,000 bytes; ``tmp_mb`` in Lambda's own (2**20).
+    """Bounds that the user sets, named as in the [budget] table; ``budgets.BOUNDED`` says what each bounds.
 
-    Of the pack's growth since an earlier build, either ``growth_mb`` or ``growth_percent`` of what it was.
+    Megabytes of 1,000,000 bytes, ``tmp`` and ``memory`` in Lambda's own (2**20); ``cold_start`` in
+    seconds, ``cost`` in dollars a month. Of the pack's
+    growth since an earlier build, either ``growth`` in megabytes or ``growth_percent`` of what it was.
     """
 
-    pack_mb: float | None = None
-    hot_mb: float | None = None
-    slimmed_mb: float | None = None
-    tmp_mb: float | None = None
-    zip_mb: float | None = None
-    assets_mb: float | None = None
-    growth_mb: float | None = None
+    pack: float | None = None
+    hot: float | None = None
+    slimmed: float | None = None
+    tmp: float | None = None
+    zip: float | None = None
+    assets: float | None = None
+    cold_start: float | None = None
+    memory: float | None = None
+    cost: float | None = None
+    growth: float | None = None
     growth_percent: float | None = None
 
 
@@ -232,7 +299,7 @@ class Check:
         name: What is measured, e.g. ``unzipped``.
         kind: ``limit``: Lambda refuses or fails; ``budget``: the user set it; ``advice``: it only costs.
         measured, limit: Both in ``unit``; ``measured`` may be at most ``limit``.
-        unit: ``bytes``, ``seconds``, ``files``, ``days`` or ``settings``.
+        unit: ``bytes``, ``seconds``, ``dollars``, ``files``, ``days`` or ``settings``.
         ok: Whether ``measured`` is within ``limit``.
         note: What the figure is made of, for people.
         fix: The cheapest change that mends it, ``None`` where ``ok``.
@@ -242,7 +309,7 @@ class Check:
     kind: Literal["limit", "budget", "advice"]
     measured: float
     limit: float
-    unit: Literal["bytes", "seconds", "files", "days", "settings"]
+    unit: Literal["bytes", "seconds", "dollars", "files", "days", "settings"]
     ok: bool
     note: str
     fix: str | None = None
@@ -287,6 +354,10 @@ class Verdict:
         snap_start: What SnapStart costs, ``None`` without it.
         costs: What the traffic costs with each kind of start, ``None`` where no traffic is stated.
         cold: The predicted cold start.
+        fastest: The places with which a cold start waits the shortest; ``None`` where no choice fits.
+        steps: What helps where something is broken, the cheapest first.
+        together: Numbers of those steps, from 0, that suffice together where no setting does alone.
+        estimated: What the sizes were estimated from; ``None`` for those of a build.
     """
 
     target: str
@@ -313,6 +384,10 @@ class Verdict:
     snap_start: SnapshotCost | None = None
     costs: Costs | None = None
     cold: ColdStart | None = None
+    fastest: Placement | None = None
+    steps: tuple[Step, ...] = ()
+    together: tuple[int, ...] = ()
+    estimated: Estimate | None = None
 
     @property
     def failed(self) -> tuple[Check, ...]:

@@ -37,6 +37,15 @@ def costs(facts: Facts, *, init_seconds: float) -> Costs | None:
     return compare(facts.traffic, shape, _prices(facts), asked=facts.region)
 
 
+def tmp_price(facts: Facts, tmp_mb: int) -> str:
+    """In words what it costs to have ``tmp_mb`` instead, where no traffic is stated."""
+    more = max(0, tmp_mb - max(facts.tmp_mb, limits.TMP_DEFAULT_MB)) / 1024
+    if not more:
+        return "nothing"
+    price = more * _prices(facts).tmp_gb_second
+    return f"${price * 1e6:.3f} for a million seconds in handler and init"
+
+
 def _prices(facts: Facts) -> prices.Prices:
     return prices.of(facts.region, Target.parse(facts.index.target).arch)
 

@@ -41,16 +41,16 @@ def stored_by_file(index: Index) -> tuple[list[int], list[int]]:
     hot = [0] * len(index.paths)
     if not index.paths:
         return stored, hot
-    for frame, pieces in _pieces(index):
-        parts = share(index.frame_stored[frame], [size for _, size in pieces])
-        for (file, _), part in zip(pieces, parts, strict=True):
+    for frame, found in pieces(index):
+        parts = share(index.frame_stored[frame], [size for _, size in found])
+        for (file, _), part in zip(found, parts, strict=True):
             stored[file] += part
             if frame < index.hot:
                 hot[file] += part
     return stored, hot
 
 
-def _pieces(index: Index) -> Iterator[tuple[int, list[tuple[int, int]]]]:
+def pieces(index: Index) -> Iterator[tuple[int, list[tuple[int, int]]]]:
     """Each frame's number, with its files and how many bytes of the stream each has in the frame."""
     order = sorted(range(len(index.paths)), key=lambda file: index.offsets[file])
     # A file's stretch begins where the file before it ends: so the stretch holds the file's header.
@@ -61,13 +61,13 @@ def _pieces(index: Index) -> Iterator[tuple[int, list[tuple[int, int]]]]:
     for frame, (start, end) in enumerate(zip(index.frame_start, index.frame_start[1:], strict=False)):
         while at < len(order) - 1 and ends[at] <= start:
             at += 1
-        pieces: list[tuple[int, int]] = []
+        found: list[tuple[int, int]] = []
         cursor, here = start, at
-        while cursor < end or not pieces:
+        while cursor < end or not found:
             stop = end if here == len(order) - 1 else min(end, max(ends[here], cursor))
-            pieces.append((order[here], stop - cursor))
+            found.append((order[here], stop - cursor))
             cursor, here = stop, min(here + 1, len(order) - 1)
-        yield frame, pieces
+        yield frame, found
 
 
 def owners_by_name(paths: Iterable[str], distributions: Sequence[SizedDistribution]) -> list[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lambdapack.plan import Verdict
+from lambdapack.plan import Check, Verdict
 from lambdapack.report.verdict import amount
 
 __all__ = ["command", "workflow_commands"]
@@ -25,7 +25,15 @@ def workflow_commands(verdict: Verdict) -> Iterator[str]:
         level = "warning" if check.kind == "advice" else "error"
         measured = f"{amount(check, check.measured)}, over {amount(check, check.limit)}: {check.note}"
         said = check.note if check.unit in ("files", "days", "settings") else measured
-        yield command(level, f"lambdapack: {check.name}", f"{said}\n{check.fix}" if check.fix else said)
+        lines = [said, check.fix or "", _cheapest(verdict, check)]
+        yield command(level, f"lambdapack: {check.name}", "\n".join(filter(None, lines)))
+
+
+def _cheapest(verdict: Verdict, check: Check) -> str:
+    """The first step that mends ``check``, else the first that brings it nearer its bound."""
+    steps = [step for step in verdict.steps if check.name in step.gains]
+    mending = [step for step in steps if check.name in step.mends] or steps
+    return f"cheapest: {mending[0].words} (cost: {mending[0].cost})" if mending else ""
 
 
 def command(level: str, title: str, message: str) -> str:

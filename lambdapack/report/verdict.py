@@ -7,11 +7,11 @@ from rich.table import Table
 from rich.text import Text
 
 from lambdapack import limits
-from lambdapack.plan import Check, SnapshotCost, Verdict
+from lambdapack.plan import Check, Estimate, SnapshotCost, Verdict
 from lambdapack.report.cold import cold_start_table
 from lambdapack.report.costs import costs_table
 from lambdapack.report.tables import table
-from lambdapack.report.units import megabytes
+from lambdapack.report.units import counted, dollars, megabytes
 
 __all__ = ["amount", "verdict_tables"]
 
@@ -23,23 +23,66 @@ def verdict_tables(verdict: Verdict) -> RenderableType:
     failed = verdict.failed
     said = "fits" if verdict.ok else f"does not fit: {', '.join(check.name for check in failed)}"
     head = Text.assemble((f"{verdict.target} ", "bold"), (said, "green" if verdict.ok else "red"))
+    if verdict.estimated is not None:
+        head = Text.assemble(head, (f"\n{_estimated(verdict.estimated)}", "yellow"))
     assets: list[RenderableType] = [_assets(verdict), ""] if verdict.assets else []
     places: list[RenderableType] = [_places(verdict), ""] if verdict.places else []
     cost: list[RenderableType] = [_snap_start(verdict.snap_start), ""] if verdict.snap_start else []
     cost += [costs_table(verdict.costs), ""]
     start = [cold_start_table(verdict.cold), ""] if verdict.cold else []
-    return Group(_rows(verdict), "", *assets, *places, _checks(verdict), "", *start, *cost, head)
+    steps: list[RenderableType] = [_steps(verdict), ""] if verdict.steps else []
+    parts = (*assets, *places, _checks(verdict), "", *steps, *start, *cost)
+    return Group(_rows(verdict), "", *parts, head)
+
+
+def _estimated(estimate: Estimate) -> str:
+    """What an estimate rests on, and how far it may be off."""
+    said = (
+        f"an estimate, from the directories of {counted(estimate.wheels, 'wheel')}: the pack is usually "
+        f"within {estimate.within:.0%}, what is hot may be further off; the function's own code is not in it"
+    )
+    if estimate.unknown:
+        said += f"; unknown, and counted as nothing, as there is no wheel: {', '.join(estimate.unknown)}"
+    return said
+
+
+def _steps(verdict: Verdict) -> Table:
+    """What helps, the cheapest first, with what each gains of what is too much."""
+    rows = Table(box=None, pad_edge=False, header_style="dim")
+    for name in ("", "what helps", "gains", "costs", ""):
+        rows.add_column(name)
+    checks = {check.name: check for check in verdict.checks}
+    for number, step in enumerate(verdict.steps, 1):
+        gains = ", ".join(f"{name} {amount(checks[name], gain)}" for name, gain in step.gains.items())
+        enough = "suffices" if step.suffices else f"mends {', '.join(step.mends)}" if step.mends else ""
+        rows.add_row(f"{number}.", Text(step.words), gains, step.cost, Text(enough, style="green"))
+    if verdict.together:
+        numbers = " and ".join(str(number + 1) for number in verdict.together)
+        rows.add_row("", Text(f"{numbers} together", style="bold"), "", "", Text("suffice", style="green"))
+    elif not any(step.suffices for step in verdict.steps):
+        rows.add_row("", Text("none of these is enough, nor are three of them together", style="dim"))
+    return rows
 
 
 def _places(verdict: Verdict) -> Table:
     rows = table("place", "fits", "zip and layers", "layers", "cold start")
     rows.add_column("")
+    timed = [option for option in verdict.places if option.fits and option.seconds is not None]
+    quickest = min(timed, key=lambda option: option.seconds or 0.0, default=None)
     for option in verdict.places:
-        seconds = "" if option.seconds is None else f"+{option.seconds:.1f} s"
+        seconds = "" if option.seconds is None else f"{option.seconds:.2f} s"
         fits = Text("yes", style="green") if option.fits else Text("no", style="red")
         name = f"{option.place} (as set)" if option.place == verdict.place else option.place
+        if option is quickest:
+            name += ", fastest"
         layers = str(option.layers or "")
         rows.add_row(name, fits, megabytes(option.unzipped), layers, seconds, option.note)
+    best = verdict.fastest
+    if best is not None and best.assets and set(best.assets.values()) != {best.pack}:
+        places = ", ".join(f"{name} in {place}" for name, place in best.assets.items())
+        rows.add_row(
+            "each on its own", "", "", "", f"{best.seconds:.2f} s", f"the pack in {best.pack}, {places}"
+        )
     return rows
 
 
@@ -98,6 +141,8 @@ def amount(check: Check, value: float) -> str:
     """``value`` in the check's unit, for people."""
     if check.unit == "seconds":
         return f"{value:.1f} s"
+    if check.unit == "dollars":
+        return dollars(value)
     if check.unit in ("files", "days", "settings"):
         return f"{value:.0f} {check.unit if value != 1 else check.unit[:-1]}"
     # /tmp is set in Lambda's own megabytes.

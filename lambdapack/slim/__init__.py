@@ -1,6 +1,6 @@
 """An installed tree -> a smaller one, with the proof that it still imports and runs as before."""
 
 from lambdapack.slim.proof import SlimResult, slim
-from lambdapack.slim.select import SlimOptions, check_options
+from lambdapack.slim.select import SlimOptions, by_name, check_options
 
-__all__ = ["SlimOptions", "SlimResult", "check_options", "slim"]
+__all__ = ["SlimOptions", "SlimResult", "by_name", "check_options", "slim"]

@@ -157,6 +157,30 @@ def _matched(
             yield path, name
 
 
+def by_name(
+    owners: Mapping[str, str], options: SlimOptions, requested: Collection[str] = ()
+) -> frozenset[str]:
+    """What ``select`` takes of files that are not there yet, as far as names tell: more than of a tree.
+
+    No code is looked at that imports from a folder of tests, or that names a file.
+    """
+    applying = (*RULES, *_package_rules(owners, requested))
+    matchers = [(rule, _matches(rule)) for rule in applying if rule.name not in options.disable]
+    dropped, kept = matcher(options.drop), matcher(options.keep)
+    exempt = matcher(glob for each in EXEMPTIONS if not each.marker for glob in each.globs)
+    return frozenset(
+        path
+        for path, owner in owners.items()
+        if not kept(path) and (dropped(path) or (not exempt(path) and _named(path, owner, matchers)))
+    )
+
+
+def _named(path: str, owner: str, rules: Iterable[tuple[Rule, Callable[[str], bool]]]) -> bool:
+    return any(
+        matches(path) and (not rule.distributions or owner in rule.distributions) for rule, matches in rules
+    )
+
+
 def _matches(rule: Rule) -> Callable[[str], bool]:
     by_glob = matcher(rule.globs)
     return lambda path: by_glob(path) or not rule.folders.isdisjoint(path.split("/")[:-1])

@@ -53,6 +53,9 @@ def test_what_was_calibrated_is_what_the_plan_says() -> None:
     )
     assert checks["init.predicted"].measured == verdict.cold.parts.init
     assert verdict.ok, "a prediction is advice"
+    for bounds in (plan.Budget(memory=470, cold_start=60), plan.Budget(memory=469, cold_start=0.5)):
+        broken = {check.name for check in plan.assess(facts, bounds).failed}
+        assert broken == (set() if bounds.memory == 470 else {"budget.memory", "budget.cold_start"})
 
 
 def test_without_a_calibration_figures_are_typical_and_said_to_be() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, fields, replace
 from datetime import date
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from lambdapack import limits, plan
 from lambdapack.plan import Facts, Traffic, costs, prices
+from lambdapack.plan.cold_start import predicted
 from lambdapack.plan.costs import Bill, Shape, Usage
 from tests.plan.test_plan import make_index
 
@@ -227,14 +229,17 @@ def test_the_plan_reckons_with_the_function() -> None:
     traffic = Traffic(1000, 100, cold=1.0)
     found = _costs(index, "us-east-1", traffic, memory_mb=2048, tmp_mb=1536)
     demand, snap, reserved = found.options
-    per_start = 2 * X86.gb_second[0].usd + 1 * X86.tmp_gb_second + X86.s3_get
-    assert demand.cold_start == pytest.approx(per_start)  # 75 MB at 75 MB/s are a second
+    init = predicted(Facts(index, memory_mb=2048, tmp_mb=1536), "s3").init
+    assert init > 1, "75 MB at 75 MB/s are a second"
+    per_start = init * (2 * X86.gb_second[0].usd + 1 * X86.tmp_gb_second) + X86.s3_get
+    assert demand.cold_start == pytest.approx(per_start)
     stored = 150_000_000 / 2**30 * X86.s3_gb_month
     assert demand.bill.s3 == pytest.approx(30_000 * X86.s3_get + stored)
     assert (snap.refused, reserved.refused) == ("needs Python 3.12 or later", None)
     assert found.traffic == traffic
     in_zip = _costs(index, "us-east-1", traffic, place="zip")
-    assert in_zip.options[0].bill.s3 == 0 and in_zip.options[0].cold_start == 0
+    assert in_zip.options[0].bill.s3 == 0
+    assert in_zip.options[0].cold_start < demand.cold_start
     several = _costs(index, "us-east-1", traffic, memory_mb=4096, mode="disk").options[0]
     assert several.bill.s3 == pytest.approx(30_000 * 2 * X86.s3_get + stored)
     stated = _costs(index, "us-east-1", replace(traffic, init_ms=500), memory_mb=2048).options[0]
@@ -250,3 +255,24 @@ def test_without_a_traffic_there_are_no_costs() -> None:
         kind for kind in ("on-demand", "snap-start", "provisioned-concurrency")
         if kind in limits.INITIALIZATION_TYPES
     ]  # fmt: skip
+
+
+def test_the_prices_of_the_comparison_are_those_of_the_plan() -> None:
+    """What docs/choosing.md says that Lambda and S3 cost is made of the same data, and of the same day."""
+    page = Path(__file__).parents[2] / "docs" / "choosing.md"
+    text = " ".join(page.read_text(encoding="utf-8").split())
+    memory, second = 1769 / 1024, X86.gb_second[0].usd
+    for said in (
+        f"${X86.s3_gb_month} a GB and month, ${X86.s3_get * 1000:.4f} for 1,000 GET requests",
+        f"the pack in S3: ${0.0439 * X86.s3_gb_month:.3f}",
+        f"one S3 request, ${X86.s3_get:.7f}",
+        f"${second:.10f} a GB and second",
+        f"0.93 s are ${0.93 * memory * second:.5f}",
+        f"0.98 s are ${0.98 * memory * second:.5f}",
+        f"${X86.cached_gb_second:.7f} a GB and second that a version is cached, "
+        f"${X86.restored_gb:.5f} a GB that is restored",
+        f"${memory * X86.cached_gb_second * costs.MONTH:.1f} for each published version of 1,769 MB",
+        f"the restore: ${memory * X86.restored_gb:.4f}",
+        f"read on {max(source.read for source in prices.SOURCES.values()).isoformat()}",
+    ):
+        assert said in text

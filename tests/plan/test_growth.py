@@ -41,7 +41,7 @@ def test_growth_is_held_to_exactly_what_is_allowed(over: int) -> None:
     """The pack's bytes more than the earlier one's, in megabytes or percent: one byte more is too much."""
     grown = GROWTH.total.packed - over
     old = compare(OLD, replace(NEW, shares=(*NEW.shares, plan.Share("e", "1", Sizes(packed=over)))))
-    for budget in (Budget(growth_mb=(grown + over) / MB), Budget(growth_percent=(grown + over) / 20_010)):
+    for budget in (Budget(growth=(grown + over) / MB), Budget(growth_percent=(grown + over) / 20_010)):
         check = growth_check(old, budget)
         assert check is not None
         assert (check.measured, check.ok) == (9_099_910 + over, not over)
@@ -49,19 +49,19 @@ def test_growth_is_held_to_exactly_what_is_allowed(over: int) -> None:
 
 def test_a_pack_that_shrank_has_not_grown() -> None:
     """Not even where no growth at all is allowed."""
-    check = growth_check(compare(NEW, OLD), Budget(growth_mb=0))
+    check = growth_check(compare(NEW, OLD), Budget(growth=0))
     assert check is not None and check.ok and check.measured < 0
 
 
 def test_without_an_earlier_build_or_a_bound_nothing_is_held() -> None:
     """A comparison alone breaks nothing."""
-    assert growth_check(None, Budget(growth_mb=0)) is None
+    assert growth_check(None, Budget(growth=0)) is None
     assert growth_check(GROWTH, Budget()) is None
 
 
 def test_a_broken_budget_names_who_grew_and_who_brought_it() -> None:
     """The most first, by the measure that the budget is about, with the chain from what was asked for."""
-    found = checks(plan.assess(FACTS, Budget(pack_mb=5, hot_mb=5, slimmed_mb=12, growth_mb=1), GROWTH))
+    found = checks(plan.assess(FACTS, Budget(pack=5, hot=5, slimmed=12, growth=1), GROWTH))
     for name in ("pack", "growth"):
         assert found[f"budget.{name}"].note.endswith(
             "since pack aaaaaaaaaaaa grew: c 1.5 +7.0 MB (new, brought in by b), "
@@ -73,19 +73,19 @@ def test_a_broken_budget_names_who_grew_and_who_brought_it() -> None:
     )
     assert "c 1.5 +8.0 MB" in found["budget.slimmed"].note
     with pytest.raises(CheckError, match=r"c 1\.5 \+7\.0 MB \(new, brought in by b\)"):
-        plan.enforce(plan.assess(FACTS, Budget(pack_mb=5), GROWTH))
+        plan.enforce(plan.assess(FACTS, Budget(pack=5), GROWTH))
 
 
 def test_a_budget_that_is_kept_is_not_explained() -> None:
     """And without an earlier build nothing is made up."""
-    assert checks(plan.assess(FACTS, Budget(pack_mb=50), GROWTH))["budget.pack"].note == "[budget] pack"
-    assert checks(plan.assess(FACTS, Budget(pack_mb=5)))["budget.pack"].note == "[budget] pack"
+    assert checks(plan.assess(FACTS, Budget(pack=50), GROWTH))["budget.pack"].note == "[budget] pack"
+    assert checks(plan.assess(FACTS, Budget(pack=5)))["budget.pack"].note == "[budget] pack"
 
 
 def test_what_was_broken_before_is_said_not_to_have_grown() -> None:
     """And a build for another target is named as one."""
     arm = replace(OLD, target="python3.12/arm64")
-    found = checks(plan.assess(FACTS, Budget(pack_mb=5), compare(OLD, OLD)))["budget.pack"]
+    found = checks(plan.assess(FACTS, Budget(pack=5), compare(OLD, OLD)))["budget.pack"]
     assert found.note == "[budget] pack; nothing grew since pack aaaaaaaaaaaa"
-    found = checks(plan.assess(FACTS, Budget(pack_mb=5), compare(arm, NEW)))["budget.pack"]
+    found = checks(plan.assess(FACTS, Budget(pack=5), compare(arm, NEW)))["budget.pack"]
     assert "since pack aaaaaaaaaaaa (for python3.12/arm64) grew: " in found.note

@@ -39,7 +39,7 @@ def test_what_is_broken_is_an_error_and_advice_is_a_warning() -> None:
     """One line each with measured, bound and fix; what is kept is not mentioned."""
     index = make_index([("a/x", "d", 1)], [7_000_000])
     asset = AssetFacts("big", "use", 1, 1, 9 << 30, 1)
-    verdict = plan.assess(Facts(index, assets=(asset,)), Budget(pack_mb=5, hot_mb=5))
+    verdict = plan.assess(Facts(index, assets=(asset,)), Budget(pack=5, hot=5))
     found = {
         named["title"]: (level, said) for level, named, said in map(read, github.workflow_commands(verdict))
     }
