@@ -28,6 +28,7 @@ COMMANDS = {
     "invoke": "Invoke a function and show where the time went.",
     "profile": "Time a cold start, import by import, and say what nothing calls.",
     "tune": "Find the memory setting by experiment.",
+    "report": "Write one page with pictures: sizes, a cold start, durations, memory, costs.",
     "status": "Show what is deployed.",
     "trace": "Let the next build know what real starts fetched on demand.",
     "rollback": "Go back to an earlier version in AWS: code and dependencies together.",

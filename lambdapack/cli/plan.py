@@ -16,7 +16,7 @@ from lambdapack.errors import ConfigurationError
 if TYPE_CHECKING:
     from lambdapack.deploy import FunctionOptions
     from lambdapack.pack import Pack
-    from lambdapack.plan import AssetFacts, Budget, Comparison, Facts, Traffic
+    from lambdapack.plan import AssetFacts, Budget, Comparison, Facts, Traffic, Verdict
 
 
 @click.command("plan", short_help="Say whether it fits Lambda's limits.")
@@ -67,9 +67,7 @@ def command(
     if session.as_json and style == "github":
         raise click.UsageError("--json and --format github cannot both be on stdout; leave one out")
     made = pack.load(pack_directory or session.build_directory)
-    function = deployment.function_options(session, made.index.target, given)
-    facts = _facts(session, made, function, given["allow_lacking"])
-    verdict = plan.assess(facts, _budget(session), _growth(session, made, against))
+    verdict = assessed(session, made, given, against)
     if session.as_json:
         click.echo(json.dumps(plan.document(verdict), indent=2))
     elif not session.quiet and not check:
@@ -82,6 +80,15 @@ def command(
         for line in github.workflow_commands(verdict):
             click.echo(line)
     plan.enforce(verdict)
+
+
+def assessed(session: Session, made: Pack, given: dict[str, Any], against: Path | None = None) -> Verdict:
+    """The verdict on a pack and the function that the options in ``given`` and the configuration describe."""
+    from lambdapack import plan
+
+    function = deployment.function_options(session, made.index.target, given)
+    facts = _facts(session, made, function, given["allow_lacking"])
+    return plan.assess(facts, _budget(session), _growth(session, made, against))
 
 
 def _budget(session: Session) -> Budget:
