@@ -26,10 +26,10 @@ _ORIGINS = {
     "function": ("your code", "var(--c4)"),
     "pack": ("the pack", "var(--c1)"),
     "layer": ("layers", "var(--c6)"),
-    "python": ("Python's library", "var(--c2)"),
+    "python": ("Python's library", "var(--c7)"),
     "loader": ("the loader", "var(--c3)"),
     "runtime": ("Lambda's runtime", "var(--c3)"),
-    "other": ("others", "var(--c2)"),
+    "other": ("others", "var(--c7)"),
 }
 _PARTS = ("var(--c1)", "var(--c4)", "var(--c3)", "var(--c5)", "var(--c6)", "var(--c2)")
 _NARROW_NAME = 20
@@ -145,7 +145,7 @@ def _start_traces(profile: Mapping[str, Any], shown: Sequence[Bar]) -> list[Any]
     imports, phases = profile["imports"], profile["phases"]
     rows = [0, *range(1 + len(shown), len(shown) + len(phases))]
     spans = [(phase["name"], phase["start_ms"], phase["ms"]) for phase in phases]
-    traces = [_bars("phases", "var(--c0)", rows, spans)]
+    traces = [_bars("phases", "var(--c2)", rows, spans)]
     for words, colour in dict.fromkeys(_ORIGINS.values()):
         own = [
             (row, imports[bar.number])
