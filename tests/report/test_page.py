@@ -108,6 +108,8 @@ def test_pictures_tables_and_headings_tell_what_they_are(full: dict[str, Any]) -
     levels = [int(tag[1]) for tag in tags if re.fullmatch("h[1-6]", tag)]
     assert levels[0] == 1 and levels.count(1) == 1
     assert all(after <= before + 1 for before, after in pairwise(levels))
+    identities = [names["id"] for _, names in elements if "id" in names]
+    assert len(identities) == len(set(identities))
     boxes = [names for _, names in elements if names.get("class") == "scroll"]
     assert all(names["tabindex"] == "0" and names["role"] == "region" for names in boxes)
 
@@ -152,7 +154,7 @@ def test_a_series_counts_its_starts_and_adds_up() -> None:
 
 @given(st.data(), st.integers(1, 8))
 def test_the_waterfall_shows_the_longest_and_nothing_twice(data: st.DataObject, most: int) -> None:
-    """No row is nearly the whole of the row around it; none of the others is longer than one that is shown."""
+    """No row is nearly the whole of the row around it; no other is longer than one that is shown."""
     imports: list[dict[str, Any]] = []
     for number in range(data.draw(st.integers(0, 12))):
         parent = data.draw(st.sampled_from([None, *range(number)]))

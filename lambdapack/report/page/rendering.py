@@ -47,7 +47,7 @@ def render(document: Mapping[str, Any]) -> str:
     source = Source(document)
     pictures: list[Picture] = []
     sections = [
-        ("sizes", "Where the bytes are", _sizes(source, pictures)),
+        ("bytes", "Where the bytes are", _sizes(source, pictures)),
         ("cold-start", "A cold start", _start(source, pictures)),
         ("durations", "Durations", _series(source, pictures)),
         ("memory", "How much memory", _tune(source, pictures)),
