@@ -55,14 +55,14 @@ def hold(opened: Opened, file: Path) -> None:
     widths = opened.page.evaluate(
         "[document.documentElement.scrollWidth, document.documentElement.clientWidth]"
     )
-    assert widths[0] <= widths[1], "the page itself does not scroll sideways"
+    assert widths[0] == widths[1], "the page itself does not scroll sideways"
     opened.page.eval_on_selector_all("details", "nodes => nodes.forEach(node => { node.open = false; })")
 
 
 def drawn(opened: Opened) -> dict[str, Any]:
     """Picture -> the traces that plotly has drawn."""
-    code = """nodes => nodes.map(node => [node.id, node.data.map(trace =>
-        ({type: trace.type, name: trace.name, x: trace.x, y: trace.y, values: trace.values, base: trace.base}))])"""
+    code = """nodes => nodes.map(node => [node.id, node.data.map(({type, name, x, y, values, base}) =>
+        ({type, name, x, y, values, base}))])"""
     return dict(opened.page.eval_on_selector_all(".figure", code))
 
 

@@ -60,11 +60,12 @@ class Series:
         invocations: list[Invoked] = []
         for each in results:
             start = (invocations[-1].start if invocations else 0) + each.cold
-            total = (each.init_ms or 0.0) + each.duration_ms
+            init = None if each.init_ms is None else round(each.init_ms, 3)
+            duration = round(each.duration_ms, 3)
+            total = round((init or 0.0) + duration, 3)
             invocations.append(
-                Invoked(start, each.cold, each.init_ms, each.duration_ms, round(total, 3), each.billed_ms,
-                        each.max_memory_mb)
-            )  # fmt: skip
+                Invoked(start, each.cold, init, duration, total, each.billed_ms, each.max_memory_mb)
+            )
         middle = ([each.total_ms for each in invocations if each.cold is cold] for cold in (True, False))
         cold_ms, warm_ms = (round(tuning.middle(times), 3) if times else None for times in middle)
         return cls(memory_mb, tuple(invocations), cold_ms, warm_ms)
