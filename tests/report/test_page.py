@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from collections.abc import Callable
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
@@ -16,7 +17,8 @@ from hypothesis import strategies as st
 
 from lambdapack.errors import ToolError
 from lambdapack.report import page
-from lambdapack.report.page.cells import UNITS, Source
+from lambdapack.report.page import tables
+from lambdapack.report.page.cells import UNITS, Source, Table
 from lambdapack.report.page.waterfall import bar_of, bars
 from tests.support import report_world
 
@@ -71,6 +73,39 @@ def test_every_figure_is_the_one_at_its_place_in_the_document(full: dict[str, An
         "/tune/0/recommended/knee",
         "/plan/costs/options/0/month",
     } <= places
+
+
+@pytest.mark.parametrize(
+    ("make", "expected"),
+    [
+        (tables.size_table, "in the pack=stored, of it hot=hot, slimmed=slimmed, installed=installed"),
+        (tables.phase_table, "began=start_ms, took=ms, imports=imports_ms, waits for the pack=waited_ms, "
+         "everything else=other_ms"),
+        (tables.import_table, "began=start_ms, cumulative=cumulative_ms, self=self_ms, waited=waited_ms, "
+         "for=waited_bytes, memory=memory_bytes, whose=origin"),
+        (tables.wait_table, "frame=frame, compressed=bytes, began=start_ms, took=self_ms"),
+        (tables.series_table, "Init Duration=init_ms, Duration=duration_ms, together=total_ms, "
+         "billed=billed_ms, memory used=max_memory_mb"),
+        (lambda source: tables.tune_table(source, "/tune/0"), "cold=cold_ms, warm=warm_ms, mixed=time_ms, "
+         "a million=million, memory used=used_mb, runs=runs"),
+        (tables.check_table, "measured=measured, at most=limit, what=note, what to do=fix"),
+        (tables.place_table, "fits=fits, zip and layers=unzipped, layers=layers, "
+         "adds to a cold start=seconds"),
+        (tables.asset_table, "files=files, size=size, over the link=stored"),
+        (tables.cost_table, "a month=month, a million invocations=million, a cold start=cold_start, "
+         "of the month: requests=requests, of the month: duration=duration"),
+    ],
+)  # fmt: skip
+def test_each_column_has_what_its_heading_says(
+    full: dict[str, Any], make: Callable[[Source], Table], expected: str
+) -> None:
+    """Of each table, heading by heading; cells without a figure are left out."""
+    table = make(Source(full))
+    for pair in expected.split(", "):
+        heading, key = pair.split("=")
+        (column,) = [at for at, each in enumerate(table.columns) if each.name == heading]
+        places = {row[column].at for row in table.rows} - {""}
+        assert places and {at.rpartition("/")[2] for at in places} == {key}, heading
 
 
 def test_names_from_outside_are_text(full: dict[str, Any]) -> None:

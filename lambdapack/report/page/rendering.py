@@ -1,4 +1,4 @@
-"""The document -> the page, which needs no network: plotly.js, style and script are in it."""
+"""The document -> the page, a single file: plotly.js, style and script included."""
 
 from __future__ import annotations
 
