@@ -29,7 +29,6 @@ from lambdapack.local.environment.sandbox import FunctionFolders, Sandbox
 
 __all__ = ["Box", "Raw", "Rig", "Setting"]
 
-_BOOST_CPUS = 2.0
 _LOOK = 0.01
 _MARKS = ("BENCH-INIT", "BENCH-WARM")
 _TIMEOUT = 300.0
@@ -231,7 +230,7 @@ class Box:
         """
         held, setting = self._held, self._setting
         self._generation += 1
-        cpus = max(setting.cpus, _BOOST_CPUS) if setting.boost else setting.cpus
+        cpus = max(setting.cpus, limits.INIT_VCPUS) if setting.boost else setting.cpus
         held.limit_cpu(cpus)
         paths = held.paths
         variables = self._rig.variables(self._way, paths.task, handler, warm_calls)

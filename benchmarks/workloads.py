@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-__all__ = ["WORKLOADS", "Workload"]
+__all__ = ["HEAVY", "WORKLOADS", "Workload"]
 
 _HERE = Path(__file__).parent / "functions"
 
@@ -58,3 +58,13 @@ WORKLOADS = (
         glibc=(2, 28),
     ),
 )
+
+HEAVY = (
+    *WORKLOADS,
+    Workload("opencv", ("opencv-python-headless",), _HERE / "opencv_workload.py", 1),
+    Workload("onnxruntime", ("onnxruntime",), _HERE / "onnxruntime_workload.py", "CPU", glibc=(2, 28)),
+    Workload("pyarrow", ("pyarrow", "pandas"), _HERE / "pyarrow_workload.py", 6, glibc=(2, 28)),
+    Workload("matplotlib", ("matplotlib",), _HERE / "matplotlib_workload.py", "PNG"),
+    Workload("statsmodels", ("statsmodels",), _HERE / "statsmodels_workload.py", 2.0),
+)
+"""What the model of a cold start is compared with: ``benchmarks.prediction``."""

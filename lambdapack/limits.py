@@ -64,6 +64,8 @@ MEMORY_MIN_MB: Final = 128
 MEMORY_MAX_MB: Final = 10_240
 MEMORY_PER_VCPU_MB: Final = 1_769
 """Memory that buys one vCPU."""
+INIT_VCPUS: Final = 2.0
+"""The vCPUs that init has at least, whatever the memory: undocumented, but measured by many."""
 TIMEOUT_MAX: Final = 900
 INIT_TIMEOUT: Final = 10.0
 """The init phase is killed after this and runs again inside the first invocation."""
@@ -140,6 +142,7 @@ SOURCES: Final[Mapping[str, Source]] = {
     "MEMORY_MIN_MB": _QUOTAS_PAGE,
     "MEMORY_MAX_MB": _QUOTAS_PAGE,
     "MEMORY_PER_VCPU_MB": _page("lambda/latest/dg/configuration-memory.html", _OTHERS),
+    "INIT_VCPUS": _BENCH,
     "TIMEOUT_MAX": _QUOTAS_PAGE,
     "INIT_TIMEOUT": _page("lambda/latest/dg/lambda-runtime-environment.html"),
     "INIT_TIMEOUT_LONG": _HOOKS_PAGE,

@@ -27,6 +27,7 @@ COMMANDS = {
     "deploy": "Package, push and deploy a function.",
     "invoke": "Invoke a function and show where the time went.",
     "profile": "Time a cold start, import by import, and say what nothing calls.",
+    "calibrate": "Measure what the predicted cold start rests on.",
     "tune": "Find the memory setting by experiment.",
     "report": "Write one page with pictures: sizes, a cold start, durations, memory, costs.",
     "status": "Show what is deployed.",

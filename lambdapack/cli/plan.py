@@ -16,7 +16,7 @@ from lambdapack.errors import ConfigurationError
 if TYPE_CHECKING:
     from lambdapack.deploy import FunctionOptions
     from lambdapack.pack import Pack
-    from lambdapack.plan import AssetFacts, Budget, Comparison, Facts, Traffic, Verdict
+    from lambdapack.plan import AssetFacts, Budget, Calibrated, Comparison, Facts, Traffic, Verdict
 
 
 @click.command("plan", short_help="Say whether it fits Lambda's limits.")
@@ -147,8 +147,22 @@ def _facts(session: Session, made: Pack, function: FunctionOptions, allowed: tup
         today=runtimes.today(),
         region=deployment.region_of(session, None),
         traffic=_traffic(session),
+        calibrated=_calibrated(session, made),
     )
     return facts if session.file is None else _with_zip(session, made, function, facts)
+
+
+def _calibrated(session: Session, made: Pack) -> Calibrated | None:
+    """What was measured of this very pack; else the machine's constants, with work told from the bytes."""
+    from lambdapack.pipeline import calibration
+    from lambdapack.plan import Calibrated, typical
+
+    found = calibration.read(made.path.parent)
+    if found is None:
+        return None
+    if found.pack != made.id:
+        return Calibrated(found.constants, typical.work(made.index), max(found.error, typical.ERROR))
+    return Calibrated(found.constants, found.work, found.error, found.imports, found.max_memory_mb)
 
 
 def _traffic(session: Session) -> Traffic | None:

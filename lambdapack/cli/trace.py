@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
-from datetime import datetime, timedelta, timezone
-from pathlib import Path
-from typing import TYPE_CHECKING
-
 import click
 
+from lambdapack.cli.log_source import log_lines
 from lambdapack.cli.session import Session, common
 from lambdapack.errors import ConfigurationError
-
-if TYPE_CHECKING:
-    from lambdapack.deploy.aws import Clients
 
 
 @click.command("trace", short_help="Let the next build know what real starts fetched on demand.")
@@ -45,7 +37,7 @@ def command(session: Session, source: str, days: int, region: str | None) -> Non
     target = session.root / session.config.trace.touched
     try:
         known = read_touched(target.read_text(encoding="utf-8")) if target.exists() else ()
-        found = sorted(set(logged(_lines(session, source, days, region))))
+        found = sorted(set(logged(log_lines(session, source, '"on_demand_files"', days, region))))
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"cannot read {source}: {error}") from None
     new = [path for path in found if path not in known]
@@ -58,23 +50,3 @@ def command(session: Session, source: str, days: int, region: str | None) -> Non
         f"{len(found)} files were fetched on demand, {len(new)} of them are new in {target}"
         + (": build again" if new else "")
     )
-
-
-def _lines(session: Session, source: str, days: int, region: str | None) -> Iterator[str]:
-    """The lines of a file or, where there is none of that name, of a log group."""
-    if source == "-":
-        yield from sys.stdin
-    elif Path(source).is_file():
-        with Path(source).open(encoding="utf-8", errors="replace") as file:
-            yield from file
-    else:
-        from lambdapack.cli.deployment import clients
-
-        yield from _group(clients(session, region), source, days)
-
-
-def _group(clients: Clients, group: str, days: int) -> Iterator[str]:
-    from lambdapack.deploy.aws import log_lines
-
-    since = datetime.now(timezone.utc) - timedelta(days=days)
-    yield from log_lines(clients, group, '"on_demand_files"', since)

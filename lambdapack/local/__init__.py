@@ -6,8 +6,8 @@ come ``Invocation`` values with Lambda's log lines. ``serve`` keeps a cloud runn
 """
 
 from lambdapack.local.cloud import DEFAULT_STATE, LocalCloud
-from lambdapack.local.invocation import Invocation
-from lambdapack.local.link import Fault
+from lambdapack.local.invocation import Invocation, find_stats
+from lambdapack.local.link import Fault, LinkSettings
 from lambdapack.local.server import serve
 
-__all__ = ["DEFAULT_STATE", "Fault", "Invocation", "LocalCloud", "serve"]
+__all__ = ["DEFAULT_STATE", "Fault", "Invocation", "LinkSettings", "LocalCloud", "find_stats", "serve"]

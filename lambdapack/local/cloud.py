@@ -46,6 +46,8 @@ class LocalCloud:
             ``root``, ``user`` or ``none`` insist on one level.
         idle_seconds: How long a warm environment is kept without an invocation.
         use_server: Whether to look for a running server.
+        boost: Whether init has two processors at least whatever the memory, as has been seen in Lambda; only
+            where no server is used.
         restore_after: Seconds by which S3's clock goes on between a snapshot and a restore from it, while the
             environment's shows the time of the snapshot.
     """
@@ -60,6 +62,7 @@ class LocalCloud:
         idle_seconds: float = _IDLE_SECONDS,
         use_server: bool = True,
         restore_after: float = 0.0,
+        boost: bool = True,
     ) -> None:
         self.state = state.resolve()
         self._functions = Functions(self.state)
@@ -67,6 +70,7 @@ class LocalCloud:
         self._cache_dir = cache_dir or default_cache_dir()
         self._idle_seconds = idle_seconds
         self._use_server = use_server
+        self._boost = boost
         self._pool = Pool(self._functions, candidates(isolation), self._cache_dir, progress, restore_after)
         atexit.register(self.close)
 
@@ -268,7 +272,9 @@ class LocalCloud:
             )
         asked = replace(own, memory_mb=memory_mb, tmp_mb=tmp_mb, snap_start=start == SNAP_START)
         check_settings(name, asked, function.target)
-        return function, Settings(memory_mb, tmp_mb, start, workers or workers_for(start, memory_mb))
+        return function, Settings(
+            memory_mb, tmp_mb, start, workers or workers_for(start, memory_mb), boost=self._boost
+        )
 
     def status(self) -> dict[str, Any]:
         """The functions and their environments, as a document for JSON."""

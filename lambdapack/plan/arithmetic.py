@@ -14,6 +14,8 @@ from lambdapack.model import Target
 from lambdapack.model.runtimes import RUNTIMES, SUGGESTED
 from lambdapack.plan import places, pricing
 from lambdapack.plan.builds import Comparison
+from lambdapack.plan.cold_start import checks as cold_checks
+from lambdapack.plan.cold_start import cold_start
 from lambdapack.plan.growth import explained_check, growth_check
 from lambdapack.plan.model import Budget, Check, Facts, Row, Verdict
 from lambdapack.plan.shares import owners_by_name, stored_by_file
@@ -37,6 +39,7 @@ def assess(facts: Facts, budget: Budget = _NO_BUDGET, growth: Comparison | None 
     ``growth`` compares the build with an earlier one, where there is one.
     """
     index, speed = facts.index, limits.LINK_BYTES_PER_SECOND
+    start = cold_start(facts)
     installed = sum(d.installed_bytes for d in facts.distributions) if facts.distributions else None
     stored, hot, eager = (sum(index.frame_stored[:end]) for end in (None, index.hot, index.eager))
     measured = Verdict(
@@ -65,10 +68,12 @@ def assess(facts: Facts, budget: Budget = _NO_BUDGET, growth: Comparison | None 
         place=facts.place,
         places=tuple(places.options(facts, eager / speed)),
         snap_start=None if facts.snapshot is None else pricing.snapshot_cost(facts),
-        costs=pricing.costs(facts, init_seconds=eager / speed if facts.place == "s3" else 0.0),
+        costs=pricing.costs(facts, init_seconds=start.parts.init),
+        cold=start,
     )
     checks = (_limits, _settings, _runtime, _libraries, partial(_budgets, budget=budget), _advice)
     found = [check for each in checks for check in each(facts, measured)]
+    found += cold_checks(facts, start)
     if growth is not None:
         found = [explained_check(check, growth) for check in (*found, *growth_check(growth, budget))]
     return replace(measured, checks=tuple(found))
@@ -89,7 +94,11 @@ def rows(facts: Facts) -> tuple[Row, ...]:
     if rest:
         sums["(index)"] = [0, rest, sum(index.frame_stored[: index.hot]) - sum(hot)]
     known = {each.name: (each.version, each.installed_bytes) for each in facts.distributions}
-    found = (Row(name, *known.get(name, ("", None)), *columns) for name, columns in sums.items())
+    times = facts.calibrated.imports if facts.calibrated else {}
+    found = []
+    for name, columns in sums.items():
+        one = Row(name, *known.get(name, ("", None)), *columns)
+        found.append(replace(one, import_ms=times.get(name, 0.0)) if times else one)
     return tuple(sorted(found, key=lambda row: (-row.stored, row.name)))
 
 

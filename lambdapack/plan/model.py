@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Literal, Protocol
 
 from lambdapack.model import Place
+from lambdapack.plan.cold import Constants, Prediction, Work
 from lambdapack.plan.costs import Costs, Traffic
 from runtime_shim._index import Index
 
@@ -81,6 +82,24 @@ class LibraryFacts:
 
 
 @dataclass(frozen=True)
+class Calibrated:
+    """What the prediction of a cold start rests on.
+
+    Attributes:
+        constants, work: As the model takes them.
+        error: By what share the model was off.
+        imports: Milliseconds of import by distribution; empty where no start was profiled.
+        max_memory_mb: The highest peak of memory, 0 where none was measured.
+    """
+
+    constants: Constants
+    work: Work
+    error: float
+    imports: Mapping[str, float] = field(default_factory=dict)
+    max_memory_mb: int = 0
+
+
+@dataclass(frozen=True)
 class Facts:
     """What is known about a function before it is deployed.
 
@@ -101,6 +120,7 @@ class Facts:
         today: The day that the runtime's end is measured against; ``None`` leaves that out.
         region: Whose prices the function has.
         traffic: How often it is called; ``None`` leaves its costs out.
+        calibrated: What real starts told of the function; ``None`` takes typical figures.
     """
 
     index: Index
@@ -122,6 +142,7 @@ class Facts:
     today: date | None = None
     region: str = "us-east-1"
     traffic: Traffic | None = None
+    calibrated: Calibrated | None = None
 
 
 @dataclass(frozen=True)
@@ -191,6 +212,7 @@ class Row:
         slimmed: Its files in the pack, uncompressed.
         stored: Its share of the pack.
         hot: Its share of the frames that the trace touched.
+        import_ms: What its imports take, as profiled; ``None`` where no start was.
     """
 
     name: str
@@ -199,6 +221,7 @@ class Row:
     slimmed: int
     stored: int
     hot: int
+    import_ms: float | None = None
 
 
 @dataclass(frozen=True)
@@ -226,6 +249,21 @@ class Check:
 
 
 @dataclass(frozen=True)
+class ColdStart:
+    """What a cold start is predicted to take.
+
+    Attributes:
+        parts: The prediction, in seconds.
+        error: By what share the model was off where it was compared with real starts, in the median.
+        assumptions: What the prediction rests on, for people.
+    """
+
+    parts: Prediction
+    error: float
+    assumptions: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Verdict:
     """Whether a function fits Lambda, and where its bytes are.
 
@@ -248,6 +286,7 @@ class Verdict:
         places: Where it could.
         snap_start: What SnapStart costs, ``None`` without it.
         costs: What the traffic costs with each kind of start, ``None`` where no traffic is stated.
+        cold: The predicted cold start.
     """
 
     target: str
@@ -273,6 +312,7 @@ class Verdict:
     places: tuple[PlaceOption, ...] = ()
     snap_start: SnapshotCost | None = None
     costs: Costs | None = None
+    cold: ColdStart | None = None
 
     @property
     def failed(self) -> tuple[Check, ...]:

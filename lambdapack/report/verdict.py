@@ -8,6 +8,7 @@ from rich.text import Text
 
 from lambdapack import limits
 from lambdapack.plan import Check, SnapshotCost, Verdict
+from lambdapack.report.cold import cold_start_table
 from lambdapack.report.costs import costs_table
 from lambdapack.report.tables import table
 from lambdapack.report.units import megabytes
@@ -26,7 +27,8 @@ def verdict_tables(verdict: Verdict) -> RenderableType:
     places: list[RenderableType] = [_places(verdict), ""] if verdict.places else []
     cost: list[RenderableType] = [_snap_start(verdict.snap_start), ""] if verdict.snap_start else []
     cost += [costs_table(verdict.costs), ""]
-    return Group(_rows(verdict), "", *assets, *places, _checks(verdict), "", *cost, head)
+    start = [cold_start_table(verdict.cold), ""] if verdict.cold else []
+    return Group(_rows(verdict), "", *assets, *places, _checks(verdict), "", *start, *cost, head)
 
 
 def _places(verdict: Verdict) -> Table:
@@ -59,17 +61,22 @@ def _assets(verdict: Verdict) -> Table:
 
 
 def _rows(verdict: Verdict) -> Table:
-    rows = table("distribution", "installed", "slimmed", "in the pack", "hot")
+    timed = any(row.import_ms is not None for row in verdict.rows)
+    rows = table("distribution", "installed", "slimmed", "in the pack", "hot", *["import"] * timed)
     for row in verdict.rows[:_SHOWN]:
         installed = "" if row.installed is None else megabytes(row.installed)
         name = f"{row.name} {row.version}".strip()
-        rows.add_row(name, installed, megabytes(row.slimmed), megabytes(row.stored), megabytes(row.hot))
+        rows.add_row(name, installed, megabytes(row.slimmed), megabytes(row.stored), megabytes(row.hot),
+                     *[f"{row.import_ms or 0:,.0f} ms"] * timed)  # fmt: skip
     rest = verdict.rows[_SHOWN:]
     if rest:
         columns = zip(*((row.installed or 0, row.slimmed, row.stored, row.hot) for row in rest), strict=True)
-        rows.add_row(f"{len(rest)} more", *(megabytes(sum(column)) for column in columns))
+        imports = [f"{sum(row.import_ms or 0 for row in rest):,.0f} ms"] * timed
+        rows.add_row(f"{len(rest)} more", *(megabytes(sum(column)) for column in columns), *imports)
     total = (verdict.installed, verdict.slimmed, verdict.stored, verdict.hot)
-    rows.add_row("total", *("" if size is None else megabytes(size) for size in total), style="bold")
+    imports = [f"{sum(row.import_ms or 0 for row in verdict.rows):,.0f} ms"] * timed
+    sizes = ("" if size is None else megabytes(size) for size in total)
+    rows.add_row("total", *sizes, *imports, style="bold")
     return rows
 
 

@@ -145,7 +145,8 @@ def test_what_the_loader_imports_in_a_wait_is_not_the_waiting_modules() -> None:
         Span(IMPORT, "ahead", 1, False, 0, 2_000_000, 4_000_000, file="/lib/ahead.py"),
     )
     told = {
-        "phases": [[0, 10_000_000]], "spans": [asdict(span) for span in spans], "handler": "app.handler",
+        "phases": [[0, 10_000_000]], "cpu": [[0, 0]],
+        "spans": [asdict(span) for span in spans], "handler": "app.handler",
         "folders": {"python": "/lib"}, "memory_mb": 512,
         "calls": {"app": [""]}, "importers": {"ahead": ["runtime_shim._prepare"]},
     }  # fmt: skip
@@ -322,11 +323,11 @@ def test_a_function_that_fails_is_no_profile(cloud: LocalCloud, tmp_path: Path) 
 def test_waits_for_a_pack_are_told_from_imports(
     cloud: LocalCloud, tmp_path: Path, lambdapack_cache: Path
 ) -> None:
-    """Over a slow link an import of the pack waits for frames, whose bytes it names; all adds up."""
+    """An import of what comes on demand waits for frames, whose bytes it names; all adds up."""
     interpreter = next(each for each in installed() if each.python in PYTHONS)
     with running_assets_world(tmp_path / "world", interpreter, lambdapack_cache) as world:
         packed_function.deploy(cloud, world, FunctionSettings(memory_mb=1769, timeout=30))
-        made = profile(cloud, "function", [b"{}"], bandwidth_mbps=40, latency_ms=30)
+        made = profile(cloud, "function", [b'{"lazy": 1}'], bandwidth_mbps=40, latency_ms=30)
         index = world.pack.index
     adds_up(made)
     found = by_name(made)

@@ -79,6 +79,8 @@ def test_every_figure_is_the_one_at_its_place_in_the_document(full: dict[str, An
     ("make", "expected"),
     [
         (tables.size_table, "in the pack=stored, of it hot=hot, slimmed=slimmed, installed=installed"),
+        (tables.cold_table, "init=init, of it the runtime=runtime, waits for the pack=waits, "
+         "imports=imports, first call=call, usually off by=error"),
         (tables.phase_table, "began=start_ms, took=ms, imports=imports_ms, waits for the pack=waited_ms, "
          "everything else=other_ms"),
         (tables.import_table, "began=start_ms, cumulative=cumulative_ms, self=self_ms, waited=waited_ms, "
@@ -138,7 +140,7 @@ def test_pictures_tables_and_headings_tell_what_they_are(full: dict[str, Any]) -
     assert len(pictures) == 5
     assert all(str(names["aria-label"]).endswith(".") for names in pictures)
     tags = [tag for tag, _ in elements]
-    assert tags.count("table") == tags.count("caption") == 10
+    assert tags.count("table") == tags.count("caption") == 11
     assert all(names.get("scope") in ("col", "row") for tag, names in elements if tag == "th")
     levels = [int(tag[1]) for tag in tags if re.fullmatch("h[1-6]", tag)]
     assert levels[0] == 1 and levels.count(1) == 1
@@ -156,17 +158,34 @@ def test_what_is_missing_says_what_makes_it() -> None:
         assert absent.reason in reader.text
         assert f"What helps: {absent.fix}" in reader.text
     assert [names["id"] for _, names in reader.elements if names.get("role") == "img"] == ["sizes"]
-    assert "[traffic]" in reader.text and "not measured" in reader.text
+    assert "[traffic]" in reader.text and "Init, as predicted" in reader.text
     assert "Does not fit: budget.pack" in reader.text
 
 
 def test_what_a_later_plan_says_besides_is_passed_over(full: dict[str, Any]) -> None:
     """Keys, units and checks that the page does not know change nothing else."""
     later = json.loads(json.dumps(full))
-    later["plan"]["cold"] = {"seconds": 1.5}
+    later["plan"]["warm"] = {"seconds": 1.5}
     later["plan"]["checks"][0]["unit"] = "parsecs"
     later["plan"]["rows"][0]["risk"] = "low"
     assert len(Reader(page.render(later)).figures) == len(Reader(page.render(full)).figures)
+
+
+def test_what_to_do_is_a_row_for_each_check_that_a_step_helps(full: dict[str, Any]) -> None:
+    """With the gain in the check's own unit, and whether the step is enough."""
+    steps = [
+        {"words": "leave out <b>first</b>", "gains": {"budget.pack": 4_100_000, "tmp": 2**20},
+         "mends": ["budget.pack"], "suffices": False, "cost": "nothing"},
+        {"words": "place = zip", "gains": {"budget.pack": 9}, "mends": [], "suffices": True, "cost": "$1"},
+    ]  # fmt: skip
+    later = {**full, "plan": {**full["plan"], "steps": steps}}
+    rows = [[cell.text for cell in row] for row in tables.step_table(Source(later)).rows]
+    assert rows == [
+        ["leave out <b>first</b>", "budget.pack", "4.1 MB", "nothing", "holds then"],
+        ["leave out <b>first</b>", "tmp", "1 MiB", "nothing", ""],
+        ["place = zip", "budget.pack", "9 B", "$1", "fits then"],
+    ]
+    assert "leave out <b>first</b>" in Reader(page.render(later)).text
 
 
 def test_without_plotly_one_line_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -79,12 +79,12 @@ def profile() -> Profile:
         imports.append(_import(f"other{number}{HARM}", outer, start + 16, 4.0, "python"))
         start += 27
     waits = (
-        Wait(2, "init", False, "ab", 3, 1_500_000, 1.3, 12.25),
-        Wait(None, "init", False, "ab", 4, 9, 880.0, 3.5),
+        Wait(2, "init", False, "ab", 3, 1_500_000, 1.3, 12.25, 0.0),
+        Wait(None, "init", False, "ab", 4, 9, 880.0, 3.5, 0.0),
     )
     phases = (
-        Phase("init", 0.0, 950.0, 890.0, 15.75, 44.25),
-        Phase("invocation 1", 952.0, 20.0, 0.0, 0.0, 20.0),
+        Phase("init", 0.0, 950.0, 890.0, 15.75, 44.25, 0.0),
+        Phase("invocation 1", 952.0, 20.0, 0.0, 0.0, 20.0, 0.0),
     )
     return Profile(
         "name", 1769, 1000.0, 50.0, False, 180, {"bytes": 9_000_000}, phases, tuple(imports), waits,
@@ -95,7 +95,7 @@ def profile() -> Profile:
 def _import(name: str, parent: int | None, start: float, length: float, origin: str) -> Import:
     return Import(
         name, f"/tmp/{name}.py", origin, parent, "init", False, start, length, length / 3, 0.0, 0, 4096, True,
-        ("app",),
+        ("app",), 0.0,
     )  # fmt: skip
 
 

@@ -40,8 +40,6 @@ from lambdapack.local.invocation import Invocation, find_stats
 from lambdapack.local.link import LinkSettings
 from lambdapack.local.s3.sigv4 import Credentials
 
-_BOOST_CPUS = 2.0
-"""The processors that init gets at least, whatever the memory: undocumented, but measured by many."""
 _BOOTSTRAP = (
     "import os; from awslambdaric.__main__ import main; main(['awslambdaric', os.environ['_HANDLER']])"
 )
@@ -204,7 +202,7 @@ class Environment:
         began = time.monotonic()
         self._wake()
         self._api.restore()
-        self.sandbox.limit_cpu(max(self._vcpus, _BOOST_CPUS))
+        self.sandbox.limit_cpu(self.settings.init_vcpus)
         return self._await_init(began, limits.RESTORE_TIMEOUT)
 
     @property
@@ -261,13 +259,9 @@ class Environment:
         log += report(result, self.settings.memory_mb, failure)
         return replace(result, log=log, stats=find_stats(log))
 
-    @property
-    def _vcpus(self) -> float:
-        return self.settings.memory_mb / limits.MEMORY_PER_VCPU_MB
-
     def _run_init(self, timeout: float) -> Init:
         """Start the runtime and wait until it asks for an event or can be frozen, or fails to."""
-        self.sandbox.limit_cpu(max(self._vcpus, _BOOST_CPUS))
+        self.sandbox.limit_cpu(self.settings.init_vcpus)
         task = self.sandbox.paths.task
         began = self.sandbox.start(self._api.restart(), self._command(), self._variables, task)
         return self._await_init(began, timeout)
@@ -285,7 +279,7 @@ class Environment:
                 ready += 1
                 if ready == self.settings.workers:
                     self._alive = True
-                    self.sandbox.limit_cpu(self._vcpus)
+                    self.sandbox.limit_cpu(self.settings.vcpus)
                     return Init(spent)
             elif happening.kind == "restore":
                 if self._invoked and self._init is not None:

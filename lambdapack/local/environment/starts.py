@@ -19,6 +19,7 @@ class Settings:
         workers: With ``MANAGED``: how many processes take events at the same time.
         program: Text of a Python program that starts the runtime client in the runtime's stead.
         timeout: Seconds that init and each invocation may take then, instead of Lambda's and the function's.
+        boost: Whether init has ``limits.INIT_VCPUS`` at least.
     """
 
     memory_mb: int
@@ -27,6 +28,17 @@ class Settings:
     workers: int = 1
     program: str = ""
     timeout: int | None = None
+    boost: bool = True
+
+    @property
+    def vcpus(self) -> float:
+        """Processors' worth of time in an invocation."""
+        return self.memory_mb / limits.MEMORY_PER_VCPU_MB
+
+    @property
+    def init_vcpus(self) -> float:
+        """The same in init."""
+        return max(self.vcpus, limits.INIT_VCPUS) if self.boost else self.vcpus
 
     @property
     def version(self) -> str:

@@ -93,7 +93,8 @@ def spans_of(told: Mapping[str, Any]) -> list[Span]:
     names = [field.name for field in fields(Span)]
     return [
         Span(**{name: span[name] for name in names}
-             | {name: (span[name] - zero) // _US for name in ("start", "end")})
+             | {name: (span[name] - zero) // _US for name in ("start", "end")}
+             | {"cpu": span["cpu"] // _US})
         for span in told["spans"]
     ]  # fmt: skip
 
@@ -145,8 +146,10 @@ def _phases(spans: Sequence[Span], own: Sequence[int], told: Mapping[str, Any]) 
     for number, times in enumerate(told["phases"]):
         start, end = ((time - zero) // _US for time in times)
         imports, waited = sums[number, IMPORT], sums[number, WAIT]
-        lengths = (start, end - start, imports, waited, end - start - imports - waited)
-        phases.append(Phase(_phase_name(number), *(length / _US for length in lengths)))
+        rest = end - start - imports - waited
+        lengths = [length / _US for length in (start, end - start, imports, waited, rest)]
+        lengths.append(told["cpu"][number][1] / _US / _US)
+        phases.append(Phase(_phase_name(number), *lengths))
     return tuple(phases)
 
 
@@ -162,7 +165,9 @@ def _parts(seen: _Seen) -> tuple[tuple[Import, ...], tuple[Wait, ...]]:
         outer, own = around(spans, number), seen.own[number] / _US
         about = (place[outer[0]] if outer else None, _phase_name(span.phase), span.thread)
         if span.kind == WAIT:
-            waits.append(Wait(*about, span.file, span.frame, span.bytes, span.start / _US, own))
+            waits.append(
+                Wait(*about, span.file, span.frame, span.bytes, span.start / _US, own, span.cpu / _US)
+            )
             continue
         place[number] = len(imports)
         times = (span.start / _US, span.length / _US, own, waited[number] / _US)
@@ -172,7 +177,7 @@ def _parts(seen: _Seen) -> tuple[tuple[Import, ...], tuple[Wait, ...]]:
                 span.name, span.file, seen.origin[number], *about, *times,
                 sizes[number], seen.memory[span.name],
                 None if is_used and span.name in seen.unseen else is_used,
-                tuple(sorted(seen.importers.get(span.name, ()))),
+                tuple(sorted(seen.importers.get(span.name, ()))), span.cpu / _US,
             )
         )  # fmt: skip
     return tuple(imports), tuple(waits)

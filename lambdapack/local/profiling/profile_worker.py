@@ -30,7 +30,7 @@ class Span:
         self.parent = parent
         self.thread = thread
         self.phase = phase
-        self.start = self.end = self.bytes = self.memory = 0
+        self.start = self.end = self.bytes = self.memory = self.cpu = 0
         self.frame = -1
         self.file = ""
 
@@ -41,6 +41,7 @@ class Recorder:
     def __init__(self, watches: bool) -> None:
         self.spans: list[Span] = []
         self.phases: list[list[int]] = [[0, 0]]
+        self.cpu: list[list[int]] = [[0, 0]]
         self.calls: dict[str, dict[str, None]] = {}
         self.importers: dict[str, dict[str, None]] = {}
         self.probes: dict[str, Callable[[Any], None]] = {}
@@ -59,6 +60,7 @@ class Recorder:
         span = Span(kind, name, stack[-1] if stack else None, thread, len(self.phases) - 1)
         self.spans.append(span)
         stack.append(span)
+        span.cpu = time.thread_time_ns()
         if self.watches:
             span.memory = -self._memory()
         # What ended since must not be inside.
@@ -70,6 +72,8 @@ class Recorder:
         if self.watches:
             span.memory += self._memory()
         self._stacks[span.thread].pop()
+        if span.kind == "wait":
+            span.cpu = time.thread_time_ns()
         span.end = self._ended[span.thread] = _now()
 
     def importing(self) -> str:
@@ -92,6 +96,7 @@ class Recorder:
         seen = {
             "spans": spans,
             "phases": self.phases,
+            "cpu": self.cpu,
             "calls": {name: list(found) for name, found in list(self.calls.items())},
             "importers": {name: list(found) for name, found in list(self.importers.items())},
             "handler": os.environ.get("LAMBDAPACK_HANDLER") or os.environ["_HANDLER"],
@@ -172,10 +177,12 @@ def time_phases(recorder: Recorder, token: str, invocations: int) -> Callable[[A
 
         def wait_next_invocation(self: Any) -> Any:
             recorder.phases[-1][1] = _now()
+            recorder.cpu[-1][1] = time.thread_time_ns()
             if len(recorder.phases) == invocations + 1:
                 recorder.tell(token)
             event = real_next(self)
             recorder.phases.append([_now(), 0])
+            recorder.cpu.append([time.thread_time_ns(), 0])
             return event
 
         module.LambdaRuntimeClient.wait_next_invocation = wait_next_invocation

@@ -29,6 +29,7 @@ class Import:
         used: Whether a function of the module was called for anything that is used; ``None`` where that
             cannot be known: machine code that no Python code calls, but a module that is used imports.
         importers: Which modules import this one.
+        cpu_ms: CPU time of its thread before it began.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Import:
     memory_bytes: int
     used: bool | None
     importers: tuple[str, ...]
+    cpu_ms: float
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,7 @@ class Wait:
         parent: The number of the import that waits, ``None`` outside of any.
         pack: The beginning of the pack's id: the function's own, or an asset's.
         frame, bytes: The frame and its size, compressed.
+        cpu_ms: CPU time of its thread when it ended; work that was done meanwhile is in this figure.
     """
 
     parent: int | None
@@ -65,6 +68,7 @@ class Wait:
     bytes: int
     start_ms: float
     self_ms: float
+    cpu_ms: float
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,9 @@ class Phase:
     """Init or an invocation, and its parts, which add up: imports by themselves, waits, everything else.
 
     Only the first thread counts: what others do is beside that.
+
+    Attributes:
+        cpu_ms: CPU time of the first thread when the phase ended, from the start of the process.
     """
 
     name: str
@@ -80,6 +87,7 @@ class Phase:
     imports_ms: float
     waited_ms: float
     other_ms: float
+    cpu_ms: float
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ class Span:
         bytes, frame: What is waited for, compressed.
         file: The module's origin, as importlib has that; of a wait the name of the pack's folder.
         memory: By how many bytes the process grew, as seen in the second start.
+        cpu: CPU time of its thread so far, when the import began, or when the wait ended.
     """
 
     kind: str
@@ -40,6 +41,7 @@ class Span:
     frame: int = -1
     file: str = ""
     memory: int = 0
+    cpu: int = 0
 
     @property
     def length(self) -> int:

@@ -126,17 +126,21 @@ def _facts(source: Source) -> Iterator[str]:
     yield _fact(
         "Fetched first", _span(source.cell("/plan/hot", "bytes")), "hot: what a start touched in the trace"
     )
+    yield _cold_fact(source)
+    yield _cost_fact(source)
+
+
+def _cold_fact(source: Source) -> str:
+    """A cold start as measured, else its init as predicted."""
+    predicted = source.cell("/plan/cold/parts/init", "s")
     if source.get("/series/cold_ms") is not None:
         warm, memory = source.cell("/series/warm_ms", "ms"), source.cell("/series/memory_mb", "mb")
-        yield _fact(
-            "Cold start, measured here", _span(source.cell("/series/cold_ms", "ms")),
-            f"warm {_span(warm)}, at {_span(memory)}",
-        )  # fmt: skip
-    else:
-        yield _fact(
-            "Cold start", "not measured", '<a href="#durations">what measures it</a>',
-        )  # fmt: skip
-    yield _cost_fact(source)
+        words = f"warm {_span(warm)}, at {_span(memory)}"
+        return _fact("Cold start, measured here", _span(source.cell("/series/cold_ms", "ms")), words)
+    if predicted.at:
+        off = _span(source.cell("/plan/cold/error", "share"))
+        return _fact("Init, as predicted", _span(predicted), f"usually off by {off}")
+    return _fact("Cold start", "not measured", '<a href="#durations">what measures it</a>')
 
 
 def _of_installed(source: Source) -> str:
@@ -170,7 +174,16 @@ def _sizes(source: Source, pictures: list[Picture]) -> Iterator[str]:
 def _start(source: Source, pictures: list[Picture]) -> Iterator[str]:
     if source.get("/profile") is None:
         yield _absent(source, "profile")
-        return
+    else:
+        yield from _profile(source, pictures)
+    if source.get("/plan/cold") is not None:
+        yield "<h3>As predicted</h3>"
+        assumptions = "; ".join(source.get("/plan/cold/assumptions") or ())
+        yield f"<p>What <code>lambdapack plan</code> predicts, which assumes: {escape(assumptions)}.</p>"
+        yield table_html(tables.cold_table(source))
+
+
+def _profile(source: Source, pictures: list[Picture]) -> Iterator[str]:
     init, memory = source.cell("/profile/init_ms", "ms"), source.cell("/profile/memory_mb", "mb")
     before = source.cell("/profile/before_ms", "ms")
     yield (
@@ -244,6 +257,9 @@ def _plan(source: Source, pictures: list[Picture]) -> Iterator[str]:
         yield from _costs(source, pictures)
     yield "<h3>Checks</h3>"
     yield table_html(tables.check_table(source))
+    if source.get("/plan/steps"):
+        yield "<h3>What to do</h3>"
+        yield table_html(tables.step_table(source))
     yield "<h3>Places</h3>"
     yield table_html(tables.place_table(source))
     if source.get("/plan/assets"):

@@ -9,9 +9,21 @@ from lambdapack.report.page.cells import Cell, Column, Source, Table
 from lambdapack.report.page.waterfall import bars
 
 __all__ = [
-    "IMPORTS", "REMARKS", "asset_table", "bill_parts",
-    "check_table", "cost_table", "import_table", "phase_table", "place_table",
-    "series_table", "size_table", "tune_table", "wait_table",
+    "IMPORTS",
+    "REMARKS",
+    "asset_table",
+    "bill_parts",
+    "check_table",
+    "cold_table",
+    "cost_table",
+    "import_table",
+    "phase_table",
+    "place_table",
+    "series_table",
+    "size_table",
+    "step_table",
+    "tune_table",
+    "wait_table",
 ]  # fmt: skip
 
 IMPORTS = 24
@@ -20,23 +32,31 @@ REMARKS = {"cost": "least cost", "time": "least time", "knee": "knee"}
 
 
 def size_table(source: Source) -> Table:
-    """Bytes by distribution."""
+    """Bytes by distribution, and what their imports take where a profile told."""
     names = ("stored", "hot", "slimmed", "installed")
-    rows = [
-        [
-            source.cell(f"{at}/name"),
-            source.cell(f"{at}/version"),
-            *(source.cell(f"{at}/{name}", "bytes") for name in names),
-        ]
-        for at in source.places("/plan/rows")
-    ]
+    timed = any(row.get("import_ms") is not None for row in source.get("/plan/rows"))
+    rows = []
+    for at in source.places("/plan/rows"):
+        sizes = [source.cell(f"{at}/{name}", "bytes") for name in names]
+        imports = [source.cell(f"{at}/import_ms", "ms")] if timed else []
+        rows.append([source.cell(f"{at}/name"), source.cell(f"{at}/version"), *sizes, *imports])
     total = [source.cell(f"/plan/{name}", "bytes", tone="strong") for name in names]
-    rows.append([Cell("together", tone="strong"), Cell(""), *total])
-    columns = (
+    rows.append([Cell("together", tone="strong"), Cell(""), *total, *([Cell("")] if timed else [])])
+    columns = [
         Column("distribution", False), Column("version", False), Column("in the pack"), Column("of it hot"),
-        Column("slimmed"), Column("installed"),
-    )  # fmt: skip
+        Column("slimmed"), Column("installed"), *([Column("imports")] if timed else []),
+    ]  # fmt: skip
     return Table("Sizes by distribution", columns, rows)
+
+
+def cold_table(source: Source) -> Table:
+    """The parts of the cold start that the plan predicts."""
+    at = "/plan/cold/parts"
+    names = ("init", "runtime", "waits", "imports", "call")
+    row = [*(source.cell(f"{at}/{name}", "s") for name in names), source.cell("/plan/cold/error", "share")]
+    heads = ("init", "of it the runtime", "waits for the pack", "imports", "first call", "usually off by")
+    columns = (Column("cold start", False), *map(Column, heads))
+    return Table("The predicted cold start", columns, [[Cell("as predicted"), *row]])
 
 
 def phase_table(source: Source) -> Table:
@@ -154,9 +174,30 @@ def _said(check: Mapping[str, Any]) -> tuple[str, str]:
 
 def _unit(check: Mapping[str, Any]) -> str:
     # /tmp is set in Lambda's own megabytes.
-    if check["unit"] == "bytes" and "tmp" in check["name"]:
+    unit = check.get("unit", "number")
+    if unit == "bytes" and "tmp" in check["name"]:
         return "mebibytes"
-    return "s" if check["unit"] == "seconds" else str(check["unit"])
+    return {"seconds": "s", "dollars": "usd"}.get(unit, str(unit))
+
+
+def step_table(source: Source) -> Table:
+    """What helps where something is broken, the cheapest first: a row for each check that a step helps."""
+    checks = {check["name"]: check for check in source.get("/plan/checks")}
+    rows = []
+    for at in source.places("/plan/steps"):
+        mends, suffices = source.get(f"{at}/mends") or (), source.get(f"{at}/suffices")
+        for name in source.get(f"{at}/gains") or {}:
+            enough = "fits then" if suffices else "holds then" if name in mends else ""
+            gain = f"{at}/gains/{name.replace('~', '~0').replace('/', '~1')}"
+            rows.append([
+                source.cell(f"{at}/words"), Cell(name), source.cell(gain, _unit(checks.get(name, {}))),
+                source.cell(f"{at}/cost"), Cell(enough, tone="good"),
+            ])  # fmt: skip
+    columns = (
+        Column("what helps", words=True), Column("check", False), Column("gains"), Column("costs", False),
+        Column("", False),
+    )  # fmt: skip
+    return Table("What to do, the cheapest first", columns, rows)
 
 
 def place_table(source: Source) -> Table:

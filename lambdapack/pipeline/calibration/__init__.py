@@ -1,0 +1,20 @@
+"""What the model of a cold start is fed with: a profile, a pack's decoding, and real starts.
+
+A ``Calibration`` is kept in the build folder, one for each cloud; the plan reads it.
+"""
+
+from lambdapack.pipeline.calibration.local import MEMORIES, Subject, calibrate
+from lambdapack.pipeline.calibration.record import Calibration, assumed, document, read, write
+from lambdapack.pipeline.calibration.starts import from_log
+
+__all__ = [
+    "MEMORIES",
+    "Calibration",
+    "Subject",
+    "assumed",
+    "calibrate",
+    "document",
+    "from_log",
+    "read",
+    "write",
+]

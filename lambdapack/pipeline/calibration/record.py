@@ -1,0 +1,85 @@
+"""A calibration in its file, which appears whole."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import TypeAdapter
+
+from lambdapack.files import write_bytes
+from lambdapack.pack import Pack
+from lambdapack.plan import cold, typical
+
+__all__ = ["DOCUMENT", "Calibration", "assumed", "document", "read", "write"]
+
+DOCUMENT = "lambdapack.calibration"
+CLOUDS = ("aws", "local")
+"""The most telling first."""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What was measured of a function in one cloud.
+
+    Attributes:
+        cloud: Which.
+        function, pack: The function, and the id of its pack.
+        constants: Of the machine.
+        work: Of the importing process, in CPU time of the machine at a speed of 1.
+        starts: The cold starts that the constants were fitted to.
+        error: By what share the model is off for these, in the median.
+        max_memory_mb: The highest peak of memory.
+        imports: Milliseconds of import by distribution; empty where no start was profiled.
+        version: Rises when a key changes its meaning or goes.
+    """
+
+    cloud: Literal["local", "aws"]
+    function: str
+    pack: str
+    constants: cold.Constants
+    work: cold.Work
+    starts: tuple[cold.Start, ...]
+    error: float
+    max_memory_mb: int
+    imports: Mapping[str, float]
+    document: str = DOCUMENT
+    version: Literal[1] = 1
+
+
+_ADAPTER = TypeAdapter(Calibration)
+
+
+def assumed(function: str, pack: Pack) -> Calibration:
+    """What is assumed of a function of which nothing was measured."""
+    work, error = typical.work(pack.index), typical.ERROR
+    return Calibration("local", function, pack.id, typical.CONSTANTS, work, (), error, 0, {})
+
+
+def document(calibration: Calibration) -> dict[str, Any]:
+    """The document, ready for ``json.dumps``."""
+    found: dict[str, Any] = _ADAPTER.dump_python(calibration, mode="json")
+    return found
+
+
+def path_of(folder: Path, cloud: str) -> Path:
+    """The file in the build folder."""
+    return folder / f"calibration-{cloud}.json"
+
+
+def write(folder: Path, calibration: Calibration) -> Path:
+    """Keep a calibration in the build folder, in the place of an earlier one of the same cloud."""
+    path = path_of(folder, calibration.cloud)
+    write_bytes(path, _ADAPTER.dump_json(calibration, indent=2) + b"\n")
+    return path
+
+
+def read(folder: Path, clouds: tuple[str, ...] = CLOUDS) -> Calibration | None:
+    """The first of the ``clouds`` that there is; one of another version, or damaged, is passed over."""
+    for cloud in clouds:
+        with suppress(OSError, ValueError):
+            return _ADAPTER.validate_json(path_of(folder, cloud).read_bytes())
+    return None
