@@ -31,6 +31,7 @@ UNITS: Mapping[str, Callable[[Any], str]] = {
     "s": lambda value: seconds(value * 1000),
     "usd": dollars,
     "share": _share,
+    "percent": lambda value: f"{value:.0%}",
     "files": lambda value: counted(round(value), "file"),
     "days": lambda value: counted(round(value), "day"),
     "settings": lambda value: counted(round(value), "setting"),

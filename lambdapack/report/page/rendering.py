@@ -138,7 +138,7 @@ def _cold_fact(source: Source) -> str:
         words = f"warm {_span(warm)}, at {_span(memory)}"
         return _fact("Cold start, measured here", _span(source.cell("/series/cold_ms", "ms")), words)
     if predicted.at:
-        off = _span(source.cell("/plan/cold/error", "share"))
+        off = _span(source.cell("/plan/cold/error", "percent"))
         return _fact("Init, as predicted", _span(predicted), f"usually off by {off}")
     return _fact("Cold start", "not measured", '<a href="#durations">what measures it</a>')
 

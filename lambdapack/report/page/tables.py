@@ -53,7 +53,7 @@ def cold_table(source: Source) -> Table:
     """The parts of the cold start that the plan predicts."""
     at = "/plan/cold/parts"
     names = ("init", "runtime", "waits", "imports", "call")
-    row = [*(source.cell(f"{at}/{name}", "s") for name in names), source.cell("/plan/cold/error", "share")]
+    row = [*(source.cell(f"{at}/{name}", "s") for name in names), source.cell("/plan/cold/error", "percent")]
     heads = ("init", "of it the runtime", "waits for the pack", "imports", "first call", "usually off by")
     columns = (Column("cold start", False), *map(Column, heads))
     return Table("The predicted cold start", columns, [[Cell("as predicted"), *row]])
