@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-import lambdapack
 from lambdapack.cli import deployment
 from lambdapack.cli.session import Session, common, read_payload, stoppable
 from lambdapack.errors import CheckError, ConfigurationError, LambdapackError
@@ -106,8 +105,7 @@ def command(session: Session, name: str | None, output: Path | None, opens: bool
     measured = _not_run() if given["plan_only"] else _measure(session, wish)
     tunes, absent, notes = _tunes(session, made.path, wish.name)
     document = page.document(
-        name=wish.name, tool=f"lambdapack {lambdapack.__version__}",
-        made=datetime.now(timezone.utc).isoformat(timespec="seconds"), pack=made.id,
+        name=wish.name, made=datetime.now(timezone.utc).isoformat(timespec="seconds"), pack=made.id,
         plan=plan.document(verdict), profile=measured.profile, series=measured.series, tune=tunes,
         absent=(*measured.absent, *absent), notes=notes,
     )  # fmt: skip
@@ -115,7 +113,7 @@ def command(session: Session, name: str | None, output: Path | None, opens: bool
     with session.progress.step("draw the page"):
         html = page.render(json.loads(text))
     write_bytes(path.with_suffix(".json"), text.encode() + b"\n")
-    write_bytes(path, html.encode())
+    write_bytes(path, html.encode(errors="replace"))
     _tell(session, path, document, text, opens)
 
 

@@ -26,7 +26,7 @@ ABSENT = (
 def full(folder: Path) -> dict[str, Any]:
     """A document with every part, as a reader of the file has it."""
     made = page.document(
-        name=f"name{HARM}", tool="lambdapack 0.1.0", made="2026-11-26T09:00:00+00:00", pack="ab" * 32,
+        name=f"name{HARM}", made="2026-11-26T09:00:00+00:00", pack="ab" * 32,
         plan=plan.document(verdict()),
         profile={"document": "lambdapack.profile", "version": 1, **profile().document()},
         series=series(), tune=[record(folder)], notes=[f"a note {HARM}"],
@@ -38,7 +38,7 @@ def full(folder: Path) -> dict[str, Any]:
 def bare() -> dict[str, Any]:
     """A document of a plan alone, without a traffic."""
     made = page.document(
-        name="bare", tool="lambdapack 0.1.0", made="2026-11-26T09:00:00+00:00", pack="ab" * 32,
+        name="bare", made="2026-11-26T09:00:00+00:00", pack="ab" * 32,
         plan=plan.document(verdict(priced=False)), absent=ABSENT,
     )  # fmt: skip
     found: dict[str, Any] = json.loads(json.dumps(made))

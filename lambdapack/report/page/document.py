@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from lambdapack import __version__
 from lambdapack.local import Invocation
 from lambdapack.plan import tuning
 
@@ -89,7 +90,6 @@ class Absent:
 def document(
     *,
     name: str,
-    tool: str,
     made: str,
     pack: str,
     plan: Mapping[str, Any],
@@ -103,7 +103,6 @@ def document(
 
     Args:
         name: The function.
-        tool: What made the document, e.g. ``lambdapack 0.1.0``.
         made: When, as ISO 8601 writes a time in UTC.
         pack: The pack's id.
         plan: The document ``lambdapack.plan``.
@@ -117,7 +116,7 @@ def document(
         "document": "lambdapack.report",
         "version": VERSION,
         "name": name,
-        "tool": tool,
+        "tool": f"lambdapack {__version__}",
         "made": made,
         "pack": pack,
         "plan": plan,
