@@ -13,6 +13,7 @@ import traceback
 from collections.abc import Sequence
 
 import click
+from click.shell_completion import CompletionItem
 
 import lambdapack
 from lambdapack.errors import LambdapackError
@@ -28,6 +29,7 @@ COMMANDS = {
     "profile": "Time a cold start, import by import, and say what nothing calls.",
     "calibrate": "Measure what the predicted cold start rests on.",
     "tune": "Find the memory setting by experiment.",
+    "report": "Write one page with pictures: sizes, a cold start, durations, memory, costs.",
     "status": "Show what is deployed.",
     "trace": "Let the next build know what real starts fetched on demand.",
     "rollback": "Go back to an earlier version in AWS: code and dependencies together.",
@@ -40,6 +42,7 @@ COMMANDS = {
     "local": "Keep the embedded cloud running.",
     "images": "Build or list the images of the docker builder.",
     "doctor": "Say what this machine has and lacks.",
+    "completion": "Print the script with which bash, zsh or fish completes lambdapack's commands.",
     "cache": "Show or empty the cache.",
 }
 """Command -> one line about it, in the order in which a project meets them."""
@@ -64,10 +67,17 @@ class _LazyGroup(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        # click's own would import every command's module for the line about each.
+        found = [CompletionItem(name, help=line) for name, line in COMMANDS.items()]
+        commands = [item for item in found if item.value.startswith(incomplete)]
+        return commands + click.Command.shell_complete(self, ctx, incomplete)
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+        # What a shell asks to be completed may be anything, and is no error.
+        if args and args[0] not in COMMANDS and not args[0].startswith("-") and not ctx.resilient_parsing:
             near = difflib.get_close_matches(args[0], COMMANDS, n=1)
             known = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(COMMANDS)}"
             raise click.UsageError(f"no command {args[0]!r}; {known}", ctx)

@@ -16,7 +16,7 @@ from lambdapack.errors import ConfigurationError
 if TYPE_CHECKING:
     from lambdapack.deploy import FunctionOptions
     from lambdapack.pack import Pack
-    from lambdapack.plan import AssetFacts, Calibrated, Comparison, Facts, Graph, Traffic
+    from lambdapack.plan import AssetFacts, Calibrated, Comparison, Facts, Graph, Traffic, Verdict
 
 
 @click.command("plan", short_help="Say whether it fits Lambda's limits.")
@@ -84,16 +84,10 @@ def command(
 
     if session.as_json and style == "github":
         raise click.UsageError("--json and --format github cannot both be on stdout; leave one out")
-    growth = None
     if _is_estimate(session, requirements, pack_directory, given):
-        facts = _estimate(session, requirements, given)
+        verdict = _judged(session, _estimate(session, requirements, given))
     else:
-        made = pack.load(pack_directory or session.build_directory)
-        function = deployment.function_options(session, made.index.target, given)
-        facts = _facts(session, made, function, given["allow_lacking"])
-        growth = _growth(session, made, against)
-    budget = plan.budget(dict(session.config.budget), traffic=facts.traffic is not None)
-    verdict = plan.assess(facts, budget, growth)
+        verdict = assessed(session, pack.load(pack_directory or session.build_directory), given, against)
     if session.as_json:
         click.echo(json.dumps(plan.document(verdict), indent=2))
     elif not session.quiet and not check:
@@ -106,6 +100,20 @@ def command(
         for line in github.workflow_commands(verdict):
             click.echo(line)
     plan.enforce(verdict)
+
+
+def assessed(session: Session, made: Pack, given: dict[str, Any], against: Path | None = None) -> Verdict:
+    """The verdict on a pack and the function that the options in ``given`` and the configuration describe."""
+    function = deployment.function_options(session, made.index.target, given)
+    facts = _facts(session, made, function, given["allow_lacking"])
+    return _judged(session, facts, _growth(session, made, against))
+
+
+def _judged(session: Session, facts: Facts, growth: Comparison | None = None) -> Verdict:
+    from lambdapack import plan
+
+    budget = plan.budget(dict(session.config.budget), traffic=facts.traffic is not None)
+    return plan.assess(facts, budget, growth)
 
 
 def _is_estimate(

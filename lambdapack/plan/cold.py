@@ -98,14 +98,14 @@ class Frames:
 
     @classmethod
     def of(cls, index: Index, *, linked: bool = True, whole: bool = False) -> Frames:
-        """What a start fetches of a pack: what the first invocation may need, or the ``whole`` of it."""
+        """What a start fetches of a pack: what the first invocation may need, or the ``whole`` pack."""
         end = None if whole else index.eager
         return cls(index.frame_stored[:end], index.frame_size[:end], linked)
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """A cold start as the model has it.
+    """A cold start as the model predicts one.
 
     Attributes:
         init: Until the runtime asks for an event.

@@ -44,7 +44,7 @@ def predicted(facts: Facts, place: Place) -> Prediction:
 
 
 def checks(facts: Facts, start: ColdStart) -> Iterator[Check]:
-    """Init against its limit as the model has it, and memory as the real starts took it."""
+    """Init against its limit as the model has that, and memory against the peak of real starts."""
     most = limits.INIT_TIMEOUT if facts.snapshot is None else max(limits.INIT_TIMEOUT_LONG, facts.timeout)
     seconds, error = start.parts.init, start.error
     ok = seconds * (1 + error) <= most
