@@ -54,8 +54,9 @@ format: $(STAMP)  ## Rewrite the code in the project's style
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(STAMP)  ## Measure cold starts beside the peers
+bench: $(STAMP)  ## Measure cold starts beside the peers, then what the plan predicted of them
 	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks.prediction
 
 bench-rebuild: $(BASE)  ## Measure what one changed pin costs in CPU time
 	$(BIN)/python -m benchmarks.rebuild

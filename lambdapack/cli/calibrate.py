@@ -67,10 +67,7 @@ def command(
         )
     frames = cold.Frames.of(made.index, linked=_linked(session))
     path = calibration.write(session.build_directory, found)
-    body = {
-        key: value for key, value in calibration.document(found).items() if key not in ("document", "version")
-    }
-    session.emit("calibration", body, f"{found.error:.3f}")
+    session.emit("calibration", calibration.body(found), f"{found.error:.3f}")
     if not session.as_json and not session.quiet:
         from lambdapack.report.cold import calibration_tables
 

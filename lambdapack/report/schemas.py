@@ -17,6 +17,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from lambdapack.local.profiling import Profile
+from lambdapack.pipeline import calibration
 from lambdapack.plan import VERSION as PLAN_VERSION
 from lambdapack.plan import Change, Share, Sizes, Verdict, tuning
 from lambdapack.report import page
@@ -155,6 +156,7 @@ class Report:
 
 
 _TYPES: Mapping[str, tuple[type, int]] = {
+    "calibration": (calibration.Calibration, calibration.VERSION),
     "diff": (Difference, 1),
     "plan": (Verdict, PLAN_VERSION),
     "profile": (Profile, 1),
@@ -201,6 +203,8 @@ def _mend(part: dict[str, Any]) -> None:
         properties["kind"] = {"enum": ["new", "gone", "version", "size"]}
     if name == "Verdict":
         properties["ok"] = {"type": "boolean", "description": "Whether every limit and every budget is kept."}
+        said = "Whether the sizes are an estimate, before a build."
+        properties["estimate"] = {"type": "boolean", "description": said}
     if name in _HEADS:
         kind, version = _HEADS[name]
         head = {"document": {"const": f"lambdapack.{kind}"}, "version": {"const": version}}

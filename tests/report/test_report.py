@@ -275,7 +275,7 @@ model                      3  90.0 MB        75.0 MB      1.0
 data (when asked for)      1   2.0 MB         1.0 MB      0.0
 
 place         fits  zip and layers  layers  cold start
-zip (as set)    no        300.0 MB              +1.8 s  over
+zip (as set)    no        300.0 MB              1.84 s  over
 layer          yes        100.0 MB       2              no bucket
 
         check            measured  at most  what

@@ -4,17 +4,10 @@ A ``Calibration`` is kept in the build folder, one for each cloud; the plan read
 """
 
 from lambdapack.pipeline.calibration.local import MEMORIES, Subject, calibrate
-from lambdapack.pipeline.calibration.record import Calibration, assumed, document, read, write
+from lambdapack.pipeline.calibration.record import VERSION, Calibration, assumed, body, read, write
 from lambdapack.pipeline.calibration.starts import from_log
 
 __all__ = [
-    "MEMORIES",
-    "Calibration",
-    "Subject",
-    "assumed",
-    "calibrate",
-    "document",
-    "from_log",
-    "read",
+    "MEMORIES", "VERSION", "Calibration", "Subject", "assumed", "body", "calibrate", "from_log", "read",
     "write",
-]
+]  # fmt: skip

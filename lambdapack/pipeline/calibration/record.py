@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,10 +15,12 @@ from lambdapack.files import write_bytes
 from lambdapack.pack import Pack
 from lambdapack.plan import cold, typical
 
-__all__ = ["DOCUMENT", "Calibration", "assumed", "document", "read", "write"]
+__all__ = ["VERSION", "Calibration", "assumed", "body", "read", "write"]
 
-DOCUMENT = "lambdapack.calibration"
-CLOUDS = ("aws", "local")
+VERSION = 1
+"""The document's; rises when a key changes its meaning or goes."""
+_DOCUMENT = "lambdapack.calibration"
+_CLOUDS = ("aws", "local")
 """The most telling first."""
 
 
@@ -29,12 +32,11 @@ class Calibration:
         cloud: Which.
         function, pack: The function, and the id of its pack.
         constants: Of the machine.
-        work: Of the importing process, in CPU time of the machine at a speed of 1.
+        work: Of the importing process, in CPU time of a machine whose speed is 1.
         starts: The cold starts that the constants were fitted to.
         error: By what share the model is off for these, in the median.
         max_memory_mb: The highest peak of memory.
         imports: Milliseconds of import by distribution; empty where no start was profiled.
-        version: Rises when a key changes its meaning or goes.
     """
 
     cloud: Literal["local", "aws"]
@@ -46,8 +48,6 @@ class Calibration:
     error: float
     max_memory_mb: int
     imports: Mapping[str, float]
-    document: str = DOCUMENT
-    version: Literal[1] = 1
 
 
 _ADAPTER = TypeAdapter(Calibration)
@@ -59,8 +59,8 @@ def assumed(function: str, pack: Pack) -> Calibration:
     return Calibration("local", function, pack.id, typical.CONSTANTS, work, (), error, 0, {})
 
 
-def document(calibration: Calibration) -> dict[str, Any]:
-    """The document, ready for ``json.dumps``."""
+def body(calibration: Calibration) -> dict[str, Any]:
+    """The document without its head, ready for ``json.dumps``."""
     found: dict[str, Any] = _ADAPTER.dump_python(calibration, mode="json")
     return found
 
@@ -73,13 +73,16 @@ def path_of(folder: Path, cloud: str) -> Path:
 def write(folder: Path, calibration: Calibration) -> Path:
     """Keep a calibration in the build folder, in the place of an earlier one of the same cloud."""
     path = path_of(folder, calibration.cloud)
-    write_bytes(path, _ADAPTER.dump_json(calibration, indent=2) + b"\n")
+    document = {"document": _DOCUMENT, "version": VERSION, **body(calibration)}
+    write_bytes(path, json.dumps(document, indent=2).encode() + b"\n")
     return path
 
 
-def read(folder: Path, clouds: tuple[str, ...] = CLOUDS) -> Calibration | None:
+def read(folder: Path, clouds: tuple[str, ...] = _CLOUDS) -> Calibration | None:
     """The first of the ``clouds`` that there is; one of another version, or damaged, is passed over."""
     for cloud in clouds:
-        with suppress(OSError, ValueError):
-            return _ADAPTER.validate_json(path_of(folder, cloud).read_bytes())
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            document = json.loads(path_of(folder, cloud).read_bytes())
+            if (document["document"], document["version"]) == (_DOCUMENT, VERSION):
+                return _ADAPTER.validate_python(document)
     return None
