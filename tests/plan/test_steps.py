@@ -13,7 +13,7 @@ from lambdapack import limits, plan
 from lambdapack.errors import ConfigurationError
 from lambdapack.model import Need
 from lambdapack.plan import AssetFacts, Budget, Facts, Graph, Step, Traffic, apply
-from lambdapack.plan.changes import without_distributions, without_files
+from lambdapack.plan.changes import without_distributions, without_files, without_sources
 from tests.plan.test_plan import Built, checks, make_index
 
 MIB = limits.MIB
@@ -142,6 +142,18 @@ def test_settings_together_come_before_leaving_something_out() -> None:
     assert [step.leaves_out for step in verdict.steps if step.suffices] == [("a", "c")]
     chosen = [verdict.steps[number].setting for number in verdict.together]
     assert chosen == ["function.environment.LAMBDAPACK_MODE", "slim.sources"]
+
+
+def test_sources_that_a_start_reads_stay() -> None:
+    """A distribution of which the trace read one keeps all; of the others those with bytecode go."""
+    pairs = [(f"{name}/x.py", f"{name}/__pycache__/x.cpython-311.pyc") for name in "ab"]
+    (read, code), (other, more) = pairs
+    files = [(read, "s", 512), (code, "c", 512), (other, "s", 512), (more, "c", 512), ("b/bare.py", "s", 512)]
+    index = make_index(files, [10, 10, 10, 10, 10], hot=1)
+    left = without_sources(Facts(index, distributions=DISTRIBUTIONS)).index
+    assert left.paths == [read, code, more, "b/bare.py"]
+    cold = make_index(files, [10, 10, 10, 10, 10], hot=0)
+    assert without_sources(Facts(cold, distributions=DISTRIBUTIONS)).index.paths == [code, more, "b/bare.py"]
 
 
 def test_all_that_was_asked_for_is_not_left_out() -> None:
