@@ -158,12 +158,11 @@ def _cost(step: Step, month: float | None, facts: Facts) -> str:
 def _together(steps: tuple[Step, ...], verdict: Verdict, facts: Facts, judge: Judge) -> tuple[int, ...]:
     """The numbers of the fewest steps that suffice together, the cheapest first; none where one does.
 
-    Where leaving something out would do, settings that do so together are still cheaper.
+    Where leaving something out would do, several that take less away together are named all the same.
     """
-    settings = [number for number, step in enumerate(steps) if _is_setting(step)]
-    if any(steps[number].suffices for number in settings):
+    if any(step.suffices and _is_setting(step) for step in steps):
         return ()
-    tried = settings if any(step.suffices for step in steps) else list(range(len(steps)))
+    tried = [number for number, step in enumerate(steps) if not step.suffices]
     for count in range(2, _TOGETHER + 1):
         for chosen in combinations(tried, count):
             if (
