@@ -18,7 +18,7 @@ from lambdapack.plan.changes import apply
 from lambdapack.plan.checks import STEP_MB, tmp_needed
 from lambdapack.plan.model import Facts, Step, Verdict
 
-__all__ = ["apply", "with_steps"]
+__all__ = ["apply", "cheapest", "with_steps"]
 
 _LEFT_OUT = 8
 """How many distributions are weighed that could be left out."""
@@ -37,6 +37,15 @@ def with_steps(verdict: Verdict, facts: Facts, judge: Judge) -> Verdict:
     least = sorted(_weighed(_less(facts, verdict), verdict, facts, judge), key=lambda s: -_part(s, verdict))
     found = (*settings, *least)
     return replace(verdict, steps=found, together=_together(found, verdict, facts, judge))
+
+
+def cheapest(verdict: Verdict) -> str:
+    """In words the first step that suffices, else those that do together, else the first."""
+    suffice = [step for step in verdict.steps if step.suffices and _is_setting(step)]
+    chosen = suffice[:1] or [verdict.steps[number] for number in verdict.together]
+    chosen = chosen or [step for step in verdict.steps if step.suffices] or list(verdict.steps)
+    together = chosen if verdict.together and not suffice else chosen[:1]
+    return ", and ".join(step.words for step in together)
 
 
 def _free(facts: Facts) -> Iterator[Step]:
