@@ -87,6 +87,8 @@ def command(
     growth = None
     if _is_estimate(session, requirements, pack_directory, given):
         facts = _estimate(session, requirements, given)
+        if against is not None or session.config.budget.growth is not None:
+            session.progress.warn("[budget] growth is not checked: it is of builds, and this is an estimate")
     else:
         made = pack.load(pack_directory or session.build_directory)
         function = deployment.function_options(session, made.index.target, given)

@@ -58,6 +58,9 @@ def test_a_project_without_a_build_is_estimated(run_lambdapack: Run, folder: Pat
     done = run_lambdapack("plan", "--json", cwd=folder, status=1)
     guess = shown(done)
     assert guess["estimate"] and "nothing is built in" in done.stderr
+    assert "growth is not checked" not in done.stderr
+    bound = run_lambdapack("plan", "--against", folder, "--check", cwd=folder, status=1)
+    assert "growth is not checked: it is of builds, and this is an estimate" in bound.stderr
     assert [check["name"] for check in guess["checks"] if not check["ok"]] == ["budget.pack"]
     run_lambdapack("build", cwd=folder)
     real = shown(run_lambdapack("plan", "--json", cwd=folder, status=1))
