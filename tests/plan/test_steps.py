@@ -310,3 +310,15 @@ def test_a_step_is_data() -> None:
     step = document["steps"][0]
     assert (step["setting"], step["value"], step["suffices"]) == ("function.tmp", 1040, True)
     assert apply(Step(step["words"], step["setting"], step["value"]), facts_of({"a": 1})).tmp_mb == 1040
+
+
+def test_snap_start_gives_a_long_init_its_time_for_money() -> None:
+    """Where the runtime has SnapStart, and only there; the price is a version's and a restore's."""
+    facts = facts_of(dict.fromkeys(NAMES, 1), 11 * limits.LINK_BYTES_PER_SECOND)
+    assert "function.snap-start" not in {step.setting for step in plan.assess(facts).steps}
+    facts.index.target = "python3.12/x86_64"
+    step = next(step for step in plan.assess(facts).steps if step.setting == "function.snap-start")
+    assert step.mends == ("init",) and step.value is True
+    assert step.cost == "$6.74 a month for each version, $0.000242 a restore"
+    whole = replace(facts, snapshot="all", timeout=5)
+    assert apply(Step("", "function.snapshot", "needed"), whole).snapshot == "needed"
