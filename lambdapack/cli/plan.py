@@ -85,6 +85,8 @@ def command(
     if session.as_json and style == "github":
         raise click.UsageError("--json and --format github cannot both be on stdout; leave one out")
     if _is_estimate(session, requirements, pack_directory, given):
+        if against is not None or session.config.budget.growth is not None:
+            session.progress.warn("[budget] growth is not checked: it is of builds, and this is an estimate")
         verdict = _judged(session, _estimate(session, requirements, given))
     else:
         verdict = assessed(session, pack.load(pack_directory or session.build_directory), given, against)

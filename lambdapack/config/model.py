@@ -179,7 +179,10 @@ class Budget(Section):
     zip: float | None = _above_0(None, "Largest function zip.", _MEGABYTES)
     assets: float | None = _above_0(None, "Largest sum of the assets' packs.", _MEGABYTES)
     cold_start: float | None = _above_0(
-        None, "Longest predicted cold start, first invocation included.", "seconds, a number above 0"
+        None,
+        "Longest predicted cold start, first invocation included.",
+        "seconds, a number above 0",
+        alias="cold-start",
     )
     memory: float | None = _above_0(
         None,

@@ -61,6 +61,7 @@ class LockRequest:
     Attributes:
         downloads: Fetches what requirements name by its address.
         refresh: Whether to ask the index even where an earlier answer is fresh.
+        unbuilt: Whether sdists are locked that nobody will build.
     """
 
     options: BuildOptions
@@ -69,11 +70,13 @@ class LockRequest:
     downloads: Downloads
     refresh: bool
     progress: Progress
+    unbuilt: bool = False
 
     @property
     def _lock_options(self) -> LockOptions:
         options = self.options
-        return LockOptions(options.glibc, frozenset(options.exclude), options.runtime_provided)
+        excluded = frozenset(options.exclude)
+        return LockOptions(options.glibc, excluded, options.runtime_provided, self.unbuilt)
 
     def recall(self, python: Interpreter, identity: Mapping[str, str]) -> LockRecord | None:
         """The lock that was resolved before, if it is fresh; tells the user how old it is."""

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 
+from lambdapack.errors import ConfigurationError, LambdapackError
+from lambdapack.install import Workshop
 from lambdapack.lock import Downloads, wheel_contents
 from lambdapack.memo import default_cache_dir
 from lambdapack.model import Lock, Need, Wheel
@@ -34,7 +37,8 @@ def estimate(
     wheels = wheel_contents(lock, progress)
     if lock.built:
         progress.warn(
-            f"unknown, and counted as nothing: {', '.join(lock.built)}; without a wheel, only a build tells"
+            f"unknown, and counted as nothing, with what it needs: {', '.join(lock.built)}; without a wheel, "
+            "only a build tells"
         )
     owners = {file.path: wheel.name for wheel in wheels for file in wheel.files}
     return estimated(
@@ -61,9 +65,22 @@ def _lock(
         store.in_use(),
         builder.open(options.target, sources=sources, cache_dir=cache_dir, progress=progress) as workshop,
     ):
-        known = request.recall(workshop.interpreter, workshop.identity)
-        lock = known.lock if known else request.ask_index(workshop, cache_dir)
+        try:
+            lock = _asked(request, workshop, cache_dir)
+        except ConfigurationError as error:
+            # Here no sdist can be built, not even to learn what it needs.
+            if workshop.place is not None:
+                raise
+            try:
+                lock = _asked(replace(request, unbuilt=True), workshop, cache_dir)
+            except LambdapackError:
+                raise error from None
     return lock, requirements.shown
+
+
+def _asked(request: LockRequest, workshop: Workshop, cache_dir: Path) -> Lock:
+    known = request.recall(workshop.interpreter, workshop.identity)
+    return known.lock if known else request.ask_index(workshop, cache_dir)
 
 
 def _graph(wheels: tuple[Wheel, ...], lock: Lock, requirements: tuple[str, ...]) -> Graph:

@@ -152,4 +152,6 @@ def enforce(verdict: Verdict) -> None:
         return
     broken = "; ".join(map(words.broken, verdict.failed))
     fixes = dict.fromkeys(check.fix for check in verdict.failed if check.fix)
+    if verdict.steps:
+        fixes[f"the cheapest that helps: {steps.cheapest(verdict)}"] = None
     raise CheckError(f"the plan does not fit: {broken}", hint="; ".join(fixes))

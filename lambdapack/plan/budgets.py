@@ -98,7 +98,7 @@ def budget_checks(facts: Facts, seen: Verdict, bounds: Budget) -> Iterator[Check
         if measured is None or bound is None:
             continue
         ok = measured <= bound * bounded.scale
-        note = f"[budget] {key}"
+        note = f"[budget] {key.replace('_', '-')}"
         if key == "cost":
             note += f", a month {start_in_use(facts, seen).kind}"
         yield Check(

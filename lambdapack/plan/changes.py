@@ -71,15 +71,19 @@ def without_distributions(facts: Facts, names: Collection[str]) -> Facts:
 
 
 def without_sources(facts: Facts) -> Facts:
-    """The facts without the ``.py`` files of which the pack has the bytecode."""
+    """The facts without the ``.py`` files of which the pack has the bytecode.
+
+    A distribution of which the trace read a source, as TorchScript does, keeps them: a build gives them back.
+    """
     index, target = facts.index, Target.parse(facts.index.target)
-    there = frozenset(index.paths)
-    gone = {
+    there, owners = frozenset(index.paths), owners_by_name(index.paths, facts.distributions)
+    sources = [
         file
         for file, (path, kind) in enumerate(zip(index.paths, index.classes, strict=True))
         if kind == SOURCE and bytecode_of(path, target) in there
-    }
-    return _without_files(facts, gone)
+    ]
+    readers = {owners[file] for file in sources if index.frames_of(file).start < index.hot}
+    return _without_files(facts, {file for file in sources if owners[file] not in readers})
 
 
 def _without_files(facts: Facts, gone: Collection[int]) -> Facts:

@@ -18,7 +18,7 @@ from lambdapack.plan.changes import apply
 from lambdapack.plan.checks import STEP_MB, tmp_needed
 from lambdapack.plan.model import Facts, Step, Verdict
 
-__all__ = ["apply", "with_steps"]
+__all__ = ["apply", "cheapest", "with_steps"]
 
 _LEFT_OUT = 8
 """How many distributions are weighed that could be left out."""
@@ -37,6 +37,15 @@ def with_steps(verdict: Verdict, facts: Facts, judge: Judge) -> Verdict:
     least = sorted(_weighed(_less(facts, verdict), verdict, facts, judge), key=lambda s: -_part(s, verdict))
     found = (*settings, *least)
     return replace(verdict, steps=found, together=_together(found, verdict, facts, judge))
+
+
+def cheapest(verdict: Verdict) -> str:
+    """In words the first step that suffices, else those that do together, else the first."""
+    suffice = [step for step in verdict.steps if step.suffices and _is_setting(step)]
+    chosen = suffice[:1] or [verdict.steps[number] for number in verdict.together]
+    chosen = chosen or [step for step in verdict.steps if step.suffices] or list(verdict.steps)
+    together = chosen if verdict.together and not suffice else chosen[:1]
+    return ", and ".join(step.words for step in together)
 
 
 def _free(facts: Facts) -> Iterator[Step]:
@@ -158,12 +167,11 @@ def _cost(step: Step, month: float | None, facts: Facts) -> str:
 def _together(steps: tuple[Step, ...], verdict: Verdict, facts: Facts, judge: Judge) -> tuple[int, ...]:
     """The numbers of the fewest steps that suffice together, the cheapest first; none where one does.
 
-    Where leaving something out would do, settings that do so together are still cheaper.
+    Where leaving something out would do, several that take less away together are named all the same.
     """
-    settings = [number for number, step in enumerate(steps) if _is_setting(step)]
-    if any(steps[number].suffices for number in settings):
+    if any(step.suffices and _is_setting(step) for step in steps):
         return ()
-    tried = settings if any(step.suffices for step in steps) else list(range(len(steps)))
+    tried = [number for number, step in enumerate(steps) if not step.suffices]
     for count in range(2, _TOGETHER + 1):
         for chosen in combinations(tried, count):
             if (

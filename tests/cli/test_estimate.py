@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.support.command_line import Run, shown
-from tests.support.wheelhouse import wheel
+from tests.support.wheelhouse import sdist, wheel
 
 CONFIGURATION = """\
 [build]
@@ -58,6 +58,9 @@ def test_a_project_without_a_build_is_estimated(run_lambdapack: Run, folder: Pat
     done = run_lambdapack("plan", "--json", cwd=folder, status=1)
     guess = shown(done)
     assert guess["estimate"] and "nothing is built in" in done.stderr
+    assert "growth is not checked" not in done.stderr
+    bound = run_lambdapack("plan", "--against", folder, "--check", cwd=folder, status=1)
+    assert "growth is not checked: it is of builds, and this is an estimate" in bound.stderr
     assert [check["name"] for check in guess["checks"] if not check["ok"]] == ["budget.pack"]
     run_lambdapack("build", cwd=folder)
     real = shown(run_lambdapack("plan", "--json", cwd=folder, status=1))
@@ -66,6 +69,19 @@ def test_a_project_without_a_build_is_estimated(run_lambdapack: Run, folder: Pat
     assert guess["stored"] == pytest.approx(real["stored"], rel=0.1)
     both = run_lambdapack("plan", "heavy", "--pack", ".lambdapack/build", cwd=folder, status=2)
     assert "leave --pack or the requirements out" in both.stderr
+
+
+def test_what_has_no_wheel_is_unknown(run_lambdapack: Run, folder: Path) -> None:
+    """It is named, and counted as nothing; its sdist is not built, not even to learn what it needs."""
+    sdist(folder / "wheels", "hidden", "3.0")
+    (folder / "requirements.txt").write_text("\n".join([*OFFLINE, "heavy", "hidden", ""]))
+    done = run_lambdapack("plan", "-r", "requirements.txt", "--json", cwd=folder)
+    document = shown(done)
+    assert document["estimated"] == {"wheels": 2, "within": 0.1, "unknown": ["hidden"]}
+    assert {row["name"] for row in document["rows"]} >= {"heavy", "light"}
+    assert "unknown, and counted as nothing, with what it needs: hidden" in done.stderr
+    failed = run_lambdapack("build", "-r", "requirements.txt", "--builder", "local", cwd=folder, status=2)
+    assert "hidden 3.0 has no wheel" in failed.stderr
 
 
 def test_where_there_is_neither_pack_nor_requirement_it_is_said(run_lambdapack: Run, tmp_path: Path) -> None:

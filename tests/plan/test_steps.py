@@ -13,7 +13,7 @@ from lambdapack import limits, plan
 from lambdapack.errors import ConfigurationError
 from lambdapack.model import Need
 from lambdapack.plan import AssetFacts, Budget, Facts, Graph, Step, Traffic, apply
-from lambdapack.plan.changes import without_distributions
+from lambdapack.plan.changes import without_distributions, without_files, without_sources
 from lambdapack.plan.cold_start import predicted
 from tests.plan.test_plan import Built, checks, make_index
 
@@ -109,6 +109,17 @@ def test_what_is_left_out_is_gone_to_the_byte(sizes: dict[str, int], names: set[
     assert {each.name for each in left.distributions} == set(NAMES) - names
 
 
+def test_a_long_header_stays_with_its_file() -> None:
+    """A path of more than 100 bytes has three blocks before its content, here those of the second file."""
+    index = make_index([("a/x", "d", 10), ("b/y", "d", 10), ("c/z", "d", 10)], [30])
+    index.offsets[1:] = [index.offsets[1] + 1024, index.offsets[2] + 1024]
+    index.frame_size[0] += 1024
+    index.__post_init__()
+    left = without_files(index, {0})
+    assert (left.paths, left.offsets, left.frame_size) == (["b/y", "c/z"], [1536, 2560], [3072])
+    assert without_files(index, {1}).offsets == [512, 1536]
+
+
 def test_the_fewest_steps_that_suffice_together_are_named() -> None:
     """Where none does alone; the first such combination in the order of the steps."""
     sizes = {"a": 6000 * MIB, "b": 100 * MIB, "c": 50 * MIB, "d": 3000 * MIB, "e": 2900 * MIB}
@@ -132,6 +143,18 @@ def test_settings_together_come_before_leaving_something_out() -> None:
     assert [step.leaves_out for step in verdict.steps if step.suffices] == [("a", "c")]
     chosen = [verdict.steps[number].setting for number in verdict.together]
     assert chosen == ["function.environment.LAMBDAPACK_MODE", "slim.sources"]
+
+
+def test_sources_that_a_start_reads_stay() -> None:
+    """A distribution of which the trace read one keeps all; of the others those with bytecode go."""
+    pairs = [(f"{name}/x.py", f"{name}/__pycache__/x.cpython-311.pyc") for name in "ab"]
+    (read, code), (other, more) = pairs
+    files = [(read, "s", 512), (code, "c", 512), (other, "s", 512), (more, "c", 512), ("b/bare.py", "s", 512)]
+    index = make_index(files, [10, 10, 10, 10, 10], hot=1)
+    left = without_sources(Facts(index, distributions=DISTRIBUTIONS)).index
+    assert left.paths == [read, code, more, "b/bare.py"]
+    cold = make_index(files, [10, 10, 10, 10, 10], hot=0)
+    assert without_sources(Facts(cold, distributions=DISTRIBUTIONS)).index.paths == [code, more, "b/bare.py"]
 
 
 def test_all_that_was_asked_for_is_not_left_out() -> None:
@@ -169,12 +192,15 @@ def test_what_is_too_large_for_zip_goes_elsewhere_for_nothing() -> None:
 
 
 def test_a_long_fetch_is_mended_by_a_place_without_a_link() -> None:
-    """What does not arrive in 10 s from S3 is in layers before init begins."""
-    facts = facts_of(dict.fromkeys(NAMES, 1), 11 * limits.LINK_BYTES_PER_SECOND, own_bytes=1)
+    """What does not arrive in 10 s from S3 is in zip or layers before init, where that breaks nothing."""
+    facts = facts_of(dict.fromkeys(NAMES, 1), 11 * limits.LINK_BYTES_PER_SECOND)
     verdict = plan.assess(facts)
     assert [check.name for check in verdict.failed] == ["init"]
-    # 825 MB fit neither in layers nor in a zip, which nobody checks before there is one.
-    assert "function.place" in {step.setting for step in verdict.steps}
+    assert settings_of(verdict)[:2] == [("function.place", "layer"), ("function.place", "zip")]
+    # 825 MB fit in neither, which is seen once the function's zip is known.
+    verdict = plan.assess(replace(facts, own_bytes=1, own_zip_bytes=1, zip_bytes=1, unzipped_bytes=1))
+    assert "function.place" not in {step.setting for step in verdict.steps}
+    assert verdict.fastest is None
 
 
 def test_growth_is_mended_by_leaving_out_what_came() -> None:
@@ -217,7 +243,7 @@ PLACES = ("s3", "zip", "layer")
 
 @settings(deadline=None, max_examples=60)
 @given(
-    st.integers(1, 400_000_000),
+    st.one_of(st.integers(1, 300_000_000), st.integers(1, 1_000_000_000)),
     st.integers(0, 100_000_000),
     st.lists(st.tuples(st.integers(1, 300_000_000), st.sampled_from(["start", "use"])), max_size=3),
 )
@@ -287,3 +313,15 @@ def test_a_step_is_data() -> None:
     step = document["steps"][0]
     assert (step["setting"], step["value"], step["suffices"]) == ("function.tmp", 1040, True)
     assert apply(Step(step["words"], step["setting"], step["value"]), facts_of({"a": 1})).tmp_mb == 1040
+
+
+def test_snap_start_gives_a_long_init_its_time_for_money() -> None:
+    """Where the runtime has SnapStart, and only there; the price is a version's and a restore's."""
+    facts = facts_of(dict.fromkeys(NAMES, 1), 11 * limits.LINK_BYTES_PER_SECOND)
+    assert "function.snap-start" not in {step.setting for step in plan.assess(facts).steps}
+    facts.index.target = "python3.12/x86_64"
+    step = next(step for step in plan.assess(facts).steps if step.setting == "function.snap-start")
+    assert step.mends == ("init",) and step.value is True
+    assert step.cost == "$6.74 a month for each version, $0.000242 a restore"
+    whole = replace(facts, snapshot="all", timeout=5)
+    assert apply(Step("", "function.snapshot", "needed"), whole).snapshot == "needed"

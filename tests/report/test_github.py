@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import re
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
 from lambdapack import plan
+from lambdapack.errors import CheckError
 from lambdapack.plan import AssetFacts, Budget, Facts
 from lambdapack.report import github
+from lambdapack.report.verdict import verdict_tables
 from tests.plan.test_plan import make_index
 
 
@@ -50,3 +56,22 @@ def test_what_is_broken_is_an_error_and_advice_is_a_warning() -> None:
         f"lambdapack: {check.name}" for check in verdict.failed
     }
     assert "lambdapack: budget.hot" not in found
+
+
+def test_an_error_names_the_cheapest_step_that_mends_it() -> None:
+    """Besides the fix of its check, with what the step costs; the tables list all of them."""
+    index = make_index([("a/x.so", "x", 600 << 20)], [7_000_000])
+    verdict = plan.assess(Facts(index))
+    _, named, said = read(next(iter(github.workflow_commands(verdict))))
+    assert named["title"] == "lambdapack: tmp"
+    price = "$0.003 for a million seconds in handler and init"
+    assert said.endswith(f"\ncheapest: set tmp = 620 in [function] (cost: {price})")
+    console = Console(width=200)
+    with console.capture() as shown:
+        console.print(verdict_tables(verdict))
+    assert re.search(r"1\.  set tmp = 620 in \[function\]  tmp 108 MiB  \$0\.003 .*  suffices", shown.get())
+    assert re.search(r"zip, fastest +yes", shown.get())
+    assert "what helps" not in "".join(github.workflow_commands(plan.assess(Facts(index, tmp_mb=1024))))
+    with pytest.raises(CheckError) as caught:
+        plan.enforce(verdict)
+    assert caught.value.hint == "set tmp to 620 MB; the cheapest that helps: set tmp = 620 in [function]"

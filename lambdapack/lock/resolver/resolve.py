@@ -42,11 +42,13 @@ class LockOptions:
             that has no solution, for Amazon Linux 2023's, with a warning.
         exclude: Names to leave out, with what only they need.
         runtime_provided: Whether to leave out what Lambda's runtime has in a version that fits.
+        unbuilt: Whether to lock sdists that nobody will build, as if they needed nothing: for an estimate.
     """
 
     glibc: tuple[int, int] | None = None
     exclude: frozenset[str] = frozenset()
     runtime_provided: bool = False
+    unbuilt: bool = False
 
 
 _DEFAULTS = LockOptions()
@@ -87,10 +89,11 @@ def resolve(
         return Lock(target, options.glibc or target.glibc, (), (), sources)
     downloads = downloads or Downloads(cache_dir, sources, progress)
     preparer = Preparer(target, interpreter, wheelwright, cache_dir, sources, downloads, progress)
-    roots = TargetRequirements.read(requirements, preparer, builds=place is not None)
+    roots = TargetRequirements.read(requirements, preparer, builds=place is not None or options.unbuilt)
     names = frozenset(map(canonicalize_name, options.exclude))
     exclusions = Exclusions(names, target if options.runtime_provided else None, roots.declared)
-    attempts = Attempts(roots, exclusions, Driver(interpreter, place, cache_dir, progress), progress)
+    driver = Driver(interpreter, place, cache_dir, progress)
+    attempts = Attempts(roots, exclusions, driver, progress, unbuilt=options.unbuilt)
     return attempts.first_lock(options.glibc)
 
 
@@ -112,12 +115,14 @@ class Attempts:
         exclusions: What is left out.
         driver: Answers questions.
         progress: Told of every choice made for the user.
+        unbuilt: Whether sdists are locked without a look at what they need.
     """
 
     roots: TargetRequirements
     exclusions: Exclusions
     driver: Driver
     progress: Progress
+    unbuilt: bool = False
 
     def first_lock(self, glibc: tuple[int, int] | None) -> Lock:
         """The lock for the C library that user or runtime name; else for a newer one, with a warning."""
@@ -190,13 +195,16 @@ class Attempts:
         """Ask, and while no solution is found for want of a wheel, ask again with an sdist in its place."""
         wheels_only = set(question.requirements.only_binary)
         while True:
+            if self.unbuilt:
+                question = replace(question, leaf_names=(*question.leaf_names, *sorted(question.sdists)))
             outcome = self.driver.ask(question)
             if not self.roots.builds or isinstance(outcome, Solution) or ":all:" in wheels_only:
                 return outcome
             more = only_sdists(outcome) - question.sdists - wheels_only
             if not more:
                 return outcome
-            self.progress.note(f"no wheel fits: building {', '.join(sorted(more))} from its sdist")
+            if not self.unbuilt:
+                self.progress.note(f"no wheel fits: building {', '.join(sorted(more))} from its sdist")
             question = replace(question, sdists=question.sdists | more)
 
     def _lock(self, solution: Solution, question: Question) -> Lock:

@@ -81,17 +81,24 @@ class Metadata:
         os.makedirs(self.folder, exist_ok=True)
 
     def of(self, req: Any) -> bytes | None:
-        """The METADATA of the wheel behind a pip requirement, ``None`` where pip has to look itself."""
+        """The METADATA of the file behind a pip requirement, ``None`` where pip has to look itself."""
         from pip._internal.models.wheel import Wheel
+        from pip._vendor.packaging.utils import InvalidSdistFilename, parse_sdist_filename
 
         link = req.link
+        prefixes, names = self.leaves
+        if link.is_wheel:
+            wheel = Wheel(link.filename)
+            name, version = wheel.name.lower().replace("_", "-").replace(".", "-"), str(wheel.version)
+        else:
+            try:
+                name, version = map(str, parse_sdist_filename(link.filename))
+            except InvalidSdistFilename:
+                return None
+        if name in names or name.startswith(prefixes):
+            return "Metadata-Version: 2.1\nName: {}\nVersion: {}\n".format(name, version).encode()
         if not link.is_wheel:
             return None
-        wheel = Wheel(link.filename)
-        name = wheel.name.lower().replace("_", "-").replace(".", "-")
-        prefixes, names = self.leaves
-        if name in names or name.startswith(prefixes):
-            return "Metadata-Version: 2.1\nName: {}\nVersion: {}\n".format(name, wheel.version).encode()
         path = self.path(link)
         if path is not None and os.path.exists(path):
             with open(path, "rb") as file:
