@@ -33,9 +33,9 @@ class Constants:
     Attributes:
         link: Bytes a second between S3 and the function.
         latency: From the request to the first byte, connecting included.
-        receive: CPU time to receive and check a compressed byte.
-        decode: CPU time to decode, for a decoded byte.
-        write: CPU time to write a byte into /tmp.
+        check: CPU time of a compressed byte's digest.
+        decode: CPU time of decoding, for a decoded byte.
+        write: CPU time of the rest, receiving and writing into /tmp, for a decoded byte.
         runtime: CPU time of the interpreter and the runtime client until they import the handler.
         speed: How much faster the machine computes than the one on which a ``Work`` was measured.
         cpus: Processors that there are, however many the setting would give; ``None`` for no such bound.
@@ -45,7 +45,7 @@ class Constants:
 
     link: float
     latency: float
-    receive: float
+    check: float
     decode: float
     write: float
     runtime: float
@@ -113,7 +113,7 @@ class Prediction:
         runtime, waits, imports: The parts of init, which add up: until the first import, waiting for the
             pack, and computing.
         call_waits: Of the first invocation, waiting for the pack.
-        link, receive, decode, write: What each alone takes, beside the imports: the link's time, and CPU
+        link, check, decode, write: What each alone takes, beside the imports: the link's time, and CPU
             time.
         import_cpu: CPU time of the imports.
     """
@@ -125,7 +125,7 @@ class Prediction:
     imports: float
     call_waits: float
     link: float
-    receive: float
+    check: float
     decode: float
     write: float
     import_cpu: float
@@ -157,7 +157,7 @@ def predict(
         imports=imports,
         call_waits=call_waits,
         link=stored / constants.link if frames.linked else 0.0,
-        receive=stored * constants.receive,
+        check=stored * constants.check,
         decode=size * constants.decode,
         write=size * constants.write,
         import_cpu=sum(step.seconds for step in work.init) / constants.speed,
@@ -225,7 +225,7 @@ class _Machine:
 def _efforts(constants: Constants, frames: Frames) -> Iterable[float]:
     """CPU time of the fetching process for each frame."""
     for stored, size in zip(frames.stored, frames.size, strict=True):
-        effort = stored * constants.receive + size * (constants.decode + constants.write)
+        effort = stored * constants.check + size * (constants.decode + constants.write)
         yield effort / constants.speed
 
 

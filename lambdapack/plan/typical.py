@@ -8,26 +8,26 @@ from typing import Final
 
 from lambdapack import limits
 from lambdapack.plan.cold import Constants, Step, Work
-from runtime_shim._index import CODE, EXTENSION, LIBRARY, Index
+from runtime_shim._index import CODE, DATA, EXTENSION, LIBRARY, Index
 
 __all__ = ["CONSTANTS", "ERROR", "work"]
 
 CONSTANTS: Final = Constants(
     link=limits.LINK_BYTES_PER_SECOND,
     latency=0.02,
-    receive=1.2e-9,
-    decode=0.83e-9,
-    write=0.6e-9,
-    runtime=0.09,
+    check=0.57e-9,
+    decode=1.0e-9,
+    write=1.7e-9,
+    runtime=0.05,
     measured=date(2026, 11, 26),
     where="typical figures",
 )
 """Of the benchmarks' machine, with Lambda's link (``python -m benchmarks.prediction``)."""
 ERROR: Final = 0.4
 """By what share a prediction from these alone was off, in the median of the same benchmark."""
-_RATES: Final[Mapping[str, float]] = {CODE: 45e-9, EXTENSION: 3e-9, LIBRARY: 1.5e-9}
+_RATES: Final[Mapping[str, float]] = {CODE: 21e-9, EXTENSION: 0.4e-9, LIBRARY: 0.4e-9, DATA: 29e-9}
 """CPU seconds for each byte of the files that the trace touched, by class: fitted to the same."""
-_CALL: Final = 0.01
+_CALL: Final = 0.005
 """CPU seconds of a first invocation."""
 
 

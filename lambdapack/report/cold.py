@@ -42,8 +42,8 @@ def cold_start_table(start: ColdStart) -> RenderableType:
         seconds(parts.runtime), seconds(parts.waits), seconds(parts.imports), seconds(parts.call),
     )  # fmt: skip
     beside = (
-        f"meanwhile: link {seconds(parts.link)}; CPU time of receiving {seconds(parts.receive)}, decoding "
-        f"{seconds(parts.decode)}, writing {seconds(parts.write)}"
+        f"meanwhile: link {seconds(parts.link)}; CPU time of checking {seconds(parts.check)}, decoding "
+        f"{seconds(parts.decode)}, receiving and writing {seconds(parts.write)}"
     )
     said = (beside, f"assumed: {'; '.join(start.assumptions)}")
     return Group(rows, *(Text(line, style="dim") for line in said))

@@ -16,7 +16,7 @@ from lambdapack.plan.cold import Constants, Frames, Start, Step, Work, error, fi
 EASY = Constants(
     link=100.0,
     latency=0.5,
-    receive=0.01,
+    check=0.01,
     decode=0.002,
     write=0.003,
     runtime=1.0,
@@ -38,7 +38,7 @@ def starts(draw: st.DrawFn) -> dict[str, Any]:
         EASY,
         link=draw(st.floats(10, 1000)),
         latency=draw(st.floats(0, 1)),
-        receive=draw(rates),
+        check=draw(rates),
         decode=draw(rates),
         write=draw(rates),
         runtime=draw(EFFORTS),
@@ -63,14 +63,14 @@ def test_a_start_that_waits_for_its_link() -> None:
     assert found.waits == pytest.approx(0.5 + 2.0 + 4.0 - 0.25)
     assert found.imports == pytest.approx(3.25)
     assert (found.call, found.call_waits) == (pytest.approx(0.5), 0.0)
-    assert (found.link, found.receive, found.decode, found.write) == pytest.approx((2.0, 2.0, 0.8, 1.2))
+    assert (found.link, found.check, found.decode, found.write) == pytest.approx((2.0, 2.0, 0.8, 1.2))
     assert found.total == pytest.approx(1.0 + 6.25 + 3.25 + 0.5)
 
 
 def test_both_processes_share_one_processor() -> None:
     """What both compute at the same time takes each twice as long; who is alone has it all."""
     frames = Frames([1], [1], linked=False)
-    constants = replace(EASY, runtime=0.0, receive=2.0, decode=0.0, write=0.0)
+    constants = replace(EASY, runtime=0.0, check=2.0, decode=0.0, write=0.0)
     work = Work((Step(-1, 3.0),), ())
     found = predict(constants, frames, work, memory_mb=MEMORY_PER_VCPU_MB, boost=False)
     assert found.imports == pytest.approx(5.0)
@@ -94,7 +94,7 @@ def test_parts_add_up_and_lie_between_the_bounds(start: dict[str, Any], memory: 
     constants, work = start["constants"], start["work"]
     computed = (constants.runtime + sum(step.seconds for step in (*work.init, *work.call))) / constants.speed
     share = min(memory / MEMORY_PER_VCPU_MB, 1.0)
-    fetched = (found.receive + found.decode + found.write) / constants.speed
+    fetched = (found.check + found.decode + found.write) / constants.speed
     one_by_one = (computed + fetched) / share + found.link + constants.latency
     assert computed - CLOSE <= found.total <= one_by_one * (1 + CLOSE) + CLOSE
 

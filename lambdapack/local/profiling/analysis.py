@@ -69,6 +69,7 @@ def analyse(
         waits=waits,
         packages=tuple(packages(lengths, seen.in_use, seen.importers)),
         never_called=tuple(unused(lengths, seen.in_use, seen.importers)),
+        fetching_cpu_ms=timed["fetching"] / _US / _US,
     )
 
 

@@ -103,6 +103,7 @@ class Profile:
         phases, imports, waits: In the order in which they began.
         packages: The modules below one name together, those first of which most is unused.
         never_called: What nothing uses, the longest first.
+        fetching_cpu_ms: CPU time of the process that fetched the pack, 0 where none did.
     """
 
     function: str
@@ -117,6 +118,7 @@ class Profile:
     waits: tuple[Wait, ...]
     packages: tuple[Package, ...]
     never_called: tuple[Unused, ...]
+    fetching_cpu_ms: float = 0.0
 
     def document(self) -> dict[str, Any]:
         """The body of the JSON document ``lambdapack.profile``."""

@@ -1,9 +1,7 @@
-"""What it takes to check, decode and write the frames of a pack, measured on those frames."""
+"""What it takes to check and to decode the frames of a pack, measured on those frames."""
 
 from __future__ import annotations
 
-import os
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,27 +24,24 @@ class Rates:
     Attributes:
         check: Of a digest, for a compressed byte.
         decode: For a decoded byte.
-        write: Into a file, for a decoded byte.
     """
 
     check: float
     decode: float
-    write: float
 
 
 def measure(path: Path, index: Index, progress: Progress) -> Rates:
-    """Decode what a start fetches of the pack at ``path``, as the shim does, and write that to a file."""
+    """Check and decode what a start fetches of the pack at ``path``, as the shim does."""
     decoder = zstandard.ZstdDecompressor()
     room = memoryview(bytearray(max(index.frame_size[: index.eager], default=0)))
-    checked = decoded = written = 0.0
-    with progress.step("decode the pack"), path.open("rb") as pack, tempfile.TemporaryFile() as file:
+    checked = decoded = 0.0
+    with progress.step("decode the pack"), path.open("rb") as pack:
         for stored, size in _sizes(index):
             data, content = pack.read(stored), room[:size]
             checked += _cpu(partial(_digest, data))
             decoded += _cpu(partial(_decode, decoder, data, content))
-            written += _cpu(partial(os.write, file.fileno(), content))
     stored, size = (max(sum(column), 1) for column in zip(*_sizes(index), strict=True))
-    return Rates(checked / stored, decoded / size, written / size)
+    return Rates(checked / stored, decoded / size)
 
 
 def _sizes(index: Index) -> list[tuple[int, int]]:

@@ -10,13 +10,14 @@ from datetime import date
 from lambdapack import limits
 from lambdapack.errors import CheckError
 from lambdapack.local import Invocation, LinkSettings, LocalCloud, profiling
+from lambdapack.local.profiling import Profile
 from lambdapack.pack import Pack
 from lambdapack.pipeline.calibration import decoding
 from lambdapack.pipeline.calibration.record import Calibration
 from lambdapack.pipeline.calibration.starts import fitted
 from lambdapack.pipeline.calibration.starts import link as link_of
 from lambdapack.pipeline.calibration.work import imports_of, runtime_of, work_of
-from lambdapack.plan import SizedDistribution, cold
+from lambdapack.plan import SizedDistribution, cold, typical
 from lambdapack.progress import QUIET, Progress
 
 __all__ = ["MEMORIES", "Subject", "calibrate"]
@@ -69,18 +70,19 @@ def calibrate(
     for memory in memories:
         with progress.step(f"start cold with {memory:,} MB"):
             done += [(memory, _start(cloud, subject, memory)) for _ in range(runs)]
+    index = subject.pack.index
+    frames = cold.Frames.of(index, linked=subject.linked)
     constants = cold.Constants(
         link=link_of(each.stats or {} for _, each in done),
         latency=(subject.link.latency_ms or 0.0) / 1000,
-        receive=rates.check,
+        check=rates.check,
         decode=rates.decode,
-        write=rates.write,
+        write=_write(profile, rates, frames),
         runtime=runtime_of(profile) / 1000,
         measured=date.today(),
         where=f"the local cloud on {os.cpu_count()} processors",
         cpus=os.cpu_count(),
     )
-    index = subject.pack.index
     made = Calibration(
         cloud="local",
         function=subject.function,
@@ -92,7 +94,16 @@ def calibrate(
         max_memory_mb=max(each.max_memory_mb for _, each in done),
         imports=imports_of(profile, index, subject.distributions),
     )
-    return fitted(made, cold.Frames.of(index, linked=subject.linked))
+    return fitted(made, frames)
+
+
+def _write(profile: Profile, rates: decoding.Rates, frames: cold.Frames) -> float:
+    """CPU time of receiving and writing, for a decoded byte: what of the fetch is neither of the others."""
+    if not profile.fetching_cpu_ms:  # a thread has fetched
+        return typical.CONSTANTS.write
+    stored, size = sum(frames.stored), sum(frames.size)
+    rest = profile.fetching_cpu_ms / 1000 - stored * rates.check - size * rates.decode
+    return max(0.0, rest) / max(size, 1)
 
 
 def _start_of(memory_mb: int, done: Invocation) -> cold.Start:
