@@ -31,13 +31,13 @@ from lambdapack.plan.model import (
 from lambdapack.plan.places import in_files
 from lambdapack.plan.shares import owners_by_name
 from lambdapack.plan.steps import apply
-from lambdapack.plan.words import amount
+from lambdapack.plan.words import amount, in_mebibytes
 
 __all__ = [
     "BOUNDED", "VERSION", "AssetFacts", "Bill", "Budget", "Build", "Calibrated", "Change", "Check",
     "ColdStart", "Comparison", "CostOption", "Costs", "Estimate", "Facts", "Graph", "LibraryFacts",
     "PlaceOption", "Placement", "Reason", "Row", "Share", "SizedDistribution", "Sizes", "SnapshotCost",
     "Step", "Traffic", "Verdict", "amount", "apply", "assess", "budget", "cold", "compare", "costs",
-    "document", "enforce", "estimated", "explained", "happened", "in_files", "owners_by_name", "prices",
-    "reason", "rows", "sum_of", "tuning", "typical",
+    "document", "enforce", "estimated", "explained", "happened", "in_files", "in_mebibytes",
+    "owners_by_name", "prices", "reason", "rows", "sum_of", "tuning", "typical",
 ]  # fmt: skip

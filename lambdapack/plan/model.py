@@ -174,8 +174,8 @@ class PlaceOption:
         fits: Whether Lambda would take the function.
         unzipped: Bytes of zip and layers, unzipped.
         layers: How many layers the packs would take, if they fill them.
-        seconds: What getting the packs adds to a cold start; ``None`` where that cannot be predicted.
-        note: When that is, and what the place needs, for people.
+        seconds: What a cold start is predicted to take then; ``None`` where that cannot be predicted.
+        note: When the packs come, and what the place needs, for people.
     """
 
     place: Place
@@ -193,7 +193,7 @@ class Placement:
     Attributes:
         pack: The pack's place.
         assets: Asset -> its place.
-        seconds: What getting all of them adds to a cold start.
+        seconds: What a cold start is predicted to take then.
     """
 
     pack: Place

@@ -22,8 +22,12 @@ def amount(value: float, check: Check) -> str:
         return f"{value:.1f} s"
     if check.unit == "dollars":
         return f"${value:,.2f}"
-    # Lambda counts /tmp in units of 2**20.
-    return f"{value / limits.MIB:,.1f} MiB" if check.name.endswith("tmp") else size(value)
+    return f"{value / limits.MIB:,.1f} MiB" if in_mebibytes(check.name) else size(value)
+
+
+def in_mebibytes(check: str) -> bool:
+    """Whether the check of that name measures what Lambda counts in units of 2**20: /tmp, and memory."""
+    return "tmp" in check or check in ("memory", "budget.memory")
 
 
 def broken(check: Check) -> str:

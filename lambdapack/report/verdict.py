@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lambdapack import limits
-from lambdapack.plan import Check, Estimate, SnapshotCost, Verdict
+from lambdapack.plan import Check, Estimate, SnapshotCost, Verdict, in_mebibytes
 from lambdapack.report.cold import cold_start_table
 from lambdapack.report.costs import costs_table
 from lambdapack.report.tables import table
@@ -145,5 +145,4 @@ def amount(check: Check, value: float) -> str:
         return dollars(value)
     if check.unit in ("files", "days", "settings"):
         return f"{value:.0f} {check.unit if value != 1 else check.unit[:-1]}"
-    # /tmp is set in Lambda's own megabytes.
-    return f"{value / limits.MIB:,.0f} MiB" if "tmp" in check.name else megabytes(value)
+    return f"{value / limits.MIB:,.0f} MiB" if in_mebibytes(check.name) else megabytes(value)

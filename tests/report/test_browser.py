@@ -170,7 +170,7 @@ def test_the_page_of_the_spacy_example(
         (folder / name).write_bytes((ROOT / "examples/spacy" / name).read_bytes())
     with (folder / "lambdapack.toml").open("a") as configuration:
         configuration.write("\n[traffic]\ninvocations = 100_000\nduration = 200\n")
-    for words in (("build",), ("deploy",), ("tune", "--runs", "2"), ("report",)):
+    for words in (("build",), ("deploy",), ("calibrate",), ("tune", "--runs", "2"), ("report",)):
         run_lambdapack(*words, cwd=folder)
     made = folder / ".lambdapack/build/report.html"
     assert made.stat().st_size < 8_000_000

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from lambdapack.plan import in_mebibytes
 from lambdapack.report.page.cells import Cell, Column, Source, Table
 from lambdapack.report.page.waterfall import bars
 
@@ -173,9 +174,8 @@ def _said(check: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _unit(check: Mapping[str, Any]) -> str:
-    # /tmp is set in Lambda's own megabytes.
     unit = check.get("unit", "number")
-    if unit == "bytes" and "tmp" in check["name"]:
+    if unit == "bytes" and in_mebibytes(check["name"]):
         return "mebibytes"
     return {"seconds": "s", "dollars": "usd"}.get(unit, str(unit))
 
@@ -216,7 +216,7 @@ def place_table(source: Source) -> Table:
         ])  # fmt: skip
     columns = (
         Column("place", False), Column("fits", False), Column("zip and layers"), Column("layers"),
-        Column("adds to a cold start"), Column("what", words=True),
+        Column("predicted cold start"), Column("what", words=True),
     )  # fmt: skip
     return Table("Where the function could read its pack from", columns, rows)
 
