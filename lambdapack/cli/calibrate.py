@@ -65,18 +65,13 @@ def command(
         found = _from_logs(
             session, name or session.name, made, list(log_lines(session, source, _LINES, days, region))
         )
-    frames = cold.Frames.of(made.index, linked=_linked(session))
     path = calibration.write(session.build_directory, found)
     session.emit("calibration", calibration.body(found), f"{found.error:.3f}")
     if not session.as_json and not session.quiet:
         from lambdapack.report.cold import calibration_tables
 
-        session.show(calibration_tables(found, frames))
+        session.show(calibration_tables(found, cold.Frames.of(made.index, linked=found.linked)))
         session.say(f"kept in {path}; lambdapack plan predicts with it")
-
-
-def _linked(session: Session) -> bool:
-    return session.config.function.place == "s3"
 
 
 def _locally(session: Session, name: str, made: Pack, payload: bytes, runs: int) -> Calibration:
@@ -92,7 +87,8 @@ def _locally(session: Session, name: str, made: Pack, payload: bytes, runs: int)
                 hint="lambdapack deploy",
             )
         subject = calibration.Subject(
-            name, made, build_json.read(made.path.parent).distributions, payload, _linked(session),
+            name, made, build_json.read(made.path.parent).distributions, payload,
+            "bucket" in (deployed["location"] or ()),
             LinkSettings(link.bandwidth, link.latency),
         )  # fmt: skip
         memories = sorted({*calibration.MEMORIES, deployed["memory_mb"]})
@@ -105,6 +101,5 @@ def _from_logs(session: Session, name: str, made: Pack, lines: list[str]) -> Cal
 
     before = calibration.read(session.build_directory, ("local",))
     if before is None or before.pack != made.id:
-        before = calibration.assumed(name, made)
-    frames = cold.Frames.of(made.index, linked=_linked(session))
-    return calibration.from_log(lines, before, frames)
+        before = calibration.assumed(name, made, linked=session.config.function.place == "s3")
+    return calibration.from_log(lines, before, cold.Frames.of(made.index, linked=before.linked))

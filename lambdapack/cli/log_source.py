@@ -8,6 +8,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 from lambdapack.cli.session import Session
+from lambdapack.errors import ConfigurationError
 
 
 def log_lines(session: Session, source: str, pattern: str, days: int, region: str | None) -> Iterator[str]:
@@ -19,12 +20,18 @@ def log_lines(session: Session, source: str, pattern: str, days: int, region: st
         pattern: CloudWatch's filter for the lines of a group; a file is read whole.
         days: How far back to read a group.
         region: The group's.
+
+    Raises:
+        ConfigurationError: The file cannot be read.
     """
     if source == "-":
         yield from sys.stdin
     elif Path(source).is_file():
-        with Path(source).open(encoding="utf-8", errors="replace") as file:
-            yield from file
+        try:
+            with Path(source).open(encoding="utf-8", errors="replace") as file:
+                yield from file
+        except OSError as error:
+            raise ConfigurationError(f"cannot read {source}: {error}") from None
     else:
         from lambdapack.cli.deployment import clients
         from lambdapack.deploy.aws import log_lines as read_group

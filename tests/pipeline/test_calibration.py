@@ -73,7 +73,9 @@ def test_a_calibration_of_real_starts(tmp_path: Path, lambdapack_cache: Path) ->
 def before(tmp_path: Path, lambdapack_cache: Path) -> tuple[calibration.Calibration, cold.Frames]:
     """What is assumed of a pack of three frames."""
     work = cold.Work((cold.Step(-1, 0.1), cold.Step(2, 0.4)), (cold.Step(-1, 0.01),), measured=False)
-    assumed = calibration.Calibration("local", "function", "id", typical.CONSTANTS, work, (), 0.4, 0, {})
+    assumed = calibration.Calibration(
+        "local", "function", "id", True, typical.CONSTANTS, work, (), 0.4, 0, {}
+    )
     return assumed, cold.Frames([5_000_000] * 3, [20_000_000] * 3)
 
 

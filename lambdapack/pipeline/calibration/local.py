@@ -87,6 +87,7 @@ def calibrate(
         cloud="local",
         function=subject.function,
         pack=subject.pack.id,
+        linked=subject.linked,
         constants=constants,
         work=work_of(profile, index),
         starts=tuple(_start_of(memory, each) for memory, each in done),

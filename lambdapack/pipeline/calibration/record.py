@@ -31,6 +31,7 @@ class Calibration:
     Attributes:
         cloud: Which.
         function, pack: The function, and the id of its pack.
+        linked: Whether the pack came from S3.
         constants: Of the machine.
         work: Of the importing process, in CPU time of a machine whose speed is 1.
         starts: The cold starts that the constants were fitted to.
@@ -42,6 +43,7 @@ class Calibration:
     cloud: Literal["local", "aws"]
     function: str
     pack: str
+    linked: bool
     constants: cold.Constants
     work: cold.Work
     starts: tuple[cold.Start, ...]
@@ -53,10 +55,10 @@ class Calibration:
 _ADAPTER = TypeAdapter(Calibration)
 
 
-def assumed(function: str, pack: Pack) -> Calibration:
+def assumed(function: str, pack: Pack, *, linked: bool) -> Calibration:
     """What is assumed of a function of which nothing was measured."""
     work, error = typical.work(pack.index), typical.ERROR
-    return Calibration("local", function, pack.id, typical.CONSTANTS, work, (), error, 0, {})
+    return Calibration("local", function, pack.id, linked, typical.CONSTANTS, work, (), error, 0, {})
 
 
 def body(calibration: Calibration) -> dict[str, Any]:
