@@ -23,8 +23,9 @@ CONSTANTS: Final = Constants(
     where="typical figures",
 )
 """Of the benchmarks' machine, with Lambda's link (``python -m benchmarks.prediction``)."""
-ERROR: Final = 0.4
-"""By what share a prediction from these alone was off, in the median of the same benchmark."""
+ERROR: Final = 0.16
+"""By what share a prediction from these was off, in the median of that benchmark's cold starts, each workload
+with rates that were fitted to the others."""
 _RATES: Final[Mapping[str, float]] = {CODE: 21e-9, EXTENSION: 0.4e-9, LIBRARY: 0.4e-9, DATA: 29e-9}
 """CPU seconds for each byte of the files that the trace touched, by class: fitted to the same."""
 _CALL: Final = 0.005
