@@ -18,7 +18,7 @@ from lambdapack.python.interpreter import Interpreter, find
 from tests.support.shim_world import World, running_world
 
 RUNNING: Interpreter = find("{}.{}".format(*sys.version_info[:2]))
-SHIM = {"", "._disk", "._guard", "._importer", "._index", "._journal", "._start", "._views"}
+SHIM = {"", "._disk", "._guard", "._importer", "._index", "._journal", "._signals", "._start", "._views"}
 STANDARD = {
     "__future__",
     "_bisect",
