@@ -35,10 +35,10 @@ def command(
 ) -> None:  # fmt: skip
     """Measure what a cold start of the function is made of, so that `lambdapack plan` can predict others.
 
-    In the embedded cloud, where the function must have been deployed: a profile of one cold start (which
-    CPU time lies between one frame of the pack and the next), what it takes to decode the pack and to write
-    it, and cold starts at the function's memory and at 512, 1,769 and 3,008 MB, to which the model is fitted.
-    What is left between model and measurement is its error, which is printed beside each prediction.
+    In the embedded cloud, where the function must have been deployed: a profile of one cold start, for the
+    CPU time between one frame of the pack and the next, and that of fetching; and cold starts at the
+    function's memory and at 512, 1,769 and 3,008 MB, to which the model is fitted. What is left between model
+    and measurement is its error, which is printed beside each prediction.
 
     With --from-logs the link and the speed of the processor are taken from the lines that the function wrote
     in AWS: those of the shim about each cold start, and Lambda's REPORT lines. Name a log of the version that
