@@ -47,12 +47,26 @@ def _grown(growth: Comparison, facts: Facts) -> Comparison:
 
 
 def _judge(facts: Facts, budget: Budget, growth: Comparison | None) -> Verdict:
-    """Measure, without a look at what would help."""
+    """Measure and check, without a look at what would help."""
+    measured = _measured(facts)
+    found = [
+        *checks.checks(facts, measured),
+        *budgets.budget_checks(facts, measured, budget),
+        *checks.advice(facts, measured),
+        *cold_start.checks(facts, measured.cold),
+    ]
+    if growth is not None:
+        found = [explained_check(check, growth) for check in (*found, *growth_check(growth, budget))]
+    return replace(measured, checks=tuple(found))
+
+
+def _measured(facts: Facts) -> Verdict:
+    """All but the checks."""
     index, speed = facts.index, limits.LINK_BYTES_PER_SECOND
     start = cold_start.cold_start(facts)
     installed = sum(d.installed_bytes for d in facts.distributions) if facts.distributions else None
     stored, hot, eager = (sum(index.frame_stored[:end]) for end in (None, index.hot, index.eager))
-    measured = Verdict(
+    return Verdict(
         target=index.target,
         rows=rows(facts),
         checks=(),
@@ -82,15 +96,6 @@ def _judge(facts: Facts, budget: Budget, growth: Comparison | None) -> Verdict:
         costs=pricing.costs(facts, init_seconds=start.parts.init),
         cold=start,
     )
-    found = [
-        *checks.checks(facts, measured),
-        *budgets.budget_checks(facts, measured, budget),
-        *checks.advice(facts, measured),
-        *cold_start.checks(facts, start),
-    ]
-    if growth is not None:
-        found = [explained_check(check, growth) for check in (*found, *growth_check(growth, budget))]
-    return replace(measured, checks=tuple(found))
 
 
 def _own(facts: Facts) -> int:

@@ -43,8 +43,10 @@ def predicted(facts: Facts, place: Place) -> Prediction:
     return predict(known.constants, frames, work, memory_mb=facts.memory_mb)
 
 
-def checks(facts: Facts, start: ColdStart) -> Iterator[Check]:
+def checks(facts: Facts, start: ColdStart | None) -> Iterator[Check]:
     """Init against its limit as the model has that, and memory against the peak of real starts."""
+    if start is None:
+        return
     most = limits.INIT_TIMEOUT if facts.snapshot is None else max(limits.INIT_TIMEOUT_LONG, facts.timeout)
     seconds, error = start.parts.init, start.error
     ok = seconds * (1 + error) <= most

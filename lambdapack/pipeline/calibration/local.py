@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -57,45 +57,47 @@ def calibrate(
         ConfigurationError: No such function.
         ToolError: No environment can be made.
     """
+    link = subject.link
     profile = profiling.profile(
-        cloud,
-        subject.function,
-        [subject.payload],
-        progress=progress,
-        bandwidth_mbps=subject.link.bandwidth_mbps,
-        latency_ms=subject.link.latency_ms,
-    )
-    rates = decoding.measure(subject.pack.path, subject.pack.index, progress)
+        cloud, subject.function, [subject.payload], progress=progress,
+        bandwidth_mbps=link.bandwidth_mbps, latency_ms=link.latency_ms,
+    )  # fmt: skip
+    index = subject.pack.index
+    rates = decoding.measure(subject.pack.path, index, progress)
     done: list[tuple[int, Invocation]] = []
     for memory in memories:
         with progress.step(f"start cold with {memory:,} MB"):
             done += [(memory, _start(cloud, subject, memory)) for _ in range(runs)]
-    index = subject.pack.index
-    frames = cold.Frames.of(index, linked=subject.linked)
-    constants = cold.Constants(
-        link=link_of(each.stats or {} for _, each in done),
-        latency=(subject.link.latency_ms or 0.0) / 1000,
-        check=rates.check,
-        decode=rates.decode,
-        write=_write(profile, rates, frames),
-        runtime=runtime_of(profile) / 1000,
-        measured=date.today(),
-        where=f"the local cloud on {os.cpu_count()} processors",
-        cpus=os.cpu_count(),
-    )
     made = Calibration(
         cloud="local",
         function=subject.function,
         pack=subject.pack.id,
         linked=subject.linked,
-        constants=constants,
+        constants=_constants(subject, profile, rates, [each for _, each in done]),
         work=work_of(profile, index),
         starts=tuple(_start_of(memory, each) for memory, each in done),
         error=0.0,
         max_memory_mb=max(each.max_memory_mb for _, each in done),
         imports=imports_of(profile, index, subject.distributions),
     )
-    return fitted(made, frames)
+    return fitted(made, cold.Frames.of(index, linked=subject.linked))
+
+
+def _constants(
+    subject: Subject, profile: Profile, rates: decoding.Rates, done: Iterable[Invocation]
+) -> cold.Constants:
+    """The constants at a speed of 1."""
+    return cold.Constants(
+        link=link_of(each.stats or {} for each in done),
+        latency=(subject.link.latency_ms or 0.0) / 1000,
+        check=rates.check,
+        decode=rates.decode,
+        write=_write(profile, rates, cold.Frames.of(subject.pack.index)),
+        runtime=runtime_of(profile) / 1000,
+        measured=date.today(),
+        where=f"the local cloud on {os.cpu_count()} processors",
+        cpus=os.cpu_count(),
+    )
 
 
 def _write(profile: Profile, rates: decoding.Rates, frames: cold.Frames) -> float:
