@@ -92,7 +92,7 @@ def test_every_figure_is_the_one_at_its_place_in_the_document(full: dict[str, An
          "a million=million, memory used=used_mb, runs=runs"),
         (tables.check_table, "measured=measured, at most=limit, what=note, what to do=fix"),
         (tables.place_table, "fits=fits, zip and layers=unzipped, layers=layers, "
-         "adds to a cold start=seconds"),
+         "predicted cold start=seconds"),
         (tables.asset_table, "files=files, size=size, over the link=stored"),
         (tables.cost_table, "a month=month, a million invocations=million, a cold start=cold_start, "
          "of the month: requests=requests, of the month: duration=duration"),
