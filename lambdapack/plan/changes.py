@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
 from lambdapack.model import Target, bytecode_of
 from lambdapack.plan import places
-from lambdapack.plan.model import Facts, Step
+from lambdapack.plan.model import Calibrated, Facts, Step
 from lambdapack.plan.shares import owners_by_name, pieces, share
 from runtime_shim._index import SOURCE, Index
 
@@ -67,7 +67,7 @@ def without_distributions(facts: Facts, names: Collection[str]) -> Facts:
     owners = owners_by_name(facts.index.paths, facts.distributions)
     gone = {file for file, owner in enumerate(owners) if owner in names}
     kept = tuple(each for each in facts.distributions if each.name not in names)
-    return replace(_without_files(facts, gone), distributions=kept)
+    return replace(_without_files(facts, gone, names), distributions=kept)
 
 
 def without_sources(facts: Facts) -> Facts:
@@ -86,20 +86,35 @@ def without_sources(facts: Facts) -> Facts:
     return _without_files(facts, {file for file in sources if owners[file] not in readers})
 
 
-def _without_files(facts: Facts, gone: Collection[int]) -> Facts:
-    before, index = facts.index, without_files(facts.index, gone)
+def _without_files(facts: Facts, gone: Collection[int], names: Collection[str] = ()) -> Facts:
+    """The facts without the files ``gone``, and without the imports of the distributions ``names``."""
+    before = facts.index
+    index, frames = _cut(before, gone)
     pack_bytes = facts.pack_bytes
     if pack_bytes is not None:
         rest = pack_bytes - sum(before.frame_stored)
         kept = len(index.paths) / max(1, len(before.paths))
         pack_bytes = sum(index.frame_stored) + round(rest * kept)
-    return _sized(replace(facts, index=index, pack_bytes=pack_bytes), facts)
+    known = facts.calibrated and _less_work(facts.calibrated, frames, names)
+    return _sized(replace(facts, index=index, pack_bytes=pack_bytes, calibrated=known), facts)
+
+
+def _less_work(known: Calibrated, frames: Sequence[int], names: Collection[str]) -> Calibrated:
+    """What real starts told, where the ``frames`` alone are left and ``names`` are not imported."""
+    gone = sum(length for name, length in known.imports.items() if name in names) / 1000
+    imports = {name: length for name, length in known.imports.items() if name not in names}
+    return replace(known, work=known.work.less(frames, gone), imports=imports)
 
 
 def without_files(index: Index, gone: Collection[int]) -> Index:
     """The index without the files ``gone``: each frame loses their shares, and one that has no other goes."""
+    return _cut(index, gone)[0]
+
+
+def _cut(index: Index, gone: Collection[int]) -> tuple[Index, Sequence[int]]:
+    """``without_files``, and the numbers that the frames of the result had."""
     if not index.paths or not gone:
-        return index
+        return index, range(len(index.frame_stored))
     frames: list[tuple[int, int, int]] = []
     offsets: dict[int, int] = {}
     before = after = 0
@@ -115,7 +130,7 @@ def without_files(index: Index, gone: Collection[int]) -> Index:
         if after > start:
             frames.append((frame, stored, after - start))
     numbers, files = [frame for frame, _, _ in frames], sorted(offsets)
-    return Index(
+    cut = Index(
         target=index.target, lock=index.lock, tool=index.tool, glibc=index.glibc,
         hot=bisect_left(numbers, index.hot), eager=bisect_left(numbers, index.eager),
         frame_stored=[stored for _, stored, _ in frames], frame_size=[size for _, _, size in frames],
@@ -124,3 +139,4 @@ def without_files(index: Index, gone: Collection[int]) -> Index:
         sizes=[index.sizes[file] for file in files], offsets=[offsets[file] for file in files],
         executable=[], needs={}, native={},
     )  # fmt: skip
+    return cut, numbers

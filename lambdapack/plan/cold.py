@@ -7,6 +7,7 @@ waits wherever what it needs is not in place yet. Times are seconds, sizes bytes
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
@@ -81,6 +82,19 @@ class Work:
     init: tuple[Step, ...]
     call: tuple[Step, ...]
     measured: bool = True
+
+    def less(self, kept: Sequence[int], seconds: float) -> Work:
+        """The work where the frames ``kept`` alone are left, and ``seconds`` of the imports are gone.
+
+        Which steps those seconds were in is not known: each step becomes shorter by the same share.
+        """
+        whole = sum(step.seconds for step in self.init)
+        left = max(0.0, whole - seconds) / whole if whole else 1.0
+        init, call = (
+            tuple(Step(bisect_right(kept, step.frame) - 1, step.seconds * share) for step in steps)
+            for steps, share in ((self.init, left), (self.call, 1.0))
+        )
+        return replace(self, init=init, call=call)
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,8 @@ def cold_start(facts: Facts) -> ColdStart:
 def predicted(facts: Facts, place: Place) -> Prediction:
     """The cold start if the pack were at ``place``."""
     known = _known(facts)
-    frames = Frames.of(facts.index, linked=place == "s3", whole=facts.mode == "disk")
+    whole = facts.mode == "disk" or facts.snapshot == "all"
+    frames = Frames.of(facts.index, linked=place == "s3", whole=whole)
     work = known.work
     if facts.mode == "disk":
         work = replace(work, init=(Step(len(frames.stored) - 1, 0.0), *work.init))

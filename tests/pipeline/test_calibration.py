@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from lambdapack import limits
 from lambdapack.errors import CheckError
 from lambdapack.local import LinkSettings, LocalCloud, profiling
 from lambdapack.model import FunctionSettings
@@ -115,3 +116,13 @@ def test_a_log_without_a_cold_start_is_told(before: tuple[calibration.Calibratio
     """Nothing is fitted to nothing."""
     with pytest.raises(CheckError, match=r"2 lines of a log: none is a REPORT line with an Init Duration"):
         calibration.from_log([WARM, "x"], *before)
+
+
+def test_files_of_the_function_tell_nothing_of_the_link(
+    before: tuple[calibration.Calibration, cold.Frames],
+) -> None:
+    """A pack in the zip is read at the speed of files, which a plan for S3 must not take for the link's."""
+    assumed, frames = before
+    lines = log_of(assumed, frames, speed=1.0, link=3e9)
+    found = calibration.from_log(lines, replace(assumed, linked=False), replace(frames, linked=False))
+    assert found.constants.link == limits.LINK_BYTES_PER_SECOND

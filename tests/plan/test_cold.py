@@ -144,3 +144,13 @@ def test_the_fit_finds_the_speed_that_starts_were_made_with(start: dict[str, Any
         made.append(Start(memory, found.init, found.call))
     fitted = fit(constants, frames, work, made)
     assert error(ratios(fitted, frames, work, made)) < 0.001
+
+
+def test_work_without_some_frames_and_imports_keeps_the_rest() -> None:
+    """What needed a frame that is gone needs the last one before; all steps share the seconds that go."""
+    work = Work((Step(-1, 1.0), Step(2, 2.0), Step(4, 1.0)), (Step(3, 0.5),))
+    less = work.less([0, 3, 4], 1.0)
+    assert less.init == (Step(-1, 0.75), Step(0, 1.5), Step(2, 0.75))
+    assert less.call == (Step(1, 0.5),), "the first invocation imports nothing"
+    assert work.less(range(5), 0.0) == work
+    assert [step.seconds for step in work.less([], 9.0).init] == [0.0, 0.0, 0.0]

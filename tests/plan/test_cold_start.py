@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 
 import pytest
@@ -9,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lambdapack import plan
-from lambdapack.plan import Calibrated, Facts, cold, typical
+from lambdapack.model import Need
+from lambdapack.plan import Budget, Calibrated, Facts, Graph, apply, cold, typical
 from lambdapack.plan.cold_start import predicted
-from tests.plan.test_plan import FILES, STORED, make_index
+from tests.plan.test_plan import FILES, STORED, Built, make_index
 
 WORK = cold.Work((cold.Step(-1, 0.2), cold.Step(0, 1.0)), (cold.Step(-1, 0.1),))
 CALIBRATED = Calibrated(
@@ -81,3 +83,31 @@ def test_costs_take_the_predicted_init() -> None:
     again = Facts(index=INDEX, traffic=plan.Traffic(1000, 10, 1.0, init.parts.init * 1000, None))
     told = plan.assess(again).costs
     assert told is not None and told.options[0].month == pytest.approx(costs[0].options[0].month)
+
+
+def test_what_is_left_out_takes_its_imports_along() -> None:
+    """A step towards [budget] cold-start gains the distribution's imports as well as its frames."""
+    index = make_index([("a/x.so", "x", 512), ("b/y.so", "x", 512)], [2000, 2000], hot=2)
+    work = cold.Work((cold.Step(0, 1.0), cold.Step(1, 1.0)), ())
+    fast = replace(CALIBRATED.constants, link=1e12, check=0.0, decode=0.0, write=0.0)
+    known = replace(CALIBRATED, constants=fast, work=work, imports={"a": 1500.0, "b": 500.0})
+    need = dict.fromkeys(("a", "b"), ())
+    facts = Facts(
+        index=index, calibrated=known, memory_mb=1769, graph=Graph((Need("a"), Need("b")), need),
+        distributions=(Built("a", top_level=("a",)), Built("b", top_level=("b",))),
+    )  # fmt: skip
+    verdict = plan.assess(facts, Budget(cold_start=2))
+    found = {step.leaves_out: step.gains["budget.cold_start"] for step in verdict.steps if step.leaves_out}
+    assert found == {("a",): pytest.approx(1.5), ("b",): pytest.approx(0.5)}
+    left = apply(next(step for step in verdict.steps if step.leaves_out == ("a",)), facts)
+    assert left.calibrated is not None and left.calibrated.imports == {"b": 500.0}
+
+
+def test_everything_in_the_snapshot_is_fetched_before_it() -> None:
+    """Frames that a first invocation does not need are in the init of such a function all the same."""
+    index = make_index([("a/x.so", "x", 512), ("b/y.so", "x", 512)], [2000, 2_000_000], hot=1, eager=1)
+    needed, whole = (
+        predicted(Facts(index=index, calibrated=CALIBRATED, snapshot=each), "s3")
+        for each in ("needed", "all")
+    )
+    assert whole.link > 100 * needed.link and whole.init > needed.init

@@ -65,9 +65,10 @@ def calibrate(
     index = subject.pack.index
     rates = decoding.measure(subject.pack.path, index, progress)
     done: list[tuple[int, Invocation]] = []
-    for memory in memories:
-        with progress.step(f"start cold with {memory:,} MB"):
-            done += [(memory, _start(cloud, subject, memory)) for _ in range(runs)]
+    with progress.step("start cold", total=len(memories) * runs, unit="starts") as advance:
+        for memory in [*memories] * runs:
+            done.append((memory, _start(cloud, subject, memory)))
+            advance()
     made = Calibration(
         cloud="local",
         function=subject.function,
@@ -88,7 +89,7 @@ def _constants(
 ) -> cold.Constants:
     """The constants at a speed of 1."""
     return cold.Constants(
-        link=link_of(each.stats or {} for each in done),
+        link=link_of((each.stats or {} for each in done), linked=subject.linked),
         latency=(subject.link.latency_ms or 0.0) / 1000,
         check=rates.check,
         decode=rates.decode,

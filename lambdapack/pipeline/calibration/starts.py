@@ -23,8 +23,13 @@ def fitted(calibration: Calibration, frames: cold.Frames) -> Calibration:
     return replace(calibration, constants=constants, error=round(left, 4))
 
 
-def link(lines: Iterable[Mapping[str, Any]]) -> float:
-    """The fastest fetch that the shim's lines tell of, in bytes a second; without any, Lambda's link."""
+def link(lines: Iterable[Mapping[str, Any]], *, linked: bool) -> float:
+    """The fastest fetch that the shim's lines tell of, in bytes a second; without any, Lambda's link.
+
+    Of a function whose pack is not ``linked`` the lines tell of its files.
+    """
+    if not linked:
+        return limits.LINK_BYTES_PER_SECOND
     rates = [
         line["bytes"] / line["fetch_ms"] * 1000
         for line in lines
@@ -59,7 +64,7 @@ def from_log(lines: Sequence[str], before: Calibration, frames: cold.Frames) -> 
         )
     constants = replace(
         before.constants,
-        link=link(told),
+        link=link(told, linked=before.linked),
         where=f"cold starts in AWS: {len(starts)}",
         cpus=None,
     )
