@@ -9,7 +9,7 @@ import time
 from _thread import start_new_thread
 
 from . import REFUSALS, PackError
-from ._signals import Postponed
+from ._signals import DeferredSignals
 from ._start import LOOK, PATIENCE
 
 TYPE_CHECKING = False
@@ -65,7 +65,7 @@ class InProcess:
     def demand(self, frames: list[int], done: Callable[[], bool]) -> None:
         """Fetch frames now, in this thread, unless they are ``done`` when it is this process's turn."""
         pack = self._pack
-        with Postponed(), pack.own():
+        with DeferredSignals(), pack.own():
             lock = self._turn(done)
             try:
                 if not done():

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-class Postponed:
+class DeferredSignals:
     """A context in which no signal handler of the program runs; those of signals that came run at its end."""
 
     def __init__(self) -> None:

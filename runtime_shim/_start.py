@@ -14,7 +14,7 @@ from _thread import get_ident
 
 from . import REFUSALS, PackError
 from ._disk import Place
-from ._signals import Postponed
+from ._signals import DeferredSignals
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ class Pack:
 
     def begin(self) -> None:
         """``start``, and again where frames are missing that were in place."""
-        with Postponed(), self.own():
+        with DeferredSignals(), self.own():
             if not self.place.missing(0, self.eager):
                 self.resumed = self.eager
                 return
@@ -246,7 +246,7 @@ class Pack:
             return
         self.demanded[path] = None
         if self.told:
-            with Postponed():
+            with DeferredSignals():
                 from ._child import tell
 
             pack = self.place.base.rpartition("/")[2]
@@ -327,7 +327,7 @@ class Pack:
         """Do a piece of the work that lies before this process; False if there is none now."""
         began = time.monotonic()
         if self._preparation is None:
-            with Postponed(), self.own():
+            with DeferredSignals(), self.own():
                 try:
                     from ._prepare import Preparation
                 except REFUSALS:
@@ -356,7 +356,7 @@ class Pack:
         Raises:
             PackError: What ended the fetch of this process, or of the process that it waited for.
         """
-        with Postponed(), self.own():
+        with DeferredSignals(), self.own():
             self.place.follow()
             lock = self.place.lock("lock")
             if lock is None:
@@ -387,7 +387,7 @@ class Pack:
 
         A signal handler in the middle of an import would be given the half of a module.
         """
-        with Postponed():
+        with DeferredSignals():
             try:
                 from ._inprocess import InProcess
             except REFUSALS as error:

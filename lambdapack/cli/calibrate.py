@@ -12,7 +12,7 @@ from lambdapack.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from lambdapack.pack import Pack
-    from lambdapack.pipeline.calibration import Calibration
+    from lambdapack.pipeline.calibration import CalibrationRecord
 
 _LINES = '?"Init Duration" ?"cold_start"'
 """The lines of a log group that tell of a cold start, as CloudWatch filters them."""
@@ -74,7 +74,7 @@ def command(
         session.say(f"kept in {path}; lambdapack plan predicts with it")
 
 
-def _locally(session: Session, name: str, made: Pack, payload: bytes, runs: int) -> Calibration:
+def _locally(session: Session, name: str, made: Pack, payload: bytes, runs: int) -> CalibrationRecord:
     from lambdapack.local import LinkSettings, LocalCloud
     from lambdapack.pipeline import build_json, calibration
 
@@ -95,7 +95,7 @@ def _locally(session: Session, name: str, made: Pack, payload: bytes, runs: int)
         return calibration.calibrate(cloud, subject, memories, runs, session.progress)
 
 
-def _from_logs(session: Session, name: str, made: Pack, lines: list[str]) -> Calibration:
+def _from_logs(session: Session, name: str, made: Pack, lines: list[str]) -> CalibrationRecord:
     from lambdapack.pipeline import calibration
     from lambdapack.plan import cold
 

@@ -16,7 +16,7 @@ from lambdapack.errors import ConfigurationError
 if TYPE_CHECKING:
     from lambdapack.deploy import FunctionOptions
     from lambdapack.pack import Pack
-    from lambdapack.plan import AssetFacts, Calibrated, Comparison, Facts, Graph, Traffic, Verdict
+    from lambdapack.plan import AssetFacts, Calibration, Comparison, Facts, Graph, Traffic, Verdict
 
 
 @click.command("plan", short_help="Say whether it fits Lambda's limits.")
@@ -234,17 +234,17 @@ def _with_function(session: Session, facts: Facts, function: FunctionOptions) ->
     )
 
 
-def _calibrated(made: Pack) -> Calibrated | None:
+def _calibrated(made: Pack) -> Calibration | None:
     """What was measured of this very pack; else the machine's constants, with work told from the bytes."""
     from lambdapack.pipeline import calibration
-    from lambdapack.plan import Calibrated, typical
+    from lambdapack.plan import Calibration, typical
 
     found = calibration.read(made.path.parent)
     if found is None:
         return None
     if found.pack != made.id:
-        return Calibrated(found.constants, typical.work(made.index), max(found.error, typical.ERROR))
-    return Calibrated(found.constants, found.work, found.error, found.imports, found.max_memory_mb)
+        return Calibration(found.constants, typical.work(made.index), max(found.error, typical.ERROR))
+    return Calibration(found.constants, found.work, found.error, found.imports, found.max_memory_mb)
 
 
 def _traffic(session: Session) -> Traffic | None:

@@ -17,7 +17,7 @@ from lambdapack.cli.session import Session, common, read_payload, stoppable
 from lambdapack.errors import CheckError, ConfigurationError
 
 if TYPE_CHECKING:
-    from lambdapack.pipeline.tuning import Record, Subject, Tuned
+    from lambdapack.pipeline.tuning import Record, Subject, TunableFunction
 
 _INTERRUPTED = 130
 
@@ -155,7 +155,9 @@ def _confirm(subject: Subject, record: Record, wish: _Wish) -> None:
         raise ConfigurationError("not confirmed: nothing was invoked, and nothing changed", hint="--yes")
 
 
-def _measure(session: Session, wish: _Wish, tuned: Tuned, record: Record, *, most: float | None) -> None:
+def _measure(
+    session: Session, wish: _Wish, tuned: TunableFunction, record: Record, *, most: float | None
+) -> None:
     """Do what is missing; Ctrl-C keeps what there is."""
     from lambdapack.pipeline.tuning import measure, missing
 

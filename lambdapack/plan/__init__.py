@@ -14,7 +14,7 @@ from lambdapack.plan.growth import happened
 from lambdapack.plan.model import (
     AssetFacts,
     Budget,
-    Calibrated,
+    Calibration,
     Check,
     ColdStart,
     Estimate,
@@ -34,7 +34,7 @@ from lambdapack.plan.steps import apply
 from lambdapack.plan.words import amount, in_mebibytes
 
 __all__ = [
-    "BOUNDED", "VERSION", "AssetFacts", "Bill", "Budget", "Build", "Calibrated", "Change", "Check",
+    "BOUNDED", "VERSION", "AssetFacts", "Bill", "Budget", "Build", "Calibration", "Change", "Check",
     "ColdStart", "Comparison", "CostOption", "Costs", "Estimate", "Facts", "Graph", "LibraryFacts",
     "PlaceOption", "Placement", "Reason", "Row", "Share", "SizedDistribution", "Sizes", "SnapshotCost",
     "Step", "Traffic", "Verdict", "amount", "apply", "assess", "budget", "cold", "compare", "costs",

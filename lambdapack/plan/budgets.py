@@ -12,7 +12,7 @@ from lambdapack.plan.costs import CostOption
 from lambdapack.plan.model import Budget, Check, Facts, Verdict
 
 
-class Bounded(NamedTuple):
+class Bound(NamedTuple):
     """What a key of the [budget] table bounds.
 
     Attributes:
@@ -46,23 +46,23 @@ def _peak(facts: Facts, _: Verdict) -> float | None:
     return peak * limits.MIB or None
 
 
-BOUNDED: Final[Mapping[str, Bounded]] = {
-    "pack": Bounded(lambda _, seen: seen.stored, limits.MB, "bytes", _leave_out),
-    "hot": Bounded(lambda _, seen: seen.hot, limits.MB, "bytes", _leave_out),
-    "slimmed": Bounded(lambda _, seen: seen.slimmed, limits.MB, "bytes", _leave_out),
-    "tmp": Bounded(checks.tmp_needed, limits.MIB, "bytes", _leave_out),
-    "zip": Bounded(lambda facts, _: facts.zip_bytes, limits.MB, "bytes", lambda _: checks.OWN_CODE),
-    "assets": Bounded(
+BOUNDED: Final[Mapping[str, Bound]] = {
+    "pack": Bound(lambda _, seen: seen.stored, limits.MB, "bytes", _leave_out),
+    "hot": Bound(lambda _, seen: seen.hot, limits.MB, "bytes", _leave_out),
+    "slimmed": Bound(lambda _, seen: seen.slimmed, limits.MB, "bytes", _leave_out),
+    "tmp": Bound(checks.tmp_needed, limits.MIB, "bytes", _leave_out),
+    "zip": Bound(lambda facts, _: facts.zip_bytes, limits.MB, "bytes", lambda _: checks.OWN_CODE),
+    "assets": Bound(
         lambda _, seen: sum(asset.stored for asset in seen.assets), limits.MB, "bytes", _leave_out_asset
     ),
-    "cold_start": Bounded(
+    "cold_start": Bound(
         lambda _, seen: seen.cold.parts.total if seen.cold else None,
         1,
         "seconds",
         lambda _: "`lambdapack profile` says which imports nothing uses",
     ),
-    "memory": Bounded(_peak, limits.MIB, "bytes", _leave_out),
-    "cost": Bounded(_cost, 1, "dollars", lambda _: "`lambdapack tune` finds the memory that costs least"),
+    "memory": Bound(_peak, limits.MIB, "bytes", _leave_out),
+    "cost": Bound(_cost, 1, "dollars", lambda _: "`lambdapack tune` finds the memory that costs least"),
 }
 """Key of the table, and field of ``Budget`` -> what it bounds; ``growth`` is ``growth.py``'s."""
 

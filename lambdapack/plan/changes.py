@@ -9,7 +9,7 @@ from typing import Any
 
 from lambdapack.model import Target, bytecode_of
 from lambdapack.plan import places
-from lambdapack.plan.model import Calibrated, Facts, Step
+from lambdapack.plan.model import Calibration, Facts, Step
 from lambdapack.plan.shares import owners_by_name, pieces, share
 from runtime_shim._index import SOURCE, Index
 
@@ -99,7 +99,7 @@ def _without_files(facts: Facts, gone: Collection[int], names: Collection[str] =
     return _sized(replace(facts, index=index, pack_bytes=pack_bytes, calibrated=known), facts)
 
 
-def _less_work(known: Calibrated, frames: Sequence[int], names: Collection[str]) -> Calibrated:
+def _less_work(known: Calibration, frames: Sequence[int], names: Collection[str]) -> Calibration:
     """What real starts told, where the ``frames`` alone are left and ``names`` are not imported."""
     gone = sum(length for name, length in known.imports.items() if name in names) / 1000
     imports = {name: length for name, length in known.imports.items() if name not in names}

@@ -9,7 +9,7 @@ from lambdapack import limits
 from lambdapack.model import Place
 from lambdapack.plan import typical
 from lambdapack.plan.cold import Frames, Prediction, Step, predict
-from lambdapack.plan.model import Calibrated, Check, ColdStart, Facts
+from lambdapack.plan.model import Calibration, Check, ColdStart, Facts
 
 __all__ = ["checks", "cold_start", "predicted"]
 
@@ -74,7 +74,7 @@ def _rounded(megabytes: float) -> int:
     return int(-(-megabytes // 64) * 64)
 
 
-def _known(facts: Facts) -> Calibrated:
+def _known(facts: Facts) -> Calibration:
     if facts.calibrated is not None:
         return facts.calibrated
-    return Calibrated(typical.CONSTANTS, typical.work(facts.index), typical.ERROR)
+    return Calibration(typical.CONSTANTS, typical.work(facts.index), typical.ERROR)

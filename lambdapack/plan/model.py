@@ -83,7 +83,7 @@ class LibraryFacts:
 
 
 @dataclass(frozen=True)
-class Calibrated:
+class Calibration:
     """What the prediction of a cold start rests on.
 
     Attributes:
@@ -160,7 +160,7 @@ class Facts:
     today: date | None = None
     region: str = "us-east-1"
     traffic: Traffic | None = None
-    calibrated: Calibrated | None = None
+    calibrated: Calibration | None = None
     graph: Graph | None = None
     estimate: Estimate | None = None
 

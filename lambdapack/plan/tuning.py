@@ -18,8 +18,8 @@ from lambdapack.plan.costs import Usage, bill
 from lambdapack.plan.prices import Prices
 
 __all__ = [
-    "CLOSE", "MEMORIES", "Measured", "Recommended", "Sample", "Setting", "cost", "evened", "knee", "middle",
-    "read", "recommend", "summarise", "worst_case",
+    "CLOSE", "MEMORIES", "Measurement", "Recommendation", "Sample", "Setting", "cost", "evened", "knee",
+    "middle", "read", "recommend", "summarise", "worst_case",
 ]  # fmt: skip
 
 MEMORIES = (128, 256, 512, 1024, limits.MEMORY_PER_VCPU_MB, 3008, 5307, limits.MEMORY_MAX_MB)
@@ -32,7 +32,7 @@ _MILLION = 1_000_000
 
 
 @dataclass(frozen=True)
-class Measured:
+class Measurement:
     """One invocation, as its REPORT line tells of the invocation.
 
     Attributes:
@@ -62,7 +62,7 @@ class Sample:
     """One environment at one setting: a cold start, and the warm invocations of the same."""
 
     memory_mb: int
-    invocations: tuple[Measured, ...]
+    invocations: tuple[Measurement, ...]
 
     @property
     def failure(self) -> str | None:
@@ -81,7 +81,7 @@ class Setting:
         cold_ms, warm_ms: The ``middle`` of cold starts, init included, and of warm invocations.
         time_ms: Both, in the share in which they occur.
         million: A million invocations in that share, in dollars.
-        failure: Why the setting does not do, as in ``Measured``; the figures before are then ``None``.
+        failure: Why the setting does not do, as in ``Measurement``; the figures before are then ``None``.
     """
 
     memory_mb: int
@@ -95,7 +95,7 @@ class Setting:
 
 
 @dataclass(frozen=True)
-class Recommended:
+class Recommendation:
     """The settings to choose between, in MB; ``None`` where there is none.
 
     Attributes:
@@ -109,7 +109,7 @@ class Recommended:
     knee: int | None
 
 
-def read(log: str, payload: bytes, *, failed: bool) -> Measured | None:
+def read(log: str, payload: bytes, *, failed: bool) -> Measurement | None:
     """What the last REPORT line of ``log`` says of an invocation; ``None`` where there is no such line.
 
     Args:
@@ -124,7 +124,7 @@ def read(log: str, payload: bytes, *, failed: bool) -> Measured | None:
         try:
             init = parts.get("Init Duration")
             memory, used = int(_number(parts["Memory Size"])), int(_number(parts["Max Memory Used"]))
-            return Measured(
+            return Measurement(
                 _number(parts["Duration"]), int(_number(parts["Billed Duration"])), memory, used,
                 None if init is None else _number(init), _failure(parts, used >= memory, payload, failed),
             )  # fmt: skip
@@ -154,7 +154,7 @@ def _failure(parts: Mapping[str, str], full: bool, payload: bytes, failed: bool)
     return str(kind or told or "error")
 
 
-def cost(each: Measured, tmp_mb: int, prices: Prices) -> float:
+def cost(each: Measurement, tmp_mb: int, prices: Prices) -> float:
     """What one invocation costs, in dollars."""
     return _bill(1, each.billed_ms, each.memory_mb, tmp_mb, prices)
 
@@ -214,17 +214,17 @@ def _mix(cold: float, warm: float, share: float) -> float:
     return share * cold + (1 - share) * warm
 
 
-def recommend(settings: Iterable[Setting]) -> Recommended:
+def recommend(settings: Iterable[Setting]) -> Recommendation:
     """The cheapest, the fastest and the knee of the ``settings`` that answered, by their ``evened`` times."""
     able = sorted((each for each in settings if each.failure is None), key=lambda each: each.memory_mb)
     times = evened([each.time_ms or 0.0 for each in able])
     curve = [(each.memory_mb, time, each.million or 0.0) for each, time in zip(able, times, strict=True)]
     if not curve:
-        return Recommended(None, None, None)
+        return Recommendation(None, None, None)
     least_time, least_cost = min(time for _, time, _ in curve), min(usd for _, _, usd in curve)
     cheap = [point for point in curve if point[2] <= least_cost * (1 + CLOSE)]
     fast = [point for point in curve if point[1] <= least_time * (1 + CLOSE)]
-    return Recommended(
+    return Recommendation(
         cost=min(cheap, key=lambda point: (point[1], point[0]))[0],
         time=min(fast, key=lambda point: (point[2], point[0]))[0],
         knee=knee([(memory, time) for memory, time, _ in curve]),

@@ -5,14 +5,14 @@ from __future__ import annotations
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from lambdapack.pipeline.calibration import Calibration
+from lambdapack.pipeline.calibration import CalibrationRecord
 from lambdapack.plan import ColdStart, cold
 from lambdapack.report.tables import table
 
 __all__ = ["calibration_tables", "cold_start_table"]
 
 
-def calibration_tables(found: Calibration, frames: cold.Frames) -> RenderableType:
+def calibration_tables(found: CalibrationRecord, frames: cold.Frames) -> RenderableType:
     """Each cold start beside its prediction, then the constants; ``frames`` are the pack's."""
     starts = table("memory", "init", "first call", "cold start", "predicted", "off by")
     for start in sorted(found.starts, key=lambda start: start.memory_mb):

@@ -53,7 +53,7 @@ class Tune:
     prices_of: str
     cold: float
     settings: tuple[tuning.Setting, ...]
-    recommended: tuning.Recommended
+    recommended: tuning.Recommendation
     samples: tuple[tuning.Sample, ...]
 
 
@@ -156,7 +156,7 @@ class Report:
 
 
 _TYPES: Mapping[str, tuple[type, int]] = {
-    "calibration": (calibration.Calibration, calibration.VERSION),
+    "calibration": (calibration.CalibrationRecord, calibration.VERSION),
     "diff": (Difference, 1),
     "plan": (Verdict, PLAN_VERSION),
     "profile": (Profile, 1),
@@ -165,7 +165,7 @@ _TYPES: Mapping[str, tuple[type, int]] = {
     "why": (Why, 1),
 }
 _HEADS = {made.__name__: (kind, version) for kind, (made, version) in _TYPES.items()}
-_MILLISECONDS = ("Package", "Unused")
+_MILLISECONDS = ("Package", "UnusedImport")
 """Whose microseconds are written as milliseconds."""
 
 

@@ -8,7 +8,7 @@ from math import floor
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from lambdapack.plan.tuning import Recommended, Setting
+from lambdapack.plan.tuning import Recommendation, Setting
 from lambdapack.report.tables import table
 from lambdapack.report.units import counted, dollars, seconds
 
@@ -20,7 +20,7 @@ _WORDS = {"timeout": "timed out", "memory": "out of memory"}
 
 
 def tuning_table(
-    settings: Sequence[Setting], chosen: Recommended, *, cold: float, now: int
+    settings: Sequence[Setting], chosen: Recommendation, *, cold: float, now: int
 ) -> RenderableType:
     """A line a setting, with its time as a bar, and what is recommended.
 
@@ -62,7 +62,7 @@ def _bar(value: float, most: float) -> str:
     return "█" * (eighths // 8) + _EIGHTHS[eighths % 8].strip() or _EIGHTHS[1]
 
 
-def _remarks(setting: Setting, chosen: Recommended, now: int) -> Text:
+def _remarks(setting: Setting, chosen: Recommendation, now: int) -> Text:
     names = (("cost", chosen.cost), ("time", chosen.time), ("knee", chosen.knee), ("now", now))
     found = [name for name, memory in names if memory == setting.memory_mb]
     if setting.failure:
@@ -70,7 +70,7 @@ def _remarks(setting: Setting, chosen: Recommended, now: int) -> Text:
     return Text(f"← {', '.join(found)}" if found else "", style="bold")
 
 
-def _advice(chosen: Recommended) -> Iterable[Text]:
+def _advice(chosen: Recommendation) -> Iterable[Text]:
     if chosen.cost is None or chosen.time is None:
         return
     yield Text(f"least cost  {chosen.cost:,} MB")

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from lambdapack.pipeline.tuning import Record, Subject
-from lambdapack.plan.tuning import Measured, Sample
+from lambdapack.plan.tuning import Measurement, Sample
 from tests.report.test_schemas import valid
 from tests.support.command_line import Run, shown
 from tests.support.local_cloud import eventually, processes_of
@@ -138,7 +138,7 @@ def test_a_damaged_record_is_none_and_an_older_one_is_said(run_lambdapack: Run, 
         assert read(tiny)["tune"] == []
     subject = Subject("small", "local", "us-east-1", "x86_64", 512, 512, 3, {})
     Record(record.parent, subject).add(
-        Sample(512, (Measured(1, 2, 512, 90, 1), Measured(1, 1, 512, 90))), 0.01
+        Sample(512, (Measurement(1, 2, 512, 90, 1), Measurement(1, 1, 512, 90))), 0.01
     )
     run_lambdapack("report", "--no-run", cwd=tiny)
     assert [kept["name"] for kept in read(tiny)["tune"]] == ["small"]

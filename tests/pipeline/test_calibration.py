@@ -71,16 +71,18 @@ def test_a_calibration_of_real_starts(tmp_path: Path, lambdapack_cache: Path) ->
 
 
 @pytest.fixture
-def before(tmp_path: Path, lambdapack_cache: Path) -> tuple[calibration.Calibration, cold.Frames]:
+def before(tmp_path: Path, lambdapack_cache: Path) -> tuple[calibration.CalibrationRecord, cold.Frames]:
     """What is assumed of a pack of three frames."""
     work = cold.Work((cold.Step(-1, 0.1), cold.Step(2, 0.4)), (cold.Step(-1, 0.01),), measured=False)
-    assumed = calibration.Calibration(
+    assumed = calibration.CalibrationRecord(
         "local", "function", "id", True, typical.CONSTANTS, work, (), 0.4, 0, {}
     )
     return assumed, cold.Frames([5_000_000] * 3, [20_000_000] * 3)
 
 
-def log_of(assumed: calibration.Calibration, frames: cold.Frames, *, speed: float, link: float) -> list[str]:
+def log_of(
+    assumed: calibration.CalibrationRecord, frames: cold.Frames, *, speed: float, link: float
+) -> list[str]:
     """The log of two cold starts on a machine of this speed and link, as the model has them."""
     lines = []
     for memory in (512, 3008):
@@ -96,7 +98,7 @@ def log_of(assumed: calibration.Calibration, frames: cold.Frames, *, speed: floa
 
 
 def test_a_log_of_aws_gives_link_and_speed(
-    before: tuple[calibration.Calibration, cold.Frames], tmp_path: Path
+    before: tuple[calibration.CalibrationRecord, cold.Frames], tmp_path: Path
 ) -> None:
     """The link is the shim's, the speed such that Lambda's own figures come out; warm lines do not count."""
     found = calibration.from_log(log_of(*before, speed=0.6, link=50e6), *before)
@@ -112,14 +114,16 @@ def test_a_log_of_aws_gives_link_and_speed(
     assert read is not None and read.cloud == "local"
 
 
-def test_a_log_without_a_cold_start_is_told(before: tuple[calibration.Calibration, cold.Frames]) -> None:
+def test_a_log_without_a_cold_start_is_told(
+    before: tuple[calibration.CalibrationRecord, cold.Frames],
+) -> None:
     """Nothing is fitted to nothing."""
     with pytest.raises(CheckError, match=r"2 lines of a log: none is a REPORT line with an Init Duration"):
         calibration.from_log([WARM, "x"], *before)
 
 
 def test_files_of_the_function_tell_nothing_of_the_link(
-    before: tuple[calibration.Calibration, cold.Frames],
+    before: tuple[calibration.CalibrationRecord, cold.Frames],
 ) -> None:
     """A pack in the zip is read at the speed of files, which a plan for S3 must not take for the link's."""
     assumed, frames = before

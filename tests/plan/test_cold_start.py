@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 
 from lambdapack import plan
 from lambdapack.model import Need
-from lambdapack.plan import Budget, Calibrated, Facts, Graph, apply, cold, typical
+from lambdapack.plan import Budget, Calibration, Facts, Graph, apply, cold, typical
 from lambdapack.plan.cold_start import predicted
 from tests.plan.test_plan import FILES, STORED, Built, make_index
 
 WORK = cold.Work((cold.Step(-1, 0.2), cold.Step(0, 1.0)), (cold.Step(-1, 0.1),))
-CALIBRATED = Calibrated(
+CALIBRATED = Calibration(
     cold.Constants(1000.0, 0.0, 1e-5, 1e-5, 1e-5, 0.1, date(2026, 5, 4), "a test"), WORK, 0.07,
     {"a": 250.0}, 470,
 )  # fmt: skip

@@ -15,8 +15,8 @@ from lambdapack.plan import prices
 from lambdapack.plan.tuning import (
     CLOSE,
     MEMORIES,
-    Measured,
-    Recommended,
+    Measurement,
+    Recommendation,
     Sample,
     Setting,
     cost,
@@ -55,8 +55,8 @@ KILLED = (
 
 def test_a_cold_and_a_warm_line_are_read() -> None:
     """Durations, the bill, memory; Init Duration in a cold start alone."""
-    assert read(COLD, b"{}", failed=False) == Measured(32.41, 1433, 1769, 176, 1400.12)
-    assert read(WARM, b"{}", failed=False) == Measured(6.47, 7, 1769, 176)
+    assert read(COLD, b"{}", failed=False) == Measurement(32.41, 1433, 1769, 176, 1400.12)
+    assert read(WARM, b"{}", failed=False) == Measurement(6.47, 7, 1769, 176)
     assert read(COLD, b"{}", failed=False).waited_ms == pytest.approx(1432.53)  # type: ignore[union-attr]
 
 
@@ -88,12 +88,12 @@ def test_what_the_handler_prints_is_no_report() -> None:
 
 def test_a_failed_init_is_waited_for() -> None:
     """Its ten seconds are in the bill alone: no Init Duration tells of an init that was killed."""
-    assert Measured(2000.0, 12_000, 128, 100).waited_ms == 12_000
+    assert Measurement(2000.0, 12_000, 128, 100).waited_ms == 12_000
 
 
 def test_costs_are_those_of_the_bill() -> None:
     """GB-seconds as billed, a request, and /tmp above 512 MB."""
-    each = Measured(900.0, 1000, 2048, 100)
+    each = Measurement(900.0, 1000, 2048, 100)
     assert cost(each, 512, PRICES) == pytest.approx(2 * 0.0000166667 + 0.2e-6)
     assert cost(each, 1536, PRICES) - cost(each, 512, PRICES) == pytest.approx(PRICES.tmp_gb_second)
 
@@ -106,13 +106,13 @@ def test_no_invocation_costs_more_than_the_bound(
 ) -> None:
     """Whatever part of init's ten seconds and of the timeout an invocation takes."""
     billed = math.ceil(init * 10_000 + handler * timeout * 1000)
-    each = Measured(handler * timeout * 1000, billed, memory, memory)
+    each = Measurement(handler * timeout * 1000, billed, memory, memory)
     assert cost(each, tmp, PRICES) <= worst_case(memory, timeout, tmp, PRICES) * (1 + 1e-9)
 
 
 def sample(memory: int, cold: float, *warm: float, failure: str | None = None) -> Sample:
-    first = Measured(cold / 2, math.ceil(cold), memory, 90, cold / 2, failure)
-    return Sample(memory, (first, *(Measured(each, math.ceil(each), memory, 100) for each in warm)))
+    first = Measurement(cold / 2, math.ceil(cold), memory, 90, cold / 2, failure)
+    return Sample(memory, (first, *(Measurement(each, math.ceil(each), memory, 100) for each in warm)))
 
 
 def test_a_setting_is_the_middle_in_the_share_of_cold_starts() -> None:
@@ -139,8 +139,8 @@ def test_one_failure_is_enough() -> None:
     samples = [sample(256, 900, 10, 10), sample(128, 1000, 10, 10), sample(128, 1000, failure="memory")]
     low, high = summarise(samples, cold=0.01, tmp_mb=512, prices=PRICES)
     assert (low.memory_mb, low.failure, low.time_ms, low.million) == (128, "memory", None, None)
-    assert recommend((low, high)) == Recommended(256, 256, None)
-    assert recommend((low,)) == Recommended(None, None, None)
+    assert recommend((low, high)) == Recommendation(256, 256, None)
+    assert recommend((low,)) == Recommendation(None, None, None)
 
 
 def curve_of(**times: float) -> list[tuple[int, float]]:

@@ -6,7 +6,7 @@ import io
 
 from rich.console import Console
 
-from lambdapack.plan.tuning import Recommended, Setting
+from lambdapack.plan.tuning import Recommendation, Setting
 from lambdapack.report.tuning import tuning_table
 
 SETTINGS = (
@@ -18,7 +18,7 @@ SETTINGS = (
 )
 
 
-def shown(settings: tuple[Setting, ...], chosen: Recommended) -> list[str]:
+def shown(settings: tuple[Setting, ...], chosen: Recommendation) -> list[str]:
     console = Console(file=io.StringIO(), width=80, color_system=None)
     console.print(tuning_table(settings, chosen, cold=0.01, now=512))
     text = console.file.getvalue()  # type: ignore[attr-defined]
@@ -27,7 +27,7 @@ def shown(settings: tuple[Setting, ...], chosen: Recommended) -> list[str]:
 
 def test_a_line_a_setting_in_eighty_columns() -> None:
     """Durations, memory, cost, a bar in proportion to the time, and which setting is what."""
-    lines = shown(SETTINGS, Recommended(1769, 1769, 1769))
+    lines = shown(SETTINGS, Recommendation(1769, 1769, 1769))
     assert lines[1].split(maxsplit=2) == ["128", "128", "out of memory"]
     assert lines[2].split(maxsplit=2) == ["256", "90", "failed: KeyError"]
     assert lines[3].split() == ["512", "4.20", "s", "400.0", "ms", "180", "$3.85", "█" * 12, "←", "now"]
@@ -42,5 +42,5 @@ def test_a_line_a_setting_in_eighty_columns() -> None:
 
 def test_without_a_bend_or_an_answer_nothing_is_made_up() -> None:
     """No knee is said to be none; where nothing answered nothing is recommended."""
-    assert shown(SETTINGS, Recommended(1769, 1769, None))[-1].startswith("knee        none")
-    assert "least cost" not in " ".join(shown(SETTINGS[:2], Recommended(None, None, None)))
+    assert shown(SETTINGS, Recommendation(1769, 1769, None))[-1].startswith("knee        none")
+    assert "least cost" not in " ".join(shown(SETTINGS[:2], Recommendation(None, None, None)))

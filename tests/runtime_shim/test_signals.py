@@ -11,7 +11,7 @@ import pytest
 
 from lambdapack.local.link import Fault
 from lambdapack.python import interpreter
-from runtime_shim._signals import Postponed
+from runtime_shim._signals import DeferredSignals
 from tests.support.shim_world import World
 
 RUNNING = interpreter.find("{}.{}".format(*sys.version_info))
@@ -97,7 +97,7 @@ def test_handlers_run_at_the_end_and_are_set_again_whatever_one_raises() -> None
     numbers = [signal.SIGUSR1, signal.SIGUSR2]
     before = [signal.signal(number, raises) for number in numbers]
     try:
-        with pytest.raises(KeyError) as caught, Postponed():
+        with pytest.raises(KeyError) as caught, DeferredSignals():
             for number in [*numbers, *numbers]:
                 signal.raise_signal(number)
             assert came == []

@@ -8,7 +8,7 @@ from typing import Any
 
 from lambdapack import plan
 from lambdapack.local import Invocation
-from lambdapack.local.profiling import Import, Package, Phase, Profile, Unused, Wait
+from lambdapack.local.profiling import Import, Package, Phase, Profile, UnusedImport, Wait
 from lambdapack.pipeline.tuning import Record, Subject
 from lambdapack.plan import AssetFacts, Budget, Facts, Traffic, tuning
 from lambdapack.report import page
@@ -88,7 +88,8 @@ def profile() -> Profile:
     )
     return Profile(
         "name", 1769, 1000.0, 50.0, False, 180, {"bytes": 9_000_000}, phases, tuple(imports), waits,
-        (Package("package1", 2, 100, 1, 50, ("app",)),), (Unused("other1", ("other1",), 4000, ("app",)),),
+        (Package("package1", 2, 100, 1, 50, ("app",)),),
+        (UnusedImport("other1", ("other1",), 4000, ("app",)),),
     )  # fmt: skip
 
 
@@ -117,10 +118,10 @@ def record(folder: Path) -> dict[str, Any]:
     kept = Record(folder, Subject("name", "local", "us-east-1", "x86_64", 1769, 512, 30, {}))
     for memory, factor in ((128, None), (512, 4.0), (1769, 1.0), (3008, 0.98)):
         if factor is None:
-            invocations = [tuning.Measured(1.0, 2, memory, 128, None, "memory")]
+            invocations = [tuning.Measurement(1.0, 2, memory, 128, None, "memory")]
         else:
-            invocations = [tuning.Measured(9 * factor, round(1009 * factor), memory, 170, 1000 * factor)]
-            invocations += [tuning.Measured(8 * factor, round(8 * factor) + 1, memory, 170)] * 4
+            invocations = [tuning.Measurement(9 * factor, round(1009 * factor), memory, 170, 1000 * factor)]
+            invocations += [tuning.Measurement(8 * factor, round(8 * factor) + 1, memory, 170)] * 4
         kept.add(tuning.Sample(memory, tuple(invocations)), 0.01)
     found: dict[str, Any] = json.loads(kept.path.read_bytes())
     return found

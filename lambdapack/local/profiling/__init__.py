@@ -2,6 +2,6 @@
 
 from lambdapack.local.profiling.measure import profile
 from lambdapack.local.profiling.result import Import, Phase, Profile, Wait
-from lambdapack.local.profiling.spans import Package, Unused
+from lambdapack.local.profiling.spans import Package, UnusedImport
 
-__all__ = ["Import", "Package", "Phase", "Profile", "Unused", "Wait", "profile"]
+__all__ = ["Import", "Package", "Phase", "Profile", "UnusedImport", "Wait", "profile"]

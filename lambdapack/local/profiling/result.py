@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from lambdapack.local.profiling.spans import Package, Unused
+from lambdapack.local.profiling.spans import Package, UnusedImport
 
 __all__ = ["Import", "Phase", "Profile", "Wait"]
 
@@ -117,7 +117,7 @@ class Profile:
     imports: tuple[Import, ...]
     waits: tuple[Wait, ...]
     packages: tuple[Package, ...]
-    never_called: tuple[Unused, ...]
+    never_called: tuple[UnusedImport, ...]
     fetching_cpu_ms: float = 0.0
 
     def document(self) -> dict[str, Any]:

@@ -50,7 +50,7 @@ class Span:
 
 
 @dataclass(frozen=True)
-class Unused:
+class UnusedImport:
     """An import, and what would go with it, of which no function was called for anything that is used.
 
     Attributes:
@@ -173,7 +173,7 @@ def lengths_by_module(spans: Sequence[Span], own: Sequence[int], origin: Sequenc
 
 def unused(
     lengths: Mapping[str, int], in_use: Collection[str], importers: Mapping[str, Collection[str]]
-) -> list[Unused]:
+) -> list[UnusedImport]:
     """The imports that nothing uses, each with those that would go with it; the longest first.
 
     Each module is in one of them alone, so that their times may be added.
@@ -182,7 +182,7 @@ def unused(
     for name, top in tops([name for name in lengths if name not in in_use], importers).items():
         groups[top].append(name)
     found = [
-        Unused(
+        UnusedImport(
             top,
             tuple(names),
             sum(lengths[name] for name in names),

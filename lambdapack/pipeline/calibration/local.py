@@ -13,7 +13,7 @@ from lambdapack.local import Invocation, LinkSettings, LocalCloud, profiling
 from lambdapack.local.profiling import Profile
 from lambdapack.pack import Pack
 from lambdapack.pipeline.calibration import decoding
-from lambdapack.pipeline.calibration.record import Calibration
+from lambdapack.pipeline.calibration.record import CalibrationRecord
 from lambdapack.pipeline.calibration.starts import fitted
 from lambdapack.pipeline.calibration.starts import link as link_of
 from lambdapack.pipeline.calibration.work import imports_of, runtime_of, work_of
@@ -49,7 +49,7 @@ class Subject:
 
 def calibrate(
     cloud: LocalCloud, subject: Subject, memories: Sequence[int], runs: int, progress: Progress = QUIET
-) -> Calibration:
+) -> CalibrationRecord:
     """Profile a cold start, decode the pack, and start the function cold, ``runs`` times at each setting.
 
     Raises:
@@ -69,7 +69,7 @@ def calibrate(
         for memory in [*memories] * runs:
             done.append((memory, _start(cloud, subject, memory)))
             advance()
-    made = Calibration(
+    made = CalibrationRecord(
         cloud="local",
         function=subject.function,
         pack=subject.pack.id,

@@ -15,7 +15,7 @@ from lambdapack.files import write_bytes
 from lambdapack.pack import Pack
 from lambdapack.plan import cold, typical
 
-__all__ = ["VERSION", "Calibration", "assumed", "body", "read", "write"]
+__all__ = ["VERSION", "CalibrationRecord", "assumed", "body", "read", "write"]
 
 VERSION = 1
 """The document's; rises when a key changes its meaning or goes."""
@@ -25,7 +25,7 @@ _CLOUDS = ("aws", "local")
 
 
 @dataclass(frozen=True)
-class Calibration:
+class CalibrationRecord:
     """What was measured of a function in one cloud.
 
     Attributes:
@@ -52,16 +52,16 @@ class Calibration:
     imports: Mapping[str, float]
 
 
-_ADAPTER = TypeAdapter(Calibration)
+_ADAPTER = TypeAdapter(CalibrationRecord)
 
 
-def assumed(function: str, pack: Pack, *, linked: bool) -> Calibration:
+def assumed(function: str, pack: Pack, *, linked: bool) -> CalibrationRecord:
     """What is assumed of a function of which nothing was measured."""
     work, error = typical.work(pack.index), typical.ERROR
-    return Calibration("local", function, pack.id, linked, typical.CONSTANTS, work, (), error, 0, {})
+    return CalibrationRecord("local", function, pack.id, linked, typical.CONSTANTS, work, (), error, 0, {})
 
 
-def body(calibration: Calibration) -> dict[str, Any]:
+def body(calibration: CalibrationRecord) -> dict[str, Any]:
     """The document without its head, ready for ``json.dumps``."""
     found: dict[str, Any] = _ADAPTER.dump_python(calibration, mode="json")
     return found
@@ -72,7 +72,7 @@ def path_of(folder: Path, cloud: str) -> Path:
     return folder / f"calibration-{cloud}.json"
 
 
-def write(folder: Path, calibration: Calibration) -> Path:
+def write(folder: Path, calibration: CalibrationRecord) -> Path:
     """Keep a calibration in the build folder, in the place of an earlier one of the same cloud."""
     path = path_of(folder, calibration.cloud)
     document = {"document": _DOCUMENT, "version": VERSION, **body(calibration)}
@@ -80,7 +80,7 @@ def write(folder: Path, calibration: Calibration) -> Path:
     return path
 
 
-def read(folder: Path, clouds: tuple[str, ...] = _CLOUDS) -> Calibration | None:
+def read(folder: Path, clouds: tuple[str, ...] = _CLOUDS) -> CalibrationRecord | None:
     """The first of the ``clouds`` that there is; one of another version, or damaged, is passed over."""
     for cloud in clouds:
         with suppress(OSError, ValueError, KeyError, TypeError):

@@ -9,13 +9,13 @@ from typing import Any
 from lambdapack import limits
 from lambdapack.errors import CheckError
 from lambdapack.local import find_stats
-from lambdapack.pipeline.calibration.record import Calibration
+from lambdapack.pipeline.calibration.record import CalibrationRecord
 from lambdapack.plan import cold, tuning
 
 __all__ = ["fitted", "from_log", "link"]
 
 
-def fitted(calibration: Calibration, frames: cold.Frames) -> Calibration:
+def fitted(calibration: CalibrationRecord, frames: cold.Frames) -> CalibrationRecord:
     """The calibration with a speed that fits its starts, and with the error that is left."""
     known, work = calibration.starts, calibration.work
     constants = cold.fit(calibration.constants, frames, work, known)
@@ -38,7 +38,7 @@ def link(lines: Iterable[Mapping[str, Any]], *, linked: bool) -> float:
     return max(rates, default=limits.LINK_BYTES_PER_SECOND)
 
 
-def from_log(lines: Sequence[str], before: Calibration, frames: cold.Frames) -> Calibration:
+def from_log(lines: Sequence[str], before: CalibrationRecord, frames: cold.Frames) -> CalibrationRecord:
     """A calibration for AWS, out of the REPORT lines and the shim's lines in a log.
 
     Args:

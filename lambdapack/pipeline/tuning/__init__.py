@@ -3,7 +3,7 @@
 A cloud invokes, a ``Record`` keeps what was measured in the build folder, ``measure`` does what is missing.
 """
 
-from lambdapack.pipeline.tuning.clouds import AwsFunction, LocalFunction, Tuned
+from lambdapack.pipeline.tuning.clouds import AwsFunction, LocalFunction, TunableFunction
 from lambdapack.pipeline.tuning.measuring import WARM, bound, measure, missing
 from lambdapack.pipeline.tuning.record import Record, Subject
 
@@ -13,7 +13,7 @@ __all__ = [
     "LocalFunction",
     "Record",
     "Subject",
-    "Tuned",
+    "TunableFunction",
     "bound",
     "measure",
     "missing",

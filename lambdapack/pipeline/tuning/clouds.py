@@ -18,14 +18,14 @@ from lambdapack.pipeline.tuning.record import Subject
 from lambdapack.plan import tuning
 
 
-class Tuned(Protocol):
+class TunableFunction(Protocol):
     """A function that can be invoked with any memory."""
 
     @property
     def subject(self) -> Subject:
         """Which function this is."""
 
-    def invoke(self, memory_mb: int, run: int, *, cold: bool) -> tuning.Measured:
+    def invoke(self, memory_mb: int, run: int, *, cold: bool) -> tuning.Measurement:
         """Invoke it: in a new environment where ``cold``, else in the environment of the time before."""
 
 
@@ -52,7 +52,7 @@ class LocalFunction:
             found["memory_mb"], found["tmp_mb"], found["timeout"], facts,
         )  # fmt: skip
 
-    def invoke(self, memory_mb: int, run: int, *, cold: bool) -> tuning.Measured:
+    def invoke(self, memory_mb: int, run: int, *, cold: bool) -> tuning.Measurement:
         """Invoke the function as started on demand, whatever its kind of start."""
         done = self._cloud.invoke(
             self._name, self._payload, cold=cold, memory_mb=memory_mb, start=INITIALIZATION_TYPES[0],
@@ -105,7 +105,7 @@ class AwsFunction:
             aws.restore(self._latest, self._clients)
             raise
 
-    def invoke(self, memory_mb: int, run: int, *, cold: bool) -> tuning.Measured:
+    def invoke(self, memory_mb: int, run: int, *, cold: bool) -> tuning.Measurement:
         """Invoke ``$LATEST``; before a cold start its configuration is changed."""
         if cold:
             self._changed = True
@@ -114,7 +114,7 @@ class AwsFunction:
         return _measured(self._name, done.log, done.payload, failed=done.error)
 
 
-def _measured(name: str, log: str, payload: bytes, *, failed: bool) -> tuning.Measured:
+def _measured(name: str, log: str, payload: bytes, *, failed: bool) -> tuning.Measurement:
     found = tuning.read(log, payload, failed=failed)
     if found is None:
         raise ToolError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
-from lambdapack.pipeline.tuning.clouds import Tuned
+from lambdapack.pipeline.tuning.clouds import TunableFunction
 from lambdapack.pipeline.tuning.record import Record, Subject
 from lambdapack.plan import tuning
 from lambdapack.progress import QUIET, Progress
@@ -40,7 +40,7 @@ def _worst(subject: Subject, memory_mb: int) -> float:
 
 
 def measure(
-    tuned: Tuned,
+    tuned: TunableFunction,
     record: Record,
     todo: Collection[tuple[int, int]],
     *,
@@ -80,7 +80,7 @@ def measure(
     return True
 
 
-def _invocations(tuned: Tuned, memory_mb: int, run: int) -> Iterator[tuning.Measured]:
+def _invocations(tuned: TunableFunction, memory_mb: int, run: int) -> Iterator[tuning.Measurement]:
     """A cold start and the warm invocations after it; the first failure is the last."""
     for number in range(1 + WARM):
         done = tuned.invoke(memory_mb, run, cold=number == 0)

@@ -103,6 +103,6 @@ class Record:
 
 def _samples(rows: list[Any]) -> list[tuning.Sample]:
     return [
-        tuning.Sample(row["memory_mb"], tuple(tuning.Measured(**each) for each in row["invocations"]))
+        tuning.Sample(row["memory_mb"], tuple(tuning.Measurement(**each) for each in row["invocations"]))
         for row in rows
     ]

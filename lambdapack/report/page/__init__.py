@@ -4,7 +4,7 @@
 makes the page, whose every figure names its place in the document.
 """
 
-from lambdapack.report.page.document import VERSION, Absent, Invoked, Series, document
+from lambdapack.report.page.document import VERSION, Absent, Series, TimedInvocation, document
 from lambdapack.report.page.rendering import render, require_plotly
 
-__all__ = ["VERSION", "Absent", "Invoked", "Series", "document", "render", "require_plotly"]
+__all__ = ["VERSION", "Absent", "Series", "TimedInvocation", "document", "render", "require_plotly"]

@@ -10,14 +10,14 @@ from lambdapack import __version__
 from lambdapack.local import Invocation
 from lambdapack.plan import tuning
 
-__all__ = ["VERSION", "Absent", "Invoked", "Series", "document"]
+__all__ = ["VERSION", "Absent", "Series", "TimedInvocation", "document"]
 
 VERSION = 1
 """Rises when a key of the document changes its meaning or goes."""
 
 
 @dataclass(frozen=True)
-class Invoked:
+class TimedInvocation:
     """One invocation of the series.
 
     Attributes:
@@ -51,21 +51,21 @@ class Series:
     """
 
     memory_mb: int
-    invocations: tuple[Invoked, ...]
+    invocations: tuple[TimedInvocation, ...]
     cold_ms: float | None
     warm_ms: float | None
 
     @classmethod
     def of(cls, memory_mb: int, results: Iterable[Invocation]) -> Series:
         """The series that results of the local cloud make up."""
-        invocations: list[Invoked] = []
+        invocations: list[TimedInvocation] = []
         for each in results:
             start = (invocations[-1].start if invocations else 0) + each.cold
             init = None if each.init_ms is None else round(each.init_ms, 3)
             duration = round(each.duration_ms, 3)
             total = round((init or 0.0) + duration, 3)
             invocations.append(
-                Invoked(start, each.cold, init, duration, total, each.billed_ms, each.max_memory_mb)
+                TimedInvocation(start, each.cold, init, duration, total, each.billed_ms, each.max_memory_mb)
             )
         middle = ([each.total_ms for each in invocations if each.cold is cold] for cold in (True, False))
         cold_ms, warm_ms = (round(tuning.middle(times), 3) if times else None for times in middle)
