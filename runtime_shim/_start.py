@@ -136,10 +136,12 @@ class Pack:
 
     def begin(self) -> None:
         """``start``, and again where frames are missing that were in place."""
-        with DeferredSignals(), self.own():
+        with self.own():
             if not self.place.missing(0, self.eager):
                 self.resumed = self.eager
                 return
+        # A warm start, which ends above, has no handlers to set.
+        with DeferredSignals(), self.own():
             lock = self.place.lock("lock")
             if lock is None:
                 self.role = "follower"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.test_flow import APP, CONFIGURATION
+from tests.cli.test_flow import small_project
 from tests.pipeline.test_calibration import REPORT, WARM
 from tests.support.command_line import Run, shown
 
@@ -15,12 +15,7 @@ from tests.support.command_line import Run, shown
 @pytest.fixture(scope="session")
 def built(run_lambdapack: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The small project, built once."""
-    folder = tmp_path_factory.mktemp("calibrated")
-    (folder / "lambdapack.toml").write_text(CONFIGURATION)
-    (folder / "app.py").write_text(APP)
-    (folder / "event.json").write_text('{"n": 1}')
-    run_lambdapack("build", cwd=folder)
-    return folder
+    return small_project(tmp_path_factory.mktemp("calibrated"), run_lambdapack)
 
 
 def test_a_plan_predicts_with_what_was_calibrated(tiny: Path, run_lambdapack: Run) -> None:

@@ -36,15 +36,19 @@ def handler(event, context):
 """
 
 
-@pytest.fixture(scope="session")
-def built(run_lambdapack: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The project, built once."""
-    folder = tmp_path_factory.mktemp("tiny")
+def small_project(folder: Path, run_lambdapack: Run) -> Path:
+    """Write the project into ``folder`` and build it."""
     (folder / "lambdapack.toml").write_text(CONFIGURATION)
     (folder / "app.py").write_text(APP)
     (folder / "event.json").write_text('{"n": 1}')
     run_lambdapack("build", cwd=folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def built(run_lambdapack: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The project, built once."""
+    return small_project(tmp_path_factory.mktemp("tiny"), run_lambdapack)
 
 
 def _pack(folder: Path) -> Path:
