@@ -331,8 +331,10 @@ def _explain(kind: str, location: tuple[int | str, ...], value: object, prefix: 
         return f"{_name(location, prefix)}: {what}; {unknown(str(location[-1]), known)}"
     if len(names) < 2 or section is None:
         return f"{_name(location[:1], prefix)}: expected a table, not {value!r}"
-    wrong = _fields_of(section)[names[1]]
-    return f"{_name(location[:2], prefix)}: expected {expected(wrong)}, not {value!r}"
+    # A key may be written with hyphens or without.
+    wrong = {key.replace("-", "_"): info for key, info in _fields_of(section).items()}
+    field = wrong[names[1].replace("-", "_")]
+    return f"{_name(location[:2], prefix)}: expected {expected(field)}, not {value!r}"
 
 
 def _contradictions(table: Mapping[str, Any], prefix: tuple[str, ...]) -> list[str]:

@@ -91,6 +91,17 @@ def test_a_mistake_names_the_nearest_key_or_what_is_expected(tmp_path: Path, tex
     assert said in _mistakes(tmp_path, text)
 
 
+@pytest.mark.parametrize("table", [name for name in config.Config.model_fields if name != "assets"])
+def test_a_wrong_value_of_any_key_is_a_mistake(tmp_path: Path, table: str) -> None:
+    """However the key is spelled: with hyphens or with underscores."""
+    section = config.Config.model_fields[table].annotation
+    assert section is not None
+    for name in section.model_fields:
+        for key in {name, name.replace("_", "-")}:
+            said = _mistakes(tmp_path, f"[{table}]\n{key} = 1979-05-27\n")
+            assert f"[{table}]" in said and "expected" in said, key
+
+
 def test_mistakes_in_pyproject_name_its_table(tmp_path: Path) -> None:
     """In pyproject.toml the table is [tool.lambdapack.…], and messages say so."""
     message = _mistakes(tmp_path, "[tool.lambdapack.pack]\nlevl = 3\n", name="pyproject.toml")
