@@ -145,7 +145,7 @@ def test_what_the_loader_imports_in_a_wait_is_not_the_waiting_modules() -> None:
         Span(IMPORT, "ahead", 1, False, 0, 2_000_000, 4_000_000, file="/lib/ahead.py"),
     )
     told = {
-        "phases": [[0, 10_000_000]], "cpu": [[0, 0]], "fetching": 0,
+        "phases": [[0, 10_000_000]], "cpu": [0], "fetching": 0,
         "spans": [asdict(span) for span in spans], "handler": "app.handler",
         "folders": {"python": "/lib"}, "memory_mb": 512,
         "calls": {"app": [""]}, "importers": {"ahead": ["runtime_shim._prepare"]},

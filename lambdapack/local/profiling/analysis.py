@@ -149,7 +149,7 @@ def _phases(spans: Sequence[Span], own: Sequence[int], told: Mapping[str, Any]) 
         imports, waited = sums[number, IMPORT], sums[number, WAIT]
         rest = end - start - imports - waited
         lengths = [length / _US for length in (start, end - start, imports, waited, rest)]
-        lengths.append(told["cpu"][number][1] / _US / _US)
+        lengths.append(told["cpu"][number] / _US / _US)
         phases.append(Phase(_phase_name(number), *lengths))
     return tuple(phases)
 

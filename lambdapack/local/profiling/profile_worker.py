@@ -43,7 +43,7 @@ class Recorder:
     def __init__(self, watches: bool) -> None:
         self.spans: list[Span] = []
         self.phases: list[list[int]] = [[0, 0]]
-        self.cpu: list[list[int]] = [[0, 0]]
+        self.cpu: list[int] = []
         self.calls: dict[str, dict[str, None]] = {}
         self.importers: dict[str, dict[str, None]] = {}
         self.probes: dict[str, Callable[[Any], None]] = {}
@@ -199,12 +199,11 @@ def time_phases(recorder: Recorder, token: str, invocations: int) -> Callable[[A
 
         def wait_next_invocation(self: Any) -> Any:
             recorder.phases[-1][1] = _now()
-            recorder.cpu[-1][1] = time.thread_time_ns()
+            recorder.cpu.append(time.thread_time_ns())
             if len(recorder.phases) == invocations + 1:
                 recorder.tell(token)
             event = real_next(self)
             recorder.phases.append([_now(), 0])
-            recorder.cpu.append([time.thread_time_ns(), 0])
             return event
 
         module.LambdaRuntimeClient.wait_next_invocation = wait_next_invocation
