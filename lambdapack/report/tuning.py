@@ -14,7 +14,7 @@ from lambdapack.report.units import counted, dollars, seconds
 
 __all__ = ["failure_words", "tuning_table"]
 
-_WIDTH = 12
+_WIDTH = 6
 _EIGHTHS = " ▏▎▍▌▋▊▉"
 _WORDS = {"timeout": "timed out", "memory": "out of memory"}
 

@@ -30,14 +30,26 @@ def test_a_line_a_setting_in_eighty_columns() -> None:
     lines = shown(SETTINGS, Recommendation(1769, 1769, 1769))
     assert lines[1].split(maxsplit=2) == ["128", "128", "out of memory"]
     assert lines[2].split(maxsplit=2) == ["256", "90", "failed: KeyError"]
-    assert lines[3].split() == ["512", "4.20", "s", "400.0", "ms", "180", "$3.85", "█" * 12, "←", "now"]
-    assert lines[4].split()[-5:] == ["███", "←", "cost,", "time,", "knee"]
+    assert lines[3].split() == ["512", "4.20", "s", "400.0", "ms", "180", "$3.85", "█" * 6, "←", "now"]
+    assert lines[4].split()[-5:] == ["█▌", "←", "cost,", "time,", "knee"]
     assert "with 1.00% of invocations cold" in " ".join(lines)
     assert lines[-3:] == [
         "least cost  1,769 MB",
         "least time  1,769 MB",
         "knee        1,769 MB: more memory buys less time than it did up to there",
     ]
+
+
+def test_the_widest_line_is_whole_in_eighty_columns() -> None:
+    """A setting that is all of what is recommended, and what the function has, says each of these uncut."""
+    widest = (
+        Setting(512, 3, 10240, 99_900.0, 123.4, 9999.9, 12345.67),
+        Setting(10240, 3, 182, 123.4, 99.9, 111.0, 18.70),
+    )
+    header, line = shown(widest, Recommendation(512, 512, 512))[:2]
+    assert header.split() == ["MB", "cold", "warm", "MB", "used", "a", "million", "time"]
+    assert line.endswith("██████  ← cost, time, knee, now") and "…" not in line
+    assert "$12,345.67" in line and "10,240" in line
 
 
 def test_without_a_bend_or_an_answer_nothing_is_made_up() -> None:
