@@ -102,12 +102,20 @@ def left_behind(state: Path, ids: set[str], name: str) -> list[str]:
         if _read(path).startswith(str(state))
     ]
     for identity in ids:
-        found += [f"cgroup {path}" for path in Path("/sys/fs/cgroup").rglob(f"lambdapack-{identity}")]
+        found += _control_groups(identity)
     found += processes_of(name)
     for process in Path("/proc").glob("[0-9]*"):
         if str(state) in _read(process / "mountinfo"):
             found.append(f"mounts in {process.name}: {_read(process / 'cmdline')}")
     return found
+
+
+def _control_groups(identity: str) -> list[str]:
+    """The control groups of an environment; one that goes away while it is looked at is there still."""
+    try:
+        return [f"cgroup {path}" for path in Path("/sys/fs/cgroup").rglob(f"lambdapack-{identity}")]
+    except FileNotFoundError as error:
+        return [f"cgroup {error.filename}"]
 
 
 def processes_of(name: str) -> list[str]:
