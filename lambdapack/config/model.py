@@ -332,9 +332,9 @@ def _explain(kind: str, location: tuple[int | str, ...], value: object, prefix: 
     if len(names) < 2 or section is None:
         return f"{_name(location[:1], prefix)}: expected a table, not {value!r}"
     # A key may be written with hyphens or without.
-    wrong = {key.replace("-", "_"): info for key, info in _fields_of(section).items()}
-    field = wrong[names[1].replace("-", "_")]
-    return f"{_name(location[:2], prefix)}: expected {expected(field)}, not {value!r}"
+    keys = {key.replace("-", "_"): info for key, info in _fields_of(section).items()}
+    wrong = keys[names[1].replace("-", "_")]
+    return f"{_name(location[:2], prefix)}: expected {expected(wrong)}, not {value!r}"
 
 
 def _contradictions(table: Mapping[str, Any], prefix: tuple[str, ...]) -> list[str]:

@@ -14,6 +14,7 @@ from lambdapack.report.units import counted, dollars, seconds
 
 __all__ = ["failure_words", "tuning_table"]
 
+# Of the longest bar: with it, costs and remarks are whole in a terminal of 80 columns.
 _WIDTH = 6
 _EIGHTHS = " ▏▎▍▌▋▊▉"
 _WORDS = {"timeout": "timed out", "memory": "out of memory"}
