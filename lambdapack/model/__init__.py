@@ -15,6 +15,8 @@ from lambdapack.model.function import (
 from lambdapack.model.lock import NO_OPTIONS, LeftOut, Lock, Pin, PipOptions
 from lambdapack.model.needs import Need
 from lambdapack.model.owners import Owners, bytecode_of, is_cached, source_of
+from lambdapack.model.routing import Routing
+from lambdapack.model.shift import Shift
 from lambdapack.model.slim import ImportCheck, RuleSaving, SlimReport
 from lambdapack.model.target import Target
 from lambdapack.model.tree import Distribution, MissingLibrary, SystemLibrary, Trace, Tree
@@ -23,7 +25,7 @@ from lambdapack.model.wheel import Wheel, WheelFile
 __all__ = [
     "FUNCTION_NAME", "NO_OPTIONS", "Distribution", "Files", "FunctionAsset", "FunctionSettings",
     "FunctionSpec", "ImportCheck", "LeftOut", "Location", "Lock", "MissingLibrary", "Need", "Owners", "Pin",
-    "PipOptions", "Place", "RuleSaving", "SlimReport", "SystemLibrary", "Target", "Trace", "Tree",
-    "Wheel", "WheelFile",
+    "PipOptions", "Place", "Routing", "RuleSaving", "Shift", "SlimReport", "SystemLibrary", "Target",
+    "Trace", "Tree", "Wheel", "WheelFile",
     "bytecode_of", "is_cached", "number_rule", "refused_by_lambda", "runtimes", "source_of",
 ]  # fmt: skip
