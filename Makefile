@@ -49,6 +49,7 @@ lint: $(STAMP)  ## Check style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/mypy --platform darwin
 
 format: $(STAMP)  ## Rewrite the code in the project's style
 	$(BIN)/ruff format .

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lambdapack import limits
-from lambdapack.errors import ConfigurationError
+from lambdapack.errors import ConfigurationError, LinuxError
 from lambdapack.local import client
 from lambdapack.local.environment.environment import Environment
 from lambdapack.local.environment.isolation import Limits, candidates, describe
@@ -27,6 +27,7 @@ from lambdapack.local.s3.objects import Entry
 from lambdapack.memo import default_cache_dir
 from lambdapack.model import FunctionSpec
 from lambdapack.progress import QUIET, Progress
+from lambdapack.python import machine
 
 DEFAULT_STATE = Path(".lambdapack/local")
 _IDLE_SECONDS = 600.0
@@ -64,6 +65,11 @@ class LocalCloud:
         restore_after: float = 0.0,
         boost: bool = True,
     ) -> None:
+        if not machine.is_linux():
+            raise LinuxError(
+                "the local cloud needs Linux, on which Lambda runs its functions",
+                hint="lambdapack's commands run it in a container; in Python, use a container of your own",
+            )
         self.state = state.resolve()
         self._functions = Functions(self.state)
         self._progress = progress
