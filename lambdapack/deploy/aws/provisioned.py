@@ -77,7 +77,7 @@ def goes_back(target: VersionState, observed: AwsState) -> int | None:
 
 
 def before(name: str, version: str | Result, observed: AwsState, count: int | None) -> tuple[ApiCall, ...]:
-    """The calls that keep ``count`` environments of ``version`` ready, before ``live`` points at it.
+    """The calls that keep ``count`` environments of ``version`` ready, before ``live`` points there.
 
     Args:
         name: The function's name.
