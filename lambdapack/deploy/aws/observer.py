@@ -58,7 +58,7 @@ def observe(
 
 
 def _observe_for(name: str, settings: FunctionSettings, observed: AwsState, clients: Clients) -> AwsState:
-    """``observed`` with what has an API of its own, as far as ``settings`` says something of it."""
+    """``observed`` with what has an API of its own, as far as ``settings`` names that."""
     observed = observe_wide(name, settings, observed, clients)
     if settings.callers is not None and observed.alias is not None:
         statements = statements_of(name, clients, ALIAS)
