@@ -390,6 +390,12 @@ class World:
     def __getitem__(self, service: str) -> Any:
         return self._services[service]
 
+    def add(self, service: str, operation: str, answer: Callable[..., Any]) -> None:
+        """A further service, which knows this one operation."""
+        made: Any = type(service, (Service,), {"name": service})()
+        setattr(made, f"on_{operation}", answer)
+        self._services[service] = made
+
 
 def spec_of(folder: Path, code: bytes = b"code", **settings: Any) -> FunctionSpec:
     """The function, with a zip of this code."""

@@ -54,7 +54,14 @@ def observe(
         versions=_versions(name, clients),
         alias=_alias(name, clients),
     )
-    return observed if settings is None else _observe_for(name, settings, observed, clients)
+    if settings is None:
+        return observed
+    if configuration.get("Environment", {}).get("Error"):
+        progress.warn(
+            f"these credentials may not decrypt the environment of {name} (kms:Decrypt): it cannot be "
+            "compared, and each deployment sends the environment again"
+        )
+    return _observe_for(name, settings, observed, clients)
 
 
 def _observe_for(name: str, settings: FunctionSettings, observed: AwsState, clients: Clients) -> AwsState:
