@@ -11,7 +11,7 @@ from lambdapack.cli import deployment
 from lambdapack.cli.session import Session, common
 
 if TYPE_CHECKING:
-    from lambdapack.deploy import Release
+    from lambdapack.deploy import FunctionOptions, Release
     from lambdapack.deploy.aws import Deployment
     from lambdapack.model import FunctionSpec
 
@@ -63,9 +63,7 @@ def command(session: Session, cloud: str, region: str | None, dry_run: bool, **g
         _show(session, rollout.release, rollout.deployment, dry_run=dry_run, where=where)
         return
     deployment.warn_of_libraries(session, missing)
-    if function.settings.secrets:
-        names = ", ".join(sorted(function.settings.secrets))
-        session.progress.note(f"{names}: AWS's to know, and not set here; environment-file sets them locally")
+    _tell_of_aws_alone(session, function)
     due = runtimes.RUNTIMES[function.target.python].advice(runtimes.today())
     if due:
         session.progress.warn(due)
@@ -76,6 +74,16 @@ def command(session: Session, cloud: str, region: str | None, dry_run: bool, **g
     with LocalCloud(session.state, progress=session.progress, cache_dir=session.cache) as local:
         local.deploy(release.spec, made.path, dry_run=dry_run)
     _show(session, release, None, dry_run=dry_run, where=where)
+
+
+def _tell_of_aws_alone(session: Session, function: FunctionOptions) -> None:
+    """Say what the function will have in AWS and has not in the local cloud, where its code may need that."""
+    if function.settings.secrets:
+        names = ", ".join(sorted(function.settings.secrets))
+        session.progress.note(f"{names}: read in AWS alone, and not set here; environment-file can set them")
+    if function.settings.layers:
+        names = ", ".join(arn.rpartition(":layer:")[2] for arn in function.settings.layers)
+        session.progress.note(f"the layers {names} are in AWS alone")
 
 
 def _show(

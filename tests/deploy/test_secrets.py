@@ -134,7 +134,7 @@ def test_a_secret_that_may_not_be_read_names_the_permission(tmp_path: Path) -> N
 )
 def test_other_texts_are_no_references(text: str) -> None:
     """So that a secret that was written there itself is refused and not sent."""
-    with pytest.raises(ValueError, match="neither|is not"):
+    with pytest.raises(ValueError, match=r"neither|is not"):
         SecretReference.parse(text)
 
 
