@@ -157,6 +157,21 @@ def test_an_alias_that_has_it_itself_hands_it_to_its_version(tmp_path: Path) -> 
     assert operations(deploy(world, spec_of(tmp_path, b"other", provisioned=2))) == [_DELETE, _PUT]
 
 
+def test_an_alias_with_some_goes_to_a_snapshot_once_it_is_given_up(tmp_path: Path) -> None:
+    """AWS refuses the move; said before any call, and with provisioned = 0 it goes before the move."""
+    world = World()
+    deploy(world, spec_of(tmp_path))
+    world["lambda"].put_provisioned_concurrency_config(
+        FunctionName="demo", Qualifier="live", ProvisionedConcurrentExecutions=2
+    )
+    with pytest.raises(ConfigurationError, match="has provisioned concurrency for 2 environments") as caught:
+        deploy(world, spec_of(tmp_path, snap_start=True))
+    assert "provisioned = 0" in (caught.value.hint or "")
+    done = deploy(world, spec_of(tmp_path, snap_start=True, provisioned=0))
+    assert operations(done)[-2:] == [_DELETE, "update_alias"]
+    assert ready(world) == {} and world.lambda_.aliases["live"]["FunctionVersion"] == "2"
+
+
 def test_what_other_aliases_need_stays(tmp_path: Path) -> None:
     """A version that another alias sends calls to, an alias of others, a version that others published."""
     world = World()
@@ -201,11 +216,13 @@ def test_waiting_has_an_end_that_is_said(monkeypatch: pytest.MonkeyPatch) -> Non
         "AllocatedProvisionedConcurrentExecutions": 1, "Status": "IN_PROGRESS",
     }  # fmt: skip
     slept: list[float] = []
+    told: list[str] = []
     with Stubber(client) as stub:
         for _ in range(4):
             stub.add_response("get_provisioned_concurrency_config", slow, which)
         with pytest.raises(ToolError, match="demo:7: 1 of 3 environments are ready after 6 s"):
-            provisioned.wait(client, which, 6, sleep=slept.append)
+            provisioned.wait(client, which, 6, sleep=slept.append, tell=lambda *, note: told.append(note))
+        assert told == ["1 of 3 environments are ready"] * 3
         assert slept == [2.0, 2.0, 2.0]
         stub.add_response("get_provisioned_concurrency_config", slow, which)
         stub.add_response("get_provisioned_concurrency_config", {**slow, "Status": "READY"}, which)

@@ -262,6 +262,17 @@ def test_what_may_not_be_looked_at_stops_no_deployment(tmp_path: Path) -> None:
     assert "event sources, function URLs, the policy of demo" in note
 
 
+def test_an_environment_that_may_not_be_decrypted_is_said(tmp_path: Path) -> None:
+    """It cannot be compared, so that it is sent each time: a reader of the plan should know why."""
+    world, told = World(), Told()
+    deploy(world, spec_of(tmp_path, environment={"AA": "x"}))
+    seen = world.lambda_.configuration or {}
+    seen["Environment"] = {"Error": {"ErrorCode": "AccessDeniedException", "Message": "kms"}}
+    done = deploy(world, spec_of(tmp_path, environment={"AA": "x"}), told)
+    assert operations(done)[0] == "update_function_configuration"
+    assert any("may not decrypt the environment of demo (kms:Decrypt)" in each for each in told.warnings)
+
+
 @pytest.mark.parametrize(
     ("settings", "said"),
     [

@@ -192,6 +192,8 @@ class Lambda(Service):
     def on_update_alias(self, FunctionName: str, Name: str, FunctionVersion: str) -> Any:
         if Name in self.provisioned and FunctionVersion in self.provisioned:
             raise refuse("InvalidParameterValueException", "version has provisioned concurrency of its own")
+        if Name in self.provisioned and self._has_snapshot(FunctionVersion):
+            raise refuse("InvalidParameterValueException", "Provisioned Concurrency and SnapStart")
         self.aliases[Name]["FunctionVersion"] = FunctionVersion
         return self.aliases[Name]
 
@@ -243,6 +245,10 @@ class Lambda(Service):
             if qualifier != but
         )
 
+    def _has_snapshot(self, version: str) -> bool:
+        said = self.versions[int(version) - 1].get("SnapStart", {})
+        return bool(said.get("ApplyOn") == "PublishedVersions")
+
     def on_list_provisioned_concurrency_configs(self, FunctionName: str) -> Any:
         items = [{"FunctionArn": f"{ARN}:{name}", **each} for name, each in self.provisioned.items()]
         return {"ProvisionedConcurrencyConfigs": items}
@@ -266,8 +272,7 @@ class Lambda(Service):
         rival = next((n for n, each in self.aliases.items() if each["FunctionVersion"] == version), None)
         if (rival if Qualifier == version else version) in self.provisioned:
             raise refuse("InvalidParameterValueException", "Alias and version, one of both")
-        snapshot = self.versions[int(version) - 1].get("SnapStart", {}).get("ApplyOn")
-        if snapshot == "PublishedVersions":
+        if self._has_snapshot(version):
             raise refuse("InvalidParameterValueException", "Provisioned Concurrency and SnapStart")
         if (
             self.reserved is not None
