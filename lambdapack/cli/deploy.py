@@ -78,8 +78,9 @@ def command(session: Session, cloud: str, region: str | None, dry_run: bool, **g
 
 def _tell_of_aws_alone(session: Session, function: FunctionOptions) -> None:
     """Say what the function will have in AWS and has not in the local cloud, where its code may need that."""
-    if function.settings.secrets:
-        names = ", ".join(sorted(function.settings.secrets))
+    unset = sorted(function.settings.secrets.keys() - function.settings.environment.keys())
+    if unset:
+        names = ", ".join(unset)
         session.progress.note(f"{names}: read in AWS alone, and not set here; environment-file can set them")
     if function.settings.layers:
         names = ", ".join(arn.rpartition(":layer:")[2] for arn in function.settings.layers)

@@ -90,15 +90,14 @@ def test_secrets_count_for_the_environments_size(cloud: aws.Clients, tmp_path: P
         aws.deploy(spec_of(tmp_path, secrets=references(TOKEN="ssm:large")), clients=cloud)
 
 
-def test_a_variable_is_a_secret_or_in_the_environment(cloud: aws.Clients, tmp_path: Path) -> None:
-    """Which of both would count is not guessed; and Lambda's own names are refused."""
-    spec = spec_of(
-        tmp_path, secrets=references(TOKEN="ssm:a", AWS_REGION="ssm:b"), environment={"TOKEN": "x"}
-    )
-    with pytest.raises(
-        ConfigurationError, match=r"AWS_REGION is Lambda's own; TOKEN is among the secrets and"
-    ):
-        aws.deploy(spec, clients=cloud)
+def test_a_secret_stands_above_the_environment(cloud: aws.Clients, tmp_path: Path) -> None:
+    """So that a variable has one value on this machine and its secret in AWS; Lambda's own are refused."""
+    cloud["ssm"].put_parameter(Name="token", Value="secret", Type="String")
+    both = spec_of(tmp_path, secrets=references(TOKEN="ssm:token"), environment={"TOKEN": "local"})
+    aws.deploy(both, clients=cloud)
+    assert environment(cloud) == {"TOKEN": "secret"}
+    with pytest.raises(ConfigurationError, match=r"AWS_REGION is Lambda's own"):
+        aws.deploy(spec_of(tmp_path, secrets=references(AWS_REGION="ssm:token")), clients=cloud)
 
 
 @pytest.mark.parametrize("shown", [VALUE, json.dumps(VALUE)])
