@@ -11,7 +11,7 @@ from lambdapack.cli import deployment
 from lambdapack.cli.session import Session, common
 
 if TYPE_CHECKING:
-    from lambdapack.deploy import Release
+    from lambdapack.deploy import FunctionOptions, Release
     from lambdapack.deploy.aws import Deployment
     from lambdapack.model import FunctionSpec
 
@@ -51,6 +51,7 @@ def command(session: Session, cloud: str, region: str | None, dry_run: bool, **g
 
     made = pack.load(given["pack_directory"] or session.build_directory)
     function = deployment.function_options(session, made.index.target, given)
+    function = deployment.with_environment_file(session, function)
     where = deployment.location_for(session, given["location"], cloud, needed="s3" in function.places)
     missing = deployment.missing_libraries(session, made, given["allow_lacking"])
     if cloud == "aws":
@@ -62,6 +63,7 @@ def command(session: Session, cloud: str, region: str | None, dry_run: bool, **g
         _show(session, rollout.release, rollout.deployment, dry_run=dry_run, where=where)
         return
     deployment.warn_of_libraries(session, missing)
+    _tell_of_aws_alone(session, function)
     due = runtimes.RUNTIMES[function.target.python].advice(runtimes.today())
     if due:
         session.progress.warn(due)
@@ -72,6 +74,17 @@ def command(session: Session, cloud: str, region: str | None, dry_run: bool, **g
     with LocalCloud(session.state, progress=session.progress, cache_dir=session.cache) as local:
         local.deploy(release.spec, made.path, dry_run=dry_run)
     _show(session, release, None, dry_run=dry_run, where=where)
+
+
+def _tell_of_aws_alone(session: Session, function: FunctionOptions) -> None:
+    """Say what the function will have in AWS and has not in the local cloud, where its code may need that."""
+    unset = sorted(function.settings.secrets.keys() - function.settings.environment.keys())
+    if unset:
+        names = ", ".join(unset)
+        session.progress.note(f"{names}: read in AWS alone, and not set here; environment-file can set them")
+    if function.settings.layers:
+        names = ", ".join(arn.rpartition(":layer:")[2] for arn in function.settings.layers)
+        session.progress.note(f"the layers {names} are in AWS alone")
 
 
 def _show(

@@ -5,8 +5,10 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
+from lambdapack.deploy.aws import provisioned
 from lambdapack.deploy.aws.clients import Clients
 from lambdapack.deploy.aws.errors import errors_of_aws
 from lambdapack.deploy.aws.models import ApiCall, FileBytes, Result
@@ -30,6 +32,10 @@ _DONE_ALREADY: Mapping[str, frozenset[str]] = {
     "delete_role_policy": frozenset({"NoSuchEntity"}),
     "detach_role_policy": frozenset({"NoSuchEntity"}),
     "delete_log_group": frozenset({"ResourceNotFoundException"}),
+    "remove_permission": frozenset({"ResourceNotFoundException"}),
+    "delete_provisioned_concurrency_config": frozenset(
+        {"ProvisionedConcurrencyConfigNotFoundException", "ResourceNotFoundException"}
+    ),
 }
 
 
@@ -59,7 +65,10 @@ def execute(
         ):
             parameters = {key: _resolve(value, answers) for key, value in call.parameters.items()}
             answers[call.key] = _call(call, clients[call.service], parameters, sleep)
-            if call.waiter is not None:
+            if call.waiter == provisioned.READY:
+                tell = partial(advance, 0)
+                provisioned.wait(clients[call.service], parameters, call.patience, sleep=sleep, tell=tell)
+            elif call.waiter is not None:
                 _wait(call, clients[call.service], parameters, answers[call.key])
             advance()
     return answers
@@ -77,7 +86,7 @@ def _call(
             answer: Mapping[str, Any] = getattr(client, call.operation)(**parameters)
             return answer
         except ClientError as error:
-            if code_of(error) in _DONE_ALREADY.get(call.operation, ()):
+            if _is_done(call, error):
                 return {}
             if not _will_pass(error) or waited >= _PATIENCE:
                 raise
@@ -86,6 +95,14 @@ def _call(
         sleep(jittered)
         waited += jittered
         pause = min(pause * 2, _LONGEST_PAUSE)
+
+
+def _is_done(call: ApiCall, error: Any) -> bool:
+    """Whether the call was made before: by an interrupted run, or by botocore, which repeats lost ones."""
+    if call.operation == "add_permission":
+        # A statement's id is its digest: a statement of that id is this one.
+        return code_of(error) == "ResourceConflictException" and "already exist" in str(error)
+    return code_of(error) in _DONE_ALREADY.get(call.operation, ())
 
 
 def _will_pass(error: Any) -> bool:
@@ -130,7 +147,7 @@ def _resolve(value: Any, answers: Mapping[str, Mapping[str, Any]]) -> Any:
 
 
 def _subject(call: ApiCall) -> str:
-    for key in ("FunctionName", "RoleName", "logGroupName", "LayerName", "Key"):
+    for key in ("FunctionName", "RoleName", "logGroupName", "LayerName", "Key", "Resource"):
         if key in call.parameters:
             return str(call.parameters[key])
     return ""
@@ -139,5 +156,5 @@ def _subject(call: ApiCall) -> str:
 def _doing(call: ApiCall, subject: str) -> str:
     """``create_function`` -> ``creating function demo``."""
     verb, _, what = call.operation.partition("_")
-    ending = f"{verb}ting" if verb in ("put", "get") else verb.removesuffix("e") + "ing"
+    ending = f"{verb}{verb[-1]}ing" if verb in ("put", "get", "tag") else verb.removesuffix("e") + "ing"
     return f"{ending} {what.replace('_', ' ')} {subject}".strip()
