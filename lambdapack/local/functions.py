@@ -157,6 +157,7 @@ class Functions:
             ConfigurationError: There is no such function or version, or the alias sends calls there.
         """
         with locked(self._lock):
+            self._finish_removals()
             before = self.get(name)
             gone = Versions(name, tuple(before.get(number) for number in numbers))
             after = before.without(numbers)
@@ -197,6 +198,7 @@ class Functions:
     def forget_unused(self) -> None:
         """Remove unpacked code that no version refers to; only while no environment is alive."""
         with locked(self._lock):
+            self._finish_removals()
             functions = [function for versions in self.all() for function in versions.functions]
             self._codes.keep({name for function in functions for name in (function.code, function.opt)})
             self._forget_records()

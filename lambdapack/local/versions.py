@@ -190,12 +190,14 @@ class Versions:
         }
 
     @classmethod
-    def from_dict(cls, document: Mapping[str, Any]) -> Versions:
+    def from_dict(cls, document: Any) -> Versions:
         """Of such a document; one function alone, as earlier lambdapacks wrote it, is version 1.
 
         Raises:
             ValueError, KeyError, TypeError: It is neither.
         """
+        if not isinstance(document, Mapping):
+            raise TypeError(f"{type(document).__name__} in place of an object")
         if "versions" not in document:
             function = replace(Function.from_dict(document), version="1")
             return cls(function.name, (function,), Alias(Routing("1")), 1)
