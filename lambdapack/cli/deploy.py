@@ -110,9 +110,9 @@ def _show(
 
 def _summary(spec: FunctionSpec, size: int, *, version: str | None, to_aws: bool, dry_run: bool) -> str:
     """One line about the function; ``size`` is the zip's, in bytes."""
-    number = f"version {version}, " if version else ""
     from lambdapack.report.units import megabytes
 
+    number = f"version {version}, " if version else ""
     did, where = "would deploy" if dry_run else "deployed", "AWS" if to_aws else "the local cloud"
     assets = "".join(f"asset {asset.name} {asset.pack_id[:12]}, " for asset in spec.assets)
     layers = "".join(f"{megabytes(path.stat().st_size)} layer, " for path in spec.layers)
