@@ -206,17 +206,21 @@ class LocalCloud:
         function = self.functions.get(name).pick(qualifier, self._chance())
         settings = settings_of(function, memory_mb, tmp_mb, start, boost=self._boost)
         self.expire()
-        began = time.time()
-        with self._pool.lend(function, settings, link, cold=cold) as environment:
-            environment.qualifier = qualifier or LIVE
-            done = environment.invoke(payload)
-        self._note(environment, [done], began)
-        return done
+        with self._lend(function, settings, link, qualifier or LIVE, cold=cold) as (environment, ended):
+            ended.append(environment.invoke(payload))
+        return ended[0]
 
-    def _note(self, environment: Environment, ended: Sequence[Invocation], began: float) -> None:
-        """Keep what the invocations took and logged."""
-        name, stream = environment.function.name, environment.log_stream
-        self.functions.records.add(name, stream, ended, began=began, live=environment.qualifier == LIVE)
+    @contextlib.contextmanager
+    def _lend(
+        self, function: Function, settings: Settings, link: LinkSettings, qualifier: str, *, cold: bool
+    ) -> Iterator[tuple[Environment, list[Invocation]]]:
+        """An environment, and where its invocations of the block are put, so that they are kept."""
+        records, live = self.functions.records, qualifier == LIVE
+        with self._pool.lend(function, settings, link, cold=cold) as environment:
+            environment.qualifier = qualifier
+            stream = environment.log_stream
+            with records.invocations(function.name, function.version, stream, live=live) as ended:
+                yield environment, ended
 
     def prepare(
         self, name: str, environments: int = 1, *, start: str | None = None, qualifier: str | None = None
@@ -281,12 +285,9 @@ class LocalCloud:
             check_payload(payload)
         function, settings = self._choose(name, memory_mb, tmp_mb, MANAGED, workers=workers)
         link = LinkSettings(bandwidth_mbps, latency_ms)
-        began = time.time()
-        with self._pool.lend(function, settings, link, cold=cold) as environment:
+        with self._lend(function, settings, link, LIVE, cold=cold) as (environment, ended):
             assert isinstance(environment, ManagedEnvironment)
-            environment.qualifier = LIVE
-            ended = environment.invoke_together(payloads)
-        self._note(environment, ended, began)
+            ended.extend(environment.invoke_together(payloads))
         return ended
 
     def start_with(

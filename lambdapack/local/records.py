@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
+from lambdapack.errors import CheckError
 from lambdapack.local.invocation import Invocation
 from lambdapack.local.log_store import LogStore, events_of
 from lambdapack.local.metrics import Call, Metrics
@@ -22,23 +24,33 @@ class Records:
         self.logs = LogStore(state / "logs")
         self.metrics = Metrics(state / "metrics")
 
-    def add(self, name: str, stream: str, ended: Sequence[Invocation], *, began: float, live: bool) -> None:
-        """Keep what invocations took and logged.
+    @contextlib.contextmanager
+    def invocations(self, name: str, version: str, stream: str, *, live: bool) -> Iterator[list[Invocation]]:
+        """Inside the block invocations run and are put into the list; what they took and logged is kept.
+
+        One that has no answer, for its init has failed before the snapshot, counts as failed.
 
         Args:
-            name: The function's name.
+            name, version: The function and the version that runs.
             stream: The environment's log stream.
-            ended: The invocations.
-            began: When they began, in seconds since 1970; they end now.
-            live: Whether they came through the alias.
+            live: Whether the calls come through the alias.
 
         Raises:
             ToolError: The disk is full.
         """
+        began = time.time()
+        ended: list[Invocation] = []
+        try:
+            yield ended
+        except CheckError as error:
+            now = time.time()
+            self.logs.add(name, version, events_of(error.detail or "", stream, began, now))
+            self.metrics.add(name, Call(version, now, live, True, (now - began) * 1000, None, True))
+            raise
         now = time.time()
         for done in ended:
-            self.logs.add(name, done.version, events_of(done.log, stream, began, now))
-            call = Call(done.version, now, live, done.error, done.duration_ms, done.init_ms, done.cold)
+            self.logs.add(name, version, events_of(done.log, stream, began, now))
+            call = Call(version, now, live, done.error, done.duration_ms, done.init_ms, done.cold)
             self.metrics.add(name, call)
 
     def add_init(self, name: str, version: str, stream: str, log: str) -> None:

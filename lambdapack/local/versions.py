@@ -109,7 +109,7 @@ class Versions:
         """Without these versions.
 
         Raises:
-            ConfigurationError: The alias sends calls to one of them.
+            ConfigurationError: The alias sends calls to one of them, or no version would be left.
         """
         shares = self.alias.routing.shares if self.alias else {}
         if used := sorted(set(numbers) & shares.keys()):
@@ -118,6 +118,11 @@ class Versions:
                 hint="lambdapack rollback --cloud local --to VERSION moves the alias",
             )
         kept = tuple(function for function in self.functions if function.version not in numbers)
+        if not kept:
+            raise ConfigurationError(
+                f"deleting versions {', '.join(numbers)} of {self.name}: no version would be left",
+                hint="lambdapack destroy removes the function",
+            )
         return replace(self, functions=kept)
 
     def get(self, qualifier: str | None = None) -> Function:

@@ -214,6 +214,12 @@ def test_a_version_without_a_snapshot_fails_its_smoke_call(cloud: LocalCloud, tm
     assert reason and "init failed" in reason
     with pytest.raises(CheckError):
         cloud.invoke("snapped", b"{}", qualifier=number)
+    traffic = LocalTraffic(cloud, "snapped")
+    traffic.route(Routing(number), "", revision=None)
+    with pytest.raises(CheckError):
+        cloud.invoke("snapped", b"{}")
+    health = traffic.health(number, datetime.fromtimestamp(0, timezone.utc))
+    assert (health.calls, health.errors) == (1, 1), "whoever called has got an error"
     cloud.destroy("snapped")
 
 

@@ -101,7 +101,11 @@ def test_a_number_is_given_once(functions: Functions, tmp_path: Path) -> None:
     assert put(functions, tmp_path, 1) == "4"
     with pytest.raises(ConfigurationError, match="sends calls there"):
         functions.remove_versions("function", ["4"])
-    assert packs(functions) == [1, 2, 3]
+    functions.remove("other")
+    put(functions, tmp_path, 5, live=False, name="other")
+    with pytest.raises(ConfigurationError, match="no version would be left"):
+        functions.remove_versions("other", ["1"])
+    assert packs(functions) == [1, 3, 5]
 
 
 def test_remove_and_forget_keep_what_a_version_needs(functions: Functions, tmp_path: Path) -> None:
