@@ -13,7 +13,7 @@ from pathlib import Path
 from lambdapack.local.journal import Journal, JournalReader
 
 _LIMIT = 4_000_000
-"""Bytes of a version's file; there is another file of the size before it."""
+"""Bytes of a version's file; the file before that has as many."""
 _MESSAGE = 256_000
 """Characters that are kept of a line."""
 _SUFFIX = ".jsonl"
@@ -35,7 +35,7 @@ class LogEvent:
 
     @property
     def version(self) -> str:
-        """The version that has logged it."""
+        """The version whose environment the stream is."""
         return self.stream.partition("[")[2].partition("]")[0]
 
 
