@@ -178,6 +178,11 @@ class Functions:
                 self._forget_records()
             path.unlink(missing_ok=True)
 
+    def size(self, function: Function) -> int | None:
+        """Bytes of a version's pack; ``None`` for one that its zip or its layers hold, and without a pack."""
+        stored = self._file(function.location) if function.location else None
+        return stored.stat().st_size if stored and stored.is_file() else None
+
     def missing_packs(self, function: Function) -> list[Path]:
         """The packs of a version that ought to be in the state folder and are not."""
         stored = (self._file(location) for location in function.locations)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from statistics import fmean
 
-from lambdapack.deploy.shifting import AliasConflictError, AliasState, Health
+from lambdapack.deploy.shifting import AliasConflictError, AliasState, Health, Traffic
 from lambdapack.errors import CheckError, ConfigurationError
 from lambdapack.local.cloud import LocalCloud
 from lambdapack.local.invocation import Invocation
@@ -17,7 +17,7 @@ from lambdapack.model import Routing
 _ALARMS = "alarms.json"
 
 
-class LocalTraffic:
+class LocalTraffic(Traffic):
     """A function's alias and versions in a local cloud: a ``Traffic`` of ``lambdapack.deploy.shifting``.
 
     Alarms are those of ``alarms.json`` in the state folder, which whoever wants to try one writes:
