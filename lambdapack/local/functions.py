@@ -53,7 +53,7 @@ class Functions:
         with locked(self._lock):
             check_size(spec)
             function = self._store(spec, pack)
-            before = self._read(spec.name) or Versions(spec.name)
+            before = self.find(spec.name) or Versions(spec.name)
             after, number = before.published(function)
             self._write(before, after.routed(Routing(number)) if live else after)
         return number
@@ -90,13 +90,17 @@ class Functions:
             _copy(asset.pack, stored)
         return location
 
+    def find(self, name: str) -> Versions | None:
+        """A function by name, ``None`` where there is no such function."""
+        return self._read(name) if FUNCTION_NAME.fullmatch(name) else None
+
     def get(self, name: str) -> Versions:
         """A function by name.
 
         Raises:
             ConfigurationError: There is no such function.
         """
-        found = self._read(name) if FUNCTION_NAME.fullmatch(name) else None
+        found = self.find(name)
         if found is None:
             names = ", ".join(versions.name for versions in self.all())
             raise ConfigurationError(

@@ -33,13 +33,9 @@ class LocalTraffic(Traffic):
         self._name = name
 
     def alias(self) -> AliasState | None:
-        """The alias; ``None`` before the first deployment.
-
-        Raises:
-            ConfigurationError: There is no such function.
-        """
-        alias = self._cloud.functions.get(self._name).alias
-        return _state(alias) if alias else None
+        """The alias; ``None`` before the first deployment."""
+        versions = self._cloud.functions.find(self._name)
+        return _state(versions.alias) if versions and versions.alias else None
 
     def route(self, routing: Routing, note: str, *, revision: str | None) -> AliasState:
         """Change routing and note in one step, if the alias is as it was seen.
