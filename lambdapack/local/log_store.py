@@ -51,14 +51,15 @@ class LogReader:
     def __init__(self, folder: Path, since: datetime, version: str | None) -> None:
         self._folder = folder
         self._since = since
-        self._pattern = f"{version or '*'}{_SUFFIX}*"
+        self._version = version
         self._readers: dict[str, JournalReader] = {}
 
     def read(self) -> list[LogEvent]:
         """The events that no call has given so far, by time."""
-        for path in self._folder.glob(self._pattern):
-            name = path.name.partition(_SUFFIX)[0] + _SUFFIX
-            self._readers.setdefault(name, JournalReader(self._folder / name))
+        for path in self._folder.glob(f"*{_SUFFIX}*"):
+            version = path.name.partition(_SUFFIX)[0]
+            if self._version in (None, version) and version not in self._readers:
+                self._readers[version] = JournalReader(self._folder / f"{version}{_SUFFIX}")
         events = [event for reader in self._readers.values() for event in _events(reader.read())]
         # Sorted by time alone: events of the same moment stay in the order in which they were written.
         return sorted((event for event in events if event.time >= self._since), key=lambda event: event.time)
