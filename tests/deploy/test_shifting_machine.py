@@ -27,11 +27,18 @@ from tests.support.told import Told
 
 CANARY = Shift.parse("canary:10%,5m")
 LINEAR = Shift.parse("linear:20%,1m")
-SHIFTS = st.sampled_from([Shift(), CANARY, LINEAR, Shift.parse("linear:33%,1s"), Shift.parse("canary:99%,2h")])
+SHIFTS = st.sampled_from(
+    [Shift(), CANARY, LINEAR, Shift.parse("linear:33%,1s"), Shift.parse("canary:99%,2h")]
+)
 
 
 def shifted(
-    traffic: MemoryTraffic, version: str = "2", asked: Shift | None = None, *, lag: float = 0, **options: object
+    traffic: MemoryTraffic,
+    version: str = "2",
+    asked: Shift | None = None,
+    *,
+    lag: float = 0,
+    **options: object,
 ) -> Outcome:
     """One command: ``options`` as of ``ShiftOptions``."""
     chosen = replace(ShiftOptions(asked), **options)  # type: ignore[arg-type]

@@ -72,7 +72,9 @@ def test_a_note_that_cannot_be_is_nobodys(text: str) -> None:
 
 def test_a_long_reason_is_cut_and_stays_on_one_line() -> None:
     """A reason may be what a function printed: the note still ends where the person's words begin."""
-    note = Note("1", "2", Shift(), 0, datetime(2026, 3, 1, tzinfo=timezone.utc), "a | b\n" + "c" * 300, "mine")
+    note = Note(
+        "1", "2", Shift(), 0, datetime(2026, 3, 1, tzinfo=timezone.utc), "a | b\n" + "c" * 300, "mine"
+    )
     back = read(str(note))
     assert back is not None
     assert back.others == "mine"

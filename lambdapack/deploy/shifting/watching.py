@@ -74,9 +74,12 @@ class Checks:
             self.traffic.health(version, now)
         return self.alarms() or self.smoke(version)
 
-    def healths(self, note: Note, now: datetime) -> tuple[Health, Health]:
-        """How both versions did in the step, and in what the figures lacked when the step began."""
-        since = min(note.since, now) - timedelta(seconds=self.lag)
+    def healths(self, note: Note, elapsed: float, now: datetime) -> tuple[Health, Health]:
+        """How both versions did in the step, and in what the figures lacked when the step began.
+
+        A clock that was set back since then would hide the calls: the ``elapsed`` seconds tell.
+        """
+        since = min(note.since, now - timedelta(seconds=elapsed)) - timedelta(seconds=self.lag)
         return self.traffic.health(note.after, since), self.traffic.health(note.before, since)
 
     def alarms(self) -> str | None:
@@ -162,7 +165,7 @@ class Watch:
 
     def _next(self) -> machine.Move | machine.Wait:
         note, now, elapsed = self._note, self._clock.now(), self._elapsed
-        self._new, self._old = self._checks.healths(note, now)
+        self._new, self._old = self._checks.healths(note, elapsed, now)
         reason = judging.judge(self._new, self._old, self._checks.options.tolerance)
         reason = reason or self._checks.alarms()
         following = machine.step(note, elapsed, reason, lag=self._checks.lag, now=now)
