@@ -12,7 +12,7 @@ from lambdapack.deploy.shifting import NOTE_MAX, Note, others_of, read
 from lambdapack.model import Shift
 
 SHIFTS = st.builds(
-    lambda kind, percent, seconds: Shift(kind, percent, seconds),
+    Shift,
     st.sampled_from(["canary", "linear"]),
     st.integers(1, 99),
     st.integers(1, 10_000_000),

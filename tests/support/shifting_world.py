@@ -1,4 +1,4 @@
-"""A cloud of one alias in memory, and a clock that a test moves: what a shift needs to be played in no time."""
+"""A cloud of one alias in memory, and a clock that a test moves: a shift is played there in no time."""
 
 from __future__ import annotations
 
