@@ -12,7 +12,7 @@ from lambdapack.deploy.aws import naming
 from lambdapack.deploy.aws.clients import Clients
 from lambdapack.deploy.aws.errors import errors_of_aws, explain
 from lambdapack.deploy.log import LogEvent
-from lambdapack.errors import ConfigurationError
+from lambdapack.errors import ConfigurationError, ToolError
 from lambdapack.store.aws_errors import code_of
 
 _THROTTLED = frozenset(
@@ -38,6 +38,7 @@ class LogQuery:
         pattern: CloudWatch's filter for messages; ``""`` for all of them.
         version: Of the function, e.g. ``3``; ``None`` for all.
         follow: Go on for ever, or until ``until``, with what comes in.
+        seconds: The longest that a look may take; ``None`` for as long as there are pages.
     """
 
     group: str
@@ -46,6 +47,7 @@ class LogQuery:
     pattern: str = ""
     version: str | None = None
     follow: bool = False
+    seconds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,8 @@ def log_events(clients: Clients, query: LogQuery, *, clock: Clock | None = None)
     Where AWS throttles, the same page is asked for again, for a minute.
 
     Raises:
-        LambdapackError: There is no such group, it may not be read, or AWS throttles for longer.
+        LambdapackError: There is no such group, it may not be read, AWS throttles for longer, or the look
+            took longer than the query allows.
     """
     clock = clock or Clock()
     seen: dict[str, datetime] = {}
@@ -101,6 +104,7 @@ def _pages(clients: Clients, query: LogQuery, since: datetime, clock: Clock) -> 
         parameters["endTime"] = _milliseconds(query.until)
     if query.pattern:
         parameters["filterPattern"] = query.pattern
+    began = clock.now()
     while True:
         answer = _page(clients, parameters, clock)
         yield from map(_event, answer.get("events", ()))
@@ -108,6 +112,11 @@ def _pages(clients: Clients, query: LogQuery, since: datetime, clock: Clock) -> 
         # AWS has been seen to give the same token twice: https://github.com/aws/aws-cli/issues/3022
         if not token or token == parameters.get("nextToken"):
             return
+        if query.seconds is not None and (clock.now() - began).total_seconds() >= query.seconds:
+            raise ToolError(
+                f"reading the log group {query.group} was ended after {query.seconds:.0f} s, before its end",
+                hint="lambdapack logs reads on",
+            )
         parameters["nextToken"] = token
 
 

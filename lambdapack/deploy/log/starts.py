@@ -49,7 +49,7 @@ class ColdStart:
 
 @dataclass(frozen=True)
 class LoggedInvocation:
-    """An invocation as its REPORT line tells of it.
+    """An invocation, as its REPORT line tells.
 
     Attributes:
         event: The event that holds the line.
