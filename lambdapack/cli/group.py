@@ -31,6 +31,7 @@ COMMANDS = {
     "tune": "Find the memory setting by experiment.",
     "report": "Write one page with pictures: sizes, a cold start, durations, memory, costs.",
     "status": "Show what is deployed.",
+    "logs": "Show a function's log, or its cold starts alone.",
     "trace": "Let the next build know what real starts fetched on demand.",
     "rollback": "Go back to an earlier version in AWS: code and dependencies together.",
     "destroy": "Remove a function.",

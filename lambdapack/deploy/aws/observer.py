@@ -51,7 +51,7 @@ def observe(
         observed,
         function=FunctionState.described(configuration),
         arn=str(configuration["FunctionArn"]),
-        versions=_versions(name, clients),
+        versions=versions(name, clients),
         alias=_alias(name, clients),
     )
     return observed if settings is None else _observe_for(name, settings, observed, clients)
@@ -88,20 +88,28 @@ def _settled(name: str, clients: Clients, progress: Progress) -> Mapping[str, An
     return configuration
 
 
-def _versions(name: str, clients: Clients) -> tuple[VersionState, ...]:
+def versions(name: str, clients: Clients) -> tuple[VersionState, ...]:
+    """The published versions, oldest first."""
+    return tuple(map(version_of, version_items(name, clients)))
+
+
+def version_items(name: str, clients: Clients) -> list[Mapping[str, Any]]:
+    """What AWS describes of the published versions, oldest first."""
     with errors_of_aws(f"listing the versions of {name}", action="lambda:ListVersionsByFunction"):
         pages = clients["lambda"].get_paginator("list_versions_by_function").paginate(FunctionName=name)
         items = [item for page in pages for item in page["Versions"] if item["Version"] != "$LATEST"]
-    versions = []
-    for item in sorted(items, key=lambda item: int(item["Version"])):
-        description = str(item.get("Description", ""))
-        pack_id, pack = naming.pack_of(description) or (None, None)
-        state = FunctionState.described(item)
-        assets = naming.assets_of(state.settings["Environment"]["Variables"], pack, pack_id)
-        in_s3 = {name: where for name, (_, where) in assets.items() if where is not None}
-        ids = {name: asset_id for name, (asset_id, _) in assets.items()}
-        versions.append(VersionState(str(item["Version"]), state, description, pack, pack_id, in_s3, ids))
-    return tuple(versions)
+    return sorted(items, key=lambda item: int(item["Version"]))
+
+
+def version_of(item: Mapping[str, Any]) -> VersionState:
+    """A published version out of AWS's description."""
+    description = str(item.get("Description", ""))
+    pack_id, pack = naming.pack_of(description) or (None, None)
+    state = FunctionState.described(item)
+    assets = naming.assets_of(state.settings["Environment"]["Variables"], pack, pack_id)
+    in_s3 = {name: where for name, (_, where) in assets.items() if where is not None}
+    ids = {name: asset_id for name, (asset_id, _) in assets.items()}
+    return VersionState(str(item["Version"]), state, description, pack, pack_id, in_s3, ids)
 
 
 def _layers(names: Iterable[str], clients: Clients) -> dict[str, str]:
