@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from lambdapack.deploy.aws import naming
+from lambdapack.deploy.aws.alias import described
 from lambdapack.deploy.aws.asking import ask
 from lambdapack.deploy.aws.clients import Clients
 from lambdapack.deploy.aws.errors import errors_of_aws
@@ -16,6 +17,7 @@ from lambdapack.deploy.aws.models import ALIAS, Account, AwsState, FunctionState
 from lambdapack.deploy.aws.provisioned import observe_ready
 from lambdapack.deploy.aws.routes import statements_of
 from lambdapack.deploy.aws.wide import observe_wide
+from lambdapack.deploy.shifting import AliasState
 from lambdapack.model import FunctionSettings
 from lambdapack.progress import QUIET, Progress
 
@@ -47,12 +49,14 @@ def observe(
     )
     if configuration is None:
         return observed
+    live = _alias(name, clients)
     observed = replace(
         observed,
         function=FunctionState.described(configuration),
         arn=str(configuration["FunctionArn"]),
         versions=versions(name, clients),
-        alias=_alias(name, clients),
+        alias=None if live is None else live.routing.version,
+        live=live,
     )
     return observed if settings is None else _observe_for(name, settings, observed, clients)
 
@@ -127,7 +131,7 @@ def _layers(names: Iterable[str], clients: Clients) -> dict[str, str]:
     return found
 
 
-def _alias(name: str, clients: Clients) -> str | None:
+def _alias(name: str, clients: Clients) -> AliasState | None:
     answer = ask(
         clients["lambda"].get_alias,
         "lambda:GetAlias",
@@ -135,7 +139,7 @@ def _alias(name: str, clients: Clients) -> str | None:
         FunctionName=name,
         Name=ALIAS,
     )
-    return None if answer is None else str(answer["FunctionVersion"])
+    return None if answer is None else described(answer)
 
 
 def provisioned(name: str, clients: Clients) -> int:

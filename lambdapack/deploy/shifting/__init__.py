@@ -2,6 +2,7 @@
 
 from lambdapack.deploy.shifting.judging import Tolerance, judge
 from lambdapack.deploy.shifting.machine import Move, Wait, active, begin, finish, script, step
+from lambdapack.deploy.shifting.machine import undo as undo_move
 from lambdapack.deploy.shifting.note import NOTE_MAX, Note, others_of, read
 from lambdapack.deploy.shifting.options import Outcome, ShiftOptions, StepResult
 from lambdapack.deploy.shifting.shifter import Commands, Shifter, undo
@@ -11,5 +12,5 @@ from lambdapack.deploy.shifting.watching import Clock, SystemClock
 __all__ = [
     "NOTE_MAX", "AliasConflictError", "AliasState", "Clock", "Commands", "Health", "Move", "Note", "Outcome",
     "ShiftOptions", "Shifter", "StepResult", "SystemClock", "Tolerance", "Traffic", "Wait", "active", "begin",
-    "finish", "judge", "others_of", "read", "script", "step", "undo",
+    "finish", "judge", "others_of", "read", "script", "step", "undo", "undo_move",
 ]  # fmt: skip
