@@ -6,11 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from lambdapack.deploy.aws.models import ALIAS, ApiCall, Result
-from lambdapack.deploy.shifting import AliasState, active, others_of, read, undo_move
+from lambdapack.deploy.shifting import ROLLED_BACK, AliasState, active, others_of, read, undo_move
 from lambdapack.model import Routing
-
-ROLLED_BACK = "lambdapack rollback"
-"""Why a shift was undone that a person undid."""
 
 
 def described(answer: Mapping[str, Any]) -> AliasState:

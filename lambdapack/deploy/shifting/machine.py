@@ -18,6 +18,8 @@ from lambdapack.deploy.shifting.traffic import AliasState
 from lambdapack.errors import ConfigurationError
 from lambdapack.model import Routing, Shift
 
+ROLLED_BACK = "lambdapack rollback"
+"""Why a shift was undone that a person undid."""
 _UNVERSIONED = "$LATEST"
 _CLOSE = 1e-6
 

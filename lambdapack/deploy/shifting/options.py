@@ -20,6 +20,7 @@ class ShiftOptions:
             and before each further step; ``None``: with none.
         alarms: Names of CloudWatch alarms that undo the shift.
         tolerance: How much worse than the old version the new one may do.
+        codedeploy: The configuration with which AWS CodeDeploy shifts the calls instead; ``None``: we do.
     """
 
     asked: Shift | None = None
@@ -27,6 +28,7 @@ class ShiftOptions:
     smoke: bytes | None = None
     alarms: tuple[str, ...] = ()
     tolerance: Tolerance = field(default_factory=Tolerance)
+    codedeploy: str | None = None
 
     @property
     def watches(self) -> bool:
