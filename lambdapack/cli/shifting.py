@@ -1,4 +1,4 @@
-"""What deploy and rollback share of shifting: options over configuration, the local cloud's part, the outcome."""
+"""What deploy and rollback share of shifting: options, the embedded cloud's part, how a shift went."""
 
 from __future__ import annotations
 

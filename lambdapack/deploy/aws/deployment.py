@@ -26,7 +26,7 @@ from lambdapack.deploy.aws.models import ALIAS, ApiCall, AwsState, Deployment
 from lambdapack.deploy.aws.observer import observe, provisioned
 from lambdapack.deploy.aws.planner import plan_stages
 from lambdapack.deploy.aws.provisioned import observe_ready
-from lambdapack.deploy.shifting import ShiftOptions
+from lambdapack.deploy.shifting import Clock, ShiftOptions
 from lambdapack.errors import ConfigurationError, LambdapackError
 from lambdapack.model import Files, FunctionSpec, Location, runtimes
 from lambdapack.progress import QUIET, Progress
@@ -69,6 +69,7 @@ def deploy(
     shift: ShiftOptions | None = None,
     clients: Clients,
     today: date | None = None,
+    clock: Clock | None = None,
     progress: Progress = QUIET,
 ) -> Deployment:
     """Make AWS what ``spec`` says, and call only for what differs. Checks come before whatever is sent.
@@ -81,6 +82,7 @@ def deploy(
         shift: How calls go over to the new version; ``None``: all at once, or as a shift in progress does.
         clients: Whom to call.
         today: The day that the runtime's end is measured against; ``None`` for today.
+        clock: What a shift is timed by; ``None`` for this machine's.
         progress: Where to report to.
 
     Raises:
@@ -107,7 +109,7 @@ def deploy(
     uploads = _send_packs(packs, store, observed, clients, dry_run=dry_run, progress=progress)
     if not dry_run:
         with secrets.kept_out_of_errors(spec):
-            moved = moving.carry_out(spec, stages, observed, options, clients, progress=progress)
+            moved = moving.carry_out(spec, stages, observed, options, clients, progress=progress, clock=clock)
         calls, outcome = moved.calls, moved.outcome
         observed = observe(spec.name, clients, progress=progress) if calls else observed
     return replace(_deployment(spec.name, observed, calls), uploads=uploads, shift=outcome)

@@ -10,7 +10,7 @@ from lambdapack.deploy.shifting.traffic import AliasConflictError, AliasState, H
 from lambdapack.deploy.shifting.watching import Clock, SystemClock
 
 __all__ = [
-    "NOTE_MAX", "ROLLED_BACK", "AliasConflictError", "AliasState", "Clock", "Commands", "Health", "Move", "Note", "Outcome",
-    "ShiftOptions", "Shifter", "StepResult", "SystemClock", "Tolerance", "Traffic", "Wait", "active", "begin",
-    "finish", "judge", "others_of", "read", "script", "step", "undo", "undo_move",
+    "NOTE_MAX", "ROLLED_BACK", "AliasConflictError", "AliasState", "Clock", "Commands", "Health", "Move",
+    "Note", "Outcome", "ShiftOptions", "Shifter", "StepResult", "SystemClock", "Tolerance", "Traffic", "Wait",
+    "active", "begin", "finish", "judge", "others_of", "read", "script", "step", "undo", "undo_move",
 ]  # fmt: skip

@@ -87,6 +87,8 @@ class Shifter:
                 watch = Watch(self._checks, note, state, clock=self._clock, progress=self._progress)
                 move = watch.run()
                 self._steps.append(watch.result)
+                if move is not None and move.undone is None and not watch.result.new.calls:
+                    self._progress.warn(f"{note.where}: no call of that version was measured")
                 state = self._change(state, move, note)
         said = read(state.note)
         undone = said.undone if said and said.after == version and state.routing.version != version else None

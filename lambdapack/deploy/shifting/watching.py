@@ -147,7 +147,8 @@ class Watch:
 
     @property
     def _pause(self) -> float:
-        return min(max(self._note.shift.seconds / _LOOKS_IN_A_STEP, _SHORTEST_PAUSE), _LONGEST_PAUSE)
+        length = max(self._note.shift.seconds, self._checks.lag)
+        return min(max(length / _LOOKS_IN_A_STEP, _SHORTEST_PAUSE), _LONGEST_PAUSE)
 
     def _look(self) -> machine.Move | machine.Wait:
         try:
