@@ -1,7 +1,7 @@
 """Deployments to AWS that are killed, each just after one of the calls that change something.
 
-Run as a process of its own: ``python -m tests.support.killed_deployment FOLDER SALT SHIFT NAME...``. The deployment
-of the first name is killed after its first change, that of the second after its second, and so on.
+Run as a process of its own: ``python -m tests.support.killed_deployment FOLDER SALT SHIFT NAME...``. The
+first name's deployment is killed after its first change, the second's after its second, and so on.
 """
 
 from __future__ import annotations
