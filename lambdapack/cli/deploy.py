@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 @click.option("--role", metavar="ARN", help="An existing role.  [default: one is made]")
 @click.option("--location", metavar="s3://BUCKET/PREFIX", help="Where the pack is kept.")
 @shifting.shift_option
+@shifting.wait_option
 @deployment.place_option
 @deployment.allow_lacking_option
 @stoppable
@@ -53,7 +54,8 @@ def command(session: Session, cloud: str, region: str | None, dry_run: bool, **g
       lambdapack deploy --cloud aws --location s3://bucket/prefix --dry-run
       lambdapack deploy --cloud aws --place layer     # needs no bucket
       lambdapack deploy --cloud aws --shift canary:10%,5m
-      lambdapack deploy --shift linear:25%,10s        # the same in the embedded cloud
+      lambdapack deploy --cloud aws --shift codedeploy:canary10percent5minutes --wait
+      lambdapack deploy --shift linear:25%,10s        # in the embedded cloud
     """
     from lambdapack import deploy, pack
     from lambdapack.model import runtimes
@@ -63,7 +65,7 @@ def command(session: Session, cloud: str, region: str | None, dry_run: bool, **g
     function = deployment.with_environment_file(session, function)
     where = deployment.location_for(session, given["location"], cloud, needed="s3" in function.places)
     missing = deployment.missing_libraries(session, made, given["allow_lacking"])
-    chosen = shifting.options(session, given["shift"], cloud)
+    chosen = shifting.options(session, given["shift"], cloud, wait=given["wait"])
     if cloud == "aws":
         rollout = deploy.deploy(
             function, made, where, missing=missing, region=region or session.config.store.region,
@@ -104,6 +106,7 @@ def _show(
     spec, arn = release.spec, done.arn if done else None
     calls = done.calls if done else ()
     outcome = done.shift if done else outcome
+    handover = done.handover if done else None
     document = {
         "cloud": "aws" if done else "local",
         "dry_run": dry_run,
@@ -116,6 +119,7 @@ def _show(
         "layers": deployment.sizes(spec.layers),
         "calls": [{"service": call.service, "operation": call.operation, "why": call.why} for call in calls],
         "shift": shifting.document(outcome),
+        "codedeploy": handover,
     }
     session.emit("deploy", document, brief=arn or spec.name)
     if done and dry_run and done.uploads:
@@ -124,6 +128,8 @@ def _show(
         session.say(f"  {call.service} {call.operation}: {call.why}")
     if outcome is not None and outcome.undone is not None:
         return
+    if handover:
+        session.say(handover)
     session.say(_summary(spec, release.bundle.size, version=version, to_aws=bool(done), dry_run=dry_run))
     if arn:
         session.say(arn)

@@ -26,8 +26,10 @@ shift_option = click.option(
     "[default: as a shift in progress does, else all]",
 )
 
+wait_option = click.option("--wait", is_flag=True, help="Wait until CodeDeploy has ended.")
 
-def options(session: Session, given: str | None, cloud: str) -> ShiftOptions:
+
+def options(session: Session, given: str | None, cloud: str, *, wait: bool) -> ShiftOptions:
     """How calls go over: ``--shift`` over the ``[deploy]`` table.
 
     Raises:
@@ -51,6 +53,7 @@ def options(session: Session, given: str | None, cloud: str) -> ShiftOptions:
         alarms=tuple(config.alarms),
         tolerance=Tolerance(config.max_errors, config.max_slowdown),
         codedeploy=chosen.removeprefix(_CODEDEPLOY) if by_codedeploy else None,
+        wait=wait,
     )
 
 

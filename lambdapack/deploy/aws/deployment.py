@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lambdapack.deploy import checks
-from lambdapack.deploy.aws import moving, planner, secrets, unmanaged
+from lambdapack.deploy.aws import codedeploy, moving, planner, secrets, unmanaged
 from lambdapack.deploy.aws.clients import Clients
 from lambdapack.deploy.aws.errors import errors_of_aws
 from lambdapack.deploy.aws.executor import execute
@@ -100,19 +100,21 @@ def deploy(
     )
     _check_change(spec, observed, clients, today, progress)
     options = shift or ShiftOptions()
-    stages = plan_stages(spec, observed)
-    moving.check(spec, stages, observed, options, clients)
-    calls, outcome = moving.planned(spec.name, stages, observed, options), None
+    going_on = moving.going_on(spec.name, observed, options, clients, progress)
+    move = moving.AliasMove(spec, plan_stages(spec, observed), observed, options, going_on)
+    move.check(clients)
+    moved = moving.Moved(move.planned(clients)) if dry_run else None
     _tell_of_mounts(spec, progress)
     unmanaged.tell(spec, observed, clients, progress)
     packs = _packs_of(spec, pack)
     uploads = _send_packs(packs, store, observed, clients, dry_run=dry_run, progress=progress)
-    if not dry_run:
+    if moved is None:
         with secrets.kept_out_of_errors(spec):
-            moved = moving.carry_out(spec, stages, observed, options, clients, progress=progress, clock=clock)
-        calls, outcome = moved.calls, moved.outcome
-        observed = observe(spec.name, clients, progress=progress) if calls else observed
-    return replace(_deployment(spec.name, observed, calls), uploads=uploads, shift=outcome)
+            moved = move.carry_out(clients, progress=progress, clock=clock)
+        observed = observe(spec.name, clients, progress=progress) if moved.calls else observed
+    done = _deployment(spec.name, observed, moved.calls)
+    handover = None if moved.handover is None else str(moved.handover)
+    return replace(done, uploads=uploads, shift=moved.outcome, handover=handover)
 
 
 def _check_change(
@@ -164,10 +166,15 @@ def rollback(
         packs = {"the pack": version.pack} if version.pack is not None else {}
         packs |= {f"the asset {asset}": location for asset, location in version.assets.items()}
         _check_packs(packs, observed, clients, progress)
+    going_on = moving.going_on(name, observed, ShiftOptions(), clients, progress)
+    stop = () if going_on is None else (codedeploy.stop(going_on),)
     if not dry_run:
+        if stop:
+            execute(stop, clients, progress=progress)
+            codedeploy.wait_until_idle(name, clients, progress=progress)
         execute(calls, clients, progress=progress)
         observed = replace(observed, alias=target)
-    return _deployment(name, observed, calls)
+    return _deployment(name, observed, (*stop, *calls))
 
 
 def _with_provisioned(name: str, observed: AwsState, clients: Clients, progress: Progress) -> AwsState:
@@ -182,8 +189,9 @@ def _with_provisioned(name: str, observed: AwsState, clients: Clients, progress:
 
 
 def destroy(name: str, *, dry_run: bool = False, clients: Clients, progress: Progress = QUIET) -> Deployment:
-    """Remove the function, the role made for it and its log group; packs stay."""
-    calls = planner.plan_destroy(name, observe(name, clients, progress=progress))
+    """Remove the function, the roles made for it, its CodeDeploy and its log group; packs stay."""
+    observed = observe(name, clients, progress=progress)
+    calls = (*codedeploy.removal(name, observed.account, clients), *planner.plan_destroy(name, observed))
     if not dry_run:
         execute(calls, clients, progress=progress)
     return Deployment(name, None, None, calls=calls)

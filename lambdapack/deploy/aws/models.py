@@ -273,6 +273,7 @@ class Deployment:
         uploads: The packs that were sent to the store, or in a dry run would be sent, each as a person calls
             it: ``the pack``, ``the asset model``.
         shift: How the shift ended; ``None`` where all calls went over at once.
+        handover: What CodeDeploy does from here on; ``None`` where it does nothing.
     """
 
     name: str
@@ -282,6 +283,7 @@ class Deployment:
     calls: tuple[ApiCall, ...] = ()
     uploads: tuple[str, ...] = ()
     shift: Outcome | None = None
+    handover: str | None = None
 
 
 def _file_systems(spec: FunctionSpec) -> list[dict[str, str]]:

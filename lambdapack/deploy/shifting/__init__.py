@@ -7,10 +7,10 @@ from lambdapack.deploy.shifting.note import NOTE_MAX, Note, others_of, read
 from lambdapack.deploy.shifting.options import Outcome, ShiftOptions, StepResult
 from lambdapack.deploy.shifting.shifter import Commands, Shifter, undo
 from lambdapack.deploy.shifting.traffic import AliasConflictError, AliasState, Health, Traffic
-from lambdapack.deploy.shifting.watching import Clock, SystemClock
+from lambdapack.deploy.shifting.watching import Checks, Clock, SystemClock
 
 __all__ = [
-    "NOTE_MAX", "ROLLED_BACK", "AliasConflictError", "AliasState", "Clock", "Commands", "Health", "Move",
-    "Note", "Outcome", "ShiftOptions", "Shifter", "StepResult", "SystemClock", "Tolerance", "Traffic", "Wait",
-    "active", "begin", "finish", "judge", "others_of", "read", "script", "step", "undo", "undo_move",
+    "NOTE_MAX", "ROLLED_BACK", "AliasConflictError", "AliasState", "Checks", "Clock", "Commands", "Health",
+    "Move", "Note", "Outcome", "ShiftOptions", "Shifter", "StepResult", "SystemClock", "Tolerance", "Traffic",
+    "Wait", "active", "begin", "finish", "judge", "others_of", "read", "script", "step", "undo", "undo_move",
 ]  # fmt: skip
