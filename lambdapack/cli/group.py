@@ -31,6 +31,7 @@ COMMANDS = {
     "tune": "Find the memory setting by experiment.",
     "report": "Write one page with pictures: sizes, a cold start, durations, memory, costs.",
     "status": "Show what is deployed.",
+    "logs": "Show a function's log, or its cold starts alone.",
     "trace": "Let the next build know what real starts fetched on demand.",
     "rollback": "Go back to an earlier version: code and dependencies together.",
     "destroy": "Remove a function.",
@@ -139,7 +140,8 @@ def _report(error: BaseException) -> int:
         error.show()
         return error.exit_code
     if isinstance(error, (KeyboardInterrupt, click.Abort)):
-        click.echo("\nInterrupted; nothing half done was kept.", err=True)
+        # What stays where it is, such as a shift of calls, is said by the one who knows.
+        click.echo(f"\n{error}" if str(error) else "\nInterrupted; nothing half done was kept.", err=True)
         return _INTERRUPTED
     if isinstance(error, LambdapackError):
         _show(error)

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from lambdapack.cli.deployment import clients, cloud_option
+from lambdapack.cli.deployment import cloud_option
 from lambdapack.cli.session import Session, common
-
-if TYPE_CHECKING:
-    from lambdapack.deploy.aws import VersionState
+from lambdapack.cli.status_aws import show_aws
 
 
 @click.command("status", short_help="Show what is deployed.")
@@ -21,8 +19,8 @@ if TYPE_CHECKING:
 def command(session: Session, name: str | None, cloud: str, region: str | None) -> None:
     """Show what is deployed: in the embedded cloud every function, in AWS the one named.
 
-    Each version is listed with its pack, and with the share of the calls that it has; in the embedded cloud
-    also with its warm environments and its last cold start.
+    Each version is listed with its pack, the share of the calls that it has, and its last cold start; in the
+    embedded cloud also with its warm environments. What AWS's credentials may not read is left out, and said.
 
     \b
     Examples:
@@ -30,7 +28,7 @@ def command(session: Session, name: str | None, cloud: str, region: str | None) 
       lambdapack status hello --cloud aws --json
     """
     if cloud == "aws":
-        _aws(session, name or session.name, region)
+        show_aws(session, name or session.name, region)
     else:
         _local(session, name)
 
@@ -86,47 +84,3 @@ def _version_line(version: dict[str, Any]) -> str:
 def _beside(function: dict[str, Any]) -> str:
     place = (function["location"] or {}).get("place")
     return f" in its {place}" if place else ""
-
-
-def _aws(session: Session, name: str, region: str | None) -> None:
-    from lambdapack.deploy import aws
-
-    observed = aws.observe(name, clients(session, region), progress=session.progress)
-    if session.as_json:
-        document = {
-            "cloud": "aws",
-            "name": name,
-            "region": observed.account.region,
-            "deployed": observed.function is not None,
-            "arn": observed.arn,
-            "live": observed.alias,
-            "versions": [
-                {
-                    "number": version.number,
-                    "pack": version.pack_id,
-                    "place": _place(version),
-                    "assets": dict(version.asset_ids),
-                    "snapshot": version.snapshot,
-                }
-                for version in observed.versions
-            ],
-        }
-        session.emit("status", document)
-    elif observed.function is None:
-        session.say(f"{name} is not deployed in {observed.account.region}")
-    else:
-        session.say(f"{name} in {observed.account.region}: {observed.arn}")
-        for version in observed.versions:
-            live = "  <- live" if version.number == observed.alias else ""
-            live = ", with a snapshot" + live if version.snapshot else live
-            assets = "".join(f", asset {name} {id_[:12]}" for name, id_ in version.asset_ids.items())
-            place = "" if _place(version) in (None, "s3") else f" in its {_place(version)}"
-            pack = f"pack {(version.pack_id or 'none')[:12]}{place}"
-            session.say(f"  version {version.number}: {pack}{assets}{live}")
-
-
-def _place(version: VersionState) -> str | None:
-    """Where the version reads its pack from; ``None`` without a pack."""
-    if version.pack_id is None:
-        return None
-    return "s3" if version.pack else version.description.rpartition(" ")[2]

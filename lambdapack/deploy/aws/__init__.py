@@ -5,7 +5,7 @@
 
 from lambdapack.deploy.aws.clients import Clients
 from lambdapack.deploy.aws.deployment import Answer, deploy, destroy, invoke, rollback
-from lambdapack.deploy.aws.logs import log_lines
+from lambdapack.deploy.aws.logs import Clock, LogQuery, group_of, log_events, log_lines
 from lambdapack.deploy.aws.models import (
     ALIAS,
     ApiCall,
@@ -16,12 +16,14 @@ from lambdapack.deploy.aws.models import (
     VersionState,
 )
 from lambdapack.deploy.aws.observer import observe
+from lambdapack.deploy.aws.overview import Overview, StoredPack, VersionOverview, overview
 from lambdapack.deploy.aws.planner import plan
 from lambdapack.deploy.aws.quotas import read_quotas
 from lambdapack.deploy.aws.tuning import LATEST, Latest, read_latest, restart, restore
 
 __all__ = [
-    "ALIAS", "LATEST", "Answer", "ApiCall", "AwsState", "Clients", "Deployment", "FileBytes", "Latest",
-    "Result", "VersionState", "deploy", "destroy", "invoke", "log_lines", "observe", "plan", "read_latest",
+    "ALIAS", "LATEST", "Answer", "ApiCall", "AwsState", "Clients", "Clock", "Deployment", "FileBytes",
+    "Latest", "LogQuery", "Overview", "Result", "StoredPack", "VersionOverview", "VersionState", "deploy",
+    "destroy", "group_of", "invoke", "log_events", "log_lines", "observe", "overview", "plan", "read_latest",
     "read_quotas", "restart", "restore", "rollback",
 ]  # fmt: skip

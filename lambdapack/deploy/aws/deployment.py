@@ -18,14 +18,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lambdapack.deploy import checks
-from lambdapack.deploy.aws import planner, secrets, unmanaged
+from lambdapack.deploy.aws import codedeploy, moving, planner, secrets, unmanaged
 from lambdapack.deploy.aws.clients import Clients
 from lambdapack.deploy.aws.errors import errors_of_aws
 from lambdapack.deploy.aws.executor import execute
 from lambdapack.deploy.aws.models import ALIAS, ApiCall, AwsState, Deployment
 from lambdapack.deploy.aws.observer import observe, provisioned
-from lambdapack.deploy.aws.planner import plan
+from lambdapack.deploy.aws.planner import plan_stages
 from lambdapack.deploy.aws.provisioned import observe_ready
+from lambdapack.deploy.shifting import Clock, ShiftOptions
 from lambdapack.errors import ConfigurationError, LambdapackError
 from lambdapack.model import Files, FunctionSpec, Location, runtimes
 from lambdapack.progress import QUIET, Progress
@@ -65,8 +66,10 @@ def deploy(
     dry_run: bool = False,
     pack: Path | None = None,
     store: Store | None = None,
+    shift: ShiftOptions | None = None,
     clients: Clients,
     today: date | None = None,
+    clock: Clock | None = None,
     progress: Progress = QUIET,
 ) -> Deployment:
     """Make AWS what ``spec`` says, and call only for what differs. Checks come before whatever is sent.
@@ -76,8 +79,10 @@ def deploy(
         dry_run: Pass the same checks, and say what would be sent and called.
         pack: The pack on this machine, where this machine has it.
         store: Where to send the packs that are not there yet; ``None``: all of them are there.
+        shift: How calls go over to the new version; ``None``: all at once, or as a shift in progress does.
         clients: Whom to call.
         today: The day that the runtime's end is measured against; ``None`` for today.
+        clock: What a shift is timed by; ``None`` for this machine's.
         progress: Where to report to.
 
     Raises:
@@ -94,16 +99,22 @@ def deploy(
         spec.name, clients, layers=planner.layer_names(spec), settings=spec.settings, progress=progress
     )
     _check_change(spec, observed, clients, today, progress)
-    calls = plan(spec, observed)
+    options = shift or ShiftOptions()
+    going_on = moving.going_on(spec.name, observed, options, clients, progress)
+    move = moving.AliasMove(spec, plan_stages(spec, observed), observed, options, going_on)
+    move.check(clients)
+    moved = moving.Moved(move.planned(clients)) if dry_run else None
     _tell_of_mounts(spec, progress)
     unmanaged.tell(spec, observed, clients, progress)
     packs = _packs_of(spec, pack)
     uploads = _send_packs(packs, store, observed, clients, dry_run=dry_run, progress=progress)
-    if not dry_run:
+    if moved is None:
         with secrets.kept_out_of_errors(spec):
-            execute(calls, clients, progress=progress)
-        observed = observe(spec.name, clients, progress=progress) if calls else observed
-    return replace(_deployment(spec.name, observed, calls), uploads=uploads)
+            moved = move.carry_out(clients, progress=progress, clock=clock)
+        observed = observe(spec.name, clients, progress=progress) if moved.calls else observed
+    done = _deployment(spec.name, observed, moved.calls)
+    handover = None if moved.handover is None else str(moved.handover)
+    return replace(done, uploads=uploads, shift=moved.outcome, handover=handover)
 
 
 def _check_change(
@@ -155,10 +166,15 @@ def rollback(
         packs = {"the pack": version.pack} if version.pack is not None else {}
         packs |= {f"the asset {asset}": location for asset, location in version.assets.items()}
         _check_packs(packs, observed, clients, progress)
+    going_on = moving.going_on(name, observed, ShiftOptions(), clients, progress)
+    stop = () if going_on is None else (codedeploy.stop(going_on),)
     if not dry_run:
+        if stop:
+            execute(stop, clients, progress=progress)
+            codedeploy.wait_until_idle(name, clients, progress=progress)
         execute(calls, clients, progress=progress)
         observed = replace(observed, alias=target)
-    return _deployment(name, observed, calls)
+    return _deployment(name, observed, (*stop, *calls))
 
 
 def _with_provisioned(name: str, observed: AwsState, clients: Clients, progress: Progress) -> AwsState:
@@ -173,8 +189,9 @@ def _with_provisioned(name: str, observed: AwsState, clients: Clients, progress:
 
 
 def destroy(name: str, *, dry_run: bool = False, clients: Clients, progress: Progress = QUIET) -> Deployment:
-    """Remove the function, the role made for it and its log group; packs stay."""
-    calls = planner.plan_destroy(name, observe(name, clients, progress=progress))
+    """Remove the function, the roles made for it, its CodeDeploy and its log group; packs stay."""
+    observed = observe(name, clients, progress=progress)
+    calls = (*codedeploy.removal(name, observed.account, clients), *planner.plan_destroy(name, observed))
     if not dry_run:
         execute(calls, clients, progress=progress)
     return Deployment(name, None, None, calls=calls)

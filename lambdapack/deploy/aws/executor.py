@@ -32,6 +32,9 @@ _DONE_ALREADY: Mapping[str, frozenset[str]] = {
     "delete_role_policy": frozenset({"NoSuchEntity"}),
     "detach_role_policy": frozenset({"NoSuchEntity"}),
     "delete_log_group": frozenset({"ResourceNotFoundException"}),
+    "create_application": frozenset({"ApplicationAlreadyExistsException"}),
+    "create_deployment_group": frozenset({"DeploymentGroupAlreadyExistsException"}),
+    "stop_deployment": frozenset({"DeploymentAlreadyCompletedException"}),
     "remove_permission": frozenset({"ResourceNotFoundException"}),
     "delete_provisioned_concurrency_config": frozenset(
         {"ProvisionedConcurrencyConfigNotFoundException", "ResourceNotFoundException"}
@@ -109,6 +112,9 @@ def _will_pass(error: Any) -> bool:
     """Whether the same call will succeed after a while."""
     code = code_of(error)
     said = str(error)
+    if code == "InvalidRoleException":
+        # CodeDeploy does not know its new role yet.
+        return True
     if code == "InvalidParameterValueException":
         return any(words in said for words in _ROLE_NOT_READY)
     # An existing function stays; "an update is in progress" and "in the following state: Pending" pass.
@@ -147,7 +153,16 @@ def _resolve(value: Any, answers: Mapping[str, Mapping[str, Any]]) -> Any:
 
 
 def _subject(call: ApiCall) -> str:
-    for key in ("FunctionName", "RoleName", "logGroupName", "LayerName", "Key", "Resource"):
+    for key in (
+        "FunctionName",
+        "RoleName",
+        "logGroupName",
+        "LayerName",
+        "Key",
+        "Resource",
+        "applicationName",
+        "deploymentId",
+    ):
         if key in call.parameters:
             return str(call.parameters[key])
     return ""
