@@ -19,11 +19,6 @@ if TYPE_CHECKING:
     from lambdapack.deploy.aws import LogQuery
     from lambdapack.deploy.log import ColdStart, LogEvent
 
-_COLD = '?INIT_ ?RESTORE_ ?REPORT ?"cold_start" ?"platform.initStart" ?"platform.initReport" ' + (
-    '?"platform.restoreReport" ?"platform.report"'
-)
-"""CloudWatch's filter for what ``--cold`` reads: one of these."""
-
 
 @click.command("logs", short_help="Show a function's log, or its cold starts alone.")
 @click.argument("name", required=False, metavar="[NAME]")
@@ -67,7 +62,7 @@ def command(session: Session, name: str | None, since: str, until: str | None, *
 
 
 def _query(group: str, since: str, until: str | None, given: dict[str, Any]) -> LogQuery:
-    from lambdapack.deploy.aws import LogQuery
+    from lambdapack.deploy import aws
 
     now, follow = datetime.now(timezone.utc), given["follow"]
     begins = moment(since, "--since", now)
@@ -76,7 +71,9 @@ def _query(group: str, since: str, until: str | None, given: dict[str, Any]) -> 
         raise ConfigurationError(
             f"--until {until} lies before --since {since}", hint="give a --since that goes further back"
         )
-    return LogQuery(group, begins, ends, _COLD if given["cold"] else "", given["version"], follow)
+    return aws.LogQuery(
+        group, begins, ends, aws.LAMBDAS_LINES if given["cold"] else "", given["version"], follow
+    )
 
 
 def cold_starts(events: Iterable[LogEvent]) -> Iterator[ColdStart]:

@@ -106,6 +106,23 @@ def test_the_pictures_have_the_figures_of_the_document(browser: Browser, file: P
     )
 
 
+def test_durations_of_a_log_are_drawn_with_their_waits(browser: Browser, tmp_path: Path) -> None:
+    """Init, handler and waits of each call are the document's, and words stand at the highest peaks alone."""
+    document = report_world.logged()
+    (tmp_path / "report.json").write_text(json.dumps(document))
+    (tmp_path / "report.html").write_text(page.render(document))
+    with browser.open(tmp_path / "report.html", *SCREENS["phone"]) as opened:
+        hold(opened, tmp_path / "report.html")
+        traces = drawn(opened)["series"]
+    invocations = document["series"]["invocations"]
+    cold = [each for each in invocations if each["cold"]]
+    assert traces[0]["y"] == [each["duration_ms"] for each in invocations]
+    assert traces[1]["y"] == [each["init_ms"] or 0 for each in invocations]
+    assert sorted(traces[2]["y"]) == sorted(each["total_ms"] for each in cold)[-20:]
+    assert traces[4]["y"] == [each["wait_ms"] for each in cold]
+    assert traces[4]["base"] == [each["duration_ms"] for each in cold]
+
+
 def test_a_change_of_the_theme_recolours_the_pictures(browser: Browser, file: Path) -> None:
     """While the page is open; no colour of the page's is left unknown to plotly."""
     colours = "() => [...document.querySelectorAll('#series .point path')].map(path => path.style.fill)"
