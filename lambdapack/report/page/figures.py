@@ -33,7 +33,8 @@ _ORIGINS = {
 }
 _PARTS = ("var(--c1)", "var(--c4)", "var(--c3)", "var(--c5)", "var(--c6)", "var(--c2)")
 _NARROW_NAME = 20
-_PEAKS = 20
+_WORDS = 8
+"""Words above the bars that have room side by side."""
 _SMALL: Mapping[str, Any] = {"font": {"size": 11}}
 
 
@@ -226,14 +227,12 @@ def _series_traces(source: Source) -> list[Any]:
     hover = {"hovertemplate": "invocation %{x}<br>%{y:,.1f} ms<extra>%{fullData.name}</extra>"}
     handler = {"x": numbers, "y": durations, "name": "handler", "marker": {"color": "var(--c1)"}, **hover}
     init = {"x": numbers, "y": inits, "name": "init", "marker": {"color": "var(--c5)"}, **hover}
-    peaks = [number for number, row in zip(numbers, rows, strict=True) if row["cold"]]
-    # More words than that lie on one another.
-    highest = sorted(peaks, key=lambda number: -rows[number - 1]["total_ms"])[:_PEAKS]
-    peaks = sorted(highest)
+    peaks = _labelled([row["total_ms"] if row["cold"] else None for row in rows])
     places = [f"/series/invocations/{number - 1}/total_ms" for number in peaks]
     marks = go.Scatter(
         x=peaks, y=[source.get(at) for at in places], mode="text", cliponaxis=False, hoverinfo="skip",
-        text=[f"<b>cold</b> {source.text(at, 'ms')}" for at in places], textposition="top right",
+        text=[f"<b>cold</b> {source.text(at, 'ms')}" for at in places],
+        textposition=["top right" if _right(number, len(rows)) else "top left" for number in peaks],
         textfont={"color": "var(--text)"},
     )  # fmt: skip
     below = go.Bar(**handler, xaxis="x2", yaxis="y2")
@@ -245,6 +244,22 @@ def _series_traces(source: Source) -> list[Any]:
         marker={"color": "var(--c2)"}, **hover,
     )  # fmt: skip
     return [go.Bar(**handler), go.Bar(**init), marks, below, *([waits] if waited else [])]
+
+
+def _labelled(peaks: Sequence[float | None]) -> list[int]:
+    """The numbers, from 1, of the peaks that have room for words: the highest first, none upon another."""
+    apart, chosen = len(peaks) / _WORDS, dict[int, float]()
+    high = [(-height, number) for number, height in enumerate(peaks, 1) if height is not None]
+    for _, number in sorted(high):
+        begins = number if _right(number, len(peaks)) else number - apart
+        if all(abs(begins - other) >= apart for other in chosen.values()):
+            chosen[number] = begins
+    return sorted(chosen)
+
+
+def _right(number: int, count: int) -> bool:
+    """Whether the words of a bar stand to its right: near the edge there is no room."""
+    return number <= 0.85 * count
 
 
 def tune_picture(source: Source, at: str, name: str) -> Picture:
