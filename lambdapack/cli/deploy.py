@@ -70,12 +70,18 @@ def command(session: Session, cloud: str, region: str | None, dry_run: bool, **g
     from lambdapack.local import LocalCloud
 
     with LocalCloud(session.state, progress=session.progress, cache_dir=session.cache) as local:
-        local.deploy(release.spec, made.path, dry_run=dry_run)
-    _show(session, release, None, dry_run=dry_run, where=where)
+        version = local.deploy(release.spec, made.path, dry_run=dry_run)
+    _show(session, release, None, dry_run=dry_run, where=where, version=version)
 
 
 def _show(
-    session: Session, release: Release, done: Deployment | None, *, dry_run: bool, where: str | None
+    session: Session,
+    release: Release,
+    done: Deployment | None,
+    *,
+    dry_run: bool,
+    where: str | None,
+    version: str | None = None,
 ) -> None:
     """Show what was deployed; ``done`` is what AWS was told, ``None`` for the embedded cloud."""
     spec, arn = release.spec, done.arn if done else None
@@ -85,7 +91,7 @@ def _show(
         "dry_run": dry_run,
         "name": spec.name,
         "arn": arn,
-        "function_version": done.version if done else None,
+        "function_version": done.version if done else version,
         "pack": spec.pack_id,
         "assets": {asset.name: asset.pack_id for asset in spec.assets},
         "zip": {"path": str(spec.zip_path), "size": release.bundle.size},
@@ -97,20 +103,21 @@ def _show(
         session.say(f"would upload {', '.join(done.uploads)} to {where}")
     for call in calls:
         session.say(f"  {call.service} {call.operation}: {call.why}")
-    session.say(_summary(spec, release.bundle.size, to_aws=bool(done), dry_run=dry_run))
+    session.say(_summary(spec, release.bundle.size, version=version, to_aws=bool(done), dry_run=dry_run))
     if arn:
         session.say(arn)
 
 
-def _summary(spec: FunctionSpec, size: int, *, to_aws: bool, dry_run: bool) -> str:
+def _summary(spec: FunctionSpec, size: int, *, version: str | None, to_aws: bool, dry_run: bool) -> str:
     """One line about the function; ``size`` is the zip's, in bytes."""
     from lambdapack.report.units import megabytes
 
+    number = f"version {version}, " if version else ""
     did, where = "would deploy" if dry_run else "deployed", "AWS" if to_aws else "the local cloud"
     assets = "".join(f"asset {asset.name} {asset.pack_id[:12]}, " for asset in spec.assets)
     layers = "".join(f"{megabytes(path.stat().st_size)} layer, " for path in spec.layers)
     return (
-        f"{did} {spec.name} to {where}: {megabytes(size)} zip, {layers}"
+        f"{did} {spec.name} to {where}: {number}{megabytes(size)} zip, {layers}"
         f"pack {(spec.pack_id or '')[:12]}, {assets}"
         f"{spec.settings.memory_mb} MB memory, {spec.settings.tmp_mb} MB /tmp"
         f"{', SnapStart' if spec.settings.snap_start else ''}"

@@ -34,7 +34,7 @@ COMMANDS = {
     "logs": "Show a function's log, or its cold starts alone.",
     "dashboard": "Print or make a CloudWatch dashboard and alarms.",
     "trace": "Let the next build know what real starts fetched on demand.",
-    "rollback": "Go back to an earlier version in AWS: code and dependencies together.",
+    "rollback": "Go back to an earlier version: code and dependencies together.",
     "destroy": "Remove a function.",
     "package": "Write a function's zip: its code, the shim and a pack's index.",
     "layer": "Write a layer for a function whose code stays as it is.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import click
@@ -18,8 +19,8 @@ from lambdapack.cli.status_aws import show_aws
 def command(session: Session, name: str | None, cloud: str, region: str | None) -> None:
     """Show what is deployed: in the embedded cloud every function, in AWS the one named.
 
-    In AWS: each version with its share of the calls, its pack and the pack's size in S3, and its last cold
-    start out of the log. What the credentials may not read is left out, and said.
+    Each version is listed with its pack, the share of the calls that it has, and its last cold start; in the
+    embedded cloud also with its warm environments. What AWS's credentials may not read is left out, and said.
 
     \b
     Examples:
@@ -52,10 +53,29 @@ def _local(session: Session, name: str | None) -> None:
             f"pack {(function['pack_id'] or 'none')[:12]}{_beside(function)}, {assets}"
             f"{len(function['environments'])} warm"
         )
+        for version in function["versions"]:
+            session.say(f"  version {_version_line(version)}")
     if not functions:
         session.say(f"nothing{f' called {name}' if name else ''} is deployed in {session.state}")
     if status["server"]:
         session.say(f"lambdapack local runs at {status['server']}")
+
+
+def _version_line(version: dict[str, Any]) -> str:
+    """A version of the embedded cloud: its packs, its share of the calls, its last cold start."""
+    place = "" if version["place"] in (None, "s3") else f" in its {version['place']}"
+    assets = "".join(f", asset {name} {id_[:12]}" for name, id_ in version["assets"].items())
+    text = f"{version['number']}: pack {(version['pack'] or 'none')[:12]}{place}{assets}"
+    if version["warm"]:
+        text += f", {version['warm']} warm"
+    if cold := version["last_cold"]:
+        at = datetime.fromtimestamp(cold["time"]).astimezone()
+        init = "without an init of its own" if cold["init_ms"] is None else f"init {cold['init_ms']:.0f} ms"
+        text += f", last cold start {at:%Y-%m-%d %H:%M:%S} ({'failed' if cold['error'] else init})"
+    if version["weight"]:
+        share = "" if version["weight"] == 1 else f" {version['weight']:.0%} of the calls"
+        text += f"  <- live{share}"
+    return text
 
 
 def _beside(function: dict[str, Any]) -> str:
