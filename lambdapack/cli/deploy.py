@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lambdapack.cli import deployment
-from lambdapack.cli.session import Session, common
+from lambdapack.cli import deployment, shifting
+from lambdapack.cli.session import Session, common, stoppable
 
 if TYPE_CHECKING:
     from lambdapack.deploy import Release
     from lambdapack.deploy.aws import Deployment
+    from lambdapack.deploy.shifting import Outcome
     from lambdapack.model import FunctionSpec
 
 
@@ -30,8 +31,10 @@ if TYPE_CHECKING:
 @click.option("--timeout", type=int, metavar="S", help="Seconds that an invocation may take.")
 @click.option("--role", metavar="ARN", help="An existing role.  [default: one is made]")
 @click.option("--location", metavar="s3://BUCKET/PREFIX", help="Where the pack is kept.")
+@shifting.shift_option
 @deployment.place_option
 @deployment.allow_lacking_option
+@stoppable
 @common
 def command(session: Session, cloud: str, region: str | None, dry_run: bool, **given: Any) -> None:
     """Package the code, push the pack and deploy the function: to the embedded cloud, or to AWS.
@@ -39,29 +42,41 @@ def command(session: Session, cloud: str, region: str | None, dry_run: bool, **g
     Deploying what is deployed already changes nothing. AWS gets no function that needs a shared library which
     neither the pack nor Lambda has: exit status 1, and nothing is changed.
 
+    With --shift, calls go over to the new version step by step, and it is watched meanwhile: where its calls
+    fail, it loses them again by itself, with exit status 1. Ctrl-C leaves a shift where it is: `lambdapack
+    deploy` goes on, `lambdapack rollback` undoes it.
+
     \b
     Examples:
       lambdapack deploy
       lambdapack deploy hello --memory 3008 --tmp 1024
       lambdapack deploy --cloud aws --location s3://bucket/prefix --dry-run
       lambdapack deploy --cloud aws --place layer     # needs no bucket
+      lambdapack deploy --cloud aws --shift canary:10%,5m
+      lambdapack deploy --shift linear:25%,10s        # the same in the embedded cloud
     """
     from lambdapack import deploy, pack
     from lambdapack.model import runtimes
 
     made = pack.load(given["pack_directory"] or session.build_directory)
     function = deployment.function_options(session, made.index.target, given)
+    function = deployment.with_environment_file(session, function)
     where = deployment.location_for(session, given["location"], cloud, needed="s3" in function.places)
     missing = deployment.missing_libraries(session, made, given["allow_lacking"])
+    chosen = shifting.options(session, given["shift"], cloud)
     if cloud == "aws":
         rollout = deploy.deploy(
             function, made, where, missing=missing, region=region or session.config.store.region,
-            dry_run=dry_run, output=session.zip_path(function.name), cache_dir=session.cache,
+            shift=chosen, dry_run=dry_run, output=session.zip_path(function.name), cache_dir=session.cache,
             progress=session.progress,
         )  # fmt: skip
         _show(session, rollout.release, rollout.deployment, dry_run=dry_run, where=where)
+        shifting.fail_where_undone(function.name, rollout.deployment.shift)
         return
     deployment.warn_of_libraries(session, missing)
+    if function.settings.secrets:
+        names = ", ".join(sorted(function.settings.secrets))
+        session.progress.note(f"{names}: AWS's to know, and not set here; environment-file sets them locally")
     due = runtimes.RUNTIMES[function.target.python].advice(runtimes.today())
     if due:
         session.progress.warn(due)
@@ -70,8 +85,9 @@ def command(session: Session, cloud: str, region: str | None, dry_run: bool, **g
     from lambdapack.local import LocalCloud
 
     with LocalCloud(session.state, progress=session.progress, cache_dir=session.cache) as local:
-        version = local.deploy(release.spec, made.path, dry_run=dry_run)
-    _show(session, release, None, dry_run=dry_run, where=where, version=version)
+        version, outcome = shifting.deploy_locally(session, local, release, chosen, dry_run=dry_run)
+    _show(session, release, None, dry_run=dry_run, where=where, version=version, outcome=outcome)
+    shifting.fail_where_undone(function.name, outcome)
 
 
 def _show(
@@ -82,10 +98,12 @@ def _show(
     dry_run: bool,
     where: str | None,
     version: str | None = None,
+    outcome: Outcome | None = None,
 ) -> None:
     """Show what was deployed; ``done`` is what AWS was told, ``None`` for the embedded cloud."""
     spec, arn = release.spec, done.arn if done else None
     calls = done.calls if done else ()
+    outcome = done.shift if done else outcome
     document = {
         "cloud": "aws" if done else "local",
         "dry_run": dry_run,
@@ -97,12 +115,15 @@ def _show(
         "zip": {"path": str(spec.zip_path), "size": release.bundle.size},
         "layers": deployment.sizes(spec.layers),
         "calls": [{"service": call.service, "operation": call.operation, "why": call.why} for call in calls],
+        "shift": shifting.document(outcome),
     }
     session.emit("deploy", document, brief=arn or spec.name)
     if done and dry_run and done.uploads:
         session.say(f"would upload {', '.join(done.uploads)} to {where}")
     for call in calls:
         session.say(f"  {call.service} {call.operation}: {call.why}")
+    if outcome is not None and outcome.undone is not None:
+        return
     session.say(_summary(spec, release.bundle.size, version=version, to_aws=bool(done), dry_run=dry_run))
     if arn:
         session.say(arn)

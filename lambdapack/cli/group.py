@@ -129,7 +129,8 @@ def _report(error: BaseException) -> int:
         error.show()
         return error.exit_code
     if isinstance(error, (KeyboardInterrupt, click.Abort)):
-        click.echo("\nInterrupted; nothing half done was kept.", err=True)
+        # What stays where it is, such as a shift of calls, is said by the one who knows.
+        click.echo(f"\n{error}" if str(error) else "\nInterrupted; nothing half done was kept.", err=True)
         return _INTERRUPTED
     if isinstance(error, LambdapackError):
         _show(error)

@@ -44,10 +44,14 @@ def command(
 
 
 def _local(session: Session, name: str, to: str | None, *, dry_run: bool) -> None:
-    from lambdapack.local import LocalCloud
+    from lambdapack.deploy.shifting import ROLLED_BACK, undo
+    from lambdapack.local import LocalCloud, LocalTraffic
 
     with LocalCloud(session.state, progress=session.progress, cache_dir=session.cache) as local:
-        done = local.rollback(name, to, dry_run=dry_run)
+        done = local.rollback(name, to, dry_run=True)
+        # A shift that is under way is undone, and the alias's note says so.
+        if not dry_run and (to or undo(LocalTraffic(local, name), ROLLED_BACK) is None):
+            done = local.rollback(name, to)
     _show(session, name, done.version, done.pack_id, cloud="local", arn=None, dry_run=dry_run)
 
 

@@ -155,7 +155,7 @@ class Versions:
     def earlier(self, to: str | None) -> Function:
         """The version to go back to: ``to``, else the one before that which has calls.
 
-        Of two that have calls, that is the older: to go back while calls shift is to end the shift.
+        Of two that have calls, that is the one from which they shift: to go back then is to end the shift.
 
         Raises:
             ConfigurationError: There is none.
@@ -163,15 +163,16 @@ class Versions:
         routing = self._live().routing
         if to is not None:
             return self.get(to)
-        used = sorted(int(number) for number, share in routing.shares.items() if share)
-        before = [number for number in self.numbers if int(number) < used[-1]]
-        if len(used) == 1 and not before:
+        if routing.other is not None:
+            return self.get(routing.version)
+        before = [number for number in self.numbers if int(number) < int(routing.version)]
+        if not before:
             raise ConfigurationError(
-                f"rolling back {self.name}: no version was published before version {used[0]} "
+                f"rolling back {self.name}: no version was published before version {routing.version} "
                 f"({self._there_are()})",
                 hint="name one with --to, or deploy the earlier state again",
             )
-        return self.get(str(used[0]) if len(used) > 1 else before[-1])
+        return self.get(before[-1])
 
     def _live(self) -> Alias:
         if self.alias is None:

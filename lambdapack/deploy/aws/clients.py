@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Mapping
 from typing import Any
 
 from lambdapack import limits
 from lambdapack.deploy.aws.errors import errors_of_aws
+
+_ONCE = (1, limits.TIMEOUT_MAX + 60)
+"""Attempts, and seconds for an answer, of calls that invoke a function."""
 
 
 class Clients:
@@ -28,7 +32,7 @@ class Clients:
         self._arguments = dict(arguments or {})
         self._clients: dict[str, Any] = {}
         # update_function_code and put_object carry up to 50 MB and more.
-        self._attempts, self._patience = (1, limits.TIMEOUT_MAX + 60) if once else (6, 120)
+        self._attempts, self._patience = _ONCE if once else (6, 120)
         with errors_of_aws("connecting to AWS"):
             import boto3  # noqa: PLC0415 - slow
 
@@ -49,6 +53,13 @@ class Clients:
                 make: Any = self._session.client
                 self._clients[service] = make(service, config=config, **self._arguments)
         return self._clients[service]
+
+    def once(self) -> Clients:
+        """The same, but with each call made once, and waited for as long as a function may run."""
+        other = copy.copy(self)
+        other._clients = {}
+        other._attempts, other._patience = _ONCE
+        return other
 
     @property
     def region(self) -> str:

@@ -18,14 +18,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lambdapack.deploy import checks
-from lambdapack.deploy.aws import planner
+from lambdapack.deploy.aws import moving, planner, secrets, unmanaged
 from lambdapack.deploy.aws.clients import Clients
 from lambdapack.deploy.aws.errors import errors_of_aws
 from lambdapack.deploy.aws.executor import execute
 from lambdapack.deploy.aws.models import ALIAS, ApiCall, AwsState, Deployment
 from lambdapack.deploy.aws.observer import observe, provisioned
-from lambdapack.deploy.aws.planner import plan
-from lambdapack.errors import ConfigurationError
+from lambdapack.deploy.aws.planner import plan_stages
+from lambdapack.deploy.aws.provisioned import observe_ready
+from lambdapack.deploy.shifting import Clock, ShiftOptions
+from lambdapack.errors import ConfigurationError, LambdapackError
 from lambdapack.model import Files, FunctionSpec, Location, runtimes
 from lambdapack.progress import QUIET, Progress
 from lambdapack.store import Store
@@ -64,8 +66,10 @@ def deploy(
     dry_run: bool = False,
     pack: Path | None = None,
     store: Store | None = None,
+    shift: ShiftOptions | None = None,
     clients: Clients,
     today: date | None = None,
+    clock: Clock | None = None,
     progress: Progress = QUIET,
 ) -> Deployment:
     """Make AWS what ``spec`` says, and call only for what differs. Checks come before whatever is sent.
@@ -75,8 +79,10 @@ def deploy(
         dry_run: Pass the same checks, and say what would be sent and called.
         pack: The pack on this machine, where this machine has it.
         store: Where to send the packs that are not there yet; ``None``: all of them are there.
+        shift: How calls go over to the new version; ``None``: all at once, or as a shift in progress does.
         clients: Whom to call.
         today: The day that the runtime's end is measured against; ``None`` for today.
+        clock: What a shift is timed by; ``None`` for this machine's.
         progress: Where to report to.
 
     Raises:
@@ -87,16 +93,26 @@ def deploy(
     """
     checks.check_spec(spec)
     checks.check_glibc(spec, checks.packed_index(spec.zip_path), pack)
-    observed = observe(spec.name, clients, layers=planner.layer_names(spec), progress=progress)
+    spec = secrets.resolve(spec, clients, progress)
+    checks.check_spec(spec)
+    observed = observe(
+        spec.name, clients, layers=planner.layer_names(spec), settings=spec.settings, progress=progress
+    )
     _check_change(spec, observed, clients, today, progress)
-    calls = plan(spec, observed)
+    options = shift or ShiftOptions()
+    stages = plan_stages(spec, observed)
+    moving.check(spec, stages, observed, options, clients)
+    calls, outcome = moving.planned(spec.name, stages, observed, options), None
     _tell_of_mounts(spec, progress)
+    unmanaged.tell(spec, observed, clients, progress)
     packs = _packs_of(spec, pack)
     uploads = _send_packs(packs, store, observed, clients, dry_run=dry_run, progress=progress)
     if not dry_run:
-        execute(calls, clients, progress=progress)
+        with secrets.kept_out_of_errors(spec):
+            moved = moving.carry_out(spec, stages, observed, options, clients, progress=progress, clock=clock)
+        calls, outcome = moved.calls, moved.outcome
         observed = observe(spec.name, clients, progress=progress) if calls else observed
-    return replace(_deployment(spec.name, observed, calls), uploads=uploads)
+    return replace(_deployment(spec.name, observed, calls), uploads=uploads, shift=outcome)
 
 
 def _check_change(
@@ -137,10 +153,11 @@ def rollback(
         ConfigurationError: There is no such version, or its pack is gone from S3.
         ToolError: AWS refused or was not reached.
     """
-    observed = observe(name, clients, progress=progress)
+    observed = _with_provisioned(name, observe(name, clients, progress=progress), clients, progress)
     calls = planner.plan_rollback(name, observed, to)
     target = next(
-        (call.parameters["FunctionVersion"] for call in calls if call.service == "lambda"), observed.alias
+        (call.parameters["FunctionVersion"] for call in calls if call.operation == "update_alias"),
+        observed.alias,
     )
     version = observed.version(str(target))
     if version is not None:
@@ -151,6 +168,17 @@ def rollback(
         execute(calls, clients, progress=progress)
         observed = replace(observed, alias=target)
     return _deployment(name, observed, calls)
+
+
+def _with_provisioned(name: str, observed: AwsState, clients: Clients, progress: Progress) -> AwsState:
+    """``observed`` with its provisioned concurrency; a rollback does without where that is not shown."""
+    if observed.function is None:
+        return observed
+    try:
+        return observe_ready(name, observed, clients)
+    except LambdapackError as error:
+        progress.warn(f"provisioned concurrency stays where it is: {error}")
+        return observed
 
 
 def destroy(name: str, *, dry_run: bool = False, clients: Clients, progress: Progress = QUIET) -> Deployment:
