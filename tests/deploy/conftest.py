@@ -10,6 +10,9 @@ from moto.server import ThreadedMotoServer
 
 from lambdapack.deploy import aws
 from tests.support.aws_world import BUCKET, REGION
+from tests.support.iam import known_calls
+
+__all__ = ["cloud", "endpoint", "known_calls"]
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +25,7 @@ def endpoint() -> Iterator[str]:
 
 
 @pytest.fixture
-def cloud(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> aws.Clients:
+def cloud(endpoint: str, monkeypatch: pytest.MonkeyPatch, known_calls: None) -> aws.Clients:
     """An empty account, reached as a user reaches one: through the environment."""
     for name, value in {
         "AWS_ENDPOINT_URL": endpoint,

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from lambdapack.deploy.aws import denials
 from lambdapack.errors import CheckError, ConfigurationError, LambdapackError, ToolError
 from lambdapack.store.aws_errors import Explanation, Service, code_of, translate
 
@@ -44,11 +44,6 @@ _AWS = Service(
     ),
     otherwise="AWS refused it ({code}: {said})",
 )  # fmt: skip
-_WHO_MAY_WHAT = re.compile(
-    r"(?:User|user): (?P<who>\S+) is not authorized to perform: (?P<action>\S+)"
-    r"(?: on resource: (?P<resource>.+?))?"
-    r"(?: because|\Z| with an)"
-)
 
 
 @contextmanager
@@ -76,20 +71,8 @@ def explain(error: Any, doing: str, *, action: str = "", resource: str = "") -> 
         return ToolError(f"{doing}: {_why_waiting_failed(error)}", hint="lambdapack status shows its state")
     if isinstance(error, ClientError) and code_of(error) in _DENIED:
         said = str(error.response.get("Error", {}).get("Message", ""))
-        return _denied(said, doing, action, resource)
+        return denials.explain(said, doing, action, resource)
     return translate(error, doing, _AWS)
-
-
-def _denied(said: str, doing: str, action: str, resource: str) -> ToolError:
-    who = "these credentials"
-    if names := _WHO_MAY_WHAT.search(said):
-        who, action = names["who"], names["action"]
-        resource = names["resource"] or resource
-    on = f" on {resource}" if resource else ""
-    return ToolError(
-        f"{doing}: {who} may not {action or 'do this'}{on}",
-        hint=f"allow {action} there, or use other credentials (AWS_PROFILE)" if action else None,
-    )
 
 
 def _why_waiting_failed(error: Any) -> str:

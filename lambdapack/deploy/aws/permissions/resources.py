@@ -1,0 +1,116 @@
+"""What a permission is about: a resource's name in a statement's Sid, and its ARNs for a project."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from lambdapack.deploy.aws import naming
+from lambdapack.deploy.aws.permissions.project import BUCKET, Project
+
+
+@dataclass(frozen=True)
+class Resource:
+    """One kind of resource.
+
+    Attributes:
+        noun: Ends the Sid of the statements about it.
+        arns: The ARNs that a project's statements name.
+        passed_to: For a role that is handed to a service: that service.
+        through: For a key that is used through a service alone: that service.
+    """
+
+    noun: str
+    arns: Callable[[Project], tuple[str, ...]]
+    passed_to: str | None = None
+    through: str | None = None
+
+    def condition(self, project: Project) -> Mapping[str, Mapping[str, str]]:
+        """The condition under which a statement about it holds; empty for none."""
+        if self.passed_to:
+            return {"StringEquals": {"iam:PassedToService": self.passed_to}}
+        if self.through:
+            return {"StringEquals": {"kms:ViaService": f"{self.through}.{project.region}.amazonaws.com"}}
+        return {}
+
+
+def _named(service: str, *rests: str, region: bool = True) -> Callable[[Project], tuple[str, ...]]:
+    """ARNs of ``service`` whose last parts hold ``{name}``, the function's name, or ``{region}``."""
+
+    def arns(project: Project) -> tuple[str, ...]:
+        words = {"name": project.name, "region": project.region}
+        return tuple(project.arn(service, rest.format(**words), region=region) for rest in rests)
+
+    return arns
+
+
+def _bucket_arns(project: Project) -> tuple[str, ...]:
+    names = [bucket for bucket, _ in project.buckets] or [BUCKET]
+    return tuple(dict.fromkeys(f"arn:{project.partition}:s3:::{name}" for name in names))
+
+
+def _below(folder: str) -> Callable[[Project], tuple[str, ...]]:
+    """ARNs of the objects in ``folder`` of each place where packs are kept."""
+
+    def arns(project: Project) -> tuple[str, ...]:
+        places = project.buckets or ((BUCKET, ""),)
+        keys = [f"{bucket}/{f'{prefix}/{folder}'.lstrip('/')}*" for bucket, prefix in places]
+        return tuple(dict.fromkeys(f"arn:{project.partition}:s3:::{key}" for key in keys))
+
+    return arns
+
+
+def _keys(project: Project) -> tuple[str, ...]:
+    return project.keys or (project.arn("kms", "key/KEY"),)
+
+
+def _log_group(project: Project) -> tuple[str, ...]:
+    group = project.arn("logs", f"log-group:{naming.log_group(project.name)}")
+    return group, f"{group}:*"
+
+
+def _role(project: Project) -> tuple[str, ...]:
+    return (project.role,)
+
+
+ANYTHING = Resource("AnyResource", lambda _: ("*",))
+"""For actions that IAM takes for no resource in particular."""
+FUNCTION = Resource("Function", _named("lambda", "function:{name}", "function:{name}:*"))
+LAYERS = Resource("Layers", _named("lambda", "layer:lambdapack-*", "layer:lambdapack-*:*"))
+MAPPINGS = Resource("EventSources", _named("lambda", "event-source-mapping:*"))
+ROLE = Resource("Role", _role)
+PASSED_ROLE = Resource("PassRole", _role, "lambda.amazonaws.com")
+LOG_GROUP = Resource("LogGroup", _log_group)
+ALARMS = Resource("Alarms", _named("cloudwatch", "alarm:*"))
+OWN_ALARMS = Resource("OwnAlarms", _named("cloudwatch", "alarm:{name}*", "alarm:lambdapack-{name}*"))
+DASHBOARD = Resource("Dashboard", _named("cloudwatch", "dashboard/*{name}*", region=False))
+BUCKETS = Resource("Bucket", _bucket_arns)
+OBJECTS = Resource("Objects", _below(""))
+PACKS = Resource("Packs", _below("packs/"))
+STAGED_ZIPS = Resource("StagedZips", _below("functions/"))
+BUILD_FILES = Resource("BuildFiles", _below("builds/"))
+KEYS = Resource("Keys", _keys, through="s3")
+BUCKET_KEYS = Resource("BucketKeys", _keys)
+FUNCTION_KEYS = Resource("FunctionKeys", _named("kms", "key/*"), through="lambda")
+CODEDEPLOY = Resource(
+    "CodeDeploy",
+    _named("codedeploy", "application:lambdapack-*", "deploymentgroup:lambdapack-*/*", "deploymentconfig:*"),
+)
+CODEDEPLOY_ROLE = Resource("CodeDeployRole", _named("iam", "role/lambdapack-codedeploy*", region=False))
+CODEDEPLOY_PASSED = Resource("CodeDeployPassRole", CODEDEPLOY_ROLE.arns, "codedeploy.amazonaws.com")
+CODEBUILD = Resource("CodeBuild", _named("codebuild", "project/lambdapack-*"))
+CODEBUILD_ROLE = Resource("CodeBuildRole", _named("iam", "role/lambdapack-codebuild*", region=False))
+CODEBUILD_PASSED = Resource("CodeBuildPassRole", CODEBUILD_ROLE.arns, "codebuild.amazonaws.com")
+CODEBUILD_LOGS = Resource(
+    "CodeBuildLogs",
+    _named("logs", "log-group:/aws/codebuild/lambdapack-*", "log-group:/aws/codebuild/lambdapack-*:*"),
+)
+PARAMETERS = Resource("Parameters", _named("ssm", "parameter/*"))
+SECRETS = Resource("Secrets", _named("secretsmanager", "secret:*"))
+
+__all__ = [
+    "ALARMS", "ANYTHING", "BUCKETS", "BUCKET_KEYS", "BUILD_FILES", "CODEBUILD", "CODEBUILD_LOGS",
+    "CODEBUILD_PASSED", "CODEBUILD_ROLE", "CODEDEPLOY", "CODEDEPLOY_PASSED", "CODEDEPLOY_ROLE", "DASHBOARD",
+    "FUNCTION", "FUNCTION_KEYS", "KEYS", "LAYERS", "LOG_GROUP", "MAPPINGS", "OBJECTS", "OWN_ALARMS", "PACKS",
+    "PARAMETERS", "PASSED_ROLE", "ROLE", "SECRETS", "STAGED_ZIPS", "Resource",
+]  # fmt: skip
