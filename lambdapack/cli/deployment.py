@@ -120,6 +120,11 @@ def location_for(session: Session, given: str | None, cloud: str, *, needed: boo
     return location or LOCAL_LOCATION
 
 
+def location_of(session: Session, given: str | None) -> str | None:
+    """``s3://BUCKET/PREFIX`` as the option or the configuration says; ``None`` where neither does."""
+    return given or session.config.store.location
+
+
 def clients(session: Session, region: str | None) -> Clients:
     """AWS's clients for the region that the option or the configuration names."""
     from lambdapack.deploy.aws import Clients

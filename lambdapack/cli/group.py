@@ -33,6 +33,7 @@ COMMANDS = {
     "status": "Show what is deployed.",
     "trace": "Let the next build know what real starts fetched on demand.",
     "rollback": "Go back to an earlier version in AWS: code and dependencies together.",
+    "policy": "Print the smallest IAM policy for this project.",
     "destroy": "Remove a function.",
     "package": "Write a function's zip: its code, the shim and a pack's index.",
     "layer": "Write a layer for a function whose code stays as it is.",

@@ -46,7 +46,8 @@ _S3 = Service(
             frozenset({"AccessDenied", "AllAccessDisabled", "AccountProblem", "Forbidden", "403"}),
             "access to bucket {bucket!r} is forbidden ({said})",
             "the credentials need s3:ListBucket on arn:aws:s3:::{bucket}, and s3:PutObject, s3:GetObject, "
-            "s3:ListMultipartUploadParts and s3:AbortMultipartUpload on arn:aws:s3:::{bucket}/*",
+            "s3:ListMultipartUploadParts and s3:AbortMultipartUpload on arn:aws:s3:::{bucket}/*: the "
+            "statements DeployBucket and DeployPacks of `lambdapack policy --for deploy`",
         ),
         Explanation(
             frozenset({"PermanentRedirect", "IllegalLocationConstraintException", "301"}),

@@ -8,6 +8,7 @@ from lambdapack.deploy.aws.deployment import Answer, deploy, destroy, invoke, ro
 from lambdapack.deploy.aws.logs import log_lines
 from lambdapack.deploy.aws.models import (
     ALIAS,
+    Account,
     ApiCall,
     AwsState,
     Deployment,
@@ -21,7 +22,7 @@ from lambdapack.deploy.aws.quotas import read_quotas
 from lambdapack.deploy.aws.tuning import LATEST, Latest, read_latest, restart, restore
 
 __all__ = [
-    "ALIAS", "LATEST", "Answer", "ApiCall", "AwsState", "Clients", "Deployment", "FileBytes", "Latest",
-    "Result", "VersionState", "deploy", "destroy", "invoke", "log_lines", "observe", "plan", "read_latest",
-    "read_quotas", "restart", "restore", "rollback",
+    "ALIAS", "LATEST", "Account", "Answer", "ApiCall", "AwsState", "Clients", "Deployment", "FileBytes",
+    "Latest", "Result", "VersionState", "deploy", "destroy", "invoke", "log_lines", "observe", "plan",
+    "read_latest", "read_quotas", "restart", "restore", "rollback",
 ]  # fmt: skip

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 from lambdapack.deploy import checks
 from lambdapack.deploy.aws import planner
 from lambdapack.deploy.aws.clients import Clients
+from lambdapack.deploy.aws.encryption import with_keys
 from lambdapack.deploy.aws.errors import errors_of_aws
 from lambdapack.deploy.aws.executor import execute
 from lambdapack.deploy.aws.models import ALIAS, ApiCall, AwsState, Deployment
@@ -89,9 +90,10 @@ def deploy(
     checks.check_glibc(spec, checks.packed_index(spec.zip_path), pack)
     observed = observe(spec.name, clients, layers=planner.layer_names(spec), progress=progress)
     _check_change(spec, observed, clients, today, progress)
+    packs = _packs_of(spec, pack)
+    observed = with_keys(observed, [required.location for required in packs], clients)
     calls = plan(spec, observed)
     _tell_of_mounts(spec, progress)
-    packs = _packs_of(spec, pack)
     uploads = _send_packs(packs, store, observed, clients, dry_run=dry_run, progress=progress)
     if not dry_run:
         execute(calls, clients, progress=progress)
@@ -138,6 +140,7 @@ def rollback(
         ToolError: AWS refused or was not reached.
     """
     observed = observe(name, clients, progress=progress)
+    observed = with_keys(observed, [pack for each in observed.versions for pack in each.packs], clients)
     calls = planner.plan_rollback(name, observed, to)
     target = next(
         (call.parameters["FunctionVersion"] for call in calls if call.service == "lambda"), observed.alias

@@ -200,6 +200,7 @@ class AwsState:
         log_group: Whether the function has its log group.
         log_retention: Days that the group keeps, ``None`` for ever.
         layers: Name -> ARN of the newest version of each layer that was looked for and is there.
+        keys: ARNs of the keys of their owners that the packs are encrypted with in S3.
     """
 
     account: Account
@@ -211,6 +212,7 @@ class AwsState:
     log_group: bool = False
     log_retention: int | None = None
     layers: Mapping[str, str] = field(default_factory=dict)
+    keys: tuple[str, ...] = ()
 
     def version(self, number: str) -> VersionState | None:
         """The published version of that number."""

@@ -74,11 +74,17 @@ def pack_arn(account: Account, location: Location) -> str:
 
 
 def policy(
-    account: Account, function: str, packs: Iterable[Location], versions: Iterable[Mapping[str, Any]] = ()
+    account: Account,
+    function: str,
+    packs: Iterable[Location],
+    versions: Iterable[Mapping[str, Any]] = (),
+    *,
+    keys: Iterable[str] = (),
 ) -> dict[str, Any]:
     """What the function may do: read ``packs`` and write its own log.
 
-    And mount the file systems, and be in the networks, that the settings of its ``versions`` name.
+    And mount the file systems, and be in the networks, that the settings of its ``versions`` name; and have
+    S3 decrypt with the ``keys`` that the packs are encrypted with.
     """
     settings = list(versions)
     group = f"arn:{account.partition}:logs:{account.region}:{account.id}:log-group:{log_group(function)}"
@@ -95,6 +101,8 @@ def policy(
         statements.insert(
             0, {"Sid": "ReadItsPack", "Effect": "Allow", "Action": "s3:GetObject", "Resource": arns}
         )
+    if arns and (decrypting := sorted(keys)):
+        statements.insert(1, _decrypt(decrypting))
     mounted = (each for setting in settings for each in setting.get("FileSystemConfigs", ()))
     by_service: dict[str, set[str]] = {}
     for config in mounted:
@@ -113,6 +121,25 @@ def policy(
         actions = [f"ec2:{action}" for action in _NETWORK]
         statements.append({"Sid": "BeInItsNetwork", "Effect": "Allow", "Action": actions, "Resource": "*"})
     return {"Version": "2012-10-17", "Statement": statements}
+
+
+def _decrypt(keys: list[str]) -> dict[str, Any]:
+    """That S3, and nothing else, may decrypt with the keys when the function reads from a bucket."""
+    suffix = ".amazonaws.com" + (".cn" if keys[0].startswith("arn:aws-cn:") else "")
+    services = sorted({f"s3.{key.split(':')[3]}{suffix}" for key in keys})
+    condition = {"StringEquals": {"kms:ViaService": services}}
+    return {
+        "Sid": "DecryptItsPack", "Effect": "Allow", "Action": "kms:Decrypt", "Resource": keys,
+        "Condition": condition,
+    }  # fmt: skip
+
+
+def keys_in(policy: Mapping[str, Any]) -> tuple[str, ...]:
+    """The keys that a policy of ``policy`` lets S3 decrypt with."""
+    statements = policy.get("Statement", [])
+    return tuple(
+        key for item in statements if item.get("Sid") == "DecryptItsPack" for key in item.get("Resource", ())
+    )
 
 
 def describe(pack_id: str | None, location: Location | Files | None) -> str:

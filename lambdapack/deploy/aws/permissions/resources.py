@@ -30,7 +30,8 @@ class Resource:
         if self.passed_to:
             return {"StringEquals": {"iam:PassedToService": self.passed_to}}
         if self.through:
-            return {"StringEquals": {"kms:ViaService": f"{self.through}.{project.region}.amazonaws.com"}}
+            domain = "amazonaws.com.cn" if project.partition == "aws-cn" else "amazonaws.com"
+            return {"StringEquals": {"kms:ViaService": f"{self.through}.{project.region}.{domain}"}}
         return {}
 
 
