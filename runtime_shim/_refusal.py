@@ -58,6 +58,11 @@ def refusal(source: Source, status: int, code: str, message: str, region: str) -
         return S3Error(said + ": the credentials or the clock are out of date", status, code, retry=True)
     if code in ("InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken"):
         hint = ": the function's credentials are not valid there"
+    elif status == 403 and "kms:" in message:
+        hint = (
+            ": the pack is encrypted with a KMS key that the function's role may not use: the role needs "
+            "kms:Decrypt on that key (lambdapack deploy grants it), and the key's policy must allow it"
+        )
     elif status == 403:
         # A role that may not list the bucket is not told that a key is missing.
         hint = (

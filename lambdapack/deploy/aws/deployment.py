@@ -26,6 +26,7 @@ from lambdapack.deploy.aws.executor import execute
 from lambdapack.deploy.aws.models import ALIAS, ApiCall, AwsState, Deployment
 from lambdapack.deploy.aws.observer import observe, provisioned
 from lambdapack.deploy.aws.planner import plan
+from lambdapack.deploy.aws.surroundings import check_surroundings
 from lambdapack.errors import ConfigurationError
 from lambdapack.model import Files, FunctionSpec, Location, runtimes
 from lambdapack.progress import QUIET, Progress
@@ -93,6 +94,8 @@ def deploy(
     packs = _packs_of(spec, pack)
     observed = with_keys(observed, [required.location for required in packs], clients)
     calls = plan(spec, observed)
+    if calls:
+        check_surroundings(spec, observed, clients, progress)
     _tell_of_mounts(spec, progress)
     uploads = _send_packs(packs, store, observed, clients, dry_run=dry_run, progress=progress)
     if not dry_run:
