@@ -34,11 +34,12 @@ class DeadEnd:
     service: str
 
     def __str__(self) -> str:
+        tables = ", ".join(self.tables)
+        command = f"aws ec2 create-vpc-endpoint --vpc-id {self.vpc} --service-name {self.service}"
         return (
             f"{', '.join(self.subnets)} of {self.vpc}: no S3 gateway endpoint and no NAT gateway in the "
-            f"route table {', '.join(self.tables)}, so that the pack cannot be fetched and a cold start will time "
-            f"out: aws ec2 create-vpc-endpoint --vpc-id {self.vpc} --service-name {self.service} "
-            f"--route-table-ids {' '.join(self.tables)}"
+            f"route table {tables}, so that the pack cannot be fetched and a cold start will time out: "
+            f"{command} --route-table-ids {' '.join(self.tables)}"
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lambdapack.deploy.aws import naming, network, roles
+from lambdapack.deploy.aws import naming, network, own_role
 from lambdapack.deploy.aws.clients import Clients
 from lambdapack.deploy.aws.models import AwsState, FunctionState
 from lambdapack.model import FunctionSpec, Location
@@ -24,7 +24,7 @@ def check_surroundings(
         settings = FunctionState.intended(spec, "", spec.settings.role).settings
         needed = naming.policy(observed.account, spec.name, packs, [settings], keys=observed.keys)
         doing = f"deploying {spec.name}"
-        roles.check(spec.settings.role, needed, clients, doing=doing, progress=progress)
+        own_role.check(spec.settings.role, needed, clients, doing=doing, progress=progress)
     subnets = _subnets(spec, observed)
     if packs and subnets:
         _check_network(subnets, clients, progress)

@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 from botocore.stub import ANY, Stubber
 
 from lambdapack.deploy import aws
-from lambdapack.deploy.aws import naming, network, roles
+from lambdapack.deploy.aws import naming, network, own_role
 from lambdapack.errors import ConfigurationError
 from lambdapack.model import Location
 from tests.deploy.test_aws import make_spec
@@ -77,7 +77,7 @@ def test_a_role_that_may_all_is_taken(cloud: aws.Clients, iam: Stubber) -> None:
     """Each action is asked about with the resource that the function needs it on."""
     simulate(iam)
     told = Told()
-    assert roles.check(ARN, NEEDED, cloud, doing=DOING, progress=told)
+    assert own_role.check(ARN, NEEDED, cloud, doing=DOING, progress=told)
     assert told.said == []
 
 
@@ -85,7 +85,7 @@ def test_a_role_that_may_not_read_the_pack_is_refused(cloud: aws.Clients, iam: S
     """The error names the action and the key, and the command that gives the permission."""
     simulate(iam, get="implicitDeny")
     with pytest.raises(ConfigurationError) as caught:
-        roles.check(ARN, NEEDED, cloud, doing=DOING)
+        own_role.check(ARN, NEEDED, cloud, doing=DOING)
     assert caught.value.message == (
         f"deploying demo: the role {ARN} may not s3:GetObject on {PACK_ARN} (no policy of its allows it)"
     )
@@ -109,7 +109,7 @@ def test_what_denies_is_told_apart_from_what_does_not_allow(
     """A further policy helps against neither, and none is suggested."""
     simulate(iam, get=decision, **more)
     with pytest.raises(ConfigurationError, match=words) as caught:
-        roles.check(ARN, NEEDED, cloud, doing=DOING)
+        own_role.check(ARN, NEEDED, cloud, doing=DOING)
     assert "put-role-policy" not in (caught.value.hint or "")
 
 
@@ -117,7 +117,7 @@ def test_a_role_without_logs_is_warned_of(cloud: aws.Clients, iam: Stubber) -> N
     """A function runs without a log; its owner may want that."""
     simulate(iam, log="implicitDeny")
     told = Told()
-    roles.check(ARN, NEEDED, cloud, doing=DOING, progress=told)
+    own_role.check(ARN, NEEDED, cloud, doing=DOING, progress=told)
     assert len(told.warnings) == 2
     assert "logs:PutLogEvents" in told.warnings[1]
 
@@ -127,7 +127,7 @@ def test_what_may_not_be_looked_at_is_a_note(cloud: aws.Clients, iam: Stubber) -
     iam.add_client_error("get_role", "AccessDenied")
     iam.add_client_error("simulate_principal_policy", "AccessDenied")
     told = Told()
-    assert not roles.check(ARN, NEEDED, cloud, doing=DOING, progress=told)
+    assert not own_role.check(ARN, NEEDED, cloud, doing=DOING, progress=told)
     assert [word in note for word, note in zip(("GetRole", "Simulate"), told.notes, strict=True)] == [
         True
     ] * 2
