@@ -90,6 +90,10 @@ FILE_DESCRIPTORS: Final = 1_024
 PROCESSES: Final = 1_024
 ENVIRONMENT_VARIABLES: Final = 4 * 1024
 """All environment variables of a function together."""
+TAGS: Final = 50
+"""Of one function, without those of AWS."""
+TAG_KEY: Final = 128
+TAG_VALUE: Final = 256
 
 LOG_RETENTION_DAYS: Final = (
     1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653,
@@ -160,6 +164,9 @@ SOURCES: Final[Mapping[str, Source]] = {
     "FILE_DESCRIPTORS": _QUOTAS_PAGE,
     "PROCESSES": _QUOTAS_PAGE,
     "ENVIRONMENT_VARIABLES": _QUOTAS_PAGE,
+    "TAGS": _page("lambda/latest/dg/configuration-tags.html", _OTHERS),
+    "TAG_KEY": _page("lambda/latest/api/API_TagResource.html", _OTHERS),
+    "TAG_VALUE": _page("lambda/latest/api/API_TagResource.html", _OTHERS),
     "LOG_RETENTION_DAYS": _page(
         "AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html",
         "the service model of botocore",

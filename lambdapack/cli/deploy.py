@@ -51,6 +51,7 @@ def command(session: Session, cloud: str, region: str | None, dry_run: bool, **g
 
     made = pack.load(given["pack_directory"] or session.build_directory)
     function = deployment.function_options(session, made.index.target, given)
+    function = deployment.with_environment_file(session, function)
     where = deployment.location_for(session, given["location"], cloud, needed="s3" in function.places)
     missing = deployment.missing_libraries(session, made, given["allow_lacking"])
     if cloud == "aws":
@@ -62,6 +63,9 @@ def command(session: Session, cloud: str, region: str | None, dry_run: bool, **g
         _show(session, rollout.release, rollout.deployment, dry_run=dry_run, where=where)
         return
     deployment.warn_of_libraries(session, missing)
+    if function.settings.secrets:
+        names = ", ".join(sorted(function.settings.secrets))
+        session.progress.note(f"{names}: AWS's to know, and not set here; environment-file sets them locally")
     due = runtimes.RUNTIMES[function.target.python].advice(runtimes.today())
     if due:
         session.progress.warn(due)

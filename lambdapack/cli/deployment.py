@@ -43,7 +43,20 @@ def function_options(session: Session, target: str, given: dict[str, Any]) -> Fu
         assets=None if session.file is None else session.assets,
         place=chosen.get("place", config.place),
         asset_places={name: asset.place for name, asset in session.config.assets.items() if asset.place},
+        private=(session.root / config.environment_file,) if config.environment_file else (),
     )
+
+
+def with_environment_file(session: Session, function: FunctionOptions) -> FunctionOptions:
+    """``function`` with the variables of the configuration's ``environment-file`` above its own."""
+    from lambdapack.config import read_environment
+
+    if not function.private:
+        return function
+    environment = dict(function.settings.environment)
+    for path in function.private:
+        environment |= read_environment(path)
+    return replace(function, settings=replace(function.settings, environment=environment))
 
 
 def package(

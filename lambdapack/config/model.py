@@ -109,7 +109,7 @@ def _explain(kind: str, location: tuple[int | str, ...], value: object, prefix: 
     if names[:1] == ["assets"]:
         return f"{_name(location[:1], prefix)} {assets_table.explain(kind, names[1:], value)}"
     section = Config.model_fields.get(names[0]) if names else None
-    if kind == "extra_forbidden":
+    if kind == "extra_forbidden" and len(location) <= 2:
         known = Config.model_fields if len(location) == 1 else _fields_of(section)
         what = "unknown table" if len(location) == 1 else "unknown key"
         return f"{_name(location, prefix)}: {what}; {unknown(str(location[-1]), known)}"

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from botocore import xform_name
 import lambdapack
 from lambdapack.deploy.aws import permissions
 from lambdapack.deploy.aws.permissions import FEATURES, TABLE, Project, Row
-from lambdapack.model import FunctionSettings
+from lambdapack.model import FunctionSettings, SecretReference
 
 ROOT = Path(lambdapack.__file__).parent
 SERVICES = sorted({row.service for row in TABLE})
@@ -27,7 +28,13 @@ SERVICES = sorted({row.service for row in TABLE})
 EVERYTHING = Project(
     "demo", "eu-central-1", "123456789012", buckets=(("packs", "team"),),
     places=frozenset({"s3", "layer"}), keys=("arn:aws:kms:eu-central-1:123456789012:key/k",),
-    large_zip=True, settings=FunctionSettings(subnets=("subnet-1",), log_retention=7),
+    large_zip=True,
+    settings=FunctionSettings(
+        subnets=("subnet-1",), log_retention=7, layers=("arn:aws:lambda:eu-central-1:1:layer:theirs:1",),
+        tags={"team": "ours"}, kms_key="arn:aws:kms:eu-central-1:123456789012:key/f", provisioned=1,
+        reserved_concurrency=5, callers=(),
+        secrets={"A": SecretReference("ssm", "/ours/a"), "B": SecretReference("secretsmanager", "b")},
+    ),
 )  # fmt: skip
 
 
@@ -68,6 +75,12 @@ def test_every_row_is_a_call_that_aws_has() -> None:
     assert [row for row in TABLE if row.operation not in known[row.service]] == []
     assert {feature for row in TABLE for feature in row.features} == set(FEATURES)
     assert all(row.why for row in TABLE)
+
+
+def test_each_condition_of_a_row_is_a_fact_that_a_project_can_have() -> None:
+    """A misspelt one would leave its rows out of every policy."""
+    own = replace(EVERYTHING, settings=replace(EVERYTHING.settings, role="arn:aws:iam::1:role/theirs"))
+    assert {row.when for row in TABLE if row.when} <= EVERYTHING.facts | own.facts
 
 
 @pytest.mark.parametrize("feature", FEATURES)

@@ -15,7 +15,7 @@ from lambdapack.deploy import FunctionOptions, aws, policy
 from lambdapack.deploy.aws import permissions
 from lambdapack.deploy.aws.permissions import Project
 from lambdapack.errors import ConfigurationError, LambdapackError, ToolError
-from lambdapack.model import FunctionSettings, FunctionSpec, Target
+from lambdapack.model import FunctionSettings, FunctionSpec, SecretReference, Target
 from lambdapack.store import open_store
 from tests.deploy.test_aws import make_spec
 from tests.support.aws_world import BUCKET, REGION
@@ -118,6 +118,13 @@ def test_only_what_the_project_has_is_allowed() -> None:
     bare = sids()
     assert sids(keys=("arn:aws:kms:eu-central-1:1:key/k",)) - bare == {"DeployKeys", "DeployBucketKeys"}
     assert sids(large_zip=True) - bare == {"DeployStagedZips"}
+    secret = {"KEY": SecretReference("secretsmanager", "team/key")}
+    settings = FunctionSettings(secrets=secret, layers=("arn:aws:lambda:eu-central-1:1:layer:theirs:1",))
+    found = {
+        s.sid: s.resources for s in permissions.statements(replace(PROJECT, settings=settings), ["deploy"])
+    }
+    assert found["DeploySecrets"] == (f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:team/key-??????",)
+    assert found["DeployOtherLayers"] == settings.layers
     own = replace(PROJECT, settings=FunctionSettings(role=f"arn:aws:iam::{ACCOUNT}:role/theirs"))
     actions = {a for each in permissions.statements(own, ["deploy"]) for a in each.reasons}
     assert "iam:CreateRole" not in actions

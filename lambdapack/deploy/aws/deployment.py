@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lambdapack.deploy import checks
-from lambdapack.deploy.aws import planner
+from lambdapack.deploy.aws import planner, secrets, unmanaged
 from lambdapack.deploy.aws.clients import Clients
 from lambdapack.deploy.aws.encryption import with_keys
 from lambdapack.deploy.aws.errors import errors_of_aws
@@ -26,8 +26,9 @@ from lambdapack.deploy.aws.executor import execute
 from lambdapack.deploy.aws.models import ALIAS, ApiCall, AwsState, Deployment
 from lambdapack.deploy.aws.observer import observe, provisioned
 from lambdapack.deploy.aws.planner import plan
+from lambdapack.deploy.aws.provisioned import observe_ready
 from lambdapack.deploy.aws.surroundings import check_surroundings
-from lambdapack.errors import ConfigurationError
+from lambdapack.errors import ConfigurationError, LambdapackError
 from lambdapack.model import Files, FunctionSpec, Location, runtimes
 from lambdapack.progress import QUIET, Progress
 from lambdapack.store import Store
@@ -89,7 +90,11 @@ def deploy(
     """
     checks.check_spec(spec)
     checks.check_glibc(spec, checks.packed_index(spec.zip_path), pack)
-    observed = observe(spec.name, clients, layers=planner.layer_names(spec), progress=progress)
+    spec = secrets.resolve(spec, clients, progress)
+    checks.check_spec(spec)
+    observed = observe(
+        spec.name, clients, layers=planner.layer_names(spec), settings=spec.settings, progress=progress
+    )
     _check_change(spec, observed, clients, today, progress)
     packs = _packs_of(spec, pack)
     observed = with_keys(observed, [required.location for required in packs], clients)
@@ -97,9 +102,11 @@ def deploy(
     if calls:
         check_surroundings(spec, observed, clients, progress)
     _tell_of_mounts(spec, progress)
+    unmanaged.tell(spec, observed, clients, progress)
     uploads = _send_packs(packs, store, observed, clients, dry_run=dry_run, progress=progress)
     if not dry_run:
-        execute(calls, clients, progress=progress)
+        with secrets.kept_out_of_errors(spec):
+            execute(calls, clients, progress=progress)
         observed = observe(spec.name, clients, progress=progress) if calls else observed
     return replace(_deployment(spec.name, observed, calls), uploads=uploads)
 
@@ -142,11 +149,12 @@ def rollback(
         ConfigurationError: There is no such version, or its pack is gone from S3.
         ToolError: AWS refused or was not reached.
     """
-    observed = observe(name, clients, progress=progress)
+    observed = _with_provisioned(name, observe(name, clients, progress=progress), clients, progress)
     observed = with_keys(observed, [pack for each in observed.versions for pack in each.packs], clients)
     calls = planner.plan_rollback(name, observed, to)
     target = next(
-        (call.parameters["FunctionVersion"] for call in calls if call.service == "lambda"), observed.alias
+        (call.parameters["FunctionVersion"] for call in calls if call.operation == "update_alias"),
+        observed.alias,
     )
     version = observed.version(str(target))
     if version is not None:
@@ -157,6 +165,17 @@ def rollback(
         execute(calls, clients, progress=progress)
         observed = replace(observed, alias=target)
     return _deployment(name, observed, calls)
+
+
+def _with_provisioned(name: str, observed: AwsState, clients: Clients, progress: Progress) -> AwsState:
+    """``observed`` with its provisioned concurrency; a rollback does without where that is not shown."""
+    if observed.function is None:
+        return observed
+    try:
+        return observe_ready(name, observed, clients)
+    except LambdapackError as error:
+        progress.warn(f"provisioned concurrency stays where it is: {error}")
+        return observed
 
 
 def destroy(name: str, *, dry_run: bool = False, clients: Clients, progress: Progress = QUIET) -> Deployment:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from lambdapack.deploy.aws import provisioned
 from lambdapack.deploy.aws.clients import Clients
 from lambdapack.deploy.aws.errors import errors_of_aws
 from lambdapack.deploy.aws.models import ApiCall, FileBytes, Result
@@ -30,6 +31,10 @@ _DONE_ALREADY: Mapping[str, frozenset[str]] = {
     "delete_role_policy": frozenset({"NoSuchEntity"}),
     "detach_role_policy": frozenset({"NoSuchEntity"}),
     "delete_log_group": frozenset({"ResourceNotFoundException"}),
+    "remove_permission": frozenset({"ResourceNotFoundException"}),
+    "delete_provisioned_concurrency_config": frozenset(
+        {"ProvisionedConcurrencyConfigNotFoundException", "ResourceNotFoundException"}
+    ),
 }
 
 
@@ -60,7 +65,7 @@ def execute(
             parameters = {key: _resolve(value, answers) for key, value in call.parameters.items()}
             answers[call.key] = _call(call, clients[call.service], parameters, sleep)
             if call.waiter is not None:
-                _wait(call, clients[call.service], parameters, answers[call.key])
+                _wait(call, clients[call.service], parameters, answers[call.key], sleep)
             advance()
     return answers
 
@@ -77,7 +82,7 @@ def _call(
             answer: Mapping[str, Any] = getattr(client, call.operation)(**parameters)
             return answer
         except ClientError as error:
-            if code_of(error) in _DONE_ALREADY.get(call.operation, ()):
+            if _is_done(call, error):
                 return {}
             if not _will_pass(error) or waited >= _PATIENCE:
                 raise
@@ -86,6 +91,14 @@ def _call(
         sleep(jittered)
         waited += jittered
         pause = min(pause * 2, _LONGEST_PAUSE)
+
+
+def _is_done(call: ApiCall, error: Any) -> bool:
+    """Whether the call was made before: by an interrupted run, or by botocore, which repeats lost ones."""
+    if call.operation == "add_permission":
+        # A statement's id is its digest: a statement of that id is this one.
+        return code_of(error) == "ResourceConflictException" and "already exist" in str(error)
+    return code_of(error) in _DONE_ALREADY.get(call.operation, ())
 
 
 def _will_pass(error: Any) -> bool:
@@ -98,8 +111,18 @@ def _will_pass(error: Any) -> bool:
     return code == "ResourceConflictException" and "already exist" not in said
 
 
-def _wait(call: ApiCall, client: Any, parameters: Mapping[str, Any], answer: Mapping[str, Any]) -> None:
+def _wait(
+    call: ApiCall,
+    client: Any,
+    parameters: Mapping[str, Any],
+    answer: Mapping[str, Any],
+    sleep: Callable[[float], None],
+) -> None:
     """Wait until the call has taken effect."""
+    if call.waiter == provisioned.READY:
+        which = {key: parameters[key] for key in ("FunctionName", "Qualifier")}
+        provisioned.wait(client, which, call.patience, sleep=sleep)
+        return
     key = "RoleName" if call.service == "iam" else "FunctionName"
     subject = {key: parameters[key]}
     if call.operation == "publish_version":
@@ -130,7 +153,7 @@ def _resolve(value: Any, answers: Mapping[str, Mapping[str, Any]]) -> Any:
 
 
 def _subject(call: ApiCall) -> str:
-    for key in ("FunctionName", "RoleName", "logGroupName", "LayerName", "Key"):
+    for key in ("FunctionName", "RoleName", "logGroupName", "LayerName", "Key", "Resource"):
         if key in call.parameters:
             return str(call.parameters[key])
     return ""

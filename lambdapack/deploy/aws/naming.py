@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import urllib.parse
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from lambdapack.deploy.aws.models import Account
@@ -40,6 +40,18 @@ _ASSET = re.compile(r"([A-Za-z0-9_-]+)=([0-9a-f]{64})(?::(?:zip|layer|mount|([a-
 # https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html
 _NETWORK = ("AssignPrivateIpAddresses", "CreateNetworkInterface", "DeleteNetworkInterface",
             "DescribeNetworkInterfaces", "DescribeSubnets", "UnassignPrivateIpAddresses")  # fmt: skip
+
+_IN_WORDS = {
+    "DecryptItsPack": "have S3 decrypt them",
+    "WriteItsLog": "write its own log",
+    "MountElasticfilesystem": "mount its file system",
+    "MountS3files": "mount its file system",
+    "BeInItsNetwork": "be in its network",
+    "Trace": "trace",
+    "QueueDeadLetters": "send dead letters",
+    "PublishDeadLetters": "publish dead letters",
+    "DecryptItsEnvironment": "decrypt its environment",
+}
 
 
 def role_name(function: str, region: str) -> str:
@@ -83,55 +95,70 @@ def policy(
 ) -> dict[str, Any]:
     """What the function may do: read ``packs`` and write its own log.
 
-    And mount the file systems, and be in the networks, that the settings of its ``versions`` name; and have
-    S3 decrypt with the ``keys`` that the packs are encrypted with.
+    And what the settings of its ``versions`` need: file systems, networks, tracing, dead letters, keys; and
+    have S3 decrypt with the ``keys`` that the packs are encrypted with.
     """
     settings = list(versions)
-    group = f"arn:{account.partition}:logs:{account.region}:{account.id}:log-group:{log_group(function)}"
-    statements: list[dict[str, Any]] = [
-        {
-            "Sid": "WriteItsLog",
-            "Effect": "Allow",
-            "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
-            "Resource": f"{group}:*",
-        }
+    chosen = (setting.get("LoggingConfig", {}).get("LogGroup") for setting in settings)
+    groups = [log_group(function), *sorted({group for group in chosen if group})]
+    logs = [
+        f"arn:{account.partition}:logs:{account.region}:{account.id}:log-group:{each}:*" for each in groups
     ]
+    write = ["logs:CreateLogStream", "logs:PutLogEvents"]
+    statements = [_allow("WriteItsLog", write, logs[0] if len(logs) == 1 else logs)]
     arns = sorted({pack_arn(account, location) for location in packs})
     if arns:
-        statements.insert(
-            0, {"Sid": "ReadItsPack", "Effect": "Allow", "Action": "s3:GetObject", "Resource": arns}
-        )
+        statements.insert(0, _allow("ReadItsPack", "s3:GetObject", arns))
     if arns and (decrypting := sorted(keys)):
         statements.insert(1, _decrypt(decrypting))
-    mounted = (each for setting in settings for each in setting.get("FileSystemConfigs", ()))
+    statements += [*_mounting(settings), *_needed(settings)]
+    return {"Version": "2012-10-17", "Statement": statements}
+
+
+def in_words(document: Mapping[str, Any]) -> str:
+    """What a policy of ``policy`` allows beside reading packs, for people."""
+    said = [_IN_WORDS[sid] for sid in (item["Sid"] for item in document["Statement"]) if sid in _IN_WORDS]
+    return ", ".join([*said, "nothing else"])
+
+
+def _allow(sid: str, action: object, resource: object, **conditions: object) -> dict[str, Any]:
+    statement = {"Sid": sid, "Effect": "Allow", "Action": action, "Resource": resource}
+    return {**statement, "Condition": conditions} if conditions else statement
+
+
+def _mounting(settings: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
     by_service: dict[str, set[str]] = {}
-    for config in mounted:
+    for config in (each for setting in settings for each in setting.get("FileSystemConfigs", ())):
         by_service.setdefault(config["Arn"].split(":")[2], set()).add(config["Arn"])
     for service, access_points in sorted(by_service.items()):
-        statements.append(
-            {
-                "Sid": f"Mount{service.capitalize()}",
-                "Effect": "Allow",
-                "Action": f"{service}:ClientMount",
-                "Resource": "*",
-                "Condition": {"StringEquals": {f"{service}:AccessPointArn": sorted(access_points)}},
-            }
-        )
+        only = {f"{service}:AccessPointArn": sorted(access_points)}
+        yield _allow(f"Mount{service.capitalize()}", f"{service}:ClientMount", "*", StringEquals=only)
+
+
+def _needed(settings: Collection[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
     if any(setting.get("VpcConfig", {}).get("SubnetIds") for setting in settings):
-        actions = [f"ec2:{action}" for action in _NETWORK]
-        statements.append({"Sid": "BeInItsNetwork", "Effect": "Allow", "Action": actions, "Resource": "*"})
-    return {"Version": "2012-10-17", "Statement": statements}
+        yield _allow("BeInItsNetwork", [f"ec2:{action}" for action in _NETWORK], "*")
+    if any(setting.get("TracingConfig", {}).get("Mode") == "Active" for setting in settings):
+        # X-Ray has no resource that a segment would belong to.
+        yield _allow("Trace", ["xray:PutTelemetryRecords", "xray:PutTraceSegments"], "*")
+    targets = {setting.get("DeadLetterConfig", {}).get("TargetArn") for setting in settings} - {None, ""}
+    for sid, service, action in (
+        ("QueueDeadLetters", "sqs", "sqs:SendMessage"),
+        ("PublishDeadLetters", "sns", "sns:Publish"),
+    ):
+        arns = sorted(target for target in targets if str(target).split(":")[2:3] == [service])
+        if arns:
+            yield _allow(sid, action, arns)
+    keys = sorted({str(setting["KMSKeyArn"]) for setting in settings if setting.get("KMSKeyArn")})
+    if keys:
+        yield _allow("DecryptItsEnvironment", "kms:Decrypt", keys)
 
 
 def _decrypt(keys: list[str]) -> dict[str, Any]:
     """That S3, and nothing else, may decrypt with the keys when the function reads from a bucket."""
     suffix = ".amazonaws.com" + (".cn" if keys[0].startswith("arn:aws-cn:") else "")
     services = sorted({f"s3.{key.split(':')[3]}{suffix}" for key in keys})
-    condition = {"StringEquals": {"kms:ViaService": services}}
-    return {
-        "Sid": "DecryptItsPack", "Effect": "Allow", "Action": "kms:Decrypt", "Resource": keys,
-        "Condition": condition,
-    }  # fmt: skip
+    return _allow("DecryptItsPack", "kms:Decrypt", keys, StringEquals={"kms:ViaService": services})
 
 
 def keys_in(policy: Mapping[str, Any]) -> tuple[str, ...]:
@@ -178,6 +205,11 @@ def pack_of(description: str) -> tuple[str, Location | None] | None:
         return None
     pack_id, bucket, prefix, region = match.groups()
     return pack_id, Location(bucket, prefix + key("", pack_id), region)
+
+
+def is_ours(description: str) -> bool:
+    """Whether a deployment published the version that has this description."""
+    return description == _NO_PACK or pack_of(description) is not None
 
 
 def variables(assets: Iterable[FunctionAsset], own: Location | Files | None = None) -> dict[str, str]:

@@ -4,27 +4,33 @@ from __future__ import annotations
 
 import json
 import urllib.parse
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from lambdapack.deploy.aws import naming
+from lambdapack.deploy.aws.asking import ask
 from lambdapack.deploy.aws.clients import Clients
 from lambdapack.deploy.aws.errors import errors_of_aws
 from lambdapack.deploy.aws.models import ALIAS, Account, AwsState, FunctionState, RoleState, VersionState
+from lambdapack.deploy.aws.provisioned import observe_ready
+from lambdapack.deploy.aws.routes import statements_of
+from lambdapack.deploy.aws.wide import observe_wide
+from lambdapack.model import FunctionSettings
 from lambdapack.progress import QUIET, Progress
-from lambdapack.store.aws_errors import code_of
-
-_ABSENT = frozenset(
-    ["ResourceNotFoundException", "ProvisionedConcurrencyConfigNotFoundException", "NoSuchEntity", "404"]
-)
 
 
 def observe(
-    name: str, clients: Clients, *, layers: Iterable[str] = (), progress: Progress = QUIET
+    name: str,
+    clients: Clients,
+    *,
+    layers: Iterable[str] = (),
+    settings: FunctionSettings | None = None,
+    progress: Progress = QUIET,
 ) -> AwsState:
     """Look for the function, its versions, its alias, its role, its log group and the ``layers`` named.
 
+    And, with the ``settings`` that it is to have, for what these need beside; without them, for nothing else.
     A change that is still in progress is waited for: only what has settled can be compared.
 
     Raises:
@@ -41,39 +47,36 @@ def observe(
     )
     if configuration is None:
         return observed
-    return replace(
+    observed = replace(
         observed,
         function=FunctionState.described(configuration),
         arn=str(configuration["FunctionArn"]),
         versions=_versions(name, clients),
         alias=_alias(name, clients),
     )
+    return observed if settings is None else _observe_for(name, settings, observed, clients)
 
 
-def _ask(
-    call: Callable[..., Mapping[str, Any]], action: str, resource: str, **parameters: Any
-) -> Mapping[str, Any] | None:
-    """The answer, or ``None`` where AWS has no such resource."""
-    from botocore.exceptions import ClientError  # noqa: PLC0415 - slow
-
-    with errors_of_aws(f"looking at {resource}", action=action, resource=resource):
-        try:
-            return call(**parameters)
-        except ClientError as error:
-            if code_of(error) in _ABSENT:
-                return None
-            raise
+def _observe_for(name: str, settings: FunctionSettings, observed: AwsState, clients: Clients) -> AwsState:
+    """``observed`` with what has an API of its own, as far as ``settings`` names that."""
+    observed = observe_wide(name, settings, observed, clients)
+    if settings.callers is not None and observed.alias is not None:
+        statements = statements_of(name, clients, ALIAS)
+        observed = replace(observed, statements=frozenset(str(item.get("Sid")) for item in statements))
+    if settings.provisioned is not None:
+        observed = observe_ready(name, observed, clients)
+    return observed
 
 
 def _settled(name: str, clients: Clients, progress: Progress) -> Mapping[str, Any] | None:
     """The function's configuration once no change of it is in progress; ``None`` without a function."""
     client = clients["lambda"]
 
-    def ask() -> Mapping[str, Any] | None:
+    def look() -> Mapping[str, Any] | None:
         action = "lambda:GetFunctionConfiguration"
-        return _ask(client.get_function_configuration, action, f"the function {name}", FunctionName=name)
+        return ask(client.get_function_configuration, action, f"the function {name}", FunctionName=name)
 
-    configuration = ask()
+    configuration = look()
     for key, value, waiter in (
         ("State", "Pending", "function_active_v2"),
         ("LastUpdateStatus", "InProgress", "function_updated_v2"),
@@ -81,7 +84,7 @@ def _settled(name: str, clients: Clients, progress: Progress) -> Mapping[str, An
         if configuration is not None and configuration.get(key) == value:
             with progress.step(f"wait for {name}, which is {value}"), errors_of_aws(f"waiting for {name}"):
                 client.get_waiter(waiter).wait(FunctionName=name)
-            configuration = ask()
+            configuration = look()
     return configuration
 
 
@@ -104,7 +107,7 @@ def _versions(name: str, clients: Clients) -> tuple[VersionState, ...]:
 def _layers(names: Iterable[str], clients: Clients) -> dict[str, str]:
     found = {}
     for name in names:
-        answer = _ask(
+        answer = ask(
             clients["lambda"].list_layer_versions,
             "lambda:ListLayerVersions",
             f"the layer {name}",
@@ -117,7 +120,7 @@ def _layers(names: Iterable[str], clients: Clients) -> dict[str, str]:
 
 
 def _alias(name: str, clients: Clients) -> str | None:
-    answer = _ask(
+    answer = ask(
         clients["lambda"].get_alias,
         "lambda:GetAlias",
         f"the alias {name}:{ALIAS}",
@@ -129,7 +132,7 @@ def _alias(name: str, clients: Clients) -> str | None:
 
 def provisioned(name: str, clients: Clients) -> int:
     """For how many environments of the alias there is provisioned concurrency."""
-    answer = _ask(
+    answer = ask(
         clients["lambda"].get_provisioned_concurrency_config,
         "lambda:GetProvisionedConcurrencyConfig",
         f"the provisioned concurrency of {name}:{ALIAS}",
@@ -142,7 +145,7 @@ def provisioned(name: str, clients: Clients) -> int:
 def _role(name: str, region: str, clients: Clients) -> RoleState | None:
     iam = clients["iam"]
     role = naming.role_name(name, region)
-    answer = _ask(iam.get_role, "iam:GetRole", f"the role {role}", RoleName=role)
+    answer = ask(iam.get_role, "iam:GetRole", f"the role {role}", RoleName=role)
     if answer is None:
         return None
     policies = {}

@@ -46,8 +46,9 @@ class Project:
         """What rows of the table depend on.
 
         ``s3``, ``layer``, ``zip`` and ``mount``: where packs are read from; ``own_role``: a role is made for
-        the function; ``large_zip``; ``key``: a bucket encrypts with a key of its owner; and the name of each
-        setting that is not left at its default.
+        the function; ``large_zip``; ``key``: a bucket encrypts with a key of its owner; ``ssm`` and
+        ``secretsmanager``: where secrets are read from; and the name of each setting that is not left at its
+        default.
         """
         defaults = FunctionSettings()
         chosen = {
@@ -56,6 +57,7 @@ class Project:
             if getattr(self.settings, each.name) != getattr(defaults, each.name)
         }
         known = {"own_role": self.settings.role is None, "large_zip": self.large_zip, "key": bool(self.keys)}
+        chosen |= {each.store for each in self.settings.secrets.values()}
         return frozenset(chosen | {name for name, holds in known.items() if holds} | self.places)
 
     def arn(self, service: str, rest: str, *, region: bool = True, account: bool = True) -> str:

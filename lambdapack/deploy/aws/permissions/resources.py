@@ -70,6 +70,23 @@ def _log_group(project: Project) -> tuple[str, ...]:
     return group, f"{group}:*"
 
 
+def _references(store: str, form: str) -> Callable[[Project], tuple[str, ...]]:
+    """ARNs of what the environment's secrets are read from in ``store``."""
+
+    def arns(project: Project) -> tuple[str, ...]:
+        ids = sorted({each.id for each in project.settings.secrets.values() if each.store == store})
+        return tuple(
+            each if each.startswith("arn:") else project.arn(store, form.format(each.lstrip("/")))
+            for each in ids
+        )
+
+    return arns
+
+
+def _other_layers(project: Project) -> tuple[str, ...]:
+    return tuple(sorted(project.settings.layers))
+
+
 def _role(project: Project) -> tuple[str, ...]:
     return (project.role,)
 
@@ -77,8 +94,8 @@ def _role(project: Project) -> tuple[str, ...]:
 ANYTHING = Resource("AnyResource", lambda _: ("*",))
 """For actions that IAM takes for no resource in particular."""
 FUNCTION = Resource("Function", _named("lambda", "function:{name}", "function:{name}:*"))
+OTHER_LAYERS = Resource("OtherLayers", _other_layers)
 LAYERS = Resource("Layers", _named("lambda", "layer:lambdapack-*", "layer:lambdapack-*:*"))
-MAPPINGS = Resource("EventSources", _named("lambda", "event-source-mapping:*"))
 ROLE = Resource("Role", _role)
 PASSED_ROLE = Resource("PassRole", _role, "lambda.amazonaws.com")
 LOG_GROUP = Resource("LogGroup", _log_group)
@@ -92,7 +109,7 @@ STAGED_ZIPS = Resource("StagedZips", _below("functions/"))
 BUILD_FILES = Resource("BuildFiles", _below("builds/"))
 KEYS = Resource("Keys", _keys, through="s3")
 BUCKET_KEYS = Resource("BucketKeys", _keys)
-FUNCTION_KEYS = Resource("FunctionKeys", _named("kms", "key/*"), through="lambda")
+FUNCTION_KEYS = Resource("FunctionKeys", lambda project: (project.settings.kms_key or "*",), through="lambda")
 CODEDEPLOY = Resource(
     "CodeDeploy",
     _named("codedeploy", "application:lambdapack-*", "deploymentgroup:lambdapack-*/*", "deploymentconfig:*"),
@@ -106,12 +123,13 @@ CODEBUILD_LOGS = Resource(
     "CodeBuildLogs",
     _named("logs", "log-group:/aws/codebuild/lambdapack-*", "log-group:/aws/codebuild/lambdapack-*:*"),
 )
-PARAMETERS = Resource("Parameters", _named("ssm", "parameter/*"))
-SECRETS = Resource("Secrets", _named("secretsmanager", "secret:*"))
+PARAMETERS = Resource("Parameters", _references("ssm", "parameter/{}"))
+# Secrets Manager ends each ARN in six characters of its own.
+SECRETS = Resource("Secrets", _references("secretsmanager", "secret:{}-??????"))
 
 __all__ = [
     "ALARMS", "ANYTHING", "BUCKETS", "BUCKET_KEYS", "BUILD_FILES", "CODEBUILD", "CODEBUILD_LOGS",
     "CODEBUILD_PASSED", "CODEBUILD_ROLE", "CODEDEPLOY", "CODEDEPLOY_PASSED", "CODEDEPLOY_ROLE", "DASHBOARD",
-    "FUNCTION", "FUNCTION_KEYS", "KEYS", "LAYERS", "LOG_GROUP", "MAPPINGS", "OBJECTS", "OWN_ALARMS", "PACKS",
-    "PARAMETERS", "PASSED_ROLE", "ROLE", "SECRETS", "STAGED_ZIPS", "Resource",
+    "FUNCTION", "FUNCTION_KEYS", "KEYS", "LAYERS", "LOG_GROUP", "OBJECTS", "OTHER_LAYERS", "OWN_ALARMS",
+    "PACKS", "PARAMETERS", "PASSED_ROLE", "ROLE", "SECRETS", "STAGED_ZIPS", "Resource",
 ]  # fmt: skip
