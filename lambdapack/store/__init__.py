@@ -5,7 +5,7 @@ its id, so pushing a pack twice is free, two pushers cannot harm each other, and
 ever changes under its function.
 """
 
-from lambdapack.store import aws_errors
+from lambdapack.store import aws_errors, patience
 from lambdapack.store.protocol import Store, key, locate, open_store
 
-__all__ = ["Store", "aws_errors", "key", "locate", "open_store"]
+__all__ = ["Store", "aws_errors", "key", "locate", "open_store", "patience"]

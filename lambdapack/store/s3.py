@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import boto3
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from lambdapack.errors import CheckError, ToolError
 from lambdapack.model import Location
 from lambdapack.progress import QUIET, Progress
-from lambdapack.store import multipart
+from lambdapack.store import multipart, patience
 from lambdapack.store.aws_errors import Explanation, Service, code_of, status_of, translate
 from lambdapack.store.multipart import S3Object
+from lambdapack.store.patience import make_client
 from lambdapack.store.protocol import key
 
 if TYPE_CHECKING:
@@ -86,14 +86,14 @@ def connect(region: str | None, environment: Mapping[str, str]) -> S3Client:
     session = boto3.session.Session()
     # boto3 reads AWS_DEFAULT_REGION alone; Lambda, CI systems and the other SDKs set AWS_REGION.
     region = region or environment.get("AWS_REGION") or session.region_name or "us-east-1"
-    config = Config(
-        retries={"mode": "standard", "total_max_attempts": 5},
-        connect_timeout=10,
-        read_timeout=60,
-        max_pool_connections=multipart.CONCURRENCY,
-        s3={"addressing_style": "path" if endpoint else "auto"},
+    config = {
+        "max_pool_connections": multipart.CONCURRENCY,
+        "s3": {"addressing_style": "path" if endpoint else "auto"},
+    }
+    client: S3Client = make_client(
+        session, "s3", patience.CALLS, region_name=region, endpoint_url=endpoint or None, config=config
     )
-    return session.client("s3", region_name=region, endpoint_url=endpoint or None, config=config)
+    return client
 
 
 @dataclass

@@ -13,11 +13,15 @@ from lambdapack.deploy.aws.clients import Clients
 from lambdapack.deploy.aws.errors import errors_of_aws
 from lambdapack.deploy.aws.models import ALIAS, Account, AwsState, FunctionState, RoleState, VersionState
 from lambdapack.progress import QUIET, Progress
+from lambdapack.store import patience
 from lambdapack.store.aws_errors import code_of
 
 _ABSENT = frozenset(
     ["ResourceNotFoundException", "ProvisionedConcurrencyConfigNotFoundException", "NoSuchEntity", "404"]
 )
+
+_SETTLED = 300
+"""Seconds for a change that somebody else began to end."""
 
 
 def observe(
@@ -80,7 +84,7 @@ def _settled(name: str, clients: Clients, progress: Progress) -> Mapping[str, An
     ):
         if configuration is not None and configuration.get(key) == value:
             with progress.step(f"wait for {name}, which is {value}"), errors_of_aws(f"waiting for {name}"):
-                client.get_waiter(waiter).wait(FunctionName=name)
+                patience.wait(client, waiter, _SETTLED, {"FunctionName": name})
             configuration = ask()
     return configuration
 
