@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,8 +14,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 from lambdapack.errors import CheckError, ToolError
 from lambdapack.model import Location
 from lambdapack.progress import QUIET, Progress
-from lambdapack.store import multipart, patience
+from lambdapack.store import contents, leases, multipart, patience
 from lambdapack.store.aws_errors import Explanation, Service, code_of, status_of, translate
+from lambdapack.store.contents import Contents, Stored
 from lambdapack.store.multipart import S3Object
 from lambdapack.store.patience import make_client
 from lambdapack.store.protocol import key
@@ -76,7 +77,9 @@ _S3 = Service(
 )  # fmt: skip
 
 
-def connect(region: str | None, environment: Mapping[str, str]) -> S3Client:
+def connect(
+    region: str | None, environment: Mapping[str, str], waiting: patience.Patience = patience.CALLS
+) -> S3Client:
     """A client for ``region``, by default the one that AWS's own settings give.
 
     A custom endpoint (``AWS_ENDPOINT_URL_S3``, ``AWS_ENDPOINT_URL``) is addressed path-style, as the shim
@@ -91,7 +94,7 @@ def connect(region: str | None, environment: Mapping[str, str]) -> S3Client:
         "s3": {"addressing_style": "path" if endpoint else "auto"},
     }
     client: S3Client = make_client(
-        session, "s3", patience.CALLS, region_name=region, endpoint_url=endpoint or None, config=config
+        session, "s3", waiting, region_name=region, endpoint_url=endpoint or None, config=config
     )
     return client
 
@@ -120,6 +123,8 @@ class S3Store:
         with _errors_of_s3(f"cannot push {pack_path.name} to s3://{self.bucket}/{name}", self.bucket):
             client, _ = self._open(progress)
             target = S3Object(client, self.bucket, name)
+            # Before the look: who sees the pack there relies on the pack.
+            leases.take(client, self.bucket, self.prefix, pack_id, progress=progress)
             if _is_there(target, size):
                 return False
             with progress.step("upload", total=size, unit="B") as advance:
@@ -141,6 +146,40 @@ class S3Store:
         with _errors_of_s3(f"cannot find bucket {self.bucket}", self.bucket):
             _, region = self._open(QUIET)
         return Location(self.bucket, key(self.prefix, pack_id), region)
+
+    def contents(self, beat: Callable[[], None]) -> Contents:
+        """Everything that lambdapack keeps under the prefix; ``beat`` is called after each page."""
+        with _errors_of_s3(f"cannot list {self.url}", self.bucket):
+            client, _ = self._open(QUIET)
+            return contents.read(client, self.bucket, self.prefix, beat)
+
+    def remove(
+        self, objects: Sequence[Stored], beat: Callable[[], None]
+    ) -> tuple[list[Stored], list[tuple[Stored, str]]]:
+        """Remove objects that ``contents`` has listed; ``beat`` is called before each request.
+
+        Returns:
+            What was removed, and what S3 did not remove, with S3's reason.
+        """
+        with _errors_of_s3(f"cannot remove from {self.url}", self.bucket):
+            client, _ = self._open(QUIET)
+            return contents.delete(client, objects, beat)
+
+    @contextmanager
+    def collecting(self) -> Iterator[Callable[[], None]]:
+        """Let deployments wait for as long as the block runs.
+
+        The block gets a function to be called between its steps.
+        """
+        with _errors_of_s3(f"cannot collect in {self.url}", self.bucket):
+            client, _ = self._open(QUIET)
+            with leases.collecting(client, self.bucket, self.prefix) as mark:
+                yield mark.renew
+
+    @property
+    def url(self) -> str:
+        """``s3://BUCKET/PREFIX``."""
+        return f"s3://{self.bucket}/{self.prefix.strip('/')}".rstrip("/")
 
     def _open(self, progress: Progress) -> tuple[S3Client, str]:
         """A client for the bucket's own region, and that region; S3 is asked for it once."""
