@@ -8,8 +8,8 @@ Two kinds of small objects beside the packs:
   leases and asks Lambda who needs what, renews the mark while it works, and takes it away at the end.
 
 Each side writes first and reads then, and S3 shows a write to every read that comes after the write. So of
-the two at least one sees the other: a collection that sees the lease leaves the pack alone; a deployment that sees
-the mark waits until the collection has ended, and only then looks whether the pack is there.
+the two at least one sees the other: a collection that sees the lease leaves the pack alone; a deployment that
+sees the mark waits until the collection has ended, and only then looks whether the pack is there.
 """
 
 from __future__ import annotations
@@ -49,15 +49,16 @@ def lease_key(prefix: str, pack_id: str) -> str:
     return keys_under(prefix, f"leases/{pack_id}")
 
 
-def take(
-    client: S3Client,
-    bucket: str,
-    prefix: str,
-    pack_id: str,
-    *,
-    progress: Progress,
-    sleep: Callable[[float], None] = time.sleep,
-) -> None:
+@dataclass(frozen=True)
+class Shelf:
+    """Where packs are kept: a prefix of a bucket, and the client that reaches the bucket."""
+
+    client: S3Client
+    bucket: str
+    prefix: str
+
+
+def take(shelf: Shelf, pack_id: str, *, progress: Progress, sleep: Callable[[float], None]) -> None:
     """Say that somebody relies on the pack, and wait for the end of a collection that may not know it yet.
 
     Credentials that may not do this are told of the risk, and go on.
@@ -67,38 +68,36 @@ def take(
         ClientError, BotoCoreError: S3 failed or could not be reached.
     """
     try:
-        client.put_object(Bucket=bucket, Key=lease_key(prefix, pack_id), Body=b"")
-        _await_collections(client, bucket, prefix, progress, sleep)
+        shelf.client.put_object(Bucket=shelf.bucket, Key=lease_key(shelf.prefix, pack_id), Body=b"")
+        _await_collections(shelf, progress, sleep)
     except ClientError as error:
         if status_of(error) != 403:
             raise
-        leases = keys_under(prefix, "leases/*")
+        leases = keys_under(shelf.prefix, "leases/*")
         progress.warn(
-            f"cannot leave a lease on pack {pack_id[:12]} in s3://{bucket}: a lambdapack gc that runs at "
+            f"cannot leave a lease on pack {pack_id[:12]} in s3://{shelf.bucket}: a lambdapack gc that runs at "
             f"this moment might remove the pack (s3:PutObject on {leases} and s3:ListBucket prevent that)"
         )
 
 
-def _await_collections(
-    client: S3Client, bucket: str, prefix: str, progress: Progress, sleep: Callable[[float], None]
-) -> None:
+def _await_collections(shelf: Shelf, progress: Progress, sleep: Callable[[float], None]) -> None:
     waited = 0
-    while (mark := _mark(client, bucket, prefix)) is not None:
+    while (mark := _mark(shelf)) is not None:
         if not waited:
-            progress.note(f"waiting for the end of a lambdapack gc (s3://{bucket}/{mark})")
+            progress.note(f"waiting for the end of a lambdapack gc (s3://{shelf.bucket}/{mark})")
         if waited >= _WAIT:
             raise ToolError(
-                f"a lambdapack gc is at work in s3://{bucket}: waited for {_WAIT} s until it ends",
+                f"a lambdapack gc is at work in s3://{shelf.bucket}: waited for {_WAIT} s until it ends",
                 hint="run it again when the gc has ended",
             )
         sleep(_LOOK_EVERY)
         waited += _LOOK_EVERY
 
 
-def _mark(client: S3Client, bucket: str, prefix: str) -> str | None:
+def _mark(shelf: Shelf) -> str | None:
     """The key of a mark that is alive."""
-    under = keys_under(prefix, "gc/")
-    for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=under):
+    under = keys_under(shelf.prefix, "gc/")
+    for page in shelf.client.get_paginator("list_objects_v2").paginate(Bucket=shelf.bucket, Prefix=under):
         for item in page.get("Contents", []):
             if server_time(page) - item["LastModified"].timestamp() < MARK_LIFE:
                 return str(item["Key"])
@@ -142,13 +141,13 @@ class Mark:
 
 
 @contextmanager
-def collecting(client: S3Client, bucket: str, prefix: str) -> Iterator[Mark]:
+def collecting(shelf: Shelf) -> Iterator[Mark]:
     """Tell deployments of a collection for as long as the block runs, also where the block fails."""
-    mark = Mark(client, bucket, keys_under(prefix, f"gc/{uuid.uuid4().hex}"))
+    mark = Mark(shelf.client, shelf.bucket, keys_under(shelf.prefix, f"gc/{uuid.uuid4().hex}"))
     try:
         mark.renew()
         yield mark
     finally:
         # A mark that stays counts for nothing after some minutes.
         with contextlib.suppress(ClientError, BotoCoreError):
-            client.delete_object(Bucket=bucket, Key=mark.key)
+            mark.client.delete_object(Bucket=mark.bucket, Key=mark.key)

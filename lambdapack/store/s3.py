@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -108,12 +109,14 @@ class S3Store:
         prefix: What the keys begin with.
         connect: Makes a client for a region; called once, and once more when the bucket is elsewhere.
         region: Where the bucket should be.
+        sleep: How a push waits for the end of a collection.
     """
 
     bucket: str
     prefix: str
     connect: Callable[[str | None], S3Client]
     region: str | None = None
+    sleep: Callable[[float], None] = time.sleep
     _opened: tuple[S3Client, str] | None = field(default=None, init=False)
 
     def push(self, pack_path: Path, pack_id: str, *, progress: Progress = QUIET) -> bool:
@@ -124,7 +127,8 @@ class S3Store:
             client, _ = self._open(progress)
             target = S3Object(client, self.bucket, name)
             # Before the look: who sees the pack there relies on the pack.
-            leases.take(client, self.bucket, self.prefix, pack_id, progress=progress)
+            shelf = leases.Shelf(client, self.bucket, self.prefix)
+            leases.take(shelf, pack_id, progress=progress, sleep=self.sleep)
             if _is_there(target, size):
                 return False
             with progress.step("upload", total=size, unit="B") as advance:
@@ -173,7 +177,7 @@ class S3Store:
         """
         with _errors_of_s3(f"cannot collect in {self.url}", self.bucket):
             client, _ = self._open(QUIET)
-            with leases.collecting(client, self.bucket, self.prefix) as mark:
+            with leases.collecting(leases.Shelf(client, self.bucket, self.prefix)) as mark:
                 yield mark.renew
 
     @property
