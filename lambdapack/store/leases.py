@@ -75,8 +75,8 @@ def take(shelf: Shelf, pack_id: str, *, progress: Progress, sleep: Callable[[flo
             raise
         leases = keys_under(shelf.prefix, "leases/*")
         progress.warn(
-            f"cannot leave a lease on pack {pack_id[:12]} in s3://{shelf.bucket}: a lambdapack gc that runs at "
-            f"this moment might remove the pack (s3:PutObject on {leases} and s3:ListBucket prevent that)"
+            f"cannot leave a lease on pack {pack_id[:12]} in s3://{shelf.bucket}: a lambdapack gc that runs "
+            f"at this moment might remove the pack (s3:PutObject on {leases} and s3:ListBucket prevent that)"
         )
 
 

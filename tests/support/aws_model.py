@@ -1,7 +1,7 @@
 """S3 and Lambda in memory, as far as packs and their collection go, with a clock that tests move.
 
-Every call of a client passes through ``Model.step``, so that a test can stop one caller between any two of its
-calls and let another go on.
+Every call of a client passes through ``Model.step``, so that a test can stop one caller between any two of
+its calls and let another go on.
 """
 
 from __future__ import annotations
@@ -59,9 +59,7 @@ class Model:
 
     def store(self, prefix: str = "team") -> S3Store:
         """A real store, whose client is this model."""
-        return S3Store(
-            BUCKET, prefix, lambda _: S3(self), region=REGION, sleep=lambda _: self.step("sleep")
-        )
+        return S3Store(BUCKET, prefix, lambda _: S3(self), region=REGION, sleep=lambda _: self.step("sleep"))
 
     def clients(self) -> Any:
         """What ``aws.Clients`` is to a collection."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from datetime import datetime
@@ -129,12 +130,13 @@ def invokers(version: KnownVersion, clients: Clients) -> bool:
     doing = f"reading who may call {version.name}"
     with errors_of_aws(doing, action="lambda:GetPolicy", resource=version.arn):
         try:
-            clients["lambda"].get_policy(FunctionName=version.function, Qualifier=version.number)
+            answer = clients["lambda"].get_policy(FunctionName=version.function, Qualifier=version.number)
         except ClientError as error:
             if code_of(error) in _ABSENT:
                 return False
             raise
-    return True
+    statements = json.loads(answer.get("Policy") or "{}").get("Statement", [])
+    return any(str(each.get("Resource", "")).endswith(f":{version.number}") for each in statements)
 
 
 def layers(clients: Clients, beat: Beat) -> Iterator[KnownLayer]:
