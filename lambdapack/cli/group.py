@@ -35,6 +35,8 @@ COMMANDS = {
     "rollback": "Go back to an earlier version in AWS: code and dependencies together.",
     "policy": "Print the smallest IAM policy for this project.",
     "destroy": "Remove a function.",
+    "gc": "Remove packs, layers and old versions that nothing needs.",
+    "bucket": "Make a bucket for packs, or check one.",
     "package": "Write a function's zip: its code, the shim and a pack's index.",
     "layer": "Write a layer for a function whose code stays as it is.",
     "push": "Upload a pack to S3.",

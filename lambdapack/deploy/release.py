@@ -12,7 +12,7 @@ from pathlib import Path
 
 from lambdapack import limits, store
 from lambdapack.deploy import aws
-from lambdapack.deploy.aws.naming import variables
+from lambdapack.deploy.aws.naming import pack_variable, variables
 from lambdapack.deploy.bundle import Bundle, make_zip
 from lambdapack.deploy.function import Dependencies, FunctionOptions
 from lambdapack.deploy.layer import Layers, make_layers
@@ -94,7 +94,8 @@ def _spec(
     function: FunctionOptions, placed: Dependencies, bundle: Bundle, staging: Location | None
 ) -> FunctionSpec:
     """What a cloud is told, with each pack's address among the function's environment variables."""
-    environment = {**function.settings.environment, **variables(placed.assets, placed.location)}
+    recorded = variables(placed.assets, placed.location) | pack_variable(placed.pack_id, placed.location)
+    environment = {**function.settings.environment, **recorded}
     settings = replace(function.settings, environment=environment)
     return FunctionSpec(
         function.name, function.handler, function.target, bundle.path, placed.pack_id, placed.location,

@@ -5,7 +5,11 @@ its id, so pushing a pack twice is free, two pushers cannot harm each other, and
 ever changes under its function.
 """
 
-from lambdapack.store import aws_errors
-from lambdapack.store.protocol import Store, key, locate, open_store
+from lambdapack.store import aws_errors, patience
+from lambdapack.store.contents import Contents, Stored, Upload
+from lambdapack.store.protocol import PrunableStore, Store, key, locate, open_prunable, open_store, split
 
-__all__ = ["Store", "aws_errors", "key", "locate", "open_store"]
+__all__ = [
+    "Contents", "PrunableStore", "Store", "Stored", "Upload", "aws_errors", "key", "locate", "open_prunable",
+    "open_store", "patience", "split",
+]  # fmt: skip

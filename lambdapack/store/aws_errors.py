@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lambdapack.errors import ConfigurationError, LambdapackError, ToolError
+from lambdapack.store.patience import gave_up
 
 if TYPE_CHECKING:
     from botocore.exceptions import BotoCoreError, ClientError
@@ -133,4 +134,6 @@ def translate(
         facts |= {"said": str(error)}
     rows = (*service.explanations, *_SHARED, Explanation(frozenset(names), otherwise))
     row = next(row for row in rows if names & row.of)
-    return row.kind(f"{doing}: {row.message.format(**facts)}", hint=row.hint.format(**facts) or None)
+    waited = gave_up(error)
+    message = row.message.format(**facts) + (f"; gave up after {waited}" if waited else "")
+    return row.kind(f"{doing}: {message}", hint=row.hint.format(**facts) or None)

@@ -140,7 +140,7 @@ def _shape(arn: str) -> str:
 def test_a_role_for_codebuild_is_not_one_for_lambda() -> None:
     """One action of several rows is told apart by what was acted on."""
     lambdas = permissions.row_of("iam:PassRole", "arn:aws:iam::1:role/lambdapack-demo-eu-west-1")
-    builds = permissions.row_of("iam:PassRole", "arn:aws:iam::1:role/lambdapack-codebuild-eu-west-1")
+    builds = permissions.row_of("iam:PassRole", "arn:aws:iam::1:role/lambdapack-build-0123-eu-west-1")
     assert lambdas is not None
     assert builds is not None
     assert (permissions.sid_of(lambdas), permissions.sid_of(builds)) == (

@@ -6,6 +6,8 @@ the other.
 
 from __future__ import annotations
 
+import itertools
+import json
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -144,7 +146,9 @@ def allows(document: Mapping[str, Any], action: str, resource: str, context: Map
         if (
             any(_matches(pattern.lower(), action.lower()) for pattern in actions)
             and any(_matches(pattern, resource) for pattern in resources)
-            and all(context.get(key) == value for key, value in conditions.get("StringEquals", {}).items())
+            and all(
+                context.get(key) in _list(value) for key, value in conditions.get("StringEquals", {}).items()
+            )
         ):
             return True
     return False
@@ -182,3 +186,48 @@ def _denied(service: str, action: str, resource: str) -> Mapping[str, Any]:
     )
     code = "AccessDenied" if service in ("s3", "iam") else "AccessDeniedException"
     return {"Error": {"Code": code, "Message": said}, "ResponseMetadata": {"HTTPStatusCode": 403}}
+
+
+def add_simulator(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let moto's IAM, which has none, simulate the inline policies of a role as ``allows`` reads them."""
+    from moto.core.responses import ActionResult  # noqa: PLC0415 - slow
+    from moto.iam.responses import IamResponse  # noqa: PLC0415
+
+    def simulate(response: Any) -> Any:
+        wanted = response.querystring
+        name = wanted["PolicySourceArn"][0].rpartition("/")[2]
+        documents = [
+            json.loads(response.backend.get_role_policy(name, policy)[1])
+            for policy in response.backend.list_role_policies(name)
+        ]
+        context = {
+            wanted[f"ContextEntries.member.{number}.ContextKeyName"][0]: wanted[
+                f"ContextEntries.member.{number}.ContextKeyValues.member.1"
+            ][0]
+            for number in range(1, 9)
+            if f"ContextEntries.member.{number}.ContextKeyName" in wanted
+        }
+        results = [
+            _judged(documents, action, resource, context)
+            for action in _members(wanted, "ActionNames")
+            for resource in _members(wanted, "ResourceArns")
+        ]
+        return ActionResult({"EvaluationResults": results, "IsTruncated": False})
+
+    monkeypatch.setattr(IamResponse, "simulate_principal_policy", simulate, raising=False)
+
+
+def _members(wanted: Mapping[str, Sequence[str]], name: str) -> Iterator[str]:
+    for number in itertools.count(1):
+        if f"{name}.member.{number}" not in wanted:
+            return
+        yield wanted[f"{name}.member.{number}"][0]
+
+
+def _judged(
+    documents: Sequence[Mapping[str, Any]], action: str, resource: str, context: Mapping[str, str]
+) -> Mapping[str, Any]:
+    allowed = any(allows(document, action, resource, context) for document in documents)
+    decision = "allowed" if allowed else "implicitDeny"
+    specific = {"EvalResourceName": resource, "EvalResourceDecision": decision}
+    return {"EvalActionName": action, "EvalDecision": decision, "ResourceSpecificResults": [specific]}

@@ -8,6 +8,7 @@ from typing import Any
 
 from lambdapack import limits
 from lambdapack.deploy.aws.errors import errors_of_aws
+from lambdapack.store import patience
 
 
 class Clients:
@@ -27,8 +28,7 @@ class Clients:
         region = region or os.environ.get("AWS_REGION") or None
         self._arguments = dict(arguments or {})
         self._clients: dict[str, Any] = {}
-        # update_function_code and put_object carry up to 50 MB and more.
-        self._attempts, self._patience = (1, limits.TIMEOUT_MAX + 60) if once else (6, 120)
+        self._patience = patience.once(limits.TIMEOUT_MAX + 60) if once else patience.CALLS
         with errors_of_aws("connecting to AWS"):
             import boto3  # noqa: PLC0415 - slow
 
@@ -37,17 +37,10 @@ class Clients:
     def __getitem__(self, service: str) -> Any:
         """The client of ``service``, e.g. ``clients["lambda"]``."""
         if service not in self._clients:
-            from botocore.config import Config  # noqa: PLC0415 - slow
-
-            config = Config(
-                retries={"mode": "standard", "total_max_attempts": self._attempts},
-                connect_timeout=10,
-                read_timeout=self._patience,
-                user_agent_extra="lambdapack",
-            )
             with errors_of_aws(f"connecting to AWS {service}"):
-                make: Any = self._session.client
-                self._clients[service] = make(service, config=config, **self._arguments)
+                self._clients[service] = patience.make_client(
+                    self._session, service, self._patience, **self._arguments
+                )
         return self._clients[service]
 
     @property

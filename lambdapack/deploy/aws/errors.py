@@ -9,6 +9,7 @@ from typing import Any
 from lambdapack.deploy.aws import denials
 from lambdapack.errors import CheckError, ConfigurationError, LambdapackError, ToolError
 from lambdapack.store.aws_errors import Explanation, Service, code_of, translate
+from lambdapack.store.patience import gave_up
 
 _DENIED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "403"})
 _AWS = Service(
@@ -79,4 +80,5 @@ def _why_waiting_failed(error: Any) -> str:
     response: Mapping[str, Any] = error.last_response or {}
     state = response.get("Configuration", response)
     reason = state.get("StateReason") or state.get("LastUpdateStatusReason")
-    return f"it did not become active: {reason or error}"
+    waited = gave_up(error)
+    return f"it did not become active{f' within {waited}' if waited else ''}: {reason or error}"

@@ -7,9 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from lambdapack.deploy.aws.models import Account
-
-_PATIENCE = 3
-"""Seconds for a connection: whoever has no way to AWS should not wait long to learn that."""
+from lambdapack.store import patience
 
 
 @dataclass(frozen=True)
@@ -38,18 +36,13 @@ def ask(region: str | None) -> Identity:
         BotoCoreError, ClientError: There are no credentials, AWS refuses them, or cannot be reached.
     """
     import boto3  # noqa: PLC0415 - slow
-    from botocore.config import Config  # noqa: PLC0415 - slow
     from botocore.exceptions import NoCredentialsError  # noqa: PLC0415 - slow
 
     session = boto3.Session(region_name=region)
-    config = Config(
-        retries={"mode": "standard", "total_max_attempts": 2}, connect_timeout=_PATIENCE, read_timeout=10
-    )
     credentials: Any = session.get_credentials()
     if credentials is None:
         raise NoCredentialsError
-    make: Any = session.client
-    client = make("sts", config=config)
+    client = patience.make_client(session, "sts", patience.QUICK)
     said = client.get_caller_identity()
     account = Account(str(said["Account"]), str(said["Arn"]).split(":")[1], str(client.meta.region_name))
     headers = said.get("ResponseMetadata", {}).get("HTTPHeaders", {})

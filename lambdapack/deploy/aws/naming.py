@@ -29,6 +29,7 @@ _IN_FILES = re.compile(r"pack ([0-9a-f]{64}) in its (zip|layer|mount)\Z")
 _DESCRIPTION = re.compile(r"pack ([0-9a-f]{64}) at s3://([^/]+)/(.*) in ([a-z0-9-]*)\Z")
 _LAYER = "lambdapack-"
 _NO_PACK = "no pack"
+PACK_VARIABLE = "LAMBDAPACK_PACK"
 _ASSETS = "LAMBDAPACK_ASSET_PACKS"
 """``name=id`` for each asset, with spaces between them; their packs lie beside the function's own.
 
@@ -220,6 +221,15 @@ def variables(assets: Iterable[FunctionAsset], own: Location | Files | None = No
     """
     text = " ".join(f"{asset.name}={asset.pack_id}{_place(asset, own)}" for asset in assets)
     return {_ASSETS: text} if text else {}
+
+
+def pack_variable(pack_id: str | None, own: Location | Files | None) -> dict[str, str]:
+    """The environment variable that names the pack which the function reads from S3.
+
+    The description does so for published versions only: with the variable, ``lambdapack gc`` knows what
+    ``$LATEST`` and functions that other tools deploy need.
+    """
+    return {PACK_VARIABLE: pack_id} if pack_id is not None and isinstance(own, Location) else {}
 
 
 def _place(asset: FunctionAsset, own: Location | Files | None) -> str:

@@ -106,6 +106,7 @@ BUCKETS = Resource("Bucket", _bucket_arns)
 OBJECTS = Resource("Objects", _below(""))
 PACKS = Resource("Packs", _below("packs/"))
 STAGED_ZIPS = Resource("StagedZips", _below("functions/"))
+LEASES = Resource("Leases", _below("leases/"))
 BUILD_FILES = Resource("BuildFiles", _below("builds/"))
 KEYS = Resource("Keys", _keys, through="s3")
 BUCKET_KEYS = Resource("BucketKeys", _keys)
@@ -116,12 +117,14 @@ CODEDEPLOY = Resource(
 )
 CODEDEPLOY_ROLE = Resource("CodeDeployRole", _named("iam", "role/lambdapack-codedeploy*", region=False))
 CODEDEPLOY_PASSED = Resource("CodeDeployPassRole", CODEDEPLOY_ROLE.arns, "codedeploy.amazonaws.com")
-CODEBUILD = Resource("CodeBuild", _named("codebuild", "project/lambdapack-*"))
-CODEBUILD_ROLE = Resource("CodeBuildRole", _named("iam", "role/lambdapack-codebuild*", region=False))
+CODEBUILD = Resource("CodeBuild", _named("codebuild", "project/lambdapack-build-*"))
+CODEBUILD_ROLE = Resource("CodeBuildRole", _named("iam", "role/lambdapack-build-*", region=False))
 CODEBUILD_PASSED = Resource("CodeBuildPassRole", CODEBUILD_ROLE.arns, "codebuild.amazonaws.com")
 CODEBUILD_LOGS = Resource(
     "CodeBuildLogs",
-    _named("logs", "log-group:/aws/codebuild/lambdapack-*", "log-group:/aws/codebuild/lambdapack-*:*"),
+    _named(
+        "logs", "log-group:/aws/codebuild/lambdapack-build-*", "log-group:/aws/codebuild/lambdapack-build-*:*"
+    ),
 )
 PARAMETERS = Resource("Parameters", _references("ssm", "parameter/{}"))
 # Secrets Manager ends each ARN in six characters of its own.
@@ -130,6 +133,6 @@ SECRETS = Resource("Secrets", _references("secretsmanager", "secret:{}-??????"))
 __all__ = [
     "ALARMS", "ANYTHING", "BUCKETS", "BUCKET_KEYS", "BUILD_FILES", "CODEBUILD", "CODEBUILD_LOGS",
     "CODEBUILD_PASSED", "CODEBUILD_ROLE", "CODEDEPLOY", "CODEDEPLOY_PASSED", "CODEDEPLOY_ROLE", "DASHBOARD",
-    "FUNCTION", "FUNCTION_KEYS", "KEYS", "LAYERS", "LOG_GROUP", "OBJECTS", "OTHER_LAYERS", "OWN_ALARMS",
-    "PACKS", "PARAMETERS", "PASSED_ROLE", "ROLE", "SECRETS", "STAGED_ZIPS", "Resource",
+    "FUNCTION", "FUNCTION_KEYS", "KEYS", "LAYERS", "LEASES", "LOG_GROUP", "OBJECTS", "OTHER_LAYERS",
+    "OWN_ALARMS", "PACKS", "PARAMETERS", "PASSED_ROLE", "ROLE", "SECRETS", "STAGED_ZIPS", "Resource",
 ]  # fmt: skip

@@ -122,6 +122,11 @@ _LAMBDA = (
            action="lambda:GetLayerVersion"),
     *_rows("lambda get_layer_version", r.LAYERS, "deploy", "look at the layers", when="layer"),
     *_rows("lambda list_layers", r.ANYTHING, "gc", "find layers that no version has"),
+    *_rows("lambda list_layer_versions list_event_source_mappings list_versions_by_function list_aliases "
+           "get_policy list_provisioned_concurrency_configs", r.ANYTHING, "gc",
+           "learn which packs any function of the account needs"),
+    *_rows("lambda get_layer_version get_layer_version_policy", r.LAYERS, "gc",
+           "learn how large layers are, and whether others may use them"),
     *_rows("lambda delete_layer_version", r.LAYERS, "gc", "delete layers that no version has"),
     *_rows("lambda create_function update_function_configuration", r.PASSED_ROLE, "deploy",
            "give the function its role", action="iam:PassRole"),
@@ -212,6 +217,8 @@ _S3 = (
            action="kms:GenerateDataKey"),
     *_rows("s3 head_object get_object complete_multipart_upload", r.KEYS, "deploy",
            "S3 decrypts with the bucket's key what was sent in parts", when="key", action="kms:Decrypt"),
+    *_rows("s3 put_object", r.LEASES, "deploy replicate", "keep a pack from being collected meanwhile",
+           when="s3"),
     *_rows("s3 copy_object upload_part_copy", r.PACKS, "replicate", "copy packs between buckets"),
     *_rows("s3 copy_object upload_part_copy", r.PACKS, "replicate", "copy packs between buckets",
            action="s3:GetObject"),
@@ -280,8 +287,10 @@ _CODEBUILD = (
            "codebuild", "show a build while it runs"),
     *_rows("logs create_log_group put_retention_policy delete_log_group", r.CODEBUILD_LOGS, "codebuild",
            "keep the log of builds"),
-    *_rows("s3 put_object get_object head_object delete_object list_objects_v2", r.BUILD_FILES, "codebuild",
+    *_rows("s3 put_object create_multipart_upload upload_part complete_multipart_upload get_object "
+           "head_object delete_object delete_objects abort_multipart_upload", r.BUILD_FILES, "codebuild",
            "send sources, and fetch what was built"),
+    *_rows("s3 list_objects_v2", r.BUCKETS, "codebuild", "find what was built"),
 )  # fmt: skip
 
 _ACCOUNT = (
@@ -316,8 +325,8 @@ def row_of(action: str, resource: str = "") -> Row | None:
 
 # What in a resource's name shows which of several rows of an action was meant.
 _SIGNS = {
-    "CodeBuild": "codebuild", "CodeDeploy": "codedeploy", "StagedZips": "/functions/",
-    "BuildFiles": "/builds/", "Layers": ":layer:", "Packs": "/packs/",
+    "CodeBuild": "lambdapack-build-", "CodeDeploy": "codedeploy", "StagedZips": "/functions/",
+    "BuildFiles": "/builds/", "Layers": ":layer:", "Packs": "/packs/", "Leases": "/leases/",
 }  # fmt: skip
 
 
