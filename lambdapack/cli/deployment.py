@@ -133,6 +133,13 @@ def location_for(session: Session, given: str | None, cloud: str, *, needed: boo
     return location or LOCAL_LOCATION
 
 
+def any_target(session: Session) -> str:
+    """A target for what does not depend on any: without a pack the function's own is not known."""
+    from lambdapack.model.runtimes import SUGGESTED
+
+    return f"python{session.config.build.python or SUGGESTED}/{session.config.build.arch}"
+
+
 def location_of(session: Session, given: str | None) -> str | None:
     """``s3://BUCKET/PREFIX`` as the option or the configuration says; ``None`` where neither does."""
     return given or session.config.store.location

@@ -52,8 +52,7 @@ def command(
         _of_function(session, where, given)
         return
     chosen = policy.chosen(features)
-    # Without a pack the target is not known, and no statement depends on it.
-    function = deployment.function_options(session, _any_target(session), given)
+    function = deployment.function_options(session, deployment.any_target(session), given)
     location = deployment.location_of(session, given["location"])
     statements = policy.of_deployer(
         where, function, chosen, location=location, zip_path=session.zip_path(function.name),
@@ -61,12 +60,6 @@ def command(
     )  # fmt: skip
     _tell(session, where, function, location)
     _show(session, function.name, where, chosen, statements, explain=explain)
-
-
-def _any_target(session: Session) -> str:
-    from lambdapack.model.runtimes import SUGGESTED
-
-    return f"python{session.config.build.python or SUGGESTED}/{session.config.build.arch}"
 
 
 def _of_function(session: Session, account: Account, given: dict[str, Any]) -> None:

@@ -19,7 +19,7 @@ from lambdapack.model import FunctionSpec, Location
 from lambdapack.pack import Pack
 from lambdapack.store import locate
 
-__all__ = ["GROUPS", "account_of", "bucket_keys", "chosen", "of_deployer", "of_function"]
+__all__ = ["GROUPS", "account_of", "bucket_keys", "bucket_of", "chosen", "of_deployer", "of_function"]
 
 GROUPS = {"ci": ("deploy", "rollback"), "build": ("codebuild",), "all": tuple(permissions.FEATURES)}
 """Names for several features at once."""
@@ -87,7 +87,7 @@ def of_deployer(
         account.region,
         account.id,
         account.partition,
-        buckets=() if location is None else (_bucket(location),),
+        buckets=() if location is None else (bucket_of(location),),
         places=function.places,
         settings=function.settings,
         keys=keys,
@@ -96,7 +96,8 @@ def of_deployer(
     return permissions.statements(project, features)
 
 
-def _bucket(location: str) -> tuple[str, str]:
+def bucket_of(location: str) -> tuple[str, str]:
+    """Bucket and prefix of ``s3://BUCKET/PREFIX``."""
     place = locate(location, "0" * 64, "")
     return place.bucket, place.key.rpartition("packs/00/")[0].strip("/")
 

@@ -3,8 +3,10 @@
 ``observe`` only reads, ``plan`` is pure, and a deployment executes the plan; a dry run stops before that.
 """
 
+from lambdapack.deploy.aws.checkup import CheckUp, check_account, check_permissions
 from lambdapack.deploy.aws.clients import Clients
 from lambdapack.deploy.aws.deployment import Answer, deploy, destroy, invoke, rollback
+from lambdapack.deploy.aws.findings import Finding
 from lambdapack.deploy.aws.logs import log_lines
 from lambdapack.deploy.aws.models import (
     ALIAS,
@@ -22,7 +24,8 @@ from lambdapack.deploy.aws.quotas import read_quotas
 from lambdapack.deploy.aws.tuning import LATEST, Latest, read_latest, restart, restore
 
 __all__ = [
-    "ALIAS", "LATEST", "Account", "Answer", "ApiCall", "AwsState", "Clients", "Deployment", "FileBytes",
-    "Latest", "Result", "VersionState", "deploy", "destroy", "invoke", "log_lines", "observe", "plan",
+    "ALIAS", "LATEST", "Account", "Answer", "ApiCall", "AwsState", "CheckUp", "Clients", "Deployment",
+    "FileBytes", "Finding", "Latest", "Result", "VersionState", "check_account", "check_permissions",
+    "deploy", "destroy", "invoke", "log_lines", "observe", "plan",
     "read_latest", "read_quotas", "restart", "restore", "rollback",
 ]  # fmt: skip

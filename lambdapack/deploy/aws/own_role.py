@@ -63,14 +63,14 @@ def check(
         ToolError: AWS could not be asked.
     """
     _check_trust(arn, clients, doing, progress)
-    lacks = _lacks(arn, needed, clients)
-    if lacks is None:
+    missing = lacks(arn, needed, clients)
+    if missing is None:
         progress.note(f"IAM does not tell these credentials what {arn} may do (iam:SimulatePrincipalPolicy)")
         return False
-    for lack in lacks:
+    for lack in missing:
         if lack.action.startswith(_ONLY_LOGS):
             progress.warn(f"{arn} may not {lack}: the function's log will lack what it writes")
-    fatal = [lack for lack in lacks if not lack.action.startswith(_ONLY_LOGS)]
+    fatal = [lack for lack in missing if not lack.action.startswith(_ONLY_LOGS)]
     if fatal:
         raise ConfigurationError(
             f"{doing}: the role {arn} may not " + ", nor ".join(map(str, fatal)),
@@ -137,7 +137,7 @@ def _list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def _lacks(arn: str, needed: Mapping[str, Any], clients: Clients) -> list[Lack] | None:
+def lacks(arn: str, needed: Mapping[str, Any], clients: Clients) -> list[Lack] | None:
     """What of ``needed`` the role may not do; ``None`` where IAM does not answer that."""
     from botocore.exceptions import ClientError  # noqa: PLC0415 - slow
 
