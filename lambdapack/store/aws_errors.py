@@ -94,7 +94,8 @@ _SHARED = (
         frozenset({"ParamValidationError", "InvalidRegionError"}), "{said}", kind=ConfigurationError
     ),
     Explanation(
-        frozenset({"HTTPClientError", "ConnectionError"}),
+        # What answers may be a proxy or a sign-in page, whose text is no answer of AWS.
+        frozenset({"HTTPClientError", "ConnectionError", "ResponseParserError"}),
         "cannot reach AWS ({said})",
         "check the network, the region, and AWS_ENDPOINT_URL if it is set",
     ),

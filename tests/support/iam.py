@@ -123,7 +123,8 @@ class Account:
 _OF_BUCKETS = {"head_bucket": "ListBucket", "list_objects_v2": "ListBucket",
                "list_multipart_uploads": "ListBucketMultipartUploads",
                "get_bucket_encryption": "GetEncryptionConfiguration",
-               "get_public_access_block": "GetBucketPublicAccessBlock", "get_bucket_policy": "GetBucketPolicy",
+               "get_public_access_block": "GetBucketPublicAccessBlock",
+               "get_bucket_policy": "GetBucketPolicy",
                "get_bucket_lifecycle_configuration": "GetLifecycleConfiguration"}  # fmt: skip
 _OF_OBJECTS = {"head_object": "GetObject", "get_object": "GetObject", "put_object": "PutObject",
                "create_multipart_upload": "PutObject", "upload_part": "PutObject",

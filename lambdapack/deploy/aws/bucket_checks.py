@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from lambdapack.deploy.aws.clients import Clients
+from lambdapack.deploy.aws.errors import failures_of_aws
 from lambdapack.deploy.aws.findings import Finding, State, ask, unseen
 from lambdapack.store.aws_errors import status_of
 
@@ -42,7 +43,7 @@ def check_bucket(bucket: str, prefix: str, clients: Clients) -> Iterator[Finding
     for name, action, look in _SETTINGS:
         try:
             yield look(bucket, s3)
-        except (BotoCoreError, ClientError) as error:
+        except failures_of_aws() as error:
             yield unseen(name, error, action, f"arn:aws:s3:::{bucket}")
 
 

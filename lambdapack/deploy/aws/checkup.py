@@ -12,7 +12,7 @@ from lambdapack import limits
 from lambdapack.deploy.aws import identity, own_role
 from lambdapack.deploy.aws.bucket_checks import check_bucket
 from lambdapack.deploy.aws.clients import Clients
-from lambdapack.deploy.aws.errors import explain
+from lambdapack.deploy.aws.errors import explain, failures_of_aws
 from lambdapack.deploy.aws.findings import Finding, State, unseen
 from lambdapack.deploy.aws.permissions import Statement
 from lambdapack.model import runtimes
@@ -55,12 +55,10 @@ def check_account(
         clients: Whom to call; by default whom the environment says.
         now: What this machine's clock shows.
     """
-    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - slow
-
     now = now or datetime.now(timezone.utc)
     try:
         who = identity.ask(question.region)
-    except (BotoCoreError, ClientError) as error:
+    except failures_of_aws() as error:
         told = explain(error, "asking AWS whose credentials these are")
         yield Finding("credentials", "fail", told.message.partition(": ")[2], told.hint or "")
         headers = getattr(error, "response", {}).get("ResponseMetadata", {}).get("HTTPHeaders", {})
@@ -112,11 +110,9 @@ def _clock(server: str, now: datetime) -> Iterator[Finding]:
 
 def _room(clients: Clients) -> Iterator[Finding]:
     """Concurrency and code storage: what there is, and what is left."""
-    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - slow
-
     try:
         said = clients["lambda"].get_account_settings()
-    except (BotoCoreError, ClientError) as error:
+    except failures_of_aws() as error:
         yield unseen("quotas", error, "lambda:GetAccountSettings")
         return
     yield _concurrency(said["AccountLimit"])
@@ -151,14 +147,12 @@ def _storage(limit: Mapping[str, Any], usage: Mapping[str, Any]) -> Finding:
 
 def _runtimes(clients: Clients, today: date) -> Iterator[Finding]:
     """Functions whose Python ends, a line for each such Python."""
-    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - slow
-
     by_runtime: dict[str, list[str]] = {}
     try:
         for page in clients["lambda"].get_paginator("list_functions").paginate():
             for function in page["Functions"]:
                 by_runtime.setdefault(str(function.get("Runtime", "")), []).append(function["FunctionName"])
-    except (BotoCoreError, ClientError) as error:
+    except failures_of_aws() as error:
         yield unseen("runtimes", error, "lambda:ListFunctions")
         return
     known = {runtime.name: runtime for runtime in runtimes.RUNTIMES.values()}

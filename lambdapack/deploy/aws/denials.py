@@ -14,10 +14,9 @@ _WHO_MAY_WHAT = re.compile(
     r"(?: on (?:the )?resource: (?P<resource>.+?))?"
     r"(?=\.?\s*(?:because|with an explicit|Encoded|\Z))"
 )
-_EXPLICIT = re.compile(
-    r"with an explicit deny in (?:a|an|the) (?P<kind>[\w -]+?)(?:: (?P<arn>arn:\S+))?(?:[.,]|\s|\Z)"
-)
-_NO = re.compile(r"because no (?P<kind>[\w -]+?) allows")
+_KIND = r"(?P<kind>[\w -]*? policy|permissions boundary)"
+_EXPLICIT = re.compile(rf"with an explicit deny in (?:an?|the) {_KIND}(?:: (?P<arn>arn:\S+))?")
+_NO = re.compile(rf"because no {_KIND} allows")
 _ENCODED = re.compile(r"Encoded authorization failure message: (?P<text>[\w+/=-]+)")
 # Kind of policy -> who can change such a policy.
 _OWNERS = {
@@ -84,7 +83,8 @@ def explain(said: str, doing: str, action: str, resource: str) -> ToolError:
 def _reason(denial: Denial) -> str:
     which = f" ({denial.policy})" if denial.policy else ""
     if denial.explicit:
-        return f": a {denial.kind}{which} denies it"
+        article = "an" if denial.kind.startswith("i") else "a"
+        return f": {article} {denial.kind}{which} denies it"
     # That no policy of their own allows it is the usual case, and what the sentence says already.
     if denial.kind and denial.kind != "identity-based policy":
         return f": no {denial.kind} allows it"

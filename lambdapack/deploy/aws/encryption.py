@@ -8,6 +8,7 @@ from typing import Any
 
 from lambdapack.deploy.aws import naming
 from lambdapack.deploy.aws.clients import Clients
+from lambdapack.deploy.aws.errors import failures_of_aws
 from lambdapack.deploy.aws.models import Account, AwsState
 from lambdapack.model import Location
 
@@ -37,7 +38,7 @@ def keys_of(packs: Iterable[Location], account: Account, clients: Clients) -> tu
 
 
 def _key(pack: Location, account: Account, clients: Clients) -> str | None:
-    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - slow
+    from botocore.exceptions import ClientError  # noqa: PLC0415 - slow
 
     s3 = clients["s3"]
     try:
@@ -47,7 +48,7 @@ def _key(pack: Location, account: Account, clients: Clients) -> str | None:
             # Who may not see how the bucket is set up may still see how one object is.
             said = s3.head_object(Bucket=pack.bucket, Key=pack.key)
             return said.get("SSEKMSKeyId") if said.get("ServerSideEncryption") in _KMS else None
-    except (BotoCoreError, ClientError):
+    except failures_of_aws():
         return None
 
 

@@ -47,6 +47,14 @@ _AWS = Service(
 )  # fmt: skip
 
 
+def failures_of_aws() -> tuple[type[Exception], ...]:
+    """What botocore raises where AWS refuses, is not reached, or something else answers for AWS."""
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - slow
+    from botocore.parsers import ResponseParserError  # noqa: PLC0415 - slow
+
+    return BotoCoreError, ClientError, ResponseParserError
+
+
 @contextmanager
 def errors_of_aws(doing: str, *, action: str = "", resource: str = "") -> Iterator[None]:
     """Let botocore's errors out of the block as lambdapack's.
@@ -56,11 +64,9 @@ def errors_of_aws(doing: str, *, action: str = "", resource: str = "") -> Iterat
         action: IAM's name for it, e.g. ``lambda:CreateFunction``.
         resource: What it is done to.
     """
-    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - slow
-
     try:
         yield
-    except (BotoCoreError, ClientError) as error:
+    except failures_of_aws() as error:
         raise explain(error, doing, action=action, resource=resource) from error
 
 

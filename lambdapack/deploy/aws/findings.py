@@ -11,6 +11,8 @@ from lambdapack.errors import LambdapackError
 from lambdapack.store.aws_errors import code_of, status_of
 
 State = Literal["ok", "warn", "fail"]
+_LONGEST = 300
+"""Characters of what AWS, or whatever answers for AWS, said."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,8 @@ class Finding:
 def unseen(name: str, error: Any, action: str, resource: str = "") -> Finding:
     """What could not be looked at, and what would let these credentials look."""
     told: LambdapackError = explain(error, f"looking at {name}", action=action, resource=resource)
-    return Finding(name, "warn", told.message.partition(": ")[2] or told.message, told.hint or "")
+    said = " ".join((told.message.partition(": ")[2] or told.message).split())
+    return Finding(name, "warn", said[:_LONGEST], told.hint or f"see that {action or 'the call'} is allowed")
 
 
 def ask(call: Callable[..., Mapping[str, Any]], *absent: str, **parameters: Any) -> Mapping[str, Any] | None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from lambdapack.deploy.aws.errors import failures_of_aws
 from lambdapack.deploy.aws.models import Account
 from lambdapack.store import patience
 
@@ -55,9 +56,7 @@ def ask(region: str | None) -> Identity:
 
 def identify(region: str | None) -> Identity | None:
     """Who calls; ``None`` where AWS cannot be asked."""
-    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - slow
-
     try:
         return ask(region)
-    except (BotoCoreError, ClientError):
+    except failures_of_aws():
         return None

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lambdapack.deploy.aws.clients import Clients
-from lambdapack.deploy.aws.errors import errors_of_aws
+from lambdapack.deploy.aws.errors import errors_of_aws, failures_of_aws
 from lambdapack.errors import ConfigurationError
 from lambdapack.progress import QUIET, Progress
 from lambdapack.store.aws_errors import code_of
@@ -139,12 +139,10 @@ def _list(value: Any) -> list[Any]:
 
 def lacks(arn: str, needed: Mapping[str, Any], clients: Clients) -> list[Lack] | None:
     """What of ``needed`` the role may not do; ``None`` where IAM does not answer that."""
-    from botocore.exceptions import ClientError  # noqa: PLC0415 - slow
-
     with errors_of_aws(f"asking IAM what {arn} may do", action="iam:SimulatePrincipalPolicy", resource=arn):
         try:
             return [lack for statement in needed["Statement"] for lack in _simulate(arn, statement, clients)]
-        except ClientError:
+        except failures_of_aws():
             # Not allowed to ask, or a role of another account, or an endpoint without a simulator.
             return None
 
