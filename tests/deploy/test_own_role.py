@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from collections.abc import Mapping
@@ -12,9 +13,12 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 from botocore.stub import ANY, Stubber
+from moto.core.exceptions import AccessDeniedError
+from moto.iam.responses import IamResponse
 
 from lambdapack.deploy import aws
-from lambdapack.deploy.aws import naming, network, own_role
+from lambdapack.deploy.aws import naming, network, own_role, probe
+from lambdapack.deploy.aws.executor import execute
 from lambdapack.errors import ConfigurationError
 from lambdapack.model import Location
 from tests.deploy.test_aws import make_spec
@@ -208,3 +212,73 @@ def test_a_network_that_may_not_be_looked_at_is_a_note(cloud: aws.Clients) -> No
             "describe_subnets", "UnauthorizedOperation", expected_params={"SubnetIds": ANY}
         )
         assert network.dead_ends(["subnet-1"], cloud) is None
+
+
+class _Runner:
+    """Lambda, as far as the function that tries a role needs it: runs that function's code against moto."""
+
+    def __init__(self, clients: aws.Clients, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.ran: list[str] = []
+        # A plain function: the class binds its first parameter.
+        monkeypatch.setattr(IamResponse, "simulate_principal_policy", lambda _: self._denied())
+        monkeypatch.setattr(clients["lambda"], "invoke", self._invoke)
+        self._clients = clients
+
+    def _denied(self, *_: object) -> Any:
+        raise AccessDeniedError(user_arn=ARN, action="iam:SimulatePrincipalPolicy")
+
+    def _invoke(self, *, FunctionName: str, Payload: bytes) -> dict[str, Any]:  # noqa: N803
+        configuration = self._clients["lambda"].get_function_configuration(FunctionName=FunctionName)
+        assert configuration["Role"] == ARN
+        self.ran.append(FunctionName)
+        module: dict[str, Any] = {}
+        exec(probe._CODE, module)
+        answer = module["handler"](json.loads(Payload), None)
+        return {"Payload": io.BytesIO(json.dumps(answer).encode())}
+
+
+def functions(clients: aws.Clients) -> list[str]:
+    return [each["FunctionName"] for each in clients["lambda"].list_functions()["Functions"]]
+
+
+def test_where_iam_does_not_tell_the_role_is_tried_by_a_real_read(
+    cloud: aws.Clients, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A function with that role reads a byte of each pack, once a role, and is gone afterwards."""
+    runner = _Runner(cloud, monkeypatch)
+    cloud["iam"].create_role(RoleName="theirs", AssumeRolePolicyDocument=json.dumps(naming.TRUST))
+    spec = make_spec(tmp_path, cloud, role=ARN)
+    aws.deploy(spec, dry_run=True, clients=cloud)
+    assert runner.ran == []
+    told = Told()
+    assert aws.deploy(spec, clients=cloud, progress=told).version == "1"
+    assert runner.ran == ["demo-lambdapack-probe"]
+    assert functions(cloud) == ["demo"]
+    assert any("demo-lambdapack-probe" in note for note in told.notes)
+    aws.deploy(replace(spec, settings=replace(spec.settings, memory_mb=1024)), clients=cloud)
+    assert len(runner.ran) == 1, "the function has this role already"
+
+
+def test_a_role_that_cannot_read_is_refused_before_the_function_is_made(
+    cloud: aws.Clients, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With S3's own words; the function that tried is gone, and one that a killed run left is replaced."""
+    _Runner(cloud, monkeypatch)
+    cloud["iam"].create_role(RoleName="theirs", AssumeRolePolicyDocument=json.dumps(naming.TRUST))
+    spec = make_spec(tmp_path, cloud, role=ARN)
+    with monkeypatch.context() as patch:
+        patch.setattr(probe, "_CODE", probe._CODE.replace("Key=key", "Key=key + 'x'"))
+        with pytest.raises(ConfigurationError, match=r"a function cannot read s3://.*NoSuchKey") as caught:
+            aws.deploy(spec, clients=cloud)
+    assert "lambdapack policy --function" in (caught.value.hint or "")
+    assert functions(cloud) == []
+    execute((probe._creation(naming.probe_name("demo"), spec),), cloud)
+    assert aws.deploy(spec, clients=cloud).version == "1"
+    assert functions(cloud) == ["demo"]
+
+
+def test_the_probe_has_a_name_that_lambda_takes() -> None:
+    """64 characters at most, another one for each function."""
+    names = [naming.probe_name("f" * 60 + end) for end in "ab"]
+    assert len(set(names)) == 2
+    assert {len(name) for name in names} == {64}

@@ -26,6 +26,7 @@ from lambdapack.deploy.aws.executor import execute
 from lambdapack.deploy.aws.models import ALIAS, ApiCall, AwsState, Deployment
 from lambdapack.deploy.aws.observer import observe, provisioned
 from lambdapack.deploy.aws.planner import plan
+from lambdapack.deploy.aws.probe import try_reading
 from lambdapack.deploy.aws.provisioned import observe_ready
 from lambdapack.deploy.aws.surroundings import check_surroundings
 from lambdapack.errors import ConfigurationError, LambdapackError
@@ -99,11 +100,12 @@ def deploy(
     packs = _packs_of(spec, pack)
     observed = with_keys(observed, [required.location for required in packs], clients)
     calls = plan(spec, observed)
-    if calls:
-        check_surroundings(spec, observed, clients, progress)
+    unseen = bool(calls) and check_surroundings(spec, observed, clients, progress)
     _tell_of_mounts(spec, progress)
     unmanaged.tell(spec, observed, clients, progress)
     uploads = _send_packs(packs, store, observed, clients, dry_run=dry_run, progress=progress)
+    if unseen and packs and not dry_run:
+        try_reading(spec, [required.location for required in packs], clients, progress)
     if not dry_run:
         with secrets.kept_out_of_errors(spec):
             execute(calls, clients, progress=progress)

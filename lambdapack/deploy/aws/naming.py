@@ -28,6 +28,8 @@ _ROLE_NAME_MAX = 64
 _IN_FILES = re.compile(r"pack ([0-9a-f]{64}) in its (zip|layer|mount)\Z")
 _DESCRIPTION = re.compile(r"pack ([0-9a-f]{64}) at s3://([^/]+)/(.*) in ([a-z0-9-]*)\Z")
 _LAYER = "lambdapack-"
+_PROBE = "-lambdapack-probe"
+_FUNCTION_NAME_MAX = 64
 _NO_PACK = "no pack"
 PACK_VARIABLE = "LAMBDAPACK_PACK"
 _ASSETS = "LAMBDAPACK_ASSET_PACKS"
@@ -74,6 +76,14 @@ def layer_name(sha256: str) -> str:
 def is_layer_of_ours(arn: str) -> bool:
     """Whether a function's layer was made by a deployment."""
     return arn.split(":")[6:7] != [] and re.fullmatch(_LAYER + "[0-9a-f]{40}", arn.split(":")[6]) is not None
+
+
+def probe_name(function: str) -> str:
+    """The function that tries a role for another; a name of more than 64 characters ends in a digest."""
+    if len(function) + len(_PROBE) <= _FUNCTION_NAME_MAX:
+        return function + _PROBE
+    digest = hashlib.sha256(function.encode()).hexdigest()[:8]
+    return f"{function[: _FUNCTION_NAME_MAX - len(_PROBE) - 9]}-{digest}{_PROBE}"
 
 
 def log_group(function: str) -> str:

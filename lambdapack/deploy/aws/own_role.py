@@ -74,14 +74,19 @@ def check(
     if fatal:
         raise ConfigurationError(
             f"{doing}: the role {arn} may not " + ", nor ".join(map(str, fatal)),
-            hint=_put_policy(arn, fatal),
+            hint=_what_helps(arn, fatal),
         )
     return True
 
 
-def _put_policy(arn: str, fatal: Sequence[Lack]) -> str:
+def _what_helps(arn: str, fatal: Sequence[Lack]) -> str:
     if any("explicit" in lack.why for lack in fatal):
         return "a policy or a boundary denies it: no further policy of the role helps until that is gone"
+    return put_policy(arn)
+
+
+def put_policy(arn: str) -> str:
+    """The commands that give the role at ``arn`` what the function needs."""
     name = arn.rpartition("/")[2]
     return (
         "lambdapack policy --function > role.json && aws iam put-role-policy --role-name "

@@ -11,8 +11,12 @@ from lambdapack.progress import QUIET, Progress
 
 def check_surroundings(
     spec: FunctionSpec, observed: AwsState, clients: Clients, progress: Progress = QUIET
-) -> None:
+) -> bool:
     """Look at the role and the network before anything is changed.
+
+    Returns:
+        Whether the role is used unseen: it is another than the function has, and IAM does not say what the
+        role may do.
 
     Raises:
         ConfigurationError: The role lacks something without which the function would not start.
@@ -20,14 +24,18 @@ def check_surroundings(
     """
     named = (spec.location, *(asset.location for asset in spec.assets))
     packs = [place for place in named if isinstance(place, Location)]
+    unseen = False
     if spec.settings.role is not None:
         settings = FunctionState.intended(spec, "", spec.settings.role).settings
         needed = naming.policy(observed.account, spec.name, packs, [settings], keys=observed.keys)
         doing = f"deploying {spec.name}"
-        own_role.check(spec.settings.role, needed, clients, doing=doing, progress=progress)
+        asked = own_role.check(spec.settings.role, needed, clients, doing=doing, progress=progress)
+        has = observed.function.settings.get("Role") if observed.function else None
+        unseen = not asked and has != spec.settings.role
     subnets = _subnets(spec, observed)
     if packs and subnets:
         _check_network(subnets, clients, progress)
+    return unseen
 
 
 def _subnets(spec: FunctionSpec, observed: AwsState) -> tuple[str, ...]:

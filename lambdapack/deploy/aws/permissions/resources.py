@@ -94,6 +94,9 @@ def _role(project: Project) -> tuple[str, ...]:
 ANYTHING = Resource("AnyResource", lambda _: ("*",))
 """For actions that IAM takes for no resource in particular."""
 FUNCTION = Resource("Function", _named("lambda", "function:{name}", "function:{name}:*"))
+PROBE = Resource(
+    "Probe", lambda project: (project.arn("lambda", f"function:{naming.probe_name(project.name)}"),)
+)
 OTHER_LAYERS = Resource("OtherLayers", _other_layers)
 LAYERS = Resource("Layers", _named("lambda", "layer:lambdapack-*", "layer:lambdapack-*:*"))
 ROLE = Resource("Role", _role)
@@ -134,5 +137,5 @@ __all__ = [
     "ALARMS", "ANYTHING", "BUCKETS", "BUCKET_KEYS", "BUILD_FILES", "CODEBUILD", "CODEBUILD_LOGS",
     "CODEBUILD_PASSED", "CODEBUILD_ROLE", "CODEDEPLOY", "CODEDEPLOY_PASSED", "CODEDEPLOY_ROLE", "DASHBOARD",
     "FUNCTION", "FUNCTION_KEYS", "KEYS", "LAYERS", "LEASES", "LOG_GROUP", "OBJECTS", "OTHER_LAYERS",
-    "OWN_ALARMS", "PACKS", "PARAMETERS", "PASSED_ROLE", "ROLE", "SECRETS", "STAGED_ZIPS", "Resource",
+    "OWN_ALARMS", "PACKS", "PARAMETERS", "PASSED_ROLE", "PROBE", "ROLE", "SECRETS", "STAGED_ZIPS", "Resource",
 ]  # fmt: skip
