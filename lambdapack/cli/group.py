@@ -31,8 +31,9 @@ COMMANDS = {
     "tune": "Find the memory setting by experiment.",
     "report": "Write one page with pictures: sizes, a cold start, durations, memory, costs.",
     "status": "Show what is deployed.",
+    "logs": "Show a function's log, or its cold starts alone.",
     "trace": "Let the next build know what real starts fetched on demand.",
-    "rollback": "Go back to an earlier version in AWS: code and dependencies together.",
+    "rollback": "Go back to an earlier version: code and dependencies together.",
     "policy": "Print the smallest IAM policy for this project.",
     "destroy": "Remove a function.",
     "gc": "Remove packs, layers and old versions that nothing needs.",
@@ -130,7 +131,8 @@ def _report(error: BaseException) -> int:
         error.show()
         return error.exit_code
     if isinstance(error, (KeyboardInterrupt, click.Abort)):
-        click.echo("\nInterrupted; nothing half done was kept.", err=True)
+        # What stays where it is, such as a shift of calls, is said by the one who knows.
+        click.echo(f"\n{error}" if str(error) else "\nInterrupted; nothing half done was kept.", err=True)
         return _INTERRUPTED
     if isinstance(error, LambdapackError):
         _show(error)

@@ -19,7 +19,7 @@ from lambdapack.config import assets as assets_table
 from lambdapack.config.assets import Assets
 from lambdapack.config.fields import Section, expected, rows, unknown
 from lambdapack.config.function import Function
-from lambdapack.config.sections import Budget, Build, Local, Pack, Slim, Store, Trace, Traffic
+from lambdapack.config.sections import Budget, Build, Deploy, Local, Pack, Slim, Store, Trace, Traffic
 from lambdapack.errors import ConfigurationError
 
 if sys.version_info >= (3, 11):
@@ -41,6 +41,7 @@ class Config(Section):
     store: Store = Field(default_factory=Store)
     budget: Budget = Field(default_factory=Budget)
     traffic: Traffic = Field(default_factory=Traffic)
+    deploy: Deploy = Field(default_factory=Deploy)
     local: Local = Field(default_factory=Local)
     assets: Assets = Field(default_factory=dict)
 

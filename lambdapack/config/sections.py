@@ -234,6 +234,47 @@ class Traffic(Section):
     )
 
 
+class Deploy(Section):
+    """How calls go over to a new version, and what undoes that: docs/shifting.md."""
+
+    shift: str = field(
+        "all",
+        "How calls go over where `--shift` does not say: all at once, one step and then the rest, or equal "
+        "steps; or CodeDeploy moves them, without us.",
+        '"all", "canary:10%,5m", "linear:10%,1m" or "codedeploy:CONFIG"',
+        pattern=r"^(all|(canary|linear):[1-9]\d?%,[1-9]\d*[smh]|codedeploy:[A-Za-z0-9+=,.@_-]+)$",
+    )
+    smoke: Text | None = field(
+        None,
+        "JSON file with an event that the new version must answer without an error before the first call "
+        "reaches it and before each further step, relative to this file.",
+        "a path",
+    )
+    alarms: list[Text] = field(
+        [],
+        "CloudWatch alarms that undo a shift; in the embedded cloud those of `alarms.json`.",
+        'a list of names, e.g. ["checkout-errors"]',
+    )
+    max_errors: float = field(
+        0.01,
+        "The share of the new version's calls that may fail; where the old version fails more often, as many "
+        "as of its calls.",
+        "a number from 0 to 1, e.g. 0.01 for one call in a hundred",
+        ge=0,
+        le=1,
+        strict=False,
+        alias="max-errors",
+    )
+    max_slowdown: float = field(
+        3.0,
+        "How many times as long as the old version's the new version's calls, or inits, may take on average.",
+        "a number above 1",
+        gt=1,
+        strict=False,
+        alias="max-slowdown",
+    )
+
+
 class Local(Section):
     """The embedded cloud's link to its S3."""
 

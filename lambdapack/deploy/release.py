@@ -17,6 +17,7 @@ from lambdapack.deploy.bundle import Bundle, make_zip
 from lambdapack.deploy.function import Dependencies, FunctionOptions
 from lambdapack.deploy.layer import Layers, make_layers
 from lambdapack.deploy.placement import arrange
+from lambdapack.deploy.shifting import ShiftOptions
 from lambdapack.errors import ConfigurationError
 from lambdapack.install import syslibs
 from lambdapack.model import FunctionSpec, Location, Target
@@ -126,6 +127,7 @@ def deploy(
     *,
     missing: Sequence[syslibs.LibraryRisk],
     region: str | None = None,
+    shift: ShiftOptions | None = None,
     dry_run: bool = False,
     output: Path,
     cache_dir: Path,
@@ -140,6 +142,7 @@ def deploy(
         missing: The shared libraries that neither the pack nor Lambda has: what
             ``lambdapack.pipeline.missing_libraries(pack)`` gives.
         region: AWS region of function and bucket; by default as the environment says.
+        shift: How calls go over to the new version; ``None``: all at once, or as a shift in progress does.
         dry_run: Write the zip and pass every check of a deployment, but send and change nothing.
 
     Raises:
@@ -153,7 +156,13 @@ def deploy(
     locate = kept.location if kept is not None else lambda _: None
     release = package(function, pack, locate, output=output, cache_dir=cache_dir, progress=progress)
     deployment = aws.deploy(
-        release.spec, dry_run=dry_run, pack=pack.path, store=kept, clients=clients, progress=progress
+        release.spec,
+        dry_run=dry_run,
+        pack=pack.path,
+        store=kept,
+        shift=shift,
+        clients=clients,
+        progress=progress,
     )
     return Rollout(release, deployment)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -9,6 +10,9 @@ from typing import Any
 from lambdapack import limits
 from lambdapack.deploy.aws.errors import errors_of_aws
 from lambdapack.store import patience
+
+_ONCE = patience.once(limits.TIMEOUT_MAX + 60)
+"""For calls that invoke a function."""
 
 
 class Clients:
@@ -28,7 +32,7 @@ class Clients:
         region = region or os.environ.get("AWS_REGION") or None
         self._arguments = dict(arguments or {})
         self._clients: dict[str, Any] = {}
-        self._patience = patience.once(limits.TIMEOUT_MAX + 60) if once else patience.CALLS
+        self._patience = _ONCE if once else patience.CALLS
         with errors_of_aws("connecting to AWS"):
             import boto3  # noqa: PLC0415 - slow
 
@@ -42,6 +46,13 @@ class Clients:
                     self._session, service, self._patience, **self._arguments
                 )
         return self._clients[service]
+
+    def once(self) -> Clients:
+        """The same, but with each call made once, and waited for as long as a function may run."""
+        other = copy.copy(self)
+        other._clients = {}
+        other._patience = _ONCE
+        return other
 
     @property
     def region(self) -> str:

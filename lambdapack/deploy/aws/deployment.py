@@ -18,17 +18,18 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lambdapack.deploy import checks
-from lambdapack.deploy.aws import planner, secrets, unmanaged
+from lambdapack.deploy.aws import moving, planner, secrets, unmanaged
 from lambdapack.deploy.aws.clients import Clients
 from lambdapack.deploy.aws.encryption import with_keys
 from lambdapack.deploy.aws.errors import errors_of_aws
 from lambdapack.deploy.aws.executor import execute
 from lambdapack.deploy.aws.models import ALIAS, ApiCall, AwsState, Deployment
 from lambdapack.deploy.aws.observer import observe, provisioned
-from lambdapack.deploy.aws.planner import plan
+from lambdapack.deploy.aws.planner import plan_stages
 from lambdapack.deploy.aws.probe import try_reading
 from lambdapack.deploy.aws.provisioned import observe_ready
 from lambdapack.deploy.aws.surroundings import check_surroundings
+from lambdapack.deploy.shifting import Clock, ShiftOptions
 from lambdapack.errors import ConfigurationError, LambdapackError
 from lambdapack.model import Files, FunctionSpec, Location, runtimes
 from lambdapack.progress import QUIET, Progress
@@ -68,8 +69,10 @@ def deploy(
     dry_run: bool = False,
     pack: Path | None = None,
     store: Store | None = None,
+    shift: ShiftOptions | None = None,
     clients: Clients,
     today: date | None = None,
+    clock: Clock | None = None,
     progress: Progress = QUIET,
 ) -> Deployment:
     """Make AWS what ``spec`` says, and call only for what differs. Checks come before whatever is sent.
@@ -79,8 +82,10 @@ def deploy(
         dry_run: Pass the same checks, and say what would be sent and called.
         pack: The pack on this machine, where this machine has it.
         store: Where to send the packs that are not there yet; ``None``: all of them are there.
+        shift: How calls go over to the new version; ``None``: all at once, or as a shift in progress does.
         clients: Whom to call.
         today: The day that the runtime's end is measured against; ``None`` for today.
+        clock: What a shift is timed by; ``None`` for this machine's.
         progress: Where to report to.
 
     Raises:
@@ -99,7 +104,10 @@ def deploy(
     _check_change(spec, observed, clients, today, progress)
     packs = _packs_of(spec, pack)
     observed = with_keys(observed, [required.location for required in packs], clients)
-    calls = plan(spec, observed)
+    options = shift or ShiftOptions()
+    stages = plan_stages(spec, observed)
+    moving.check(spec, stages, observed, options, clients)
+    calls, outcome = moving.planned(spec.name, stages, observed, options), None
     unseen = bool(calls) and check_surroundings(spec, observed, clients, progress)
     _tell_of_mounts(spec, progress)
     unmanaged.tell(spec, observed, clients, progress)
@@ -108,9 +116,10 @@ def deploy(
         try_reading(spec, [required.location for required in packs], clients, progress)
     if not dry_run:
         with secrets.kept_out_of_errors(spec):
-            execute(calls, clients, progress=progress)
+            moved = moving.carry_out(spec, stages, observed, options, clients, progress=progress, clock=clock)
+        calls, outcome = moved.calls, moved.outcome
         observed = observe(spec.name, clients, progress=progress) if calls else observed
-    return replace(_deployment(spec.name, observed, calls), uploads=uploads)
+    return replace(_deployment(spec.name, observed, calls), uploads=uploads, shift=outcome)
 
 
 def _check_change(

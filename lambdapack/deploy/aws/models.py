@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lambdapack import limits
+from lambdapack.deploy.shifting import AliasState, Outcome
 from lambdapack.model import FunctionSettings, FunctionSpec, Location
 
 ALIAS = "live"
@@ -227,6 +228,7 @@ class AwsState:
         arn: The function's ARN, unqualified.
         versions: Published versions, oldest first.
         alias: The version that ``live`` points to.
+        live: The alias with its weights and its note.
         log_group: Whether the function has its log group.
         log_retention: Days that the group keeps, ``None`` for ever.
         layers: Name -> ARN of the newest version of each layer that was looked for and is there.
@@ -244,6 +246,7 @@ class AwsState:
     arn: str | None = None
     versions: tuple[VersionState, ...] = ()
     alias: str | None = None
+    live: AliasState | None = None
     log_group: bool = False
     log_retention: int | None = None
     layers: Mapping[str, str] = field(default_factory=dict)
@@ -271,6 +274,7 @@ class Deployment:
         calls: The calls that were made, or in a dry run would be made.
         uploads: The packs that were sent to the store, or in a dry run would be sent, each as a person calls
             it: ``the pack``, ``the asset model``.
+        shift: How the shift ended; ``None`` where all calls went over at once.
     """
 
     name: str
@@ -279,6 +283,7 @@ class Deployment:
     pack_id: str | None = None
     calls: tuple[ApiCall, ...] = ()
     uploads: tuple[str, ...] = ()
+    shift: Outcome | None = None
 
 
 def _file_systems(spec: FunctionSpec) -> list[dict[str, str]]:

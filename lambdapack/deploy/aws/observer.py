@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from lambdapack.deploy.aws import naming
+from lambdapack.deploy.aws.alias import described
 from lambdapack.deploy.aws.asking import ask
 from lambdapack.deploy.aws.clients import Clients
 from lambdapack.deploy.aws.errors import errors_of_aws
@@ -16,6 +17,7 @@ from lambdapack.deploy.aws.models import ALIAS, Account, AwsState, FunctionState
 from lambdapack.deploy.aws.provisioned import observe_ready
 from lambdapack.deploy.aws.routes import statements_of
 from lambdapack.deploy.aws.wide import observe_wide
+from lambdapack.deploy.shifting import AliasState
 from lambdapack.model import FunctionSettings
 from lambdapack.progress import QUIET, Progress
 from lambdapack.store import patience
@@ -51,12 +53,14 @@ def observe(
     )
     if configuration is None:
         return observed
+    live = _alias(name, clients)
     observed = replace(
         observed,
         function=FunctionState.described(configuration),
         arn=str(configuration["FunctionArn"]),
-        versions=_versions(name, clients),
-        alias=_alias(name, clients),
+        versions=versions(name, clients),
+        alias=None if live is None else live.routing.version,
+        live=live,
     )
     return observed if settings is None else _observe_for(name, settings, observed, clients)
 
@@ -92,20 +96,28 @@ def _settled(name: str, clients: Clients, progress: Progress) -> Mapping[str, An
     return configuration
 
 
-def _versions(name: str, clients: Clients) -> tuple[VersionState, ...]:
+def versions(name: str, clients: Clients) -> tuple[VersionState, ...]:
+    """The published versions, oldest first."""
+    return tuple(map(version_of, version_items(name, clients)))
+
+
+def version_items(name: str, clients: Clients) -> list[Mapping[str, Any]]:
+    """What AWS describes of the published versions, oldest first."""
     with errors_of_aws(f"listing the versions of {name}", action="lambda:ListVersionsByFunction"):
         pages = clients["lambda"].get_paginator("list_versions_by_function").paginate(FunctionName=name)
         items = [item for page in pages for item in page["Versions"] if item["Version"] != "$LATEST"]
-    versions = []
-    for item in sorted(items, key=lambda item: int(item["Version"])):
-        description = str(item.get("Description", ""))
-        pack_id, pack = naming.pack_of(description) or (None, None)
-        state = FunctionState.described(item)
-        assets = naming.assets_of(state.settings["Environment"]["Variables"], pack, pack_id)
-        in_s3 = {name: where for name, (_, where) in assets.items() if where is not None}
-        ids = {name: asset_id for name, (asset_id, _) in assets.items()}
-        versions.append(VersionState(str(item["Version"]), state, description, pack, pack_id, in_s3, ids))
-    return tuple(versions)
+    return sorted(items, key=lambda item: int(item["Version"]))
+
+
+def version_of(item: Mapping[str, Any]) -> VersionState:
+    """A published version out of AWS's description."""
+    description = str(item.get("Description", ""))
+    pack_id, pack = naming.pack_of(description) or (None, None)
+    state = FunctionState.described(item)
+    assets = naming.assets_of(state.settings["Environment"]["Variables"], pack, pack_id)
+    in_s3 = {name: where for name, (_, where) in assets.items() if where is not None}
+    ids = {name: asset_id for name, (asset_id, _) in assets.items()}
+    return VersionState(str(item["Version"]), state, description, pack, pack_id, in_s3, ids)
 
 
 def _layers(names: Iterable[str], clients: Clients) -> dict[str, str]:
@@ -123,7 +135,7 @@ def _layers(names: Iterable[str], clients: Clients) -> dict[str, str]:
     return found
 
 
-def _alias(name: str, clients: Clients) -> str | None:
+def _alias(name: str, clients: Clients) -> AliasState | None:
     answer = ask(
         clients["lambda"].get_alias,
         "lambda:GetAlias",
@@ -131,7 +143,7 @@ def _alias(name: str, clients: Clients) -> str | None:
         FunctionName=name,
         Name=ALIAS,
     )
-    return None if answer is None else str(answer["FunctionVersion"])
+    return None if answer is None else described(answer)
 
 
 def provisioned(name: str, clients: Clients) -> int:

@@ -10,8 +10,8 @@ from typing import Any
 
 from lambdapack import limits
 from lambdapack.deploy.aws import naming, provisioned, roles, routes, wide
+from lambdapack.deploy.aws.alias import at_once
 from lambdapack.deploy.aws.models import (
-    ALIAS,
     ApiCall,
     AwsState,
     FileBytes,
@@ -279,13 +279,9 @@ def _publish(spec: FunctionSpec, wanted: FunctionState, description: str) -> Api
 
 
 def _alias(name: str, version: str | Result, observed: AwsState) -> Iterator[ApiCall]:
-    if observed.alias == version:
-        return
-    operation = "create_alias" if observed.alias is None else "update_alias"
-    before = "" if observed.alias is None else f" instead of version {observed.alias}"
-    after = "the new version" if isinstance(version, Result) else f"version {version}"
-    parameters = {"FunctionName": name, "Name": ALIAS, "FunctionVersion": version}
-    yield ApiCall("lambda", operation, parameters, f"{ALIAS} is {after}{before}")
+    shares = observed.live is not None and observed.live.routing.other is not None
+    if observed.alias != version or shares:
+        yield at_once(name, version, observed.live, observed.alias)
 
 
 def _rollback_target(name: str, observed: AwsState, to: str | None) -> VersionState:
@@ -301,6 +297,11 @@ def _rollback_target(name: str, observed: AwsState, to: str | None) -> VersionSt
                 f"rolling back {name}: there is no version {to} (published: {there_are})"
             )
         return version
+    if observed.live is not None and observed.live.routing.other is not None:
+        # In the middle of a shift, the version of before is the one that still has the rest of the calls.
+        stable = observed.version(observed.live.routing.version)
+        if stable is not None:
+            return stable
     # An alias that was pointed at $LATEST by hand is after every version.
     current = int(observed.alias) if observed.alias.isdigit() else inf
     before = [version for version in observed.versions if int(version.number) < current]
