@@ -52,6 +52,10 @@ def command(
         _of_function(session, where, given)
         return
     chosen = policy.chosen(features)
+    if "deploy" in chosen:
+        shift = session.config.deploy
+        more = policy.of_shift(shift.shift, watched=bool(shift.smoke or shift.alarms))
+        chosen = policy.chosen([*chosen, *more])
     function = deployment.function_options(session, deployment.any_target(session), given)
     location = deployment.location_of(session, given["location"])
     statements = policy.of_deployer(

@@ -19,7 +19,16 @@ from lambdapack.model import FunctionSpec, Location
 from lambdapack.pack import Pack
 from lambdapack.store import locate
 
-__all__ = ["GROUPS", "account_of", "bucket_keys", "bucket_of", "chosen", "of_deployer", "of_function"]
+__all__ = [
+    "GROUPS",
+    "account_of",
+    "bucket_keys",
+    "bucket_of",
+    "chosen",
+    "of_deployer",
+    "of_function",
+    "of_shift",
+]
 
 GROUPS = {"ci": ("deploy", "rollback"), "build": ("codebuild",), "all": tuple(permissions.FEATURES)}
 """Names for several features at once."""
@@ -40,6 +49,18 @@ def chosen(asked: Iterable[str]) -> tuple[str, ...]:
             )
         found |= dict.fromkeys(GROUPS.get(name, (name,)))
     return tuple(found)
+
+
+def of_shift(shift: str, *, watched: bool) -> tuple[str, ...]:
+    """The features that a project's way to move calls needs beside ``deploy``.
+
+    Args:
+        shift: As the ``[deploy]`` table spells it: ``all``, ``canary:10%,5m``, ``codedeploy:CONFIG`` …
+        watched: Whether a smoke event or alarms are looked at.
+    """
+    if shift.startswith("codedeploy:"):
+        return ("codedeploy",)
+    return ("shift",) if shift != "all" or watched else ()
 
 
 def account_of(region: str, given: str | None = None) -> Account:

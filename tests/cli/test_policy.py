@@ -112,6 +112,15 @@ def test_without_aws_the_account_is_a_placeholder_and_that_is_said(
     assert "there is no policy for 'deply'" in wrong.stderr
 
 
+def test_a_shift_in_the_configuration_is_allowed(run_lambdapack: Run, project: Path) -> None:
+    """The policy is that of this project: one that shifts calls may look at their metrics."""
+    arguments = ("policy", "--account", "210987654321")
+    assert "cloudwatch" not in run_lambdapack(*arguments, cwd=project).stdout
+    with (project / "lambdapack.toml").open("a") as file:
+        file.write('[deploy]\nshift = "canary:10%,5m"\n')
+    assert "cloudwatch:GetMetricData" in run_lambdapack(*arguments, cwd=project).stdout
+
+
 def test_explained_each_action_has_its_reason(run_lambdapack: Run, project: Path) -> None:
     """For people, instead of JSON."""
     done = run_lambdapack("policy", "--explain", "--account", "210987654321", cwd=project)

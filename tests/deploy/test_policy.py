@@ -27,6 +27,13 @@ PROJECT = Project(
 )
 
 
+_DONE_WITHOUT = {
+    "DeployBucket": "looking into the bucket makes an upload resumable and an answer clearer",
+    "DeployLeases": "the risk is told: a collection at that moment may not know of the pack",
+}
+"""What a deployment goes on without, and what for it is."""
+
+
 def lifecycle(spec: FunctionSpec, clients: aws.Clients, pack: Path) -> None:
     """Deploy, deploy a change, put a role that somebody changed right, roll back, go, remove."""
     store = open_store(f"s3://{BUCKET}/team", region=REGION)
@@ -79,8 +86,7 @@ def test_without_any_one_statement_it_fails_and_names_that_statement(
     """No statement is there for nothing, and whoever lacks one is told its name."""
     features = ["deploy", "rollback", "destroy"]
     guard(monkeypatch, [each for each in permissions.statements(PROJECT, features) if each.sid != sid])
-    if sid == "DeployBucket":
-        # Looking into the bucket only makes an upload resumable and an answer clearer.
+    if sid in _DONE_WITHOUT:
         lifecycle(project[0], cloud, project[1])
         return
     with pytest.raises(LambdapackError) as caught:
@@ -140,6 +146,18 @@ def test_groups_are_taken_apart_and_unknown_ones_refused() -> None:
     with pytest.raises(ConfigurationError, match="no policy for 'deply'") as caught:
         policy.chosen(["deply"])
     assert "deploy" in (caught.value.hint or "")
+
+
+def test_a_shift_needs_what_looks_at_metrics() -> None:
+    """Only a project that shifts, or watches, has these statements; CodeDeploy has its own."""
+    assert policy.of_shift("all", watched=False) == ()
+    assert (
+        policy.of_shift("all", watched=True) == policy.of_shift("linear:10%,1m", watched=False) == ("shift",)
+    )
+    assert policy.of_shift("codedeploy:Canary10Percent5Minutes", watched=True) == ("codedeploy",)
+    statements = permissions.statements(PROJECT, ["deploy", "shift"])
+    actions = {action for each in statements for action in each.reasons}
+    assert {"cloudwatch:GetMetricData", "cloudwatch:DescribeAlarms"} <= actions
 
 
 def test_the_account_is_awss_word_or_a_placeholder(

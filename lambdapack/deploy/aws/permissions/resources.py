@@ -87,6 +87,12 @@ def _other_layers(project: Project) -> tuple[str, ...]:
     return tuple(sorted(project.settings.layers))
 
 
+def _shifting_role(project: Project) -> tuple[str, ...]:
+    """The role with which CodeDeploy moves the alias."""
+    name = naming.role_name(f"{project.name}-shift", project.region)
+    return (project.arn("iam", f"role/{name}", region=False),)
+
+
 def _role(project: Project) -> tuple[str, ...]:
     return (project.role,)
 
@@ -102,9 +108,8 @@ LAYERS = Resource("Layers", _named("lambda", "layer:lambdapack-*", "layer:lambda
 ROLE = Resource("Role", _role)
 PASSED_ROLE = Resource("PassRole", _role, "lambda.amazonaws.com")
 LOG_GROUP = Resource("LogGroup", _log_group)
-ALARMS = Resource("Alarms", _named("cloudwatch", "alarm:*"))
-OWN_ALARMS = Resource("OwnAlarms", _named("cloudwatch", "alarm:{name}*", "alarm:lambdapack-{name}*"))
-DASHBOARD = Resource("Dashboard", _named("cloudwatch", "dashboard/*{name}*", region=False))
+OWN_ALARMS = Resource("OwnAlarms", _named("cloudwatch", "alarm:lambdapack-{name}*"))
+DASHBOARD = Resource("Dashboard", _named("cloudwatch", "dashboard/lambdapack-{name}*", region=False))
 BUCKETS = Resource("Bucket", _bucket_arns)
 OBJECTS = Resource("Objects", _below(""))
 PACKS = Resource("Packs", _below("packs/"))
@@ -116,9 +121,12 @@ BUCKET_KEYS = Resource("BucketKeys", _keys)
 FUNCTION_KEYS = Resource("FunctionKeys", lambda project: (project.settings.kms_key or "*",), through="lambda")
 CODEDEPLOY = Resource(
     "CodeDeploy",
-    _named("codedeploy", "application:lambdapack-*", "deploymentgroup:lambdapack-*/*", "deploymentconfig:*"),
-)
-CODEDEPLOY_ROLE = Resource("CodeDeployRole", _named("iam", "role/lambdapack-codedeploy*", region=False))
+    _named(
+        "codedeploy", "application:lambdapack-{name}", "deploymentgroup:lambdapack-{name}/*",
+        "deploymentconfig:*",
+    ),
+)  # fmt: skip
+CODEDEPLOY_ROLE = Resource("CodeDeployRole", _shifting_role)
 CODEDEPLOY_PASSED = Resource("CodeDeployPassRole", CODEDEPLOY_ROLE.arns, "codedeploy.amazonaws.com")
 CODEBUILD = Resource("CodeBuild", _named("codebuild", "project/lambdapack-build-*"))
 CODEBUILD_ROLE = Resource("CodeBuildRole", _named("iam", "role/lambdapack-build-*", region=False))
@@ -134,7 +142,7 @@ PARAMETERS = Resource("Parameters", _references("ssm", "parameter/{}"))
 SECRETS = Resource("Secrets", _references("secretsmanager", "secret:{}-??????"))
 
 __all__ = [
-    "ALARMS", "ANYTHING", "BUCKETS", "BUCKET_KEYS", "BUILD_FILES", "CODEBUILD", "CODEBUILD_LOGS",
+    "ANYTHING", "BUCKETS", "BUCKET_KEYS", "BUILD_FILES", "CODEBUILD", "CODEBUILD_LOGS",
     "CODEBUILD_PASSED", "CODEBUILD_ROLE", "CODEDEPLOY", "CODEDEPLOY_PASSED", "CODEDEPLOY_ROLE", "DASHBOARD",
     "FUNCTION", "FUNCTION_KEYS", "KEYS", "LAYERS", "LEASES", "LOG_GROUP", "OBJECTS", "OTHER_LAYERS",
     "OWN_ALARMS", "PACKS", "PARAMETERS", "PASSED_ROLE", "PROBE", "ROLE", "SECRETS", "STAGED_ZIPS", "Resource",

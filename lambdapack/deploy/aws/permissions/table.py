@@ -194,11 +194,14 @@ _LOGS = (
 _CLOUDWATCH = (
     *_rows("cloudwatch get_metric_data", r.ANYTHING, "shift status report",
            "see errors and durations of the new version"),
-    *_rows("cloudwatch describe_alarms", r.ALARMS, "shift dashboard", "stop the shift where an alarm rings"),
+    *_rows("cloudwatch describe_alarms", r.ANYTHING, "shift dashboard",
+           "stop the shift where an alarm rings"),
     *_rows("cloudwatch put_metric_alarm delete_alarms", r.OWN_ALARMS, "dashboard",
            "make the function's alarms"),
     *_rows("cloudwatch put_dashboard get_dashboard delete_dashboards", r.DASHBOARD, "dashboard",
            "make the function's dashboard"),
+    *_rows("logs put_metric_filter describe_metric_filters delete_metric_filter", r.LOG_GROUP, "dashboard",
+           "count starts that the shim gave up"),
 )  # fmt: skip
 
 _S3 = (
@@ -269,6 +272,8 @@ _CODEDEPLOY = (
            "CodeDeploy looks at what is to be shifted", action="codedeploy:GetApplicationRevision"),
     *_rows("codedeploy delete_deployment_group delete_application", r.CODEDEPLOY, "codedeploy",
            "delete what was made in CodeDeploy"),
+    *_rows("iam delete_role_policy delete_role", r.CODEDEPLOY_ROLE, "codedeploy",
+           "delete what was made for CodeDeploy"),
     *_rows("codedeploy list_deployment_groups", r.CODEDEPLOY, "codedeploy",
            "see what there is in CodeDeploy"),
     *_rows("iam get_role create_role put_role_policy get_role_policy update_assume_role_policy "
@@ -329,7 +334,7 @@ def row_of(action: str, resource: str = "") -> Row | None:
 
 # What in a resource's name shows which of several rows of an action was meant.
 _SIGNS = {
-    "CodeBuild": "lambdapack-build-", "CodeDeploy": "codedeploy", "StagedZips": "/functions/",
+    "CodeBuild": "lambdapack-build-", "CodeDeploy": "-shift-", "StagedZips": "/functions/",
     "BuildFiles": "/builds/", "Layers": ":layer:", "Packs": "/packs/", "Leases": "/leases/",
 }  # fmt: skip
 
