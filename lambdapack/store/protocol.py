@@ -19,6 +19,7 @@ from lambdapack.limits import MIB
 from lambdapack.model import Location
 from lambdapack.progress import QUIET, Progress
 from lambdapack.store import patience
+from lambdapack.store.bucket import BucketCall, BucketState
 from lambdapack.store.contents import Contents, Stored
 
 if TYPE_CHECKING:
@@ -39,6 +40,24 @@ class Store(Protocol):
 
     def location(self, pack_id: str) -> Location:
         """Where a function finds the pack."""
+
+
+class BucketClient(Protocol):
+    """A bucket of one's own account, reached in the region where the bucket is."""
+
+    @property
+    def region(self) -> str:
+        """Where the bucket is, or would be made; after ``observe`` that is certain."""
+
+    @property
+    def partition(self) -> str:
+        """The partition of the account: ``aws``, ``aws-cn`` or ``aws-us-gov``."""
+
+    def observe(self) -> BucketState:
+        """What the bucket is."""
+
+    def apply(self, calls: Sequence[BucketCall], *, progress: Progress = QUIET) -> None:
+        """Make the calls of a plan, in order."""
 
 
 class PrunableStore(Store, Protocol):
@@ -136,6 +155,28 @@ def _open(
     settings = os.environ if environment is None else environment
     bucket, prefix = split(url)
     return S3Store(bucket, prefix, lambda chosen: connect(chosen, settings, waiting), region=region)
+
+
+def open_bucket(
+    url: str, *, region: str | None = None, environment: Mapping[str, str] | None = None
+) -> BucketClient:
+    """The bucket of ``s3://BUCKET/PREFIX``, for looking at its settings and changing them.
+
+    Raises:
+        ConfigurationError: ``url`` is not of that form.
+        LambdapackError: AWS does not know the credentials, or was not reached.
+    """
+    from lambdapack.store.bucket_calls import OwnBucket, whose  # noqa: PLC0415 - slow
+    from lambdapack.store.s3 import connect  # noqa: PLC0415 - slow
+
+    settings = os.environ if environment is None else environment
+    bucket, _ = split(url)
+    first = connect(region, settings)
+    return OwnBucket(
+        lambda chosen: connect(chosen, settings) if chosen else first,
+        bucket,
+        whose(first.meta.region_name),
+    )
 
 
 def split(url: str) -> tuple[str, str]:

@@ -34,7 +34,7 @@ _S3 = Service(
         Explanation(
             frozenset({"NoSuchBucket"}),
             "there is no bucket {bucket!r}",
-            "check its name, or make it: aws s3 mb s3://{bucket}",
+            "check its name, or make it: lambdapack bucket create s3://{bucket}",
         ),
         Explanation(
             frozenset({
@@ -207,7 +207,7 @@ class S3Store:
         try:
             answer = client.head_bucket(Bucket=self.bucket)
         except ClientError as error:
-            region = _region_of(error)
+            region = region_of(error)
             if region and region != client.meta.region_name:
                 return region
             # The answer to a HEAD has no body and so gives no reason but a number.
@@ -255,7 +255,7 @@ def _is_there(target: S3Object, size: int) -> bool:
     return there is not None
 
 
-def _region_of(error: ClientError) -> str | None:
+def region_of(error: ClientError) -> str | None:
     """The bucket's region, which S3 tells even to those whom it refuses."""
     headers = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
     region = headers.get("x-amz-bucket-region") or error.response.get("Error", {}).get("Region")
@@ -268,7 +268,7 @@ def _errors_of_s3(doing: str, bucket: str) -> Iterator[None]:
     try:
         yield
     except ClientError as error:
-        region = _region_of(error) or "another region"
+        region = region_of(error) or "another region"
         raise translate(error, doing, _S3, bucket=bucket, region=region) from error
     except BotoCoreError as error:
         raise translate(error, doing, _S3, bucket=bucket) from error
