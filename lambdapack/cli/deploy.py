@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 @click.option("--timeout", type=int, metavar="S", help="Seconds that an invocation may take.")
 @click.option("--role", metavar="ARN", help="An existing role.  [default: one is made]")
 @click.option("--location", metavar="s3://BUCKET/PREFIX", help="Where the pack is kept.")
+@deployment.replicate_option
 @deployment.place_option
 @deployment.allow_lacking_option
 @common
@@ -45,6 +46,7 @@ def command(session: Session, cloud: str, region: str | None, dry_run: bool, **g
       lambdapack deploy hello --memory 3008 --tmp 1024
       lambdapack deploy --cloud aws --location s3://bucket/prefix --dry-run
       lambdapack deploy --cloud aws --place layer     # needs no bucket
+      lambdapack deploy --cloud aws --region eu-west-1 --replicate eu-west-1=s3://bucket-of-eu/prefix
     """
     from lambdapack import deploy, pack
     from lambdapack.model import runtimes
@@ -56,8 +58,8 @@ def command(session: Session, cloud: str, region: str | None, dry_run: bool, **g
     if cloud == "aws":
         rollout = deploy.deploy(
             function, made, where, missing=missing, region=region or session.config.store.region,
-            dry_run=dry_run, output=session.zip_path(function.name), cache_dir=session.cache,
-            progress=session.progress,
+            replicate=deployment.replicas(session, given["replicate"]), dry_run=dry_run,
+            output=session.zip_path(function.name), cache_dir=session.cache, progress=session.progress,
         )  # fmt: skip
         _show(session, rollout.release, rollout.deployment, dry_run=dry_run, where=where)
         return

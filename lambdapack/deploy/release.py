@@ -6,9 +6,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 
 from lambdapack import limits, store
 from lambdapack.deploy import aws
@@ -126,6 +127,7 @@ def deploy(
     *,
     missing: Sequence[syslibs.LibraryRisk],
     region: str | None = None,
+    replicate: Mapping[str, str] = MappingProxyType({}),
     dry_run: bool = False,
     output: Path,
     cache_dir: Path,
@@ -140,6 +142,7 @@ def deploy(
         missing: The shared libraries that neither the pack nor Lambda has: what
             ``lambdapack.pipeline.missing_libraries(pack)`` gives.
         region: AWS region of function and bucket; by default as the environment says.
+        replicate: Region -> location of a copy of each pack; a function there reads the copy.
         dry_run: Write the zip and pass every check of a deployment, but send and change nothing.
 
     Raises:
@@ -149,7 +152,9 @@ def deploy(
     """
     _refuse_missing(missing, function.name, progress)
     clients = aws.Clients(region)
-    kept = None if location is None else store.open_store(location, region=region)
+    kept = None
+    if location is not None:
+        kept = store.open_replicated(location, replicate, home=region, region=clients.region)
     locate = kept.location if kept is not None else lambda _: None
     release = package(function, pack, locate, output=output, cache_dir=cache_dir, progress=progress)
     deployment = aws.deploy(

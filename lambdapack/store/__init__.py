@@ -15,11 +15,12 @@ from lambdapack.store.protocol import (
     locate,
     open_bucket,
     open_prunable,
+    open_replicated,
     open_store,
     split,
 )
 
 __all__ = [
     "BucketClient", "Contents", "PrunableStore", "Store", "Stored", "Upload", "aws_errors", "bucket", "key",
-    "locate", "open_bucket", "open_prunable", "open_store", "patience", "split",
+    "locate", "open_bucket", "open_prunable", "open_replicated", "open_store", "patience", "split",
 ]  # fmt: skip

@@ -134,6 +134,35 @@ def open_store(url: str, *, region: str | None = None, environment: Mapping[str,
     return _open(url, region, environment, patience.CALLS)
 
 
+def open_replicated(
+    url: str, copies: Mapping[str, str], *, home: str | None = None, region: str | None = None
+) -> Store:
+    """The store at ``url``, with copies in other regions. Nothing is contacted yet.
+
+    Args:
+        url: ``s3://BUCKET/PREFIX``, or a folder where there are no copies.
+        copies: Region -> ``s3://BUCKET/PREFIX`` of the copy there.
+        home: The region of ``url``'s bucket, as for ``open_store``.
+        region: Where the function is that reads the packs.
+
+    Raises:
+        ConfigurationError: An address is none, or two are the same.
+    """
+    if not copies:
+        return open_store(url, region=home)
+    urls = [url.rstrip("/"), *(copy.rstrip("/") for copy in copies.values())]
+    twice = sorted({each for each in urls if urls.count(each) > 1})
+    if twice:
+        raise ConfigurationError(
+            f"{twice[0]} is named twice among the locations of packs",
+            hint="give each region of replicate a bucket or prefix of its own, other than location",
+        )
+    from lambdapack.store.replicas import ReplicatedStore  # noqa: PLC0415 - slow
+
+    opened = {each: _open(copy, each, None, patience.CALLS) for each, copy in copies.items()}
+    return ReplicatedStore(_open(url, home, None, patience.CALLS), opened, region)
+
+
 def open_prunable(
     url: str, *, region: str | None = None, environment: Mapping[str, str] | None = None
 ) -> PrunableStore:

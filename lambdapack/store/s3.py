@@ -15,7 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from lambdapack.errors import CheckError, ToolError
 from lambdapack.model import Location
 from lambdapack.progress import QUIET, Progress
-from lambdapack.store import contents, leases, multipart, patience
+from lambdapack.store import contents, copying, leases, multipart, patience
 from lambdapack.store.aws_errors import Explanation, Service, code_of, status_of, translate
 from lambdapack.store.contents import Contents, Stored
 from lambdapack.store.multipart import S3Object
@@ -137,6 +137,28 @@ class S3Store:
                 sent = _put(target, pack_path.read_bytes())
                 advance(size)
                 return sent
+
+    def copy_from(
+        self, source: S3Store, pack_path: Path, pack_id: str, *, progress: Progress = QUIET
+    ) -> bool:
+        """Have S3 copy a pack that ``source`` has; ``False``: this bucket had the pack already.
+
+        Raises:
+            CheckError: The copy is not the file at ``pack_path``.
+        """
+        name, size = key(self.prefix, pack_id), pack_path.stat().st_size
+        here = f"s3://{self.bucket}/{name}"
+        there = S3Object(source._open(progress)[0], source.bucket, key(source.prefix, pack_id))
+        with _errors_of_s3(f"cannot copy {pack_path.name} to {here}", self.bucket):
+            client, region = self._open(progress)
+            target = S3Object(client, self.bucket, name)
+            shelf = leases.Shelf(client, self.bucket, self.prefix)
+            leases.take(shelf, pack_id, progress=progress, sleep=self.sleep)
+            if _is_there(target, size):
+                return False
+            with progress.step(f"copy to {region}", total=size, unit="B") as advance:
+                copying.copy(there, target, pack_path, advance)
+        return True
 
     def exists(self, pack_id: str) -> bool:
         """Whether the bucket has the pack."""
