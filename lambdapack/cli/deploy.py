@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 @click.option("--role", metavar="ARN", help="An existing role.  [default: one is made]")
 @click.option("--location", metavar="s3://BUCKET/PREFIX", help="Where the pack is kept.")
 @shifting.shift_option
+@deployment.replicate_option
 @deployment.place_option
 @deployment.allow_lacking_option
 @stoppable
@@ -54,6 +55,7 @@ def command(session: Session, cloud: str, region: str | None, dry_run: bool, **g
       lambdapack deploy --cloud aws --place layer     # needs no bucket
       lambdapack deploy --cloud aws --shift canary:10%,5m
       lambdapack deploy --shift linear:25%,10s        # the same in the embedded cloud
+      lambdapack deploy --cloud aws --region eu-west-1 --replicate eu-west-1=s3://bucket-of-eu/prefix
     """
     from lambdapack import deploy, pack
     from lambdapack.model import runtimes
@@ -67,8 +69,8 @@ def command(session: Session, cloud: str, region: str | None, dry_run: bool, **g
     if cloud == "aws":
         rollout = deploy.deploy(
             function, made, where, missing=missing, region=region or session.config.store.region,
-            shift=chosen, dry_run=dry_run, output=session.zip_path(function.name), cache_dir=session.cache,
-            progress=session.progress,
+            shift=chosen, replicate=deployment.replicas(session, given["replicate"]), dry_run=dry_run,
+            output=session.zip_path(function.name), cache_dir=session.cache, progress=session.progress,
         )  # fmt: skip
         _show(session, rollout.release, rollout.deployment, dry_run=dry_run, where=where)
         shifting.fail_where_undone(function.name, rollout.deployment.shift)

@@ -49,6 +49,10 @@ def _findings(session: Session, region: str | None) -> Iterator[Finding]:
         return
     where = policy.account_of(deployment.region_of(session, region))
     statements = policy.of_deployer(
-        where, function, ("deploy",), location=location, zip_path=session.zip_path(function.name)
+        where,
+        function,
+        ("deploy",),
+        locations=[location] if location else [],
+        zip_path=session.zip_path(function.name),
     )
     yield from aws.check_permissions(statements, chosen, deployment.clients(session, region))

@@ -55,14 +55,15 @@ def command(
     if "deploy" in chosen:
         shift = session.config.deploy
         more = policy.of_shift(shift.shift, watched=bool(shift.smoke or shift.alarms))
-        chosen = policy.chosen([*chosen, *more])
+        copied = ("replicate",) if session.config.store.replicate else ()
+        chosen = policy.chosen([*chosen, *more, *copied])
     function = deployment.function_options(session, deployment.any_target(session), given)
-    location = deployment.location_of(session, given["location"])
+    locations = deployment.locations(session, given["location"])
     statements = policy.of_deployer(
-        where, function, chosen, location=location, zip_path=session.zip_path(function.name),
-        keys=policy.bucket_keys(where, location) if "s3" in function.places else (),
+        where, function, chosen, locations=locations, zip_path=session.zip_path(function.name),
+        keys=policy.bucket_keys(where, locations) if "s3" in function.places else (),
     )  # fmt: skip
-    _tell(session, where, function, location)
+    _tell(session, where, function, locations)
     _show(session, function.name, where, chosen, statements, explain=explain)
 
 
@@ -72,15 +73,17 @@ def _of_function(session: Session, account: Account, given: dict[str, Any]) -> N
 
     made = pack.load(session.build_directory)
     function = deployment.function_options(session, made.index.target, given)
-    location = deployment.location_of(session, given["location"])
-    keys = policy.bucket_keys(account, location) if "s3" in function.places else ()
+    configured = deployment.location_of(session, given["location"])
+    location = deployment.nearest(session, configured, account.region)
+    locations = [location] if location else []
+    keys = policy.bucket_keys(account, locations) if "s3" in function.places else ()
     document = policy.of_function(account, function, made, location=location, keys=keys)
-    _tell(session, account, function, location)
+    _tell(session, account, function, locations)
     session.emit("policy", {"name": function.name, "of": "function", "policies": [document]})
     _print(session, [document])
 
 
-def _tell(session: Session, account: Account, function: FunctionOptions, location: str | None) -> None:
+def _tell(session: Session, account: Account, function: FunctionOptions, locations: Sequence[str]) -> None:
     """Say which names stand for what is not known."""
     from lambdapack.deploy.aws.permissions import PLACEHOLDER
 
@@ -88,7 +91,7 @@ def _tell(session: Session, account: Account, function: FunctionOptions, locatio
         session.progress.note(
             f"AWS was not asked whose account this is: {PLACEHOLDER} stands for its number (--account ID)"
         )
-    if location is None and "s3" in function.places:
+    if not locations and "s3" in function.places:
         session.progress.note("BUCKET stands for the bucket (--location, or [store] location)")
 
 

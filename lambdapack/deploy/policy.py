@@ -77,11 +77,12 @@ def account_of(region: str, given: str | None = None) -> Account:
     return Account(permissions.PLACEHOLDER, partition, region) if identity is None else identity.account
 
 
-def bucket_keys(account: Account, location: str | None) -> tuple[str, ...]:
-    """ARNs of the keys of their owner that the bucket of ``location`` encrypts with, as far as AWS says."""
-    if location is None or account.id == permissions.PLACEHOLDER:
+def bucket_keys(account: Account, locations: Sequence[str]) -> tuple[str, ...]:
+    """ARNs of their owners' keys that the buckets of ``locations`` encrypt with, as far as AWS says."""
+    if not locations or account.id == permissions.PLACEHOLDER:
         return ()
-    return keys_of([locate(location, "0" * 64, account.region)], account, Clients(account.region))
+    packs = [locate(location, "0" * 64, account.region) for location in locations]
+    return keys_of(packs, account, Clients(account.region))
 
 
 def of_deployer(
@@ -89,7 +90,7 @@ def of_deployer(
     function: FunctionOptions,
     features: Sequence[str],
     *,
-    location: str | None,
+    locations: Sequence[str],
     zip_path: Path,
     keys: tuple[str, ...] = (),
 ) -> tuple[permissions.Statement, ...]:
@@ -99,7 +100,7 @@ def of_deployer(
         account: Where the function goes.
         function: The function.
         features: Names of ``permissions.FEATURES``.
-        location: Where packs are kept, ``s3://BUCKET/PREFIX``; ``None`` where that is not known.
+        locations: Where packs and their copies are kept, ``s3://BUCKET/PREFIX``; none where not known.
         zip_path: The function's zip, whose size decides how it goes to Lambda; it need not be there.
         keys: What ``bucket_keys`` gave.
     """
@@ -108,7 +109,7 @@ def of_deployer(
         account.region,
         account.id,
         account.partition,
-        buckets=() if location is None else (bucket_of(location),),
+        buckets=tuple(bucket_of(location) for location in locations),
         places=function.places,
         settings=function.settings,
         keys=keys,

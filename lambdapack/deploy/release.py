@@ -6,9 +6,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 
 from lambdapack import limits, store
 from lambdapack.deploy import aws
@@ -128,6 +129,7 @@ def deploy(
     missing: Sequence[syslibs.LibraryRisk],
     region: str | None = None,
     shift: ShiftOptions | None = None,
+    replicate: Mapping[str, str] = MappingProxyType({}),
     dry_run: bool = False,
     output: Path,
     cache_dir: Path,
@@ -143,6 +145,7 @@ def deploy(
             ``lambdapack.pipeline.missing_libraries(pack)`` gives.
         region: AWS region of function and bucket; by default as the environment says.
         shift: How calls go over to the new version; ``None``: all at once, or as a shift in progress does.
+        replicate: Region -> location of a copy of each pack; a function there reads the copy.
         dry_run: Write the zip and pass every check of a deployment, but send and change nothing.
 
     Raises:
@@ -152,7 +155,9 @@ def deploy(
     """
     _refuse_missing(missing, function.name, progress)
     clients = aws.Clients(region)
-    kept = None if location is None else store.open_store(location, region=region)
+    kept = None
+    if location is not None:
+        kept = store.open_replicated(location, replicate, home=region, region=clients.region)
     locate = kept.location if kept is not None else lambda _: None
     release = package(function, pack, locate, output=output, cache_dir=cache_dir, progress=progress)
     deployment = aws.deploy(

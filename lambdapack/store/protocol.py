@@ -19,6 +19,7 @@ from lambdapack.limits import MIB
 from lambdapack.model import Location
 from lambdapack.progress import QUIET, Progress
 from lambdapack.store import patience
+from lambdapack.store.bucket import BucketCall, BucketState
 from lambdapack.store.contents import Contents, Stored
 
 if TYPE_CHECKING:
@@ -39,6 +40,24 @@ class Store(Protocol):
 
     def location(self, pack_id: str) -> Location:
         """Where a function finds the pack."""
+
+
+class BucketClient(Protocol):
+    """A bucket of one's own account, reached in the region where the bucket is."""
+
+    @property
+    def region(self) -> str:
+        """Where the bucket is, or would be made; after ``observe`` that is certain."""
+
+    @property
+    def partition(self) -> str:
+        """The partition of the account: ``aws``, ``aws-cn`` or ``aws-us-gov``."""
+
+    def observe(self) -> BucketState:
+        """What the bucket is."""
+
+    def apply(self, calls: Sequence[BucketCall], *, progress: Progress = QUIET) -> None:
+        """Make the calls of a plan, in order."""
 
 
 class PrunableStore(Store, Protocol):
@@ -115,6 +134,35 @@ def open_store(url: str, *, region: str | None = None, environment: Mapping[str,
     return _open(url, region, environment, patience.CALLS)
 
 
+def open_replicated(
+    url: str, copies: Mapping[str, str], *, home: str | None = None, region: str | None = None
+) -> Store:
+    """The store at ``url``, with copies in other regions. Nothing is contacted yet.
+
+    Args:
+        url: ``s3://BUCKET/PREFIX``, or a folder where there are no copies.
+        copies: Region -> ``s3://BUCKET/PREFIX`` of the copy there.
+        home: The region of ``url``'s bucket, as for ``open_store``.
+        region: Where the function is that reads the packs.
+
+    Raises:
+        ConfigurationError: An address is none, or two are the same.
+    """
+    if not copies:
+        return open_store(url, region=home)
+    urls = [url.rstrip("/"), *(copy.rstrip("/") for copy in copies.values())]
+    twice = sorted({each for each in urls if urls.count(each) > 1})
+    if twice:
+        raise ConfigurationError(
+            f"{twice[0]} is named twice among the locations of packs",
+            hint="give each region of replicate a bucket or prefix of its own, other than location",
+        )
+    from lambdapack.store.replicas import ReplicatedStore  # noqa: PLC0415 - slow
+
+    opened = {each: _open(copy, each, None, patience.CALLS) for each, copy in copies.items()}
+    return ReplicatedStore(_open(url, home, None, patience.CALLS), opened, region)
+
+
 def open_prunable(
     url: str, *, region: str | None = None, environment: Mapping[str, str] | None = None
 ) -> PrunableStore:
@@ -136,6 +184,28 @@ def _open(
     settings = os.environ if environment is None else environment
     bucket, prefix = split(url)
     return S3Store(bucket, prefix, lambda chosen: connect(chosen, settings, waiting), region=region)
+
+
+def open_bucket(
+    url: str, *, region: str | None = None, environment: Mapping[str, str] | None = None
+) -> BucketClient:
+    """The bucket of ``s3://BUCKET/PREFIX``, for looking at its settings and changing them.
+
+    Raises:
+        ConfigurationError: ``url`` is not of that form.
+        LambdapackError: AWS does not know the credentials, or was not reached.
+    """
+    from lambdapack.store.bucket_calls import OwnBucket, whose  # noqa: PLC0415 - slow
+    from lambdapack.store.s3 import connect  # noqa: PLC0415 - slow
+
+    settings = os.environ if environment is None else environment
+    bucket, _ = split(url)
+    first = connect(region, settings)
+    return OwnBucket(
+        lambda chosen: connect(chosen, settings) if chosen else first,
+        bucket,
+        whose(first.meta.region_name),
+    )
 
 
 def split(url: str) -> tuple[str, str]:

@@ -15,7 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from lambdapack.errors import CheckError, ToolError
 from lambdapack.model import Location
 from lambdapack.progress import QUIET, Progress
-from lambdapack.store import contents, leases, multipart, patience
+from lambdapack.store import contents, copying, leases, multipart, patience
 from lambdapack.store.aws_errors import Explanation, Service, code_of, status_of, translate
 from lambdapack.store.contents import Contents, Stored
 from lambdapack.store.multipart import S3Object
@@ -34,7 +34,7 @@ _S3 = Service(
         Explanation(
             frozenset({"NoSuchBucket"}),
             "there is no bucket {bucket!r}",
-            "check its name, or make it: aws s3 mb s3://{bucket}",
+            "check its name, or make it: lambdapack bucket create s3://{bucket}",
         ),
         Explanation(
             frozenset({
@@ -139,6 +139,28 @@ class S3Store:
                 advance(size)
                 return sent
 
+    def copy_from(
+        self, source: S3Store, pack_path: Path, pack_id: str, *, progress: Progress = QUIET
+    ) -> bool:
+        """Have S3 copy a pack that ``source`` has; ``False``: this bucket had the pack already.
+
+        Raises:
+            CheckError: The copy is not the file at ``pack_path``.
+        """
+        name, size = key(self.prefix, pack_id), pack_path.stat().st_size
+        here = f"s3://{self.bucket}/{name}"
+        there = S3Object(source._open(progress)[0], source.bucket, key(source.prefix, pack_id))
+        with _errors_of_s3(f"cannot copy {pack_path.name} to {here}", self.bucket):
+            client, region = self._open(progress)
+            target = S3Object(client, self.bucket, name)
+            shelf = leases.Shelf(client, self.bucket, self.prefix)
+            leases.take(shelf, pack_id, progress=progress, sleep=self.sleep)
+            if _is_there(target, size):
+                return False
+            with progress.step(f"copy to {region}", total=size, unit="B") as advance:
+                copying.copy(there, target, pack_path, advance)
+        return True
+
     def exists(self, pack_id: str) -> bool:
         """Whether the bucket has the pack."""
         name = key(self.prefix, pack_id)
@@ -208,7 +230,7 @@ class S3Store:
         try:
             answer = client.head_bucket(Bucket=self.bucket)
         except ClientError as error:
-            region = _region_of(error)
+            region = region_of(error)
             if region and region != client.meta.region_name:
                 return region
             # The answer to a HEAD has no body and so gives no reason but a number.
@@ -256,7 +278,7 @@ def _is_there(target: S3Object, size: int) -> bool:
     return there is not None
 
 
-def _region_of(error: ClientError) -> str | None:
+def region_of(error: ClientError) -> str | None:
     """The bucket's region, which S3 tells even to those whom it refuses."""
     headers = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
     region = headers.get("x-amz-bucket-region") or error.response.get("Error", {}).get("Region")
@@ -269,7 +291,7 @@ def _errors_of_s3(doing: str, bucket: str) -> Iterator[None]:
     try:
         yield
     except ClientError as error:
-        region = _region_of(error) or "another region"
+        region = region_of(error) or "another region"
         raise translate(error, doing, _S3, bucket=bucket, region=region) from error
     except BotoCoreError as error:
         raise translate(error, doing, _S3, bucket=bucket) from error

@@ -121,6 +121,18 @@ def test_a_shift_in_the_configuration_is_allowed(run_lambdapack: Run, project: P
     assert "cloudwatch:GetMetricData" in run_lambdapack(*arguments, cwd=project).stdout
 
 
+def test_copies_in_other_regions_are_allowed(run_lambdapack: Run, project: Path) -> None:
+    """Each bucket that packs are copied to is named, and copying is allowed."""
+    text = (project / "lambdapack.toml").read_text()
+    (project / "lambdapack.toml").write_text(text + 'replicate = { eu-west-1 = "s3://packs-of-eu/p" }\n')
+    done = run_lambdapack("policy", "--account", "210987654321", cwd=project)
+    statements = {item["Sid"]: item for item in json.loads(done.stdout)["Statement"]}
+    assert statements["DeployPacks"]["Resource"] == [
+        f"arn:aws:s3:::{BUCKET}/team/packs/*", "arn:aws:s3:::packs-of-eu/p/packs/*",
+    ]  # fmt: skip
+    assert "ReplicatePacks" in statements
+
+
 def test_explained_each_action_has_its_reason(run_lambdapack: Run, project: Path) -> None:
     """For people, instead of JSON."""
     done = run_lambdapack("policy", "--explain", "--account", "210987654321", cwd=project)
@@ -152,7 +164,7 @@ def test_doctor_fails_where_a_deployment_cannot_work(
     done = run_lambdapack(
         "doctor", "--cloud", "aws", cwd=project, status=1, environment=reaching(endpoint), unset=UNSET
     )
-    assert "fix: aws s3 mb s3://nowhere-at-all" in done.stdout
+    assert "fix: lambdapack bucket create s3://nowhere-at-all" in done.stdout
     assert "a deployment to AWS cannot work with: bucket" in done.stderr
     nobody = (
         ("AWS_EC2_METADATA_DISABLED", "true"), ("AWS_SHARED_CREDENTIALS_FILE", "/none"),

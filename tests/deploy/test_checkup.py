@@ -162,7 +162,7 @@ def test_a_bare_bucket_is_usable_and_warned_of(cloud: aws.Clients) -> None:
     assert {name for name, each in found.items() if each.state == "warn"} == {
         "public access", "TLS", "lifecycle",
     }  # fmt: skip
-    assert f"--bucket {BUCKET}" in found["public access"].fix
+    assert f"lambdapack bucket create s3://{BUCKET}" in found["public access"].fix
     assert "Contents" not in cloud["s3"].list_objects_v2(Bucket=BUCKET)
 
 

@@ -105,9 +105,13 @@ def where(number: str = ACCOUNT) -> aws.Account:
 
 def test_a_pack_in_layers_needs_no_s3_at_all() -> None:
     """Neither the deployer's policy nor one that is told of a bucket names S3."""
-    for location in (None, "s3://packs/team"):
+    for locations in ([], ["s3://packs/team"]):
         statements = policy.of_deployer(
-            where(), options(place="layer"), ["deploy", "rollback"], location=location, zip_path=Path("none")
+            where(),
+            options(place="layer"),
+            ["deploy", "rollback"],
+            locations=locations,
+            zip_path=Path("none"),
         )
         text = json.dumps(permissions.documents(statements))
         assert "s3" not in text
@@ -182,7 +186,7 @@ def test_a_bucket_with_a_key_of_its_own_lets_the_function_decrypt(cloud: aws.Cli
     _encrypt(cloud, second)
     aws.deploy(make_spec(tmp_path, cloud, salt="2"), clients=cloud)
     assert _decrypting(cloud) == sorted([first, second])
-    assert policy.bucket_keys(where(), f"s3://{BUCKET}/team") == (second,)
+    assert policy.bucket_keys(where(), [f"s3://{BUCKET}/team"]) == (second,)
 
 
 def _encrypt(clients: aws.Clients, key: str) -> None:

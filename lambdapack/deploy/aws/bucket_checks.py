@@ -69,7 +69,9 @@ def _not_reached(bucket: str, error: Any, region: str) -> Finding:
     if where and where != region:
         return _elsewhere(bucket, where, region)
     if status_of(error) == 404:
-        return Finding("bucket", "fail", f"there is no bucket {bucket}", f"aws s3 mb s3://{bucket}")
+        return Finding(
+            "bucket", "fail", f"there is no bucket {bucket}", f"lambdapack bucket create s3://{bucket}"
+        )
     found = unseen("bucket", error, "s3:ListBucket", f"arn:aws:s3:::{bucket}")
     # A bucket that these credentials may not list can still be written to.
     return found if status_of(error) == 403 else Finding("bucket", "fail", found.found, found.fix)
@@ -118,17 +120,17 @@ def _write_nothing(bucket: str, key: str, s3: Any) -> None:
         s3.delete_object(Bucket=bucket, Key=key)
 
 
+def _mend(bucket: str) -> str:
+    return f"lambdapack bucket create s3://{bucket} shows what it would change, and asks"
+
+
 def _public(bucket: str, s3: Any) -> Finding:
     answer = ask(s3.get_public_access_block, "NoSuchPublicAccessBlockConfiguration", Bucket=bucket)
     blocks = (answer or {}).get("PublicAccessBlockConfiguration", {})
     wanted = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
     if all(blocks.get(name) for name in wanted):
         return Finding("public access", "ok", "blocked")
-    settings = ",".join(f"{name}=true" for name in wanted)
-    return Finding(
-        "public access", "warn", "not all of it is blocked by the bucket itself",
-        f"aws s3api put-public-access-block --bucket {bucket} --public-access-block-configuration {settings}",
-    )  # fmt: skip
+    return Finding("public access", "warn", "not all of it is blocked by the bucket itself", _mend(bucket))
 
 
 def _encryption(bucket: str, s3: Any) -> Finding:
@@ -149,10 +151,7 @@ def _tls(bucket: str, s3: Any) -> Finding:
         insecure = statement.get("Condition", {}).get("Bool", {}).get("aws:SecureTransport")
         if statement.get("Effect") == "Deny" and str(insecure).lower() == "false":
             return Finding("TLS", "ok", "the bucket's policy refuses plain HTTP")
-    return Finding(
-        "TLS", "warn", "no policy of the bucket refuses plain HTTP",
-        'add to it a Deny of s3:* where "Bool": {"aws:SecureTransport": "false"}: docs/permissions.md has it',
-    )  # fmt: skip
+    return Finding("TLS", "warn", "no policy of the bucket refuses plain HTTP", _mend(bucket))
 
 
 def _lifecycle(bucket: str, s3: Any) -> Finding:
@@ -167,10 +166,7 @@ def _lifecycle(bucket: str, s3: Any) -> Finding:
         )  # fmt: skip
     if any("AbortIncompleteMultipartUpload" in rule for rule in rules):
         return Finding("lifecycle", "ok", "abandoned uploads are removed")
-    return Finding(
-        "lifecycle", "warn", "abandoned uploads are kept, and paid for",
-        "a rule with AbortIncompleteMultipartUpload: docs/permissions.md has it",
-    )  # fmt: skip
+    return Finding("lifecycle", "warn", "abandoned uploads are kept, and paid for", _mend(bucket))
 
 
 def _removes(rule: Any) -> bool:

@@ -229,6 +229,7 @@ _S3 = (
     *_rows("s3 copy_object upload_part_copy", r.PACKS, "replicate", "copy packs between buckets"),
     *_rows("s3 copy_object upload_part_copy", r.PACKS, "replicate", "copy packs between buckets",
            action="s3:GetObject"),
+    *_rows("s3 delete_object", r.PACKS, "replicate", "take back a copy that is not whole"),
     *_rows("s3 head_object get_object put_object", r.OBJECTS, "gc",
            "read and write the lists of what is used"),
     *_rows("s3 delete_object delete_objects", r.OBJECTS, "gc", "delete packs that nothing needs"),
