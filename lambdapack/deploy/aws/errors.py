@@ -62,10 +62,11 @@ def errors_of_aws(doing: str, *, action: str = "", resource: str = "") -> Iterat
         resource: What it is done to.
     """
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - slow
+    from botocore.parsers import ResponseParserError  # noqa: PLC0415 - slow
 
     try:
         yield
-    except (BotoCoreError, ClientError) as error:
+    except (BotoCoreError, ClientError, ResponseParserError) as error:
         raise explain(error, doing, action=action, resource=resource) from error
 
 
