@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 
 from lambdapack.errors import CheckError, ToolError
 from lambdapack.model import Location
@@ -293,7 +294,7 @@ def _errors_of_s3(doing: str, bucket: str) -> Iterator[None]:
     except ClientError as error:
         region = region_of(error) or "another region"
         raise translate(error, doing, _S3, bucket=bucket, region=region) from error
-    except BotoCoreError as error:
+    except (BotoCoreError, ResponseParserError) as error:
         raise translate(error, doing, _S3, bucket=bucket) from error
     except OSError as error:
         raise ToolError(f"{doing}: {error}") from error
