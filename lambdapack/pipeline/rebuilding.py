@@ -95,7 +95,8 @@ def _options(report: BuildReport, output: Path, local: LocalInputs) -> BuildOpti
         files=(),
         target=Target.parse(report.target),
         output=output,
-        builder=report.builder["name"],
+        # What CodeBuild gives, any machine with the target's Python gives.
+        builder="auto" if report.builder["name"] == "codebuild" else report.builder["name"],
         # The very image: by what its registry calls it, unless packages were put into it here.
         image=(None if report.options.get("system_packages") else report.builder.get("digest"))
         or report.builder.get("id"),

@@ -20,6 +20,8 @@ _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 8.0
 # What Lambda says of a role that IAM has not spread yet, and of its policies.
 _ROLE_NOT_READY = ("cannot be assumed by Lambda", "does not have permissions to call")
+# What CodeBuild says of the same.
+_BUILD_ROLE_NOT_READY = "not authorized to perform: sts:AssumeRole"
 _WAIT_EVERY = 1
 """Seconds between two looks of a waiter."""
 # Errors that mean that an interrupted run has made the call already.
@@ -94,6 +96,8 @@ def _will_pass(error: Any) -> bool:
     said = str(error)
     if code == "InvalidParameterValueException":
         return any(words in said for words in _ROLE_NOT_READY)
+    if code == "InvalidInputException":
+        return _BUILD_ROLE_NOT_READY in said
     # An existing function stays; "an update is in progress" and "in the following state: Pending" pass.
     return code == "ResourceConflictException" and "already exist" not in said
 
@@ -130,7 +134,7 @@ def _resolve(value: Any, answers: Mapping[str, Mapping[str, Any]]) -> Any:
 
 
 def _subject(call: ApiCall) -> str:
-    for key in ("FunctionName", "RoleName", "logGroupName", "LayerName", "Key"):
+    for key in ("FunctionName", "RoleName", "logGroupName", "LayerName", "Key", "name"):
         if key in call.parameters:
             return str(call.parameters[key])
     return ""
