@@ -21,7 +21,7 @@ _RUNNING = "IN_PROGRESS"
 _MARK = "lambdapack-error: "
 # What CodeBuild itself writes into the log, and not the commands.
 _OF_CODEBUILD = "[Container] "
-_LINES_OF_DETAIL = 20
+_LINES_OF_DETAIL = 12
 _KINDS = {kind.__name__: kind for kind in (CheckError, ConfigurationError, ToolError)}
 _ENDINGS = {
     "FAILED": "failed",
