@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from lambdapack.cli import build_matrix
 from lambdapack.cli.session import Session, common, glibc_version, stoppable
 from lambdapack.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from lambdapack.model import Target
     from lambdapack.pack.assets import Asset
     from lambdapack.pipeline import BuildOptions, BuildResult
     from lambdapack.pipeline.remote import RemoteOptions
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
 @click.option("--group", "groups", multiple=True, metavar="NAME", help="Take a dependency group too.")
 @click.option("--python", metavar="X.Y", help="Lambda's Python.  [default: the running one]")
 @click.option("--arch", type=click.Choice(["x86_64", "arm64"]), help="The processor.  [default: x86_64]")
+@click.option("--matrix", multiple=True, metavar="TARGET,...",
+              help="Build several targets, e.g. python3.12/x86_64,python3.13/arm64.")  # fmt: skip
 @click.option("--builder", type=click.Choice(["auto", "docker", "local", "codebuild"]),
               help="Where wheels are installed.  [default: auto]")  # fmt: skip
 @click.option("--image", metavar="NAME", help="Image for the docker or the codebuild builder.")
@@ -64,7 +68,8 @@ def command(session: Session, requirements: tuple[str, ...], jobs: int | None, *
     Requirements come from the command line or, where it names none, from the configuration or, where that
     names none, from the project's lock or requirements file. A requirement may be a wheel or a folder.
     Writes ID.tar.zst, ID.index.json, its bill of materials ID.cdx.json and build.json, and a pack for each
-    of the configuration's assets; the same inputs give the same id, on any machine.
+    of the configuration's assets; the same inputs give the same id, on any machine. With a matrix of targets
+    each goes into a folder of its own, DIR/python3.12-x86_64; one that fails stops no other.
 
     \b
     Examples:
@@ -72,9 +77,14 @@ def command(session: Session, requirements: tuple[str, ...], jobs: int | None, *
       lambdapack build -r requirements.txt --python 3.12 --arch arm64
       lambdapack build -r uv.lock --group inference --runtime-provided
       lambdapack build torch --trace "import torch; torch.ones(2) @ torch.ones(2)"
+      lambdapack build --matrix python3.12/x86_64,python3.12/arm64 --builder codebuild
       lambdapack build spacy --builder codebuild --arch arm64 --location s3://bucket/prefix
       id=$(lambdapack build scikit-learn --quiet)
     """
+    targets = build_matrix.targets(session, given)
+    if targets:
+        _build_several(session, requirements, targets, jobs, given)
+        return
     options = build_options(session, requirements, given)
     _check_handlers(session, options, named=bool(requirements or given["files"]))
     result = _how(session, options, jobs, given)(options, progress=session.progress)
@@ -86,6 +96,30 @@ def command(session: Session, requirements: tuple[str, ...], jobs: int | None, *
         from lambdapack.report.tables import build_table
 
         session.show(build_table(result.report, result.directory, result.assets))
+
+
+def _build_several(
+    session: Session,
+    requirements: tuple[str, ...],
+    targets: Sequence[Target],
+    jobs: int | None,
+    given: Mapping[str, Any],
+) -> None:
+    """Build every target of a matrix."""
+    from lambdapack.pipeline import matrix
+
+    first = {**given, "python": targets[0].python, "arch": targets[0].arch}
+    members = matrix.members(build_options(session, requirements, first), targets)
+    for each in members:
+        _check_handlers(session, each, named=bool(requirements or given["files"]))
+    if members[0].builder == "codebuild":
+        from lambdapack.pipeline import remote
+
+        # Once, before builds side by side would each make it.
+        remote.prepare(members[0], _remote_options(session, given), progress=session.progress)
+    build_matrix.build_matrix(
+        session, members, lambda options, share: _how(session, options, share, given), jobs
+    )
 
 
 def _how(

@@ -40,6 +40,12 @@ class Build(Section):
         "one of " + ", ".join(f'"{python}"' for python in PYTHONS),
     )
     arch: Literal["x86_64", "arm64"] = field("x86_64", "The processor.", '"x86_64" or "arm64"')
+    matrix: list[Text] = field(
+        [],
+        "Targets that `lambdapack build` builds side by side, each into a folder of its own below `output`; "
+        "--python or --arch builds one alone. Left out: the one of `python` and `arch`.",
+        'a list of targets, e.g. ["python3.12/x86_64", "python3.13/arm64"]',
+    )
     builder: Literal["auto", "docker", "local", "codebuild"] = field(
         "auto",
         "Where requirements are resolved and sdists built: in the target's image, or on this machine, wheels "
