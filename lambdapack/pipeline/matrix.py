@@ -112,6 +112,7 @@ def build_all(
         for member in running.values():
             member.process.terminate()
         for member in running.values():
+            member.drain(progress)
             member.end()
     return tuple(outcomes[number] for number in sorted(outcomes))
 
@@ -156,13 +157,24 @@ class _Member:
             )
         target = str(self.options.target)
         if kind in ("note", "warning"):
-            (progress.warn if kind == "warning" else progress.note)(f"{target}: {told}")
+            self._pass_on(kind, told, progress)
             return None
         self.end()
         seconds = round(time.monotonic() - self.begun, 3)
         if kind == "failed":
             return Outcome(target, self.options.output, None, 0, seconds, error=told)
         return Outcome(target, self.options.output, told[0], told[1], seconds, reused=told[2])
+
+    def drain(self, progress: Progress) -> None:
+        """Pass on what a build that is asked to end still has to tell, e.g. what it stopped elsewhere."""
+        with suppress(EOFError, OSError):
+            while self.pipe.poll(_SECONDS_TO_END):
+                kind, told = self.pipe.recv()
+                if kind == "warning":
+                    self._pass_on(kind, told, progress)
+
+    def _pass_on(self, kind: str, told: str, progress: Progress) -> None:
+        (progress.warn if kind == "warning" else progress.note)(f"{self.options.target}: {told}")
 
     def end(self) -> None:
         """Wait for the process, which is asked to end or has nothing more to do."""

@@ -90,15 +90,12 @@ def build(
     cache_dir = cache_dir or default_cache_dir()
     requirements = requirements_of(options, progress)
     lock = lock_here(options, requirements, cache_dir, reuse, progress)
-    variables, said = requests.pip_variables(PipSettings.read(), options.target, locked=lock is not None)
-    for line in said:
-        progress.note(line)
     place, clients = _open(remote)
+    job = _job(options, requirements, lock, remote.root, jobs)
+    variables = _variables(options, lock, progress)
     prepare_builds(place, requests.BUILDSPEC, requests.image_of(options), clients, progress=progress)
     with scratch_folder() as folder:
-        sources = write_sources(
-            _job(options, requirements, lock, remote.root, jobs), options, requirements, remote.root, folder
-        )
+        sources = write_sources(job, options, requirements, remote.root, folder)
         key = _send(sources, place, clients, progress)
     begun = time.monotonic()
     asked = requests.request(options, place, key, variables, secrets.token_hex(16))
@@ -129,6 +126,15 @@ def _open(remote: RemoteOptions) -> tuple[BuildPlace, Clients]:
     there = store.open_store(remote.location, region=remote.region).location(_NO_PACK)
     prefix = there.key.removesuffix(store.key("", _NO_PACK)).strip("/")
     return BuildPlace(there.bucket, prefix), Clients(there.region)
+
+
+def _variables(options: BuildOptions, lock: Lock | None, progress: Progress) -> dict[str, str]:
+    """What pip is told there of the indexes that pip is told here."""
+    settings = PipSettings.read()
+    variables, said = requests.pip_variables(settings, options.target, locked=lock is not None)
+    for line in said:
+        progress.note(line)
+    return variables
 
 
 def _job(

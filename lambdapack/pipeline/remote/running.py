@@ -15,8 +15,8 @@ from lambdapack.errors import CheckError, ConfigurationError, LambdapackError, T
 from lambdapack.progress import Progress
 from lambdapack.store.aws_errors import code_of
 
-PAUSE = 3.0
-"""Seconds between two looks at a build."""
+_PAUSE, _LONGEST_PAUSE = 0.5, 4.0
+"""Seconds between two looks at a build: more and more, as most builds take minutes."""
 _RUNNING = "IN_PROGRESS"
 _MARK = "lambdapack-error: "
 # What CodeBuild itself writes into the log, and not the commands.
@@ -135,7 +135,7 @@ def run(
 def _follow(
     name: str, log: BuildLog, clients: Clients, progress: Progress, sleep: Callable[[float], None]
 ) -> Mapping[str, Any]:
-    seen = 0
+    seen, pause = 0, _PAUSE
     with progress.step("CodeBuild") as advance:
         while True:
             build = _look(name, clients)
@@ -148,7 +148,8 @@ def _follow(
             if build["buildStatus"] != _RUNNING:
                 return build
             advance(0, note=str(build.get("currentPhase", "")).lower().replace("_", " "))
-            sleep(PAUSE)
+            sleep(pause)
+            pause = min(pause * 1.3, _LONGEST_PAUSE)
 
 
 def _look(name: str, clients: Clients) -> Mapping[str, Any]:
