@@ -21,6 +21,8 @@ from lambdapack.pipeline.options import BuildOptions
 from lambdapack.pipeline.stages import BuildResult
 from lambdapack.progress import QUIET, Advance, Progress
 
+__all__ = ["Build", "Outcome", "build_all", "folder_name", "members", "side_by_side"]
+
 Build = Callable[..., BuildResult]
 """Takes ``BuildOptions`` and ``progress=``; it can be sent to another process."""
 _SECONDS_TO_END = 60

@@ -17,7 +17,7 @@ _ID_SHOWN = 12
 
 
 def matrix_table(outcomes: Sequence[Outcome]) -> Table:
-    """A line a target: what came of it."""
+    """A line a target: its pack, how long that took, and whether it is there."""
     rows = table("target", "id", "pack", "seconds", "result")
     for each in outcomes:
         made = each.error is None

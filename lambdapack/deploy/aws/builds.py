@@ -145,7 +145,7 @@ def plan_builds(place: BuildPlace, buildspec: str, image: str, observed: BuildsS
 
 
 def project_document(place: BuildPlace, buildspec: str, image: str, role: str | Result) -> dict[str, Any]:
-    """The project, as ``create_project`` and ``update_project`` take it."""
+    """The project, as the arguments of ``create_project`` and ``update_project``."""
     return {
         "name": place.project,
         "description": "Builds packs for lambdapack",

@@ -1,4 +1,4 @@
-"""The lock of a build that another machine runs, where this machine can tell it."""
+"""The lock of a build that another machine runs, where this machine can resolve the requirements."""
 
 from __future__ import annotations
 
