@@ -100,7 +100,7 @@ def build(
     begun = time.monotonic()
     asked = requests.request(options, place, key, variables, secrets.token_hex(16))
     finished = run(asked, clients, progress)
-    built = RemoteBuild(str(finished["id"]), requests.image_of(options), lock, time.monotonic() - begun)
+    built = RemoteBuild(str(finished["id"]), lock, time.monotonic() - begun)
     report = fetch(built, options, place, clients, progress)
     packed = asset_packs.build(assets, options.output, jobs=jobs, progress=progress)
     kept = build_cache.open_cache(cache_dir, progress, enabled=reuse.cache)
@@ -143,7 +143,8 @@ def _job(
     here = Path.cwd().resolve()
     inside = here.is_relative_to(root.resolve())
     folder = here.relative_to(root.resolve()).as_posix() if inside else "."
-    return Job(jobs.portable(options, requirements, root), folder, lock, cores)
+    image = requests.image_of(options)
+    return Job(jobs.portable(options, requirements, root), image, folder, lock, cores)
 
 
 def _send(sources: SourceZip, place: BuildPlace, clients: Clients, progress: Progress) -> str:

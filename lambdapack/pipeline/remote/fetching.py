@@ -24,13 +24,11 @@ class RemoteBuild:
 
     Attributes:
         name: CodeBuild's name for it, ``PROJECT:ID``.
-        image: What it ran in.
         lock: What it had to install; ``None`` where it found out itself.
         seconds: How long it took, from its start to its end.
     """
 
     name: str
-    image: str
     lock: Lock | None
     seconds: float
 
@@ -62,10 +60,9 @@ def fetch(
                 bucket.fetch(prefix + name, folder / name, advance)
         with progress.step("verify the pack"):
             check(folder / names[0], report, built, options)
-        how = {"name": "codebuild", "reason": "asked for", "image": built.image, "build": built.name}
         report = replace(
             report,
-            builder={**report.builder, **how},
+            builder={**report.builder, "build": built.name},
             seconds={**report.seconds, "codebuild": round(built.seconds, 3)},
         )
         publish([folder / name for name in names], report, options.output)

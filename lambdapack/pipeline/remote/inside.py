@@ -6,7 +6,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from lambdapack.install import LocalBuilder
+from lambdapack.install import InsideBuilder
 from lambdapack.lock import Downloads
 from lambdapack.pipeline import cache as build_cache
 from lambdapack.pipeline.building import requirements_of
@@ -31,12 +31,11 @@ def run_job(folder: Path, output: Path, cache_dir: Path, progress: Progress) -> 
     os.chdir(folder / jobs.PROJECT / job.folder)
     requirements = requirements_of(options, progress)
     store = build_cache.open_cache(cache_dir, progress, enabled=False)
-    facts = {"name": LocalBuilder.name, "reason": "in the target's image"}
+    builder = InsideBuilder(job.image)
+    facts = {"name": options.builder, "reason": "asked for"}
     made = PackBuild(options, requirements.shown, facts, store, job.jobs, progress)
     sources, seconds = requirements.options, dict[str, float]()
-    with LocalBuilder().open(
-        options.target, sources=sources, cache_dir=cache_dir, progress=progress
-    ) as workshop:
+    with builder.open(options.target, sources=sources, cache_dir=cache_dir, progress=progress) as workshop:
         if job.lock is not None:
             return made.run(replace(job.lock, sources=sources), workshop, seconds)
         downloads = Downloads(cache_dir, requirements.options, progress)

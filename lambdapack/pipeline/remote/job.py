@@ -30,12 +30,14 @@ class Job:
 
     Attributes:
         options: What is built. Its paths are relative to the folder of the job.
+        image: The image that the build runs in.
         folder: Where in the project the command was run, which paths among the requirements refer to.
         lock: What is installed; ``None`` where the other machine has to find out.
         jobs: Cores to use there; ``None`` for all of them.
     """
 
     options: BuildOptions
+    image: str
     folder: str = "."
     lock: Lock | None = None
     jobs: int | None = None
@@ -80,9 +82,6 @@ def portable(options: BuildOptions, requirements: Requirements, root: Path) -> B
         requirements=tuple(texts),
         files=tuple(Path(PROJECT) / inside(path, root, "the requirements file") for path in options.files),
         output=_OUTPUT,
-        # The other machine is the target's own image: what is local there is right.
-        builder="local",
-        image=None,
         limits=None,
         trace=replace(
             trace,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
-from lambdapack.errors import ConfigurationError
-from lambdapack.install import LocalBuilder
+from lambdapack.errors import ConfigurationError, LambdapackError
+from lambdapack.install import LocalBuilder, LocalWorkshop
 from lambdapack.lock import Downloads, Requirements
 from lambdapack.model import Lock
 from lambdapack.pipeline import cache as build_cache
@@ -22,8 +23,8 @@ def lock_here(
     """The lock that a build on this machine would have, from the cache or from the index.
 
     Returns:
-        ``None`` where this machine has not the target's Python, or the lock names what lies here alone:
-        then it is resolved where the build runs.
+        ``None`` where this machine has not the target's Python, or something has to be built: then the
+        requirements are resolved where the build runs.
 
     Raises:
         ConfigurationError: The requirements cannot be met.
@@ -48,5 +49,20 @@ def lock_here(
         ) as workshop,
     ):
         known = request.recall(python, workshop.identity)
-        lock = known.lock if known else request.ask_index(workshop, cache_dir)
-    return with_lock(lock, requirements)
+        lock = known.lock if known else _asked(request, workshop, cache_dir)
+    return lock and with_lock(lock, requirements)
+
+
+def _asked(request: LockRequest, workshop: LocalWorkshop, cache_dir: Path) -> Lock | None:
+    """The index's answer; ``None`` where sdists have to be built, which is for the image to do."""
+    try:
+        return request.ask_index(workshop, cache_dir)
+    except ConfigurationError as error:
+        try:
+            built = replace(request, unbuilt=True).ask_index(workshop, cache_dir).built
+        except LambdapackError:
+            built = ()
+        if not built:
+            raise error from None
+        request.progress.note(f"lock: resolved in CodeBuild, where {', '.join(built)} can be built")
+        return None

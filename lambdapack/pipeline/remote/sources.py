@@ -15,6 +15,7 @@ from lambdapack.pipeline.options import BuildOptions
 from lambdapack.pipeline.remote import job as jobs
 from lambdapack.pipeline.remote.job import Job
 from lambdapack.pipeline.remote.own_wheel import entry, write_wheel
+from lambdapack.python.pip_settings import local_path
 
 CONSTRAINTS = "constraints.txt"
 """Versions of what lambdapack needs that decide a pack's bytes."""
@@ -80,7 +81,8 @@ def project_files(
     """Name in the zip -> file, of all that the build reads of this machine.
 
     The whole project, as a function's zip takes it, where a handler is traced or a folder of it is a
-    requirement; else the files that requirements can be in. Assets where traced code may load them.
+    requirement; else the files that requirements can be in, and folders of wheels and sdists that these name.
+    Assets where traced code may load them.
     """
     local = [reference.path for reference in requirements.direct if reference.path is not None]
     traced = options.trace.handler is not None
@@ -91,6 +93,10 @@ def project_files(
                 yield f"{jobs.PROJECT}/{source.name}", source.path
     for path in (*options.files, *(path for path in local if path.is_file())):
         yield f"{jobs.PROJECT}/{jobs.inside(path, root, 'the requirements file')}", path
+    for place in requirements.options.values({"find-links"}):
+        links = local_path(place)
+        if links is not None and links.exists() and links.resolve().is_relative_to(root.resolve()):
+            yield from _tree(links, f"{jobs.PROJECT}/{jobs.inside(links, root, 'the folder of wheels')}")
     if jobs.needs_assets(options):
         places = jobs.asset_paths(options.trace.assets)
         for name, path in options.trace.assets.items():

@@ -13,6 +13,7 @@ import pytest
 from lambdapack.errors import ToolError
 from lambdapack.install.docker import engine, images
 from lambdapack.model import Target
+from tests.install.docker.test_builder import c_sdist
 from tests.pipeline.remote.conftest import LOCATION, World
 from tests.support import docker_world
 from tests.support.codebuild_player import containers
@@ -78,3 +79,25 @@ def test_the_buildspec_in_the_image_gives_the_local_id(
     run_lambdapack("verify", "there", cwd=tmp_path)
     assert world.api.containers(all=True, filters={"label": "lambdapack-test-build"}) == []
     assert len(played.player.builds) == 1
+
+
+def test_an_sdist_is_compiled_there_as_in_the_docker_builder(
+    world: Any, aws: Callable[..., World], run_lambdapack: Run, tmp_path: Path
+) -> None:
+    """What has no wheel is built by the image's compiler, and the pack is the docker builder's."""
+    (tmp_path / "house").mkdir()
+    c_sdist(tmp_path / "house")
+    (tmp_path / "requirements.txt").write_text("--no-index\n--find-links house\nrough\n")
+    stand_in = docker_world.base_image(world, PYTHON)
+    aws(lambda moto: containers(world, {images.base(Target(PYTHON)): stand_in}, moto))
+    asked = ("-r", "requirements.txt", "--python", PYTHON, "--level", "3")
+    docker = run_lambdapack(
+        "build", *asked, "--builder", "docker", "--image", stand_in, "--quiet", "-o", "here", cwd=tmp_path
+    )
+    done = run_lambdapack(
+        *("build", *asked, "--builder", "codebuild", "--location", LOCATION, "--json", "-o", "there"),
+        cwd=tmp_path,
+    )
+    assert "lock: resolved in CodeBuild, where rough can be built" in done.stderr
+    assert shown(done)["lock"]["built"] == ["rough"]
+    assert shown(done)["id"] == docker.stdout.strip()

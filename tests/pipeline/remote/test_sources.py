@@ -56,7 +56,9 @@ def sent(root: Path, options: BuildOptions) -> set[str]:
 def asked(
     root: Path, requirements: Sequence[str] = (), files: Sequence[str] = (), **trace: object
 ) -> BuildOptions:
-    options = BuildOptions(tuple(requirements), tuple(root / name for name in files), TARGET, root / "out")
+    options = BuildOptions(
+        tuple(requirements), tuple(root / name for name in files), TARGET, root / "out", builder="codebuild"
+    )
     return replace(options, trace=TraceOptions(**trace))  # type: ignore[arg-type]
 
 
@@ -111,7 +113,7 @@ def test_the_same_job_is_the_same_zip(root: Path, tmp_path: Path) -> None:
     options = asked(root, files=["requirements.txt"], environment={"A": "1"}, events=({"a": [1]},))
     requirements = read_requirements(options.requirements, options.files)
     lock = Lock(TARGET, (2, 34), (Pin("six", "1.17", ("sha256:" + "0" * 64,)),), ("six",))
-    job = Job(jobs.portable(options, requirements, root), "src", lock, 2)
+    job = Job(jobs.portable(options, requirements, root), "image", "src", lock, 2)
     made = []
     for name in "ab":
         (tmp_path / name).mkdir()
@@ -125,7 +127,7 @@ def test_the_same_job_is_the_same_zip(root: Path, tmp_path: Path) -> None:
     again = jobs.at(there.options, tmp_path / "there", tmp_path / "out")
     assert again.files == (tmp_path / "there/project/requirements.txt",)
     assert list(again.trace.events) == [{"a": [1]}]
-    assert (again.builder, again.target, again.output) == ("local", TARGET, tmp_path / "out")
+    assert (again.builder, again.target, again.output) == ("codebuild", TARGET, tmp_path / "out")
 
 
 def test_a_job_of_another_version_is_refused(tmp_path: Path) -> None:
