@@ -55,9 +55,11 @@ def test_an_sdist_becomes_the_same_wheel_every_time(offline: Path, tmp_path: Pat
 def test_an_sdist_that_cannot_be_built_is_told(offline: Path, tmp_path: Path) -> None:
     """Which one, the compiler's last words, and what helps; the folder is not made."""
     sdist = c_sdist(tmp_path, extra="#include <no-such-header.h>")
-    with InsideBuilder("image").open(TARGET, cache_dir=offline) as workshop:
-        with pytest.raises(ToolError, match=r"building rough 1\.0 from its sdist failed") as caught:
-            workshop.unpack(locked(sdist), tmp_path / "tree")
+    with (
+        InsideBuilder("image").open(TARGET, cache_dir=offline) as workshop,
+        pytest.raises(ToolError, match=r"building rough 1\.0 from its sdist failed") as caught,
+    ):
+        workshop.unpack(locked(sdist), tmp_path / "tree")
     assert "--image" in (caught.value.hint or "")
     assert not (tmp_path / "tree").exists()
 
@@ -66,9 +68,11 @@ def test_a_file_that_is_not_the_locked_one_is_refused(offline: Path, tmp_path: P
     """A build runs code: never that of another file."""
     lock = locked(c_sdist(tmp_path))
     c_sdist(tmp_path, extra="/* another */")
-    with InsideBuilder("image").open(TARGET, cache_dir=offline) as workshop:
-        with pytest.raises(ToolError, match="not the one that was locked"):
-            workshop.unpack(lock, tmp_path / "tree")
+    with (
+        InsideBuilder("image").open(TARGET, cache_dir=offline) as workshop,
+        pytest.raises(ToolError, match="not the one that was locked"),
+    ):
+        workshop.unpack(lock, tmp_path / "tree")
 
 
 def test_libraries_come_from_where_the_dynamic_linker_finds_them(tmp_path: Path) -> None:

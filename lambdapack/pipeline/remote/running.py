@@ -17,6 +17,7 @@ from lambdapack.store.aws_errors import code_of
 
 _PAUSE, _LONGEST_PAUSE = 0.5, 4.0
 """Seconds between two looks at a build: more and more, as most builds take minutes."""
+_LATE_READS = 6
 _RUNNING = "IN_PROGRESS"
 _MARK = "lambdapack-error: "
 # What CodeBuild itself writes into the log, and not the commands.
@@ -128,6 +129,7 @@ def run(
         _stop(name, clients, progress)
         raise
     if build["buildStatus"] != "SUCCEEDED":
+        _read_late(build, log, clients, sleep)
         raise failure(build, log)
     return build
 
@@ -179,14 +181,29 @@ def _stop(name: str, clients: Clients, progress: Progress) -> None:
         progress.warn(f"the build {name} was stopped")
 
 
+def _read_late(
+    build: Mapping[str, Any], log: BuildLog, clients: Clients, sleep: Callable[[float], None]
+) -> None:
+    """Give CloudWatch a moment for the last lines of a build that failed where lambdapack ran."""
+    for _ in range(_LATE_READS):
+        if log.told is not None or _failed_phase(build).get("phaseType") != "BUILD":
+            return
+        sleep(_PAUSE)
+        deque(log.read(build, clients), maxlen=0)
+
+
+def _failed_phase(build: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The phase with the status of the whole build; empty where CodeBuild names none."""
+    status, phases = build["buildStatus"], build.get("phases", ())
+    return next((phase for phase in phases if phase.get("phaseStatus") == status), {})
+
+
 def failure(build: Mapping[str, Any], log: BuildLog) -> LambdapackError:
     """Why a build failed: lambdapack's own error, else the phase, what CodeBuild says, the last lines."""
     if log.told is not None:
         return log.told
     status = str(build["buildStatus"])
-    failed: Mapping[str, Any] = next(
-        (phase for phase in build.get("phases", ()) if phase.get("phaseStatus") == status), {}
-    )
+    failed = _failed_phase(build)
     phase = str(failed.get("phaseType", ""))
     said = "; ".join(context["message"] for context in failed.get("contexts", ()) if context.get("message"))
     where = f" in the phase {phase}" if phase else ""
