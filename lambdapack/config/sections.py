@@ -48,9 +48,9 @@ class Build(Section):
     )
     builder: Literal["auto", "docker", "local", "codebuild"] = field(
         "auto",
-        "Where requirements are resolved and sdists built: in the target's image, or on this machine, wheels "
-        "only; codebuild: in that image, in AWS CodeBuild. auto: on this machine where it has that Python and "
-        "no image is named.",
+        "Where requirements are resolved and sdists built: in the target's image, here or in AWS CodeBuild; "
+        "or on this machine, wheels only. auto: on this machine where it has that Python and no image is "
+        "named.",
         '"auto", "docker", "local" or "codebuild"',
     )
     glibc: str | None = field(
