@@ -38,6 +38,10 @@ class Workshop(Protocol):
         """What built things depend on besides their inputs, e.g. an image's id."""
 
     @property
+    def compiles(self) -> bool:
+        """Whether ``unpack`` builds sdists with code that has to be compiled."""
+
+    @property
     def load_elsewhere(self) -> Loader | None:
         """Loads stripped libraries where ``interpreter`` is; ``None`` for this machine."""
 

@@ -76,6 +76,24 @@ def codedeploy_role(function: str, region: str) -> str:
     return role_name(f"{function}.shift", region)
 
 
+def build_project(bucket: str, prefix: str) -> str:
+    """The CodeBuild project that builds for the store at this place; one place, one project.
+
+    A project's role may read and write below that place alone, so two places never share a project.
+    """
+    return f"lambdapack-build-{hashlib.sha256(f'{bucket}/{prefix}'.encode()).hexdigest()[:12]}"
+
+
+def build_role(project: str, region: str) -> str:
+    """The role of a build project; roles are global, projects are not."""
+    return f"{project}-{region}"
+
+
+def build_log_group(project: str) -> str:
+    """Where CodeBuild writes the logs of a project's builds."""
+    return f"/aws/codebuild/{project}"
+
+
 def layer_name(sha256: str) -> str:
     """The layer whose zip has this digest: equal layers are published once, whatever function has them."""
     return f"{_LAYER}{sha256[:40]}"
