@@ -29,7 +29,9 @@ _IN_FILES = re.compile(r"pack ([0-9a-f]{64}) in its (zip|layer|mount)\Z")
 _DESCRIPTION = re.compile(r"pack ([0-9a-f]{64}) at s3://([^/]+)/(.*) in ([a-z0-9-]*)\Z")
 _LAYER = "lambdapack-"
 _NO_PACK = "no pack"
-_ASSETS = "LAMBDAPACK_ASSET_PACKS"
+RECORD = "LAMBDAPACK_PACK"
+"""The environment variable in which stacks of other tools record the pack, in the words of ``describe``."""
+ASSETS = "LAMBDAPACK_ASSET_PACKS"
 """``name=id`` for each asset, with spaces between them; their packs lie beside the function's own.
 
 ``name=id:layer`` (or ``zip``, ``mount``) for one among the function's files, and
@@ -153,6 +155,11 @@ def pack_of(description: str) -> tuple[str, Location | None] | None:
     return pack_id, Location(bucket, prefix + key("", pack_id), region)
 
 
+def recorded(environment: Mapping[str, str]) -> tuple[str, Location | None] | None:
+    """The pack that a function of another tool's stack names in its environment, as ``pack_of`` gives one."""
+    return pack_of(environment.get(RECORD, ""))
+
+
 def variables(assets: Iterable[FunctionAsset], own: Location | Files | None = None) -> dict[str, str]:
     """The environment variable that records the assets for a rollback; none without assets.
 
@@ -160,7 +167,7 @@ def variables(assets: Iterable[FunctionAsset], own: Location | Files | None = No
     ``own`` is where the function's own pack is.
     """
     text = " ".join(f"{asset.name}={asset.pack_id}{_place(asset, own)}" for asset in assets)
-    return {_ASSETS: text} if text else {}
+    return {ASSETS: text} if text else {}
 
 
 def _place(asset: FunctionAsset, own: Location | Files | None) -> str:
@@ -178,7 +185,7 @@ def assets_of(
 ) -> dict[str, tuple[str, Location | None]]:
     """Name -> id and place in S3 of the assets that a version's environment records."""
     found: dict[str, tuple[str, Location | None]] = {}
-    for word in environment.get(_ASSETS, "").split():
+    for word in environment.get(ASSETS, "").split():
         match = _ASSET.match(word)
         if match is None:
             continue
