@@ -74,7 +74,8 @@ def command(
         tool, function, made,
         deployment.locator(location, deployment.region_of(session, given["region"])),
         root=session.root, output=output, chosen=session.config.function.model_fields_set,
-        tmp_mb=_tmp(session, made, function), dry_run=given["dry_run"], cache_dir=session.cache, progress=session.progress,
+        tmp_mb=_tmp(session, made, function), dry_run=given["dry_run"],
+        cache_dir=session.cache, progress=session.progress,
     )  # fmt: skip
     document = {
         "tool": tool,
@@ -91,14 +92,13 @@ def _function(session: Session, made: Pack, tool: str, given: dict[str, Any]) ->
     """The function as the configuration describes it, under the name that the project has for it."""
     from lambdapack.deploy import export
 
-    chosen = {"place": given["place"]}
-    function = deployment.function_options(session, made.index.target, chosen)
+    function = deployment.function_options(session, made.index.target, {"place": given["place"]})
     name = given["function"] or export.default_function(tool, session.name)
     return replace(function, name=name)
 
 
 def _tmp(session: Session, made: Pack, function: FunctionOptions) -> int | None:
-    """Ephemeral storage in MB: as configured, else what the packs need; ``None`` where the default is enough."""
+    """Ephemeral storage in MB: as configured, else as the packs need; ``None`` where the default does."""
     from lambdapack import limits, plan
 
     settings = function.settings

@@ -101,7 +101,9 @@ def export(
         for name, text in tools.texts(tool, told).items():
             files[name] = scratch / name
             files[name].write_text(text, encoding="utf-8")
-        return Exported(told, folder.put(files, output, stale="layer*.zip", dry_run=dry_run))
+        # Another tool's files in the folder may name the first layer, whatever this one's place is.
+        stale = "layer.*.zip" if told.layers else ""
+        return Exported(told, folder.put(files, output, stale=stale, dry_run=dry_run))
 
 
 def _layers(

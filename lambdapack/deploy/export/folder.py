@@ -24,7 +24,7 @@ def put(made: Mapping[str, Path], folder: Path, *, stale: str, dry_run: bool = F
     Args:
         made: Name -> the file as it is to be.
         folder: The export's folder; made when missing.
-        stale: A pattern of names; files of ours among them that are no longer made are removed.
+        stale: A pattern of names; files of ours among them that are no longer made are removed. "": none.
         dry_run: Only say what would change.
 
     Raises:
@@ -42,7 +42,8 @@ def put(made: Mapping[str, Path], folder: Path, *, stale: str, dry_run: bool = F
                     f"exporting: {path} is there, and lambdapack export did not write it",
                     hint="name another folder with --output, or move the file away",
                 )
-        gone = [path for path in sorted(folder.glob(stale)) if path.name not in made and is_ours(path)]
+        left = sorted(folder.glob(stale)) if stale else []
+        gone = [path for path in left if path.name not in made and is_ours(path)]
         changes.update({path.name: "removed" for path in gone})
         if not dry_run:
             _apply(made, folder, changes)

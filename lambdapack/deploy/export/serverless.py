@@ -11,7 +11,7 @@ from lambdapack.deploy.export.fragment import Fragment
 from lambdapack.deploy.export.yaml import dump
 
 FILE = "serverless.yml"
-_RUNTIME_NAME = "${self:service}-${sls:stage}-lambdapack"
+_LAYER_NAME = "${self:service}-${sls:stage}-lambdapack"
 
 
 def write(fragment: Fragment) -> dict[str, str]:
@@ -36,12 +36,11 @@ def layer_id(number: int) -> str:
 
 def _layer(fragment: Fragment, number: int) -> dict[str, Any]:
     return {
-        "name": _RUNTIME_NAME + (f"-{number + 1}" if number else ""),
+        "name": _LAYER_NAME + (f"-{number + 1}" if number else ""),
         "package": {"artifact": fragment.path(fragment.layers[number])},
         "compatibleRuntimes": [fragment.target.runtime],
         "compatibleArchitectures": [fragment.target.arch],
-        # Versions that were published before keep their layer's entry.
-        "retain": True,
+        # No "retain": the layer's logical id would end in a digest then, and no function could refer to it.
     }
 
 
