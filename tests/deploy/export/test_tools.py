@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from lambdapack import pack
 from tests.deploy.export.conftest import EXAMPLES, RUNNING, Project, copy
 from tests.support.aws_world import REGION, empty_aws
 from tests.support.command_line import Run, shown
 from tests.support.other_tools import install, terraform
+from tests.support.other_tools.templates import read
 
 pytestmark = pytest.mark.slow
 NO_TALK = {
@@ -36,17 +36,6 @@ def call(command: Sequence[str | Path], folder: Path, environment: Mapping[str, 
     )  # fmt: skip
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
     return done.stdout
-
-
-class Loader(yaml.SafeLoader):
-    """Reads CloudFormation's short tags as a map of one entry."""
-
-
-Loader.add_multi_constructor("!", lambda loader, tag, node: {tag: loader.construct_scalar(node)})
-
-
-def read(path: Path) -> Any:
-    return yaml.load(path.read_text("utf-8"), Loader)
 
 
 def lacking(part: Any, whole: Any, where: str = "") -> Iterator[str]:
