@@ -23,6 +23,8 @@ def copy(name: str, folder: Path) -> Path:
     for path in (path for path in made.rglob("*") if path.suffix in (".toml", ".yaml", ".yml")):
         text = path.read_text("utf-8").replace('python = "3.12"', f'python = "{RUNNING}"')
         path.write_text(text.replace("python3.12", f"python{RUNNING}"), "utf-8")
+    configuration = made / "lambdapack.toml"
+    configuration.write_text(configuration.read_text("utf-8") + "\n[pack]\nlevel = 1\n", "utf-8")
     return made
 
 
@@ -30,7 +32,7 @@ def copy(name: str, folder: Path) -> Path:
 def months(run_lambdapack: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The build that the four examples have in common."""
     folder = copy("sam", tmp_path_factory.mktemp("months") / "sam")
-    run_lambdapack("build", "--level", "1", cwd=folder)
+    run_lambdapack("build", cwd=folder)
     return folder / ".lambdapack/build"
 
 

@@ -1,4 +1,4 @@
-"""A SAM project of somebody else's gets a pack, with no change to its code, and answers in the local cloud."""
+"""A SAM project of somebody else's gets a pack, its code stays, and it answers in the local cloud."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ def spec_of(
 @pytest.mark.parametrize("place", ["layer", "s3"])
 @pytest.mark.parametrize("wrapper", [True, False])
 def test_it_answers(
-    cloud: LocalCloud, run_lambdapack: Run, theirs: Path, pack: Pack, place: str, wrapper: bool
+    cloud: LocalCloud, run_lambdapack: Run, theirs: Path, pack: Pack, *, place: str, wrapper: bool
 ) -> None:
     """Cold and warm, with what only the pack has; where another layer is the wrapper, by the handler."""
     before = {path: path.read_bytes() for path in theirs.rglob("*") if path.is_file()}

@@ -145,7 +145,9 @@ def test_serverless_gets_what_a_pack_in_s3_needs(project: Project, on_path: dict
     """Its role may read the pack, once, however many functions have it; events call the alias."""
     folder = project("serverless")
     text = (folder / "serverless.yml").read_text()
-    text = text.replace("[months] #", "[months, again]\n    options: [--place, s3, --location, s3://packs/x] #")
+    text = text.replace(
+        "[months] #", "[months, again]\n    options: [--place, s3, --location, s3://packs/x] #"
+    )
     text += "  again:\n    handler: src/app.handler\n    events:\n      - httpApi: GET /month\n"
     (folder / "serverless.yml").write_text(text)
     template = serverless(folder, on_path)
@@ -208,7 +210,8 @@ def test_cdk_synthesizes_the_example(project: Project, run_lambdapack: Run, on_p
     """The function has the layer; with the pack in S3 also the statement, and with a larger one more /tmp."""
     folder = project("cdk")
     configuration = folder / "lambdapack.toml"
-    configuration.write_text(configuration.read_text() + "tmp = 1024\nsnap-start = false\ntimeout = 20\n")
+    text = configuration.read_text().replace('place = "layer"', "tmp = 1024\ntimeout = 20")
+    configuration.write_text(text)
     app = folder / "app.py"
     app.write_text(app.read_text().replace("            timeout=Duration.seconds(10),\n", ""))
     done = run_lambdapack("export", "cdk", "--place", "s3", "--location", "s3://packs", "--json", cwd=folder)

@@ -38,7 +38,10 @@ def python_tool(name: str) -> Path:
 
     def install(folder: Path) -> None:
         _run([sys.executable, "-m", "venv", folder], folder.parent)
-        _run([folder / "bin/python", "-m", "pip", "install", "--quiet", "--no-compile", *requirements], folder.parent)
+        _run(
+            [folder / "bin/python", "-m", "pip", "install", "--quiet", "--no-compile", *requirements],
+            folder.parent,
+        )
 
     return _made(name, install) / "bin"
 

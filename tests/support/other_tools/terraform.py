@@ -111,6 +111,5 @@ def _getters(kind: str, name: str) -> frozenset[str]:
 
 
 def _config(kind: str, name: str) -> str:
-    provider, _, rest = name.partition("_")
-    words = f"data_{name}" if kind == "data" else rest
+    words = f"data_{name}" if kind == "data" else name.partition("_")[2]
     return "".join(word.capitalize() for word in words.split("_")) + "Config"
