@@ -41,6 +41,7 @@ COMMANDS = {
     "bucket": "Make a bucket for packs, or check one.",
     "package": "Write a function's zip: its code, the shim and a pack's index.",
     "layer": "Write a layer for a function whose code stays as it is.",
+    "export": "Write what a SAM, Serverless, Terraform or CDK project takes.",
     "push": "Upload a pack to S3.",
     "inspect": "List what is in a pack.",
     "verify": "Check every digest of a pack.",
