@@ -1,4 +1,4 @@
-"""A project, as far as permissions depend on it."""
+"""What permissions depend on: a project's names, places and settings."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ FEATURES: Final[Mapping[str, str]] = {
 
 @dataclass(frozen=True)
 class Row:
-    """A call, and one thing that must be allowed for it.
+    """A call, and one thing that the call must be allowed.
 
     Attributes:
         service: boto3's name of the service.
