@@ -46,6 +46,11 @@ def left(clients: aws.Clients, name: str) -> dict[str, Any]:
         "alias": {key: alias.get(key) for key in ("FunctionVersion", "Description", "RoutingConfig")},
         "versions": [{key: value for key, value in item.items() if key not in chance} for item in items],
         "policy": str(policy).replace(f"/{name}:", "/NAME:"),
+        "codedeploy": len(
+            clients["codedeploy"].list_deployments(
+                applicationName=f"lambdapack-{name}", deploymentGroupName="live"
+            )["deployments"]
+        ),
         "groups": [group["logGroupName"].replace(name, "NAME") for group in groups],
     }
 
@@ -56,12 +61,15 @@ def live(clients: aws.Clients) -> tuple[Routing, str]:
     return state.routing, state.note
 
 
-@pytest.mark.parametrize(("before", "salt"), [(None, ""), ("", "2")])
+@pytest.mark.parametrize(("before", "salt", "how"), [
+    (None, "", "canary:10%,5m"),
+    ("", "2", "canary:10%,5m"),
+    ("", "2", "codedeploy:linear10percentevery1minute"),
+])  # fmt: skip
 def test_a_deployment_killed_after_any_step_is_completed_by_the_next(
-    cloud: aws.Clients, tmp_path: Path, before: str | None, salt: str
+    cloud: aws.Clients, tmp_path: Path, before: str | None, salt: str, how: str
 ) -> None:
     """Walks all calls of a first deployment, and of one with a canary: the end is an undisturbed one's."""
-    how = "canary:10%,5m"
 
     def prepare(name: str) -> None:
         if before is not None:

@@ -57,7 +57,10 @@ def deploy(folder: Path, salt: str, shift: str, name: str, kill: int | None = No
     if kill is not None:
         kill_after(clients, kill)
     spec = replace(make_spec(folder, clients if kill is None else None, salt=salt), name=name)
-    options = ShiftOptions(usual=Shift.parse(shift))
+    by, _, config = shift.partition(":")
+    options = (
+        ShiftOptions(codedeploy=config) if by == "codedeploy" else ShiftOptions(usual=Shift.parse(shift))
+    )
     return aws.deploy(spec, shift=options, clients=clients, clock=FastClock())
 
 

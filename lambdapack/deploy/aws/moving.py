@@ -180,7 +180,7 @@ class AliasMove:
         return Moved((*self.stages.before, *traffic.made, *after), outcome)
 
     def _hand_over(self, number: str, clients: Clients, progress: Progress, clock: Clock | None) -> Moved:
-        """Let CodeDeploy shift the calls; what is left over of the old version goes with the next deployment."""
+        """Let CodeDeploy shift the calls; what the old version needs until then goes with the next plan."""
         assert self.observed.live is not None
         name, stable = self.spec.name, self.observed.live.routing.version
         traffic = AwsTraffic(name, clients, progress)
