@@ -62,21 +62,24 @@ def live(clients: aws.Clients) -> tuple[Routing, str]:
 
 
 @pytest.mark.parametrize(("before", "salt", "how"), [
-    (None, "", "canary:10%,5m"),
     ("", "2", "canary:10%,5m"),
-    ("", "2", "codedeploy:linear10percentevery1minute"),
+    pytest.param(None, "", "canary:10%,5m", marks=pytest.mark.slow),
+    pytest.param("", "2", "codedeploy:linear10percentevery1minute", marks=pytest.mark.slow),
 ])  # fmt: skip
 def test_a_deployment_killed_after_any_step_is_completed_by_the_next(
     cloud: aws.Clients, tmp_path: Path, before: str | None, salt: str, how: str
 ) -> None:
     """Walks all calls of a first deployment, and of one with a canary: the end is an undisturbed one's."""
 
+    for each in (before, salt):
+        make_spec(tmp_path, cloud, salt=each or "")
+
     def prepare(name: str) -> None:
         if before is not None:
-            deploy(tmp_path, before, how, name)
+            deploy(tmp_path, before, how, name, cloud)
 
     prepare("calm")
-    calm = deploy(tmp_path, salt, how, "calm")
+    calm = deploy(tmp_path, salt, how, "calm", cloud)
     expected = left(cloud, "calm")
     names = [f"step{number:02}" for number in range(1, len(calm.calls) + 1)]
     for name in names:
@@ -87,10 +90,10 @@ def test_a_deployment_killed_after_any_step_is_completed_by_the_next(
     seen = {str(left(cloud, name)) for name in names if _has_alias(cloud, name)}
     assert len(seen) > (before is not None), "the killed ones stand at different steps"
     for name in names:
-        again = deploy(tmp_path, salt, how, name)
+        again = deploy(tmp_path, salt, how, name, cloud)
         assert again.version == calm.version
         assert left(cloud, name) == expected, name
-        assert deploy(tmp_path, salt, how, name).calls == ()
+        assert deploy(tmp_path, salt, how, name, cloud).calls == ()
 
 
 def _has_alias(clients: aws.Clients, name: str) -> bool:
