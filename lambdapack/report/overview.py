@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from lambdapack.deploy.aws import Overview, StoredPack, VersionOverview
+from lambdapack.deploy.shifting import told
 from lambdapack.model import Routing
 from lambdapack.progress import ago
 from lambdapack.report import logs
@@ -61,7 +62,7 @@ def overview_lines(found: Overview, now: datetime) -> Iterator[str]:
     yield f"{found.name} in {found.region}: {found.state}, {_routing(found.routing)}"
     yield f"  {found.arn}"
     if found.note:
-        yield f"  note of the alias: {found.note}"
+        yield f"  note of the alias: {told(found.note)}"
     if found.provisioned:
         yield f"  provisioned concurrency: {found.provisioned}"
     versions = found.versions[::-1]

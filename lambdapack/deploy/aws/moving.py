@@ -72,7 +72,7 @@ class AliasMove:
 
     @property
     def version(self) -> str | Result:
-        """The version that is to have all calls, or the call that publishes it."""
+        """The version that is to have all calls, or the call that publishes one."""
         for call in self.stages.move:
             version: str | Result = call.parameters["FunctionVersion"]
             return version
@@ -281,7 +281,7 @@ class AliasMove:
         return provisioned.after(spec.name, outcome.version, seen, spec.settings.provisioned)
 
     def _without_weights(self, clients: Clients | None = None) -> AliasMove:
-        """The same once CodeDeploy has stopped, by the alias as it is then, or as a plan expects it."""
+        """The same once CodeDeploy has stopped, by the alias as it is then, or as a plan expects the alias."""
         live = self.observed.live
         if clients is not None:
             live = AwsTraffic(self.spec.name, clients).alias()
