@@ -281,7 +281,7 @@ class AliasMove:
         return provisioned.after(spec.name, outcome.version, seen, spec.settings.provisioned)
 
     def _without_weights(self, clients: Clients | None = None) -> AliasMove:
-        """The same once CodeDeploy has stopped, by the alias as it is then, or as a plan expects the alias."""
+        """The same once CodeDeploy has stopped: with the alias as it is then, or as a plan expects."""
         live = self.observed.live
         if clients is not None:
             live = AwsTraffic(self.spec.name, clients).alias()
