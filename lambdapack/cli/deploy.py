@@ -11,7 +11,7 @@ from lambdapack.cli import deployment, shifting
 from lambdapack.cli.session import Session, common, stoppable
 
 if TYPE_CHECKING:
-    from lambdapack.deploy import Release
+    from lambdapack.deploy import FunctionOptions, Release
     from lambdapack.deploy.aws import Deployment
     from lambdapack.deploy.shifting import Outcome
     from lambdapack.model import FunctionSpec
@@ -76,9 +76,7 @@ def command(session: Session, cloud: str, region: str | None, dry_run: bool, **g
         shifting.fail_where_undone(function.name, rollout.deployment.shift)
         return
     deployment.warn_of_libraries(session, missing)
-    if function.settings.secrets:
-        names = ", ".join(sorted(function.settings.secrets))
-        session.progress.note(f"{names}: AWS's to know, and not set here; environment-file sets them locally")
+    _tell_of_aws_alone(session, function)
     due = runtimes.RUNTIMES[function.target.python].advice(runtimes.today())
     if due:
         session.progress.warn(due)
@@ -90,6 +88,17 @@ def command(session: Session, cloud: str, region: str | None, dry_run: bool, **g
         version, outcome = shifting.deploy_locally(session, local, release, chosen, dry_run=dry_run)
     _show(session, release, None, dry_run=dry_run, where=where, version=version, outcome=outcome)
     shifting.fail_where_undone(function.name, outcome)
+
+
+def _tell_of_aws_alone(session: Session, function: FunctionOptions) -> None:
+    """Say what the function will have in AWS and has not in the local cloud, where its code may need that."""
+    unset = sorted(function.settings.secrets.keys() - function.settings.environment.keys())
+    if unset:
+        names = ", ".join(unset)
+        session.progress.note(f"{names}: read in AWS alone, and not set here; environment-file can set them")
+    if function.settings.layers:
+        names = ", ".join(arn.rpartition(":layer:")[2] for arn in function.settings.layers)
+        session.progress.note(f"the layers {names} are in AWS alone")
 
 
 def _show(

@@ -121,7 +121,8 @@ def _check_change(
     spec: FunctionSpec, observed: AwsState, clients: Clients, today: date | None, progress: Progress
 ) -> None:
     """Refuse what AWS takes for other functions, or took for this one, and would not take of it now."""
-    if spec.settings.snap_start and observed.alias is not None:
+    # With provisioned = 0 it goes before the alias moves.
+    if spec.settings.snap_start and observed.alias is not None and spec.settings.provisioned != 0:
         _refuse_provisioned(spec.name, clients)
     new = observed.function is None
     due = runtimes.check(spec.target.python, f"deploying {spec.name}", on=today, new=new)
@@ -134,8 +135,7 @@ def _refuse_provisioned(name: str, clients: Clients) -> None:
         raise ConfigurationError(
             f"deploying {name} with snap-start: {name}:{ALIAS} has provisioned concurrency for {count} "
             "environments, and AWS does not take both for one version",
-            hint=f"aws lambda delete-provisioned-concurrency-config --function-name {name} "
-            f"--qualifier {ALIAS}, or leave snap-start out",
+            hint="set provisioned = 0 in [function], which removes it, or leave snap-start out",
         )
 
 

@@ -58,11 +58,18 @@ def observe(
         alias=None if live is None else live.routing.version,
         live=live,
     )
-    return observed if settings is None else _observe_for(name, settings, observed, clients)
+    if settings is None:
+        return observed
+    if configuration.get("Environment", {}).get("Error"):
+        progress.warn(
+            f"these credentials may not decrypt the environment of {name} (kms:Decrypt): it cannot be "
+            "compared, and each deployment sends the environment again"
+        )
+    return _observe_for(name, settings, observed, clients)
 
 
 def _observe_for(name: str, settings: FunctionSettings, observed: AwsState, clients: Clients) -> AwsState:
-    """``observed`` with what has an API of its own, as far as ``settings`` says something of it."""
+    """``observed`` with what has an API of its own, as far as ``settings`` names that."""
     observed = observe_wide(name, settings, observed, clients)
     if settings.callers is not None and observed.alias is not None:
         statements = statements_of(name, clients, ALIAS)
