@@ -10,6 +10,7 @@ import pytest
 
 from lambdapack.local import LocalCloud, LocalTraffic
 from lambdapack.model import Routing
+from lambdapack.report.units import megabytes
 from tests.cli.test_flow import small_project
 from tests.support.command_line import Run, shown
 
@@ -88,9 +89,10 @@ def test_status_shows_versions_weights_and_starts(run_lambdapack: Run, tiny: Pat
     assert first["last_cold"]["init_ms"] > 0 and second["last_cold"] is None
     lines = run_lambdapack("status", "tiny", cwd=tiny).stdout.splitlines()
     assert lines[0].startswith("tiny: app.handler on python3.")
-    assert lines[1].startswith(f"  version 1: pack {first['pack'][:12]}, last cold start 2")
+    assert lines[1].startswith(f"  version 1: pack {first['pack'][:12]} of {megabytes(first['size'])}, last ")
     assert lines[1].endswith(" ms)  <- live 75% of the calls")
-    assert lines[2] == f"  version 2: pack {second['pack'][:12]}  <- live 25% of the calls"
+    assert lines[2].startswith(f"  version 2: pack {second['pack'][:12]} of ")
+    assert lines[2].endswith("B  <- live 25% of the calls")
     run_lambdapack("rollback", "--cloud", "local", cwd=tiny)
     assert run_lambdapack("status", cwd=tiny).stdout.splitlines()[1].endswith("  <- live")
     json.dumps(function)
