@@ -5,7 +5,14 @@
 
 from lambdapack.deploy.aws.clients import Clients
 from lambdapack.deploy.aws.deployment import Answer, deploy, destroy, invoke, rollback
-from lambdapack.deploy.aws.logs import Clock, LogQuery, group_of, log_events, log_lines
+from lambdapack.deploy.aws.logs import (
+    LAMBDAS_LINES,
+    Clock,
+    LogQuery,
+    group_of,
+    log_events,
+    log_lines,
+)
 from lambdapack.deploy.aws.models import (
     ALIAS,
     ApiCall,
@@ -20,10 +27,12 @@ from lambdapack.deploy.aws.overview import Overview, StoredPack, VersionOverview
 from lambdapack.deploy.aws.planner import plan
 from lambdapack.deploy.aws.quotas import read_quotas
 from lambdapack.deploy.aws.tuning import LATEST, Latest, read_latest, restart, restore
+from lambdapack.deploy.aws.watching import Watched, Watching, apply_watching, read_watched, wanted
 
 __all__ = [
-    "ALIAS", "LATEST", "Answer", "ApiCall", "AwsState", "Clients", "Clock", "Deployment", "FileBytes",
-    "Latest", "LogQuery", "Overview", "Result", "StoredPack", "VersionOverview", "VersionState", "deploy",
-    "destroy", "group_of", "invoke", "log_events", "log_lines", "observe", "overview", "plan", "read_latest",
-    "read_quotas", "restart", "restore", "rollback",
+    "ALIAS", "LAMBDAS_LINES", "LATEST", "Answer", "ApiCall", "AwsState", "Clients", "Clock", "Deployment",
+    "FileBytes", "Latest", "LogQuery", "Overview", "Result", "StoredPack", "VersionOverview", "VersionState",
+    "Watched", "Watching", "apply_watching", "deploy", "destroy", "group_of", "invoke", "log_events",
+    "log_lines", "observe", "overview", "plan", "read_latest", "read_quotas", "read_watched", "restart",
+    "restore", "rollback", "wanted",
 ]  # fmt: skip
