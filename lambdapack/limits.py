@@ -103,6 +103,11 @@ LOG_RETENTION_DAYS: Final = (
 ASSETS: Final = 20
 """Of one function. Each is named in the role's inline policy, of 10,240 characters."""
 
+MANAGED_POLICY: Final = 6_144
+"""Characters of a managed policy of IAM, white space not counted."""
+CLOCK_SKEW: Final = 5 * 60
+"""Seconds by which a clock may be wrong before AWS refuses what it signs; S3 allows 15 minutes."""
+
 LINK_BYTES_PER_SECOND: Final = 75 * MB
 """Sustained download rate, 600 Mbit/s, measured from 128 to 3,008 MB of memory."""
 
@@ -167,6 +172,8 @@ SOURCES: Final[Mapping[str, Source]] = {
         "the service model of botocore",
     ),
     "ASSETS": _page("IAM/latest/UserGuide/reference_iam-quotas.html", _OTHERS),
+    "MANAGED_POLICY": _page("IAM/latest/UserGuide/reference_iam-quotas.html", _OTHERS),
+    "CLOCK_SKEW": _page("IAM/latest/UserGuide/reference_sigv-troubleshooting.html", _OTHERS),
     "LINK_BYTES_PER_SECOND": _MEASURED,
     "S3_GET_PER_SECOND": _page("AmazonS3/latest/userguide/optimizing-performance.html"),
     "ARCHITECTURES": _page("lambda/latest/dg/foundation-arch.html", _OTHERS),

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 @click.option("--location", metavar="s3://BUCKET/PREFIX", help="Where the pack is kept.")
 @shifting.shift_option
 @shifting.wait_option
+@deployment.replicate_option
 @deployment.place_option
 @deployment.allow_lacking_option
 @stoppable
@@ -56,6 +57,7 @@ def command(session: Session, cloud: str, region: str | None, dry_run: bool, **g
       lambdapack deploy --cloud aws --shift canary:10%,5m
       lambdapack deploy --cloud aws --shift codedeploy:canary10percent5minutes --wait
       lambdapack deploy --shift linear:25%,10s        # in the embedded cloud
+      lambdapack deploy --cloud aws --region eu-west-1 --replicate eu-west-1=s3://bucket-of-eu/prefix
     """
     from lambdapack import deploy, pack
     from lambdapack.model import runtimes
@@ -69,8 +71,8 @@ def command(session: Session, cloud: str, region: str | None, dry_run: bool, **g
     if cloud == "aws":
         rollout = deploy.deploy(
             function, made, where, missing=missing, region=region or session.config.store.region,
-            shift=chosen, dry_run=dry_run, output=session.zip_path(function.name), cache_dir=session.cache,
-            progress=session.progress,
+            shift=chosen, replicate=deployment.replicas(session, given["replicate"]), dry_run=dry_run,
+            output=session.zip_path(function.name), cache_dir=session.cache, progress=session.progress,
         )  # fmt: skip
         _show(session, rollout.release, rollout.deployment, dry_run=dry_run, where=where)
         shifting.fail_where_undone(function.name, rollout.deployment.shift)

@@ -26,17 +26,28 @@ _ROOM = 3 * _GB
 
 
 @click.command("doctor", short_help="Say what this machine has and lacks.")
+@deployment.cloud_option
 @common
-def command(session: Session) -> None:
+def command(session: Session, cloud: str, region: str | None) -> None:
     """Say what this machine has and what it lacks, and what each thing is needed for.
 
     Exit status 1 when a build for the configured target, or for the running Python, cannot work here.
 
+    With --cloud aws: whose credentials these are, whether the bucket is reached and may be used, how much
+    room the account has, whose runtimes end, and what mends each; exit status 1 when a deployment cannot
+    work.
+
     \b
     Examples:
       lambdapack doctor
+      lambdapack doctor --cloud aws --region eu-west-1
       lambdapack doctor --json | jq '.checks[] | select(.state == "missing")'
     """
+    if cloud == "aws":
+        from lambdapack.cli import doctor_aws
+
+        doctor_aws.check(session, region)
+        return
     config = session.config.build
     wanted = config.python or ".".join(map(str, sys.version_info[:2]))
     docker = _docker(wanted, config.arch)

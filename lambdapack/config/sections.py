@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Annotated, Literal
 
-from pydantic import StrictBool
+from pydantic import StrictBool, StringConstraints
 
 from lambdapack import limits
 from lambdapack.config.fields import HANDLER, Growth, Section, Text, field, one_of
@@ -13,6 +13,8 @@ from lambdapack.model.runtimes import PYTHONS
 
 _MEGABYTES = "megabytes (1,000,000 bytes), a number above 0"
 _above_0 = partial(field, gt=0, strict=False)
+_LOCATION = r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/.*)?$"
+_REGION = r"^[a-z]{2}(-[a-z0-9]+)+-[0-9]+$"
 
 
 class Build(Section):
@@ -143,10 +145,24 @@ class Store(Section):
         None,
         "Bucket and prefix. Needed for `--cloud aws`.",
         '"s3://BUCKET/PREFIX"',
-        pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/.*)?$",
+        pattern=_LOCATION,
     )
     region: Text | None = field(
         None, "The bucket's and the function's region. Left out: as the AWS SDK finds it.", "a region's name"
+    )
+    replicate: dict[
+        Annotated[str, StringConstraints(pattern=_REGION)],
+        Annotated[str, StringConstraints(pattern=_LOCATION)],
+    ] = field(
+        {},
+        "Where each pack is copied to, by region: a function that is deployed there reads the copy.",
+        'a table of regions and locations, e.g. { eu-west-1 = "s3://BUCKET-OF-EU/PREFIX" }',
+    )
+    grace: str = field(
+        "7d",
+        "`lambdapack gc` removes nothing that was pushed, deployed or replaced within this time.",
+        'a time from an hour on, e.g. "12h" or "7d"',
+        pattern=r"^[1-9][0-9]*[hdw]$",
     )
 
 

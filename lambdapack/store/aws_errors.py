@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lambdapack.errors import ConfigurationError, LambdapackError, ToolError
+from lambdapack.store.patience import gave_up
 
 if TYPE_CHECKING:
     from botocore.exceptions import BotoCoreError, ClientError
@@ -93,7 +94,8 @@ _SHARED = (
         frozenset({"ParamValidationError", "InvalidRegionError"}), "{said}", kind=ConfigurationError
     ),
     Explanation(
-        frozenset({"HTTPClientError", "ConnectionError"}),
+        # What answers may be a proxy or a sign-in page, whose text is no answer of AWS.
+        frozenset({"HTTPClientError", "ConnectionError", "ResponseParserError"}),
         "cannot reach AWS ({said})",
         "check the network, the region, and AWS_ENDPOINT_URL if it is set",
     ),
@@ -133,4 +135,6 @@ def translate(
         facts |= {"said": str(error)}
     rows = (*service.explanations, *_SHARED, Explanation(frozenset(names), otherwise))
     row = next(row for row in rows if names & row.of)
-    return row.kind(f"{doing}: {row.message.format(**facts)}", hint=row.hint.format(**facts) or None)
+    waited = gave_up(error)
+    message = row.message.format(**facts) + (f"; gave up after {waited}" if waited else "")
+    return row.kind(f"{doing}: {message}", hint=row.hint.format(**facts) or None)

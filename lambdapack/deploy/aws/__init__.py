@@ -3,8 +3,10 @@
 ``observe`` only reads, ``plan`` is pure, and a deployment executes the plan; a dry run stops before that.
 """
 
+from lambdapack.deploy.aws.checkup import CheckUp, check_account, check_permissions
 from lambdapack.deploy.aws.clients import Clients
 from lambdapack.deploy.aws.deployment import Answer, deploy, destroy, invoke, rollback
+from lambdapack.deploy.aws.findings import Finding
 from lambdapack.deploy.aws.logs import (
     LAMBDAS_LINES,
     Clock,
@@ -15,6 +17,7 @@ from lambdapack.deploy.aws.logs import (
 )
 from lambdapack.deploy.aws.models import (
     ALIAS,
+    Account,
     ApiCall,
     AwsState,
     Deployment,
@@ -30,9 +33,10 @@ from lambdapack.deploy.aws.tuning import LATEST, Latest, read_latest, restart, r
 from lambdapack.deploy.aws.watching import Watched, Watching, apply_watching, read_watched, wanted
 
 __all__ = [
-    "ALIAS", "LAMBDAS_LINES", "LATEST", "Answer", "ApiCall", "AwsState", "Clients", "Clock", "Deployment",
-    "FileBytes", "Latest", "LogQuery", "Overview", "Result", "StoredPack", "VersionOverview", "VersionState",
-    "Watched", "Watching", "apply_watching", "deploy", "destroy", "group_of", "invoke", "log_events",
-    "log_lines", "observe", "overview", "plan", "read_latest", "read_quotas", "read_watched", "restart",
-    "restore", "rollback", "wanted",
+    "ALIAS", "LAMBDAS_LINES", "LATEST", "Account", "Answer", "ApiCall", "AwsState", "CheckUp", "Clients",
+    "Clock", "Deployment", "FileBytes", "Finding", "Latest", "LogQuery", "Overview", "Result", "StoredPack",
+    "VersionOverview", "VersionState", "Watched", "Watching", "apply_watching", "check_account",
+    "check_permissions", "deploy", "destroy", "group_of", "invoke", "log_events", "log_lines", "observe",
+    "overview", "plan", "read_latest", "read_quotas", "read_watched", "restart", "restore", "rollback",
+    "wanted",
 ]  # fmt: skip

@@ -20,12 +20,15 @@ from typing import Any, NamedTuple
 from lambdapack.deploy import checks
 from lambdapack.deploy.aws import codedeploy, moving, planner, secrets, unmanaged
 from lambdapack.deploy.aws.clients import Clients
+from lambdapack.deploy.aws.encryption import with_keys
 from lambdapack.deploy.aws.errors import errors_of_aws
 from lambdapack.deploy.aws.executor import execute
 from lambdapack.deploy.aws.models import ALIAS, ApiCall, AwsState, Deployment
 from lambdapack.deploy.aws.observer import observe, provisioned
 from lambdapack.deploy.aws.planner import plan_stages
+from lambdapack.deploy.aws.probe import try_reading
 from lambdapack.deploy.aws.provisioned import observe_ready
+from lambdapack.deploy.aws.surroundings import check_surroundings
 from lambdapack.deploy.shifting import Clock, ShiftOptions
 from lambdapack.errors import ConfigurationError, LambdapackError
 from lambdapack.model import Files, FunctionSpec, Location, runtimes
@@ -99,16 +102,21 @@ def deploy(
         spec.name, clients, layers=planner.layer_names(spec), settings=spec.settings, progress=progress
     )
     _check_change(spec, observed, clients, today, progress)
+    packs = _packs_of(spec, pack)
+    observed = with_keys(observed, [required.location for required in packs], clients)
     options = shift or ShiftOptions()
     going_on = moving.going_on(spec.name, observed, options, clients, progress)
     move = moving.AliasMove(spec, plan_stages(spec, observed), observed, options, going_on)
     move.check(clients)
-    moved = moving.Moved(move.planned(clients)) if dry_run else None
+    calls = move.planned(clients)
+    unseen = bool(calls) and check_surroundings(spec, observed, clients, progress)
     _tell_of_mounts(spec, progress)
     unmanaged.tell(spec, observed, clients, progress)
-    packs = _packs_of(spec, pack)
     uploads = _send_packs(packs, store, observed, clients, dry_run=dry_run, progress=progress)
-    if moved is None:
+    if unseen and packs and not dry_run:
+        try_reading(spec, [required.location for required in packs], clients, progress)
+    moved = moving.Moved(calls)
+    if not dry_run:
         with secrets.kept_out_of_errors(spec):
             moved = move.carry_out(clients, progress=progress, clock=clock)
         observed = observe(spec.name, clients, progress=progress) if moved.calls else observed
@@ -156,6 +164,7 @@ def rollback(
         ToolError: AWS refused or was not reached.
     """
     observed = _with_provisioned(name, observe(name, clients, progress=progress), clients, progress)
+    observed = with_keys(observed, [pack for each in observed.versions for pack in each.packs], clients)
     calls = planner.plan_rollback(name, observed, to)
     target = next(
         (call.parameters["FunctionVersion"] for call in calls if call.operation == "update_alias"),

@@ -14,6 +14,7 @@ from lambdapack.deploy.aws.errors import errors_of_aws
 from lambdapack.deploy.aws.models import ApiCall, FileBytes, Result
 from lambdapack.errors import ToolError
 from lambdapack.progress import QUIET, Progress
+from lambdapack.store import patience
 from lambdapack.store.aws_errors import code_of
 
 _PATIENCE = 90.0
@@ -22,8 +23,6 @@ _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 8.0
 # What Lambda says of a role that IAM has not spread yet, and of its policies.
 _ROLE_NOT_READY = ("cannot be assumed by Lambda", "does not have permissions to call")
-_WAIT_EVERY = 1
-"""Seconds between two looks of a waiter."""
 # Errors that mean that an interrupted run has made the call already.
 _DONE_ALREADY: Mapping[str, frozenset[str]] = {
     "create_log_group": frozenset({"ResourceAlreadyExistsException"}),
@@ -129,8 +128,7 @@ def _wait(call: ApiCall, client: Any, parameters: Mapping[str, Any], answer: Map
         subject["Qualifier"] = answer["Version"]
     elif "Qualifier" in parameters:
         subject["Qualifier"] = parameters["Qualifier"]
-    often = {"Delay": _WAIT_EVERY, "MaxAttempts": call.patience // _WAIT_EVERY}
-    client.get_waiter(call.waiter).wait(**subject, WaiterConfig=often)
+    patience.wait(client, str(call.waiter), call.patience, subject)
 
 
 def _resolve(value: Any, answers: Mapping[str, Mapping[str, Any]]) -> Any:

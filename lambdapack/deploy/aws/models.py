@@ -235,6 +235,7 @@ class AwsState:
         log_group: Whether the function has its log group.
         log_retention: Days that the group keeps, ``None`` for ever.
         layers: Name -> ARN of the newest version of each layer that was looked for and is there.
+        keys: ARNs of the keys of their owners that the packs are encrypted with in S3.
         tags: The function's tags; none where these were not looked for.
         reserved: The function's reserved concurrency; ``None`` without, and where it was not looked for.
         statements: Ids of the statements of the alias's policy; none where these were not looked for.
@@ -252,6 +253,7 @@ class AwsState:
     log_group: bool = False
     log_retention: int | None = None
     layers: Mapping[str, str] = field(default_factory=dict)
+    keys: tuple[str, ...] = ()
     tags: Mapping[str, str] = field(default_factory=dict)
     reserved: int | None = None
     statements: frozenset[str] = frozenset()

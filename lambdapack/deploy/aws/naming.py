@@ -28,7 +28,10 @@ _ROLE_NAME_MAX = 64
 _IN_FILES = re.compile(r"pack ([0-9a-f]{64}) in its (zip|layer|mount)\Z")
 _DESCRIPTION = re.compile(r"pack ([0-9a-f]{64}) at s3://([^/]+)/(.*) in ([a-z0-9-]*)\Z")
 _LAYER = "lambdapack-"
+_PROBE = "-lambdapack-probe"
+_FUNCTION_NAME_MAX = 64
 _NO_PACK = "no pack"
+PACK_VARIABLE = "LAMBDAPACK_PACK"
 _ASSETS = "LAMBDAPACK_ASSET_PACKS"
 """``name=id`` for each asset, with spaces between them; their packs lie beside the function's own.
 
@@ -42,6 +45,7 @@ _NETWORK = ("AssignPrivateIpAddresses", "CreateNetworkInterface", "DeleteNetwork
             "DescribeNetworkInterfaces", "DescribeSubnets", "UnassignPrivateIpAddresses")  # fmt: skip
 
 _IN_WORDS = {
+    "DecryptItsPack": "have S3 decrypt them",
     "WriteItsLog": "write its own log",
     "MountElasticfilesystem": "mount its file system",
     "MountS3files": "mount its file system",
@@ -82,6 +86,14 @@ def is_layer_of_ours(arn: str) -> bool:
     return arn.split(":")[6:7] != [] and re.fullmatch(_LAYER + "[0-9a-f]{40}", arn.split(":")[6]) is not None
 
 
+def probe_name(function: str) -> str:
+    """The function that tries a role for another; a name of more than 64 characters ends in a digest."""
+    if len(function) + len(_PROBE) <= _FUNCTION_NAME_MAX:
+        return function + _PROBE
+    digest = hashlib.sha256(function.encode()).hexdigest()[:8]
+    return f"{function[: _FUNCTION_NAME_MAX - len(_PROBE) - 9]}-{digest}{_PROBE}"
+
+
 def log_group(function: str) -> str:
     """Where Lambda writes a function's log."""
     return f"/aws/lambda/{function}"
@@ -93,11 +105,17 @@ def pack_arn(account: Account, location: Location) -> str:
 
 
 def policy(
-    account: Account, function: str, packs: Iterable[Location], versions: Iterable[Mapping[str, Any]] = ()
+    account: Account,
+    function: str,
+    packs: Iterable[Location],
+    versions: Iterable[Mapping[str, Any]] = (),
+    *,
+    keys: Iterable[str] = (),
 ) -> dict[str, Any]:
     """What the function may do: read ``packs`` and write its own log.
 
-    And what the settings of its ``versions`` need: file systems, networks, tracing, dead letters, keys.
+    And what the settings of its ``versions`` need: file systems, networks, tracing, dead letters, keys; and
+    have S3 decrypt with the ``keys`` that the packs are encrypted with.
     """
     settings = list(versions)
     chosen = (setting.get("LoggingConfig", {}).get("LogGroup") for setting in settings)
@@ -110,6 +128,8 @@ def policy(
     arns = sorted({pack_arn(account, location) for location in packs})
     if arns:
         statements.insert(0, _allow("ReadItsPack", "s3:GetObject", arns))
+    if arns and (decrypting := sorted(keys)):
+        statements.insert(1, _decrypt(decrypting))
     statements += [*_mounting(settings), *_needed(settings)]
     return {"Version": "2012-10-17", "Statement": statements}
 
@@ -151,6 +171,21 @@ def _needed(settings: Collection[Mapping[str, Any]]) -> Iterator[dict[str, Any]]
     keys = sorted({str(setting["KMSKeyArn"]) for setting in settings if setting.get("KMSKeyArn")})
     if keys:
         yield _allow("DecryptItsEnvironment", "kms:Decrypt", keys)
+
+
+def _decrypt(keys: list[str]) -> dict[str, Any]:
+    """That S3, and nothing else, may decrypt with the keys when the function reads from a bucket."""
+    suffix = ".amazonaws.com" + (".cn" if keys[0].startswith("arn:aws-cn:") else "")
+    services = sorted({f"s3.{key.split(':')[3]}{suffix}" for key in keys})
+    return _allow("DecryptItsPack", "kms:Decrypt", keys, StringEquals={"kms:ViaService": services})
+
+
+def keys_in(policy: Mapping[str, Any]) -> tuple[str, ...]:
+    """The keys that a policy of ``policy`` lets S3 decrypt with."""
+    statements = policy.get("Statement", [])
+    return tuple(
+        key for item in statements if item.get("Sid") == "DecryptItsPack" for key in item.get("Resource", ())
+    )
 
 
 def describe(pack_id: str | None, location: Location | Files | None) -> str:
@@ -204,6 +239,15 @@ def variables(assets: Iterable[FunctionAsset], own: Location | Files | None = No
     """
     text = " ".join(f"{asset.name}={asset.pack_id}{_place(asset, own)}" for asset in assets)
     return {_ASSETS: text} if text else {}
+
+
+def pack_variable(pack_id: str | None, own: Location | Files | None) -> dict[str, str]:
+    """The environment variable that names the pack which the function reads from S3.
+
+    The description does so for published versions only: with the variable, ``lambdapack gc`` knows what
+    ``$LATEST`` and functions that other tools deploy need.
+    """
+    return {PACK_VARIABLE: pack_id} if pack_id is not None and isinstance(own, Location) else {}
 
 
 def _place(asset: FunctionAsset, own: Location | Files | None) -> str:

@@ -20,6 +20,10 @@ from lambdapack.deploy.aws.wide import observe_wide
 from lambdapack.deploy.shifting import AliasState
 from lambdapack.model import FunctionSettings
 from lambdapack.progress import QUIET, Progress
+from lambdapack.store import patience
+
+_SETTLED = 300
+"""Seconds for a change that somebody else began to end."""
 
 
 def observe(
@@ -94,7 +98,7 @@ def _settled(name: str, clients: Clients, progress: Progress) -> Mapping[str, An
     ):
         if configuration is not None and configuration.get(key) == value:
             with progress.step(f"wait for {name}, which is {value}"), errors_of_aws(f"waiting for {name}"):
-                client.get_waiter(waiter).wait(FunctionName=name)
+                patience.wait(client, waiter, _SETTLED, {"FunctionName": name})
             configuration = look()
     return configuration
 

@@ -63,7 +63,7 @@ def policy_calls(
     """The role's policy for these packs, and for the versions there are beside the one that is ``wanted``."""
     settings = [*([wanted] if wanted else []), *(version.state.settings for version in observed.versions)]
     newest = list(dict.fromkeys(packs))[:_PACKS_IN_POLICY]
-    document = naming.policy(observed.account, name, newest, settings)
+    document = naming.policy(observed.account, name, newest, settings, keys=observed.keys)
     if observed.role is None or observed.role.policies.get(naming.POLICY) != document:
         yield ApiCall(
             "iam",
