@@ -107,9 +107,15 @@ class Account:
 
     def _resource(self, service: str, operation: str, given: Mapping[str, Any]) -> str:
         here = f"arn:aws:{service}:{self.region}:{self.id}"
+        if "PolicySourceArn" in given:
+            return str(given["PolicySourceArn"])
         if service == "iam":
             return f"arn:aws:iam::{self.id}:role/{given['RoleName']}"
-        if operation in ("list_layer_versions", "list_event_source_mappings", "describe_log_groups"):
+        if service == "ec2" or operation in (
+            "list_layer_versions",
+            "list_event_source_mappings",
+            "describe_log_groups",
+        ):
             return "*"
         if "LayerName" in given:
             return f"{here}:layer:{given['LayerName']}"
