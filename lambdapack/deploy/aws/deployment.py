@@ -200,10 +200,24 @@ def _with_provisioned(name: str, observed: AwsState, clients: Clients, progress:
 def destroy(name: str, *, dry_run: bool = False, clients: Clients, progress: Progress = QUIET) -> Deployment:
     """Remove the function, the roles made for it, its CodeDeploy and its log group; packs stay."""
     observed = observe(name, clients, progress=progress)
-    calls = (*codedeploy.removal(name, observed.account, clients), *planner.plan_destroy(name, observed))
+    calls = (
+        *_removal_of_codedeploy(name, observed, clients, progress),
+        *planner.plan_destroy(name, observed),
+    )
     if not dry_run:
         execute(calls, clients, progress=progress)
     return Deployment(name, None, None, calls=calls)
+
+
+def _removal_of_codedeploy(
+    name: str, observed: AwsState, clients: Clients, progress: Progress
+) -> tuple[ApiCall, ...]:
+    try:
+        return codedeploy.removal(name, observed.account, clients)
+    except LambdapackError as error:
+        # Most functions have nothing there, and whoever removes one may not be allowed to look.
+        progress.warn(f"what was made for CodeDeploy, if anything was, stays: {error.message}")
+        return ()
 
 
 def invoke(name: str, payload: bytes, *, qualifier: str = ALIAS, clients: Clients) -> Answer:
