@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import json
 import subprocess
 import sys
 from datetime import datetime, timedelta, timezone
@@ -9,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.response import StreamingBody
 from botocore.stub import ANY, Stubber
 
 from lambdapack.deploy import aws
@@ -334,3 +337,29 @@ def test_what_a_note_says_is_in_the_alias(cloud: aws.Clients, tmp_path: Path) ->
     in_the_middle(cloud, tmp_path)
     note = read(live(cloud)[1])
     assert note == Note("1", "2", CANARY.asked or Shift(), 0, note.since if note else SINCE)
+
+
+def test_a_smoke_event_is_one_call_of_the_version_by_its_number(
+    clients: aws.Clients, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An answer is enough; an error is told with its type; a call that AWS refuses is no failed event."""
+    monkeypatch.setattr(aws.Clients, "once", lambda self: self)
+    asked = {"FunctionName": "demo", "Qualifier": "2", "Payload": b"{}"}
+    failed = json.dumps({"errorType": "KeyError", "errorMessage": "'model'", "stackTrace": []})
+    with Stubber(clients["lambda"]) as stub:
+        for answer, error in (("3", {}), (failed, {"FunctionError": "Unhandled"}),
+                              ("odd", {"FunctionError": "Unhandled"})):  # fmt: skip
+            body = StreamingBody(io.BytesIO(answer.encode()), len(answer))
+            stub.add_response("invoke", {"Payload": body, "StatusCode": 200, **error}, asked)
+        stub.add_client_error("invoke", "TooManyRequestsException", "slow down", 429)
+        traffic = AwsTraffic("demo", clients)
+        assert [traffic.smoke("2", b"{}") for _ in range(3)] == [None, "KeyError: 'model'", "odd"]
+        with pytest.raises(ToolError, match="sending the smoke event to demo:2"):
+            traffic.smoke("2", b"{}")
+
+
+def test_calls_of_a_smoke_event_are_not_made_again(clients: aws.Clients) -> None:
+    """One attempt, and time for the longest invocation: a call that is made again is another call."""
+    config = clients.once()["lambda"].meta.config
+    assert (config.retries["total_max_attempts"], config.read_timeout) == (1, 960)
+    assert clients["lambda"].meta.config.retries["total_max_attempts"] > 1
