@@ -11,7 +11,7 @@ from lambdapack.cli import deployment, shifting
 from lambdapack.cli.session import Session, common, stoppable
 
 if TYPE_CHECKING:
-    from lambdapack.deploy import Release
+    from lambdapack.deploy import FunctionOptions, Release
     from lambdapack.deploy.aws import Deployment
     from lambdapack.deploy.shifting import Outcome
     from lambdapack.model import FunctionSpec
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 @click.option("--role", metavar="ARN", help="An existing role.  [default: one is made]")
 @click.option("--location", metavar="s3://BUCKET/PREFIX", help="Where the pack is kept.")
 @shifting.shift_option
+@shifting.wait_option
 @deployment.replicate_option
 @deployment.place_option
 @deployment.allow_lacking_option
@@ -54,7 +55,8 @@ def command(session: Session, cloud: str, region: str | None, dry_run: bool, **g
       lambdapack deploy --cloud aws --location s3://bucket/prefix --dry-run
       lambdapack deploy --cloud aws --place layer     # needs no bucket
       lambdapack deploy --cloud aws --shift canary:10%,5m
-      lambdapack deploy --shift linear:25%,10s        # the same in the embedded cloud
+      lambdapack deploy --cloud aws --shift codedeploy:canary10percent5minutes --wait
+      lambdapack deploy --shift linear:25%,10s        # in the embedded cloud
       lambdapack deploy --cloud aws --region eu-west-1 --replicate eu-west-1=s3://bucket-of-eu/prefix
     """
     from lambdapack import deploy, pack
@@ -65,7 +67,7 @@ def command(session: Session, cloud: str, region: str | None, dry_run: bool, **g
     function = deployment.with_environment_file(session, function)
     where = deployment.location_for(session, given["location"], cloud, needed="s3" in function.places)
     missing = deployment.missing_libraries(session, made, given["allow_lacking"])
-    chosen = shifting.options(session, given["shift"], cloud)
+    chosen = shifting.options(session, given["shift"], cloud, wait=given["wait"])
     if cloud == "aws":
         rollout = deploy.deploy(
             function, made, where, missing=missing, region=region or session.config.store.region,
@@ -76,9 +78,7 @@ def command(session: Session, cloud: str, region: str | None, dry_run: bool, **g
         shifting.fail_where_undone(function.name, rollout.deployment.shift)
         return
     deployment.warn_of_libraries(session, missing)
-    if function.settings.secrets:
-        names = ", ".join(sorted(function.settings.secrets))
-        session.progress.note(f"{names}: AWS's to know, and not set here; environment-file sets them locally")
+    _tell_of_aws_alone(session, function)
     due = runtimes.RUNTIMES[function.target.python].advice(runtimes.today())
     if due:
         session.progress.warn(due)
@@ -90,6 +90,17 @@ def command(session: Session, cloud: str, region: str | None, dry_run: bool, **g
         version, outcome = shifting.deploy_locally(session, local, release, chosen, dry_run=dry_run)
     _show(session, release, None, dry_run=dry_run, where=where, version=version, outcome=outcome)
     shifting.fail_where_undone(function.name, outcome)
+
+
+def _tell_of_aws_alone(session: Session, function: FunctionOptions) -> None:
+    """Say what the function will have in AWS and has not in the local cloud, where its code may need that."""
+    unset = sorted(function.settings.secrets.keys() - function.settings.environment.keys())
+    if unset:
+        names = ", ".join(unset)
+        session.progress.note(f"{names}: read in AWS alone, and not set here; environment-file can set them")
+    if function.settings.layers:
+        names = ", ".join(arn.rpartition(":layer:")[2] for arn in function.settings.layers)
+        session.progress.note(f"the layers {names} are in AWS alone")
 
 
 def _show(
@@ -106,6 +117,7 @@ def _show(
     spec, arn = release.spec, done.arn if done else None
     calls = done.calls if done else ()
     outcome = done.shift if done else outcome
+    handover = done.handover if done else None
     document = {
         "cloud": "aws" if done else "local",
         "dry_run": dry_run,
@@ -118,6 +130,7 @@ def _show(
         "layers": deployment.sizes(spec.layers),
         "calls": [{"service": call.service, "operation": call.operation, "why": call.why} for call in calls],
         "shift": shifting.document(outcome),
+        "codedeploy": handover,
     }
     session.emit("deploy", document, brief=arn or spec.name)
     if done and dry_run and done.uploads:
@@ -126,6 +139,8 @@ def _show(
         session.say(f"  {call.service} {call.operation}: {call.why}")
     if outcome is not None and outcome.undone is not None:
         return
+    if handover:
+        session.say(handover)
     session.say(_summary(spec, release.bundle.size, version=version, to_aws=bool(done), dry_run=dry_run))
     if arn:
         session.say(arn)

@@ -32,6 +32,7 @@ COMMANDS = {
     "report": "Write one page with pictures: sizes, a cold start, durations, memory, costs.",
     "status": "Show what is deployed.",
     "logs": "Show a function's log, or its cold starts alone.",
+    "dashboard": "Print or make a CloudWatch dashboard and alarms.",
     "trace": "Let the next build know what real starts fetched on demand.",
     "rollback": "Go back to an earlier version: code and dependencies together.",
     "policy": "Print the smallest IAM policy for this project.",

@@ -10,19 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lambdapack.cli.deployment import clients
+from lambdapack.cli.deployment import clients, cloud_option
+from lambdapack.cli.local_logs import Span, local_events
 from lambdapack.cli.session import Session, common, stoppable
 from lambdapack.cli.spans import moment
 from lambdapack.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from lambdapack.deploy.aws import LogQuery
     from lambdapack.deploy.log import ColdStart, LogEvent
-
-_COLD = '?INIT_ ?RESTORE_ ?REPORT ?"cold_start" ?"platform.initStart" ?"platform.initReport" ' + (
-    '?"platform.restoreReport" ?"platform.report"'
-)
-"""CloudWatch's filter for what ``--cold`` reads: one of these."""
 
 
 @click.command("logs", short_help="Show a function's log, or its cold starts alone.")
@@ -34,12 +29,16 @@ _COLD = '?INIT_ ?RESTORE_ ?REPORT ?"cold_start" ?"platform.initStart" ?"platform
 @click.option("--follow", "-f", is_flag=True, help="Go on with what comes in, until Ctrl-C or --until.")
 @click.option("--cold", is_flag=True, help="Show cold starts alone, a line each.")
 @click.option("--version", metavar="N", help="Of one version of the function.")
-@click.option("--group", metavar="NAME", help="Another log group.  [default: the function's]")
-@click.option("--region", metavar="NAME", help="AWS region.")
+@click.option(
+    "--group",
+    metavar="NAME",
+    help="Another log group, with --cloud aws.  [default: the function's]",
+)
+@cloud_option
 @stoppable
 @common
 def command(session: Session, name: str | None, since: str, until: str | None, **given: Any) -> None:
-    """Show a function's log in AWS, oldest first; with --cold its cold starts alone, a line each.
+    """Show a function's log, oldest first; with --cold its cold starts alone, a line each.
 
     A cold start's line says when, which version, how long init (or the restore from a snapshot) and the
     first call took, how much of the pack was fetched, how long imports waited for it, and what had to be
@@ -48,27 +47,21 @@ def command(session: Session, name: str | None, since: str, until: str | None, *
 
     \b
     Examples:
-      lambdapack logs hello
-      lambdapack logs hello --cold --since 2d
-      lambdapack logs --follow --version 7
-      lambdapack logs --cold --json | jq '.starts[].init_ms'
+      lambdapack logs hello --follow
+      lambdapack logs hello --cloud aws --cold --since 2d
+      lambdapack logs --cloud aws --follow --version 7
+      lambdapack logs --cloud aws --cold --json | jq '.starts[].init_ms'
     """
-    from lambdapack.deploy import aws
-
-    name, api = name or session.name, clients(session, given["region"])
-    query = _query(given["group"] or aws.group_of(name, api), since, until, given)
-    session.progress.note(f"{query.group} since {query.since:%Y-%m-%d %H:%M:%S} UTC")
-    events = aws.log_events(api, query)
-    head = {"cloud": "aws", "name": name, "group": query.group, "since": query.since.isoformat()}
+    name, span = name or session.name, _span(since, until, given)
+    events, head = (_from_aws if given["cloud"] == "aws" else _from_here)(session, name, span, given)
+    told = {"cloud": given["cloud"], "name": name, **head, "since": span.since.isoformat()}
     if given["cold"]:
-        _show_starts(session, cold_starts(events), head, follow=query.follow)
+        _show_starts(session, cold_starts(events), told, follow=span.follow)
     else:
-        _show_events(session, events, head, follow=query.follow)
+        _show_events(session, events, told, follow=span.follow)
 
 
-def _query(group: str, since: str, until: str | None, given: dict[str, Any]) -> LogQuery:
-    from lambdapack.deploy.aws import LogQuery
-
+def _span(since: str, until: str | None, given: dict[str, Any]) -> Span:
     now, follow = datetime.now(timezone.utc), given["follow"]
     begins = moment(since, "--since", now)
     ends = None if until is None else moment(until, "--until", now, ahead=follow)
@@ -76,7 +69,32 @@ def _query(group: str, since: str, until: str | None, given: dict[str, Any]) -> 
         raise ConfigurationError(
             f"--until {until} lies before --since {since}", hint="give a --since that goes further back"
         )
-    return LogQuery(group, begins, ends, _COLD if given["cold"] else "", given["version"], follow)
+    return Span(begins, ends, given["version"], follow)
+
+
+def _from_aws(
+    session: Session, name: str, span: Span, given: dict[str, Any]
+) -> tuple[Iterator[LogEvent], dict[str, Any]]:
+    """The events of a function in AWS, and where they are."""
+    from lambdapack.deploy import aws
+
+    api = clients(session, given["region"])
+    group = given["group"] or aws.group_of(name, api)
+    pattern = aws.LAMBDAS_LINES if given["cold"] else ""
+    query = aws.LogQuery(group, span.since, span.until, pattern, span.version, span.follow)
+    session.progress.note(f"{group} since {span.since:%Y-%m-%d %H:%M:%S} UTC")
+    return aws.log_events(api, query), {"group": group}
+
+
+def _from_here(
+    session: Session, name: str, span: Span, given: dict[str, Any]
+) -> tuple[Iterator[LogEvent], dict[str, Any]]:
+    """The events of a function in the embedded cloud."""
+    if given["group"]:
+        raise ConfigurationError(
+            f"--group {given['group']}: the embedded cloud has no log groups", hint="add --cloud aws"
+        )
+    return local_events(session, name, span), {}
 
 
 def cold_starts(events: Iterable[LogEvent]) -> Iterator[ColdStart]:

@@ -26,8 +26,10 @@ shift_option = click.option(
     "[default: as a shift in progress does, else all]",
 )
 
+wait_option = click.option("--wait", is_flag=True, help="Wait until CodeDeploy has ended.")
 
-def options(session: Session, given: str | None, cloud: str) -> ShiftOptions:
+
+def options(session: Session, given: str | None, cloud: str, *, wait: bool) -> ShiftOptions:
     """How calls go over: ``--shift`` over the ``[deploy]`` table.
 
     Raises:
@@ -38,8 +40,8 @@ def options(session: Session, given: str | None, cloud: str) -> ShiftOptions:
 
     config = session.config.deploy
     chosen = given or config.shift
-    by_codedeploy = chosen.startswith(_CODEDEPLOY)
-    if by_codedeploy and cloud != "aws":
+    by_codedeploy = cloud == "aws" and chosen.startswith(_CODEDEPLOY)
+    if given is not None and given.startswith(_CODEDEPLOY) and not by_codedeploy:
         raise ConfigurationError(
             f"--shift {chosen} shifts calls in AWS, and this is the embedded cloud",
             hint="--cloud aws, or --shift canary:10%,5m, which works in both",
@@ -51,6 +53,7 @@ def options(session: Session, given: str | None, cloud: str) -> ShiftOptions:
         alarms=tuple(config.alarms),
         tolerance=Tolerance(config.max_errors, config.max_slowdown),
         codedeploy=chosen.removeprefix(_CODEDEPLOY) if by_codedeploy else None,
+        wait=wait,
     )
 
 

@@ -53,6 +53,10 @@ def _local(session: Session, name: str | None) -> None:
             f"pack {(function['pack_id'] or 'none')[:12]}{_beside(function)}, {assets}"
             f"{len(function['environments'])} warm"
         )
+        if function["note"]:
+            from lambdapack.deploy.shifting import told
+
+            session.say(f"  {told(function['note'])}")
         for version in function["versions"]:
             session.say(f"  version {_version_line(version)}")
     if not functions:
@@ -63,9 +67,12 @@ def _local(session: Session, name: str | None) -> None:
 
 def _version_line(version: dict[str, Any]) -> str:
     """A version of the embedded cloud: its packs, its share of the calls, its last cold start."""
+    from lambdapack.report.units import megabytes
+
     place = "" if version["place"] in (None, "s3") else f" in its {version['place']}"
     assets = "".join(f", asset {name} {id_[:12]}" for name, id_ in version["assets"].items())
-    text = f"{version['number']}: pack {(version['pack'] or 'none')[:12]}{place}{assets}"
+    size = f" of {megabytes(version['size'])}" if version["size"] else ""
+    text = f"{version['number']}: pack {(version['pack'] or 'none')[:12]}{size}{place}{assets}"
     if version["warm"]:
         text += f", {version['warm']} warm"
     if cold := version["last_cold"]:

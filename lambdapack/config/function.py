@@ -70,7 +70,8 @@ class Function(Section):
     timeout: int = _setting("timeout", "Seconds that an invocation may take.")
     environment: dict[str, str] = field(
         {},
-        "Environment variables. A build runs code with them and records them in build.json: no secrets here.",
+        "Environment variables. A build runs code with them and records them in build.json: no secrets here, "
+        "but in `environment-file` or `secrets`.",
         "a table of texts",
     )
     role: str | None = field(

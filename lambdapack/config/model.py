@@ -119,6 +119,9 @@ def _explain(kind: str, location: tuple[int | str, ...], value: object, prefix: 
     # A key may be written with hyphens or without.
     keys = {key.replace("-", "_"): info for key, info in _fields_of(section).items()}
     wrong = keys[names[1].replace("-", "_")]
+    if names[:2] == ["function", "secrets"]:
+        # It may be the secret itself that stands there.
+        return f"{_name(location[:2], prefix)}: expected {expected(wrong)}"
     return f"{_name(location[:2], prefix)}: expected {expected(wrong)}, not {value!r}"
 
 

@@ -352,7 +352,7 @@ class LocalCloud:
             "server": None,
             "limits": describe(self.limits) if self.limits else None,
             "functions": [
-                describe_function(versions, environments, kept.calls(versions.name))
+                describe_function(versions, environments, kept.calls(versions.name), self.functions.size)
                 for versions in self.functions.all()
             ],
         }

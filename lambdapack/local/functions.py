@@ -53,7 +53,7 @@ class Functions:
         with locked(self._lock):
             check_size(spec)
             function = self._store(spec, pack)
-            before = self._read(spec.name) or Versions(spec.name)
+            before = self.find(spec.name) or Versions(spec.name)
             after, number = before.published(function)
             self._write(before, after.routed(Routing(number)) if live else after)
         return number
@@ -90,13 +90,17 @@ class Functions:
             _copy(asset.pack, stored)
         return location
 
+    def find(self, name: str) -> Versions | None:
+        """A function by name, ``None`` where there is no such function."""
+        return self._read(name) if FUNCTION_NAME.fullmatch(name) else None
+
     def get(self, name: str) -> Versions:
         """A function by name.
 
         Raises:
             ConfigurationError: There is no such function.
         """
-        found = self._read(name) if FUNCTION_NAME.fullmatch(name) else None
+        found = self.find(name)
         if found is None:
             names = ", ".join(versions.name for versions in self.all())
             raise ConfigurationError(
@@ -177,6 +181,11 @@ class Functions:
                         stored.unlink(missing_ok=True)
                 self._forget_records()
             path.unlink(missing_ok=True)
+
+    def size(self, function: Function) -> int | None:
+        """Bytes of a version's pack; ``None`` for one that its zip or its layers hold, and without a pack."""
+        stored = self._file(function.location) if function.location else None
+        return stored.stat().st_size if stored and stored.is_file() else None
 
     def missing_packs(self, function: Function) -> list[Path]:
         """The packs of a version that ought to be in the state folder and are not."""

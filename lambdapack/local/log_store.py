@@ -13,7 +13,7 @@ from pathlib import Path
 from lambdapack.local.journal import Journal, JournalReader
 
 _LIMIT = 4_000_000
-"""Bytes of a version's file; there is another file of the size before it."""
+"""Bytes of a version's file; the file before that has as many."""
 _MESSAGE = 256_000
 """Characters that are kept of a line."""
 _SUFFIX = ".jsonl"
@@ -35,7 +35,7 @@ class LogEvent:
 
     @property
     def version(self) -> str:
-        """The version that has logged it."""
+        """The version whose environment the stream is."""
         return self.stream.partition("[")[2].partition("]")[0]
 
 
@@ -51,14 +51,15 @@ class LogReader:
     def __init__(self, folder: Path, since: datetime, version: str | None) -> None:
         self._folder = folder
         self._since = since
-        self._pattern = f"{version or '*'}{_SUFFIX}*"
+        self._version = version
         self._readers: dict[str, JournalReader] = {}
 
     def read(self) -> list[LogEvent]:
         """The events that no call has given so far, by time."""
-        for path in self._folder.glob(self._pattern):
-            name = path.name.partition(_SUFFIX)[0] + _SUFFIX
-            self._readers.setdefault(name, JournalReader(self._folder / name))
+        for path in self._folder.glob(f"*{_SUFFIX}*"):
+            version = path.name.partition(_SUFFIX)[0]
+            if self._version in (None, version) and version not in self._readers:
+                self._readers[version] = JournalReader(self._folder / f"{version}{_SUFFIX}")
         events = [event for reader in self._readers.values() for event in _events(reader.read())]
         # Sorted by time alone: events of the same moment stay in the order in which they were written.
         return sorted((event for event in events if event.time >= self._since), key=lambda event: event.time)

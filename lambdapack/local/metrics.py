@@ -12,7 +12,7 @@ from pathlib import Path
 from lambdapack.local.journal import Journal, JournalReader
 
 _LIMIT = 1_000_000
-"""Bytes of a function's file; some 8,000 invocations, and as many again in the file before it."""
+"""Bytes of a function's file; some 8,000 invocations, and as many in the file before that."""
 _SUFFIX = ".jsonl"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from lambdapack.local.environment.environment import Environment
@@ -13,7 +13,10 @@ from lambdapack.local.versions import Versions
 
 
 def describe_function(
-    versions: Versions, environments: Iterable[tuple[Environment, bool]], calls: Iterable[Call]
+    versions: Versions,
+    environments: Iterable[tuple[Environment, bool]],
+    calls: Iterable[Call],
+    size_of: Callable[[Function], int | None],
 ) -> dict[str, Any]:
     """A function: the version that has most calls, its environments, its alias and every version.
 
@@ -21,6 +24,7 @@ def describe_function(
         versions: The function.
         environments: Those of the whole cloud, each with whether it is busy.
         calls: The function's invocations, as far as they are kept.
+        size_of: Says how many bytes a version's pack has, where that is a file of its own.
     """
     shares = versions.alias.routing.shares if versions.alias else {}
     main = max(versions.functions, key=lambda each: (shares.get(each.version, 0), int(each.version)))
@@ -38,6 +42,7 @@ def describe_function(
         "versions": [
             {
                 **_version(function, colds.get(function.version)),
+                "size": size_of(function),
                 "weight": shares.get(function.version, 0.0),
                 "warm": sum(each["version"] == function.version for each in own),
             }

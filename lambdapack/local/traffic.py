@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from statistics import fmean
 
-from lambdapack.deploy.shifting import AliasConflictError, AliasState, Health
+from lambdapack.deploy.shifting import AliasConflictError, AliasState, Health, Traffic
 from lambdapack.errors import CheckError, ConfigurationError
 from lambdapack.local.cloud import LocalCloud
 from lambdapack.local.invocation import Invocation
@@ -17,7 +17,7 @@ from lambdapack.model import Routing
 _ALARMS = "alarms.json"
 
 
-class LocalTraffic:
+class LocalTraffic(Traffic):
     """A function's alias and versions in a local cloud: a ``Traffic`` of ``lambdapack.deploy.shifting``.
 
     Alarms are those of ``alarms.json`` in the state folder, which whoever wants to try one writes:
@@ -33,13 +33,9 @@ class LocalTraffic:
         self._name = name
 
     def alias(self) -> AliasState | None:
-        """The alias; ``None`` before the first deployment.
-
-        Raises:
-            ConfigurationError: There is no such function.
-        """
-        alias = self._cloud.functions.get(self._name).alias
-        return _state(alias) if alias else None
+        """The alias; ``None`` before the first deployment."""
+        versions = self._cloud.functions.find(self._name)
+        return _state(versions.alias) if versions and versions.alias else None
 
     def route(self, routing: Routing, note: str, *, revision: str | None) -> AliasState:
         """Change routing and note in one step, if the alias is as it was seen.

@@ -110,7 +110,8 @@ class FunctionSettings:
         snap_start: Whether published versions start from a snapshot (SnapStart).
         snapshot: What the snapshot holds: ``needed``, all that a first invocation may need; ``all``, the rest
             of the packs as well, so that nothing is fetched after a restore.
-        secrets: Environment variable -> where its value is kept, which a deployment to AWS reads.
+        secrets: Environment variable -> where its value is kept, which a deployment to AWS reads; there it
+            stands above a variable of that name in ``environment``.
         layers: ARNs of versions of layers of others, in their order.
         tags: The function's tags; others that it has stay.
         kms_key: ARN of the key that encrypts the environment; ``""`` for AWS's own.
@@ -195,8 +196,6 @@ def _refused_variables(settings: FunctionSettings) -> Iterator[str]:
             yield f"the environment variable {variable} is Lambda's own"
         elif not _VARIABLE_NAME.fullmatch(variable):
             yield f"{variable!r} is not a name that Lambda takes for an environment variable"
-    for variable in sorted(environment.keys() & settings.secrets.keys()):
-        yield f"{variable} is among the secrets and in the environment"
     size = sum(len(key.encode()) + len(value.encode()) for key, value in environment.items())
     if size > limits.ENVIRONMENT_VARIABLES:
         yield f"the environment is {size} bytes, Lambda takes {limits.ENVIRONMENT_VARIABLES}"

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
+from lambdapack.deploy import shifting
 from lambdapack.deploy.aws import Overview, StoredPack, VersionOverview
 from lambdapack.model import Routing
 from lambdapack.progress import ago
@@ -30,10 +31,26 @@ def overview_document(found: Overview) -> dict[str, Any]:
         "live": None if routing is None else routing.version,
         "weights": {} if routing is None else routing.shares,
         "note": found.note or None,
+        "shift": _shift_document(found.note),
         "provisioned": found.provisioned,
         "versions": [_version(version) for version in found.versions],
         "starts_since": None if found.since is None else found.since.isoformat(),
         "unknown": list(found.unknown),
+    }
+
+
+def _shift_document(text: str) -> dict[str, Any] | None:
+    """The shift that the alias's note tells of, in progress or undone."""
+    note = shifting.read(text)
+    if note is None:
+        return None
+    return {
+        "before": note.before,
+        "after": note.after,
+        "shift": str(note.shift),
+        "step": note.step,
+        "since": note.since.isoformat(),
+        "undone": note.undone,
     }
 
 
@@ -60,8 +77,7 @@ def overview_lines(found: Overview, now: datetime) -> Iterator[str]:
     """A line about the function, a row a version with the newest first, and what could not be read."""
     yield f"{found.name} in {found.region}: {found.state}, {_routing(found.routing)}"
     yield f"  {found.arn}"
-    if found.note:
-        yield f"  note of the alias: {found.note}"
+    yield from _note_lines(found.note)
     if found.provisioned:
         yield f"  provisioned concurrency: {found.provisioned}"
     versions = found.versions[::-1]
@@ -74,6 +90,20 @@ def overview_lines(found: Overview, now: datetime) -> Iterator[str]:
     if found.unknown:
         yield ""
         yield from (f"not known: {why}" for why in found.unknown)
+
+
+def _note_lines(text: str) -> Iterator[str]:
+    note = shifting.read(text)
+    others = text if note is None else note.others
+    if note is not None:
+        way = f"{note.shift} from version {note.before} to {note.after}"
+        since = f"{note.since:%Y-%m-%d %H:%M:%S} UTC"
+        if note.undone is None:
+            yield f"  shifting, {way}: {note.where}, since {since}"
+        else:
+            yield f"  shift undone, {way}, begun {since}: {note.undone}"
+    if others:
+        yield f"  note of the alias: {others}"
 
 
 def _routing(routing: Routing | None) -> str:

@@ -59,7 +59,7 @@ def test_the_log_is_shown_with_time_and_version(
     tmp_path: Path, run_lambdapack: Run, environment: Any
 ) -> None:
     """A line an event, oldest first; as JSON one document."""
-    words = ("logs", "hello", "--group", GROUP)
+    words = ("logs", "hello", "--cloud", "aws", "--group", GROUP)
     lines = run_lambdapack(*words, cwd=tmp_path, environment=environment).stdout.splitlines()
     assert len(lines) == 5 and "[3] INIT_START" in lines[0] and "[3] hello from the handler" in lines[2]
     document = shown(run_lambdapack(*words, "--json", cwd=tmp_path, environment=environment))
@@ -70,7 +70,7 @@ def test_the_log_is_shown_with_time_and_version(
 
 def test_cold_starts_are_a_line_each(tmp_path: Path, run_lambdapack: Run, environment: Any) -> None:
     """Version, milliseconds, bytes and retries, from REPORT and the shim's line."""
-    words = ("logs", "hello", "--group", GROUP, "--cold")
+    words = ("logs", "hello", "--cloud", "aws", "--group", GROUP, "--cold")
     (line,) = run_lambdapack(*words, cwd=tmp_path, environment=environment).stdout.splitlines()
     assert "[3] init 843.2 ms, then the handler 12.5 ms, pack 41.0 MB in 6 requests" in line
     assert line.endswith("waited 220.1 ms, 2 retries")
@@ -81,7 +81,16 @@ def test_cold_starts_are_a_line_each(tmp_path: Path, run_lambdapack: Run, enviro
 def test_another_version_has_no_events(tmp_path: Path, run_lambdapack: Run, environment: Any) -> None:
     """That is said on stderr, and is no error."""
     done = run_lambdapack(
-        "logs", "hello", "--group", GROUP, "--version", "4", cwd=tmp_path, environment=environment
+        "logs",
+        "hello",
+        "--cloud",
+        "aws",
+        "--group",
+        GROUP,
+        "--version",
+        "4",
+        cwd=tmp_path,
+        environment=environment,
     )
     assert done.stdout == "" and "no events" in done.stderr
 
@@ -94,20 +103,20 @@ def test_a_span_that_is_none_is_told(
     tmp_path: Path, run_lambdapack: Run, environment: Any, words: tuple[str, ...], said: str
 ) -> None:
     """Status 2, with an example."""
-    words = ("logs", "hello", "--group", GROUP, *words)
+    words = ("logs", "hello", "--cloud", "aws", "--group", GROUP, *words)
     done = run_lambdapack(*words, cwd=tmp_path, environment=environment, status=2)
     assert said in done.stderr and "--since" in done.stderr
 
 
 def test_a_function_that_is_not_there_is_told(tmp_path: Path, run_lambdapack: Run, environment: Any) -> None:
     """Status 2; moto has no such function."""
-    done = run_lambdapack("logs", "gone", cwd=tmp_path, environment=environment, status=2)
+    done = run_lambdapack("logs", "gone", "--cloud", "aws", cwd=tmp_path, environment=environment, status=2)
     assert "there is no function gone" in done.stderr and "lambdapack deploy" in done.stderr
 
 
 def test_following_shows_what_comes_in_until_ctrl_c(tmp_path: Path, url: str, environment: Any) -> None:
     """Each event once and at once, as JSON a line each; Ctrl-C is status 130."""
-    words = ("logs", "hello", "--group", GROUP, "--follow", "--json")
+    words = ("logs", "hello", "--cloud", "aws", "--group", GROUP, "--follow", "--json")
     process = subprocess.Popen(
         [sys.executable, "-m", "lambdapack", *words], cwd=tmp_path, text=True,
         env={**os.environ, **dict(environment)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE,

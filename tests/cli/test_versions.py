@@ -10,6 +10,7 @@ import pytest
 
 from lambdapack.local import LocalCloud, LocalTraffic
 from lambdapack.model import Routing
+from lambdapack.report.units import megabytes
 from tests.cli.test_flow import small_project
 from tests.support.command_line import Run, shown
 
@@ -88,9 +89,29 @@ def test_status_shows_versions_weights_and_starts(run_lambdapack: Run, tiny: Pat
     assert first["last_cold"]["init_ms"] > 0 and second["last_cold"] is None
     lines = run_lambdapack("status", "tiny", cwd=tiny).stdout.splitlines()
     assert lines[0].startswith("tiny: app.handler on python3.")
-    assert lines[1].startswith(f"  version 1: pack {first['pack'][:12]}, last cold start 2")
+    assert lines[1].startswith(f"  version 1: pack {first['pack'][:12]} of {megabytes(first['size'])}, last ")
     assert lines[1].endswith(" ms)  <- live 75% of the calls")
-    assert lines[2] == f"  version 2: pack {second['pack'][:12]}  <- live 25% of the calls"
+    assert lines[2].startswith(f"  version 2: pack {second['pack'][:12]} of ")
+    assert lines[2].endswith("B  <- live 25% of the calls")
     run_lambdapack("rollback", "--cloud", "local", cwd=tiny)
     assert run_lambdapack("status", cwd=tiny).stdout.splitlines()[1].endswith("  <- live")
     json.dumps(function)
+
+
+def test_the_log_and_its_cold_starts_are_shown(run_lambdapack: Run, tiny: Path) -> None:
+    """A version's lines alone where they are asked for, and one line for each cold start."""
+    run_lambdapack("invoke", "--cold", "--qualifier", "1", cwd=tiny)
+    run_lambdapack("invoke", "--cold", "--qualifier", "2", cwd=tiny)
+    events = shown(run_lambdapack("logs", "--json", cwd=tiny))["events"]
+    assert {event["version"] for event in events} == {"1", "2"}
+    assert sum(event["message"].startswith("REPORT RequestId") for event in events) == 2
+    only = shown(run_lambdapack("logs", "--version", "2", "--json", cwd=tiny))["events"]
+    assert only == [event for event in events if event["version"] == "2"]
+    starts = shown(run_lambdapack("logs", "--cold", "--json", cwd=tiny))["starts"]
+    assert [(start["version"], start["kind"]) for start in starts] == [("1", "init"), ("2", "init")]
+    assert all(start["init_ms"] > 0 and start["shim"]["frames"] > 0 for start in starts)
+    (_, line) = run_lambdapack("logs", "--cold", cwd=tiny).stdout.splitlines()
+    assert "[2] init " in line and "no retries" in line
+    assert "--cloud aws" in run_lambdapack("logs", "--group", "x", cwd=tiny, status=2).stderr
+    assert run_lambdapack("logs", "--since", "2020-01-01", "--until", "1d", cwd=tiny).stdout == ""
+    assert "no function" in run_lambdapack("logs", "gone", cwd=tiny, status=2).stderr

@@ -601,7 +601,7 @@ def test_snap_start_with_provisioned_concurrency_is_refused(
     snapped = replace(make_spec(tmp_path, cloud, snap_start=True), target=Target("3.12"))
     with pytest.raises(ConfigurationError, match="has provisioned concurrency for 2 environments") as caught:
         aws.deploy(snapped, clients=cloud)
-    assert "delete-provisioned-concurrency-config" in (caught.value.hint or "")
+    assert "provisioned = 0" in (caught.value.hint or "")
     found = cloud["lambda"].list_versions_by_function(FunctionName="demo")["Versions"]
     assert [version["Version"] for version in found] == ["$LATEST", "1"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,9 @@ import pytest
 from botocore.exceptions import ClientError
 
 from lambdapack.deploy import aws
+from lambdapack.deploy.shifting import Note
 from lambdapack.errors import ToolError
-from lambdapack.model import Routing
+from lambdapack.model import Routing, Shift
 from lambdapack.report import overview as shown
 from tests.deploy.test_aws import changed, make_spec
 from tests.support.aws_world import BUCKET, REGION
@@ -94,6 +96,30 @@ def test_a_pack_that_is_gone_is_told(demo: aws.Clients) -> None:
     found = aws.overview("demo", demo)
     assert all(version.pack is not None and version.pack.missing for version in found.versions)
     assert text_of(found).count("not in S3") == 2 and found.unknown == ()
+
+
+def test_a_shift_is_told_in_progress_and_undone(demo: aws.Clients) -> None:
+    """Out of the note that it leaves with the alias; what a person wrote there stands apart."""
+    begun = datetime(2026, 11, 26, 14, 2, tzinfo=timezone.utc)
+    note = Note("1", "2", Shift.parse("canary:10%,5m"), 0, begun, None, "the checkout")
+
+    def told(left: Note) -> tuple[str, dict[str, Any]]:
+        demo["lambda"].update_alias(FunctionName="demo", Name="live", Description=str(left))
+        found = aws.overview("demo", demo)
+        return text_of(found), shown.overview_document(found)["shift"]
+
+    text, document = told(note)
+    assert "shifting, canary:10%,5m from version 1 to 2: step 1 of 2, version 2 has 10 %" in text
+    assert "note of the alias: the checkout" in text
+    assert (document["before"], document["after"], document["step"], document["undone"]) == (
+        "1",
+        "2",
+        0,
+        None,
+    )
+    text, document = told(replace(note, undone="3 of 10 calls fail"))
+    assert "shift undone, canary:10%,5m from version 1 to 2, begun 2026-11-26 14:02:00 UTC: 3 of 10" in text
+    assert document["undone"] == "3 of 10 calls fail"
 
 
 DENIED = (

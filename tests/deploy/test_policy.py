@@ -200,7 +200,9 @@ def test_a_shift_needs_what_looks_at_metrics() -> None:
     assert (
         policy.of_shift("all", watched=True) == policy.of_shift("linear:10%,1m", watched=False) == ("shift",)
     )
-    assert policy.of_shift("codedeploy:Canary10Percent5Minutes", watched=True) == ("codedeploy",)
+    by_codedeploy = "codedeploy:Canary10Percent5Minutes"
+    assert policy.of_shift(by_codedeploy, watched=False) == ("codedeploy",)
+    assert policy.of_shift(by_codedeploy, watched=True) == ("codedeploy", "shift")
     statements = permissions.statements(PROJECT, ["deploy", "shift"])
     actions = {action for each in statements for action in each.reasons}
     assert {"cloudwatch:GetMetricData", "cloudwatch:DescribeAlarms"} <= actions

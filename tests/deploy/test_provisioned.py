@@ -10,7 +10,11 @@ from botocore.stub import Stubber
 
 from lambdapack.deploy import aws
 from lambdapack.deploy.aws import provisioned
+from lambdapack.deploy.aws.traffic import AwsTraffic
+from lambdapack.deploy.shifting import Health, ShiftOptions
 from lambdapack.errors import ConfigurationError, ToolError
+from lambdapack.model import Shift
+from tests.support.killed_deployment import FastClock
 from tests.support.lambda_world import ARN, World, deploy, operations, spec_of
 from tests.support.told import Told
 
@@ -157,6 +161,21 @@ def test_an_alias_that_has_it_itself_hands_it_to_its_version(tmp_path: Path) -> 
     assert operations(deploy(world, spec_of(tmp_path, b"other", provisioned=2))) == [_DELETE, _PUT]
 
 
+def test_an_alias_with_some_goes_to_a_snapshot_once_it_is_given_up(tmp_path: Path) -> None:
+    """AWS refuses the move; said before any call, and with provisioned = 0 it goes before the move."""
+    world = World()
+    deploy(world, spec_of(tmp_path))
+    world["lambda"].put_provisioned_concurrency_config(
+        FunctionName="demo", Qualifier="live", ProvisionedConcurrentExecutions=2
+    )
+    with pytest.raises(ConfigurationError, match="has provisioned concurrency for 2 environments") as caught:
+        deploy(world, spec_of(tmp_path, snap_start=True))
+    assert "provisioned = 0" in (caught.value.hint or "")
+    done = deploy(world, spec_of(tmp_path, snap_start=True, provisioned=0))
+    assert operations(done)[-2:] == [_DELETE, "update_alias"]
+    assert ready(world) == {} and world.lambda_.aliases["live"]["FunctionVersion"] == "2"
+
+
 def test_what_other_aliases_need_stays(tmp_path: Path) -> None:
     """A version that another alias sends calls to, an alias of others, a version that others published."""
     world = World()
@@ -201,11 +220,13 @@ def test_waiting_has_an_end_that_is_said(monkeypatch: pytest.MonkeyPatch) -> Non
         "AllocatedProvisionedConcurrentExecutions": 1, "Status": "IN_PROGRESS",
     }  # fmt: skip
     slept: list[float] = []
+    told: list[str] = []
     with Stubber(client) as stub:
         for _ in range(4):
             stub.add_response("get_provisioned_concurrency_config", slow, which)
         with pytest.raises(ToolError, match="demo:7: 1 of 3 environments are ready after 6 s"):
-            provisioned.wait(client, which, 6, sleep=slept.append)
+            provisioned.wait(client, which, 6, sleep=slept.append, tell=lambda *, note: told.append(note))
+        assert told == ["1 of 3 environments are ready"] * 3
         assert slept == [2.0, 2.0, 2.0]
         stub.add_response("get_provisioned_concurrency_config", slow, which)
         stub.add_response("get_provisioned_concurrency_config", {**slow, "Status": "READY"}, which)
@@ -238,3 +259,41 @@ def test_the_looks_follow_every_page() -> None:
         clients = cast(aws.Clients, {"lambda": client})
         seen = provisioned.observe_ready("demo", AwsState(Account("1", "aws", "eu-central-1")), clients)
         assert {name: each.requested for name, each in seen.provisioned.items()} == {"1": 1, "2": 2}
+
+
+CANARY = ShiftOptions(Shift.parse("canary:10%,5m"))
+
+
+@pytest.mark.parametrize(("errors", "left"), [(0, {"2": 3}), (30, {"1": 3})])
+def test_a_shift_keeps_both_versions_ready_and_then_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, errors: int, left: dict[str, int]
+) -> None:
+    """While calls are shared both have it; after that the version that has all calls, whichever that is."""
+    world = World()
+    deploy(world, spec_of(tmp_path, provisioned=3))
+    during: list[dict[str, int]] = []
+
+    def health(self: AwsTraffic, version: str, since: object) -> Health:
+        during.append(ready(world))
+        return Health(100, errors if version == "2" else 0)
+
+    monkeypatch.setattr(AwsTraffic, "health", health)
+    done = deploy(world, spec_of(tmp_path, b"other", provisioned=3), shift=CANARY, clock=FastClock())
+    assert during[-1] == {"1": 3, "2": 3}
+    assert ready(world) == left
+    assert done.shift is not None
+    assert bool(done.shift.undone) == bool(errors)
+    assert operations(done)[-1] == _DELETE
+
+
+def test_an_alias_with_some_of_its_own_shares_no_calls(tmp_path: Path) -> None:
+    """AWS refuses weights beside it, in the middle; a deployment refuses before it changes anything."""
+    world = World()
+    deploy(world, spec_of(tmp_path))
+    which = {"FunctionName": "demo", "Qualifier": "live", "ProvisionedConcurrentExecutions": 2}
+    world.lambda_.put_provisioned_concurrency_config(**which)
+    world.lambda_.calls.clear()
+    with pytest.raises(ConfigurationError, match="2 environments of its own, beside which") as refused:
+        deploy(world, spec_of(tmp_path, b"other"), shift=CANARY)
+    assert "provisioned = 2 in [function]" in (refused.value.hint or "")
+    assert order(world) == []

@@ -146,6 +146,18 @@ def test_layers_of_others_stay_before_those_that_are_named(tmp_path: Path) -> No
     assert deploy(world, spec_of(tmp_path, layers=(f"{LAYER}:2",))).calls == ()
 
 
+def test_a_network_that_was_made_dual_stack_stays_so(tmp_path: Path) -> None:
+    """What a subnet is changed beside is not managed, and a call that names the network names it again."""
+    world = World()
+    first = {"subnets": ("subnet-a",), "security_groups": ("sg-1",)}
+    deploy(world, spec_of(tmp_path, **first))
+    seen = world.lambda_.configuration or {}
+    seen["VpcConfig"]["Ipv6AllowedForDualStack"] = True
+    deploy(world, spec_of(tmp_path, **{**first, "subnets": ("subnet-b",)}))
+    network = {"SubnetIds": ["subnet-b"], "SecurityGroupIds": ["sg-1"], "Ipv6AllowedForDualStack": True}
+    assert seen["VpcConfig"] == {**network, "VpcId": "vpc-1"}
+
+
 def test_tags_and_callers_of_others_stay(tmp_path: Path) -> None:
     """Ours are added and changed; a tag or a statement that somebody else added is never taken away."""
     world = World()
@@ -248,6 +260,17 @@ def test_what_may_not_be_looked_at_stops_no_deployment(tmp_path: Path) -> None:
     assert deploy(world, spec_of(tmp_path, memory_mb=512), told).version == "2"
     (note,) = [note for note in told.notes if "may not look at" in note]
     assert "event sources, function URLs, the policy of demo" in note
+
+
+def test_an_environment_that_may_not_be_decrypted_is_said(tmp_path: Path) -> None:
+    """It cannot be compared, so that it is sent each time: a reader of the plan should know why."""
+    world, told = World(), Told()
+    deploy(world, spec_of(tmp_path, environment={"AA": "x"}))
+    seen = world.lambda_.configuration or {}
+    seen["Environment"] = {"Error": {"ErrorCode": "AccessDeniedException", "Message": "kms"}}
+    done = deploy(world, spec_of(tmp_path, environment={"AA": "x"}), told)
+    assert operations(done)[0] == "update_function_configuration"
+    assert any("may not decrypt the environment of demo (kms:Decrypt)" in each for each in told.warnings)
 
 
 @pytest.mark.parametrize(

@@ -71,6 +71,8 @@ def test_a_reader_gives_what_has_come_since(tmp_path: Path) -> None:
     assert messages(reader.read()) == ["two", "three", "and three", "four"]
     assert reader.read() == []
     assert messages(store.reader("f", START, "2").read()) == ["two", "four"]
+    for version in ("*", "../f/1", "$LATEST"):
+        assert store.reader("f", START, version).read() == []
 
 
 def test_a_log_is_bounded_and_followed_over_it(tmp_path: Path) -> None:

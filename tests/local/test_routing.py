@@ -67,6 +67,7 @@ def reroute(traffic: Traffic, routing: Routing) -> None:
 
 def test_nothing_is_live_before_the_first_deployment(cloud: LocalCloud, tmp_path: Path) -> None:
     """A version that was published only is called by its number; the error of the alias says so."""
+    assert LocalTraffic(cloud, "unshown").alias() is None
     spec = make_spec(tmp_path, "unshown", SOURCE, environment={"NUMBER": "1"})
     assert cloud.publish(spec, None) == "1"
     assert LocalTraffic(cloud, "unshown").alias() is None

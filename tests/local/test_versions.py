@@ -113,12 +113,13 @@ def test_remove_and_forget_keep_what_a_version_needs(functions: Functions, tmp_p
     put(functions, tmp_path, 1)
     put(functions, tmp_path, 2)
     put(functions, tmp_path, 3, name="other")
+    put(functions, tmp_path, 1, name="other")
     functions.forget_unused()
     for versions in functions.all():
         for function in versions.functions:
             assert functions.code(function).is_dir() and not functions.missing_packs(function)
     functions.remove("other")
-    assert packs(functions) == [1, 2]
+    assert packs(functions) == [1, 2], "an older version of another function has the same pack"
     functions.forget_unused()
     assert len(list((functions.state / "code").iterdir())) == 2
 

@@ -186,14 +186,24 @@ class Lambda(Service):
         return {"Aliases": list(self.aliases.values())}
 
     def on_create_alias(self, FunctionName: str, Name: str, FunctionVersion: str) -> Any:
-        self.aliases[Name] = {"Name": Name, "FunctionVersion": FunctionVersion}
+        self.aliases[Name] = {"Name": Name, "FunctionVersion": FunctionVersion, "RevisionId": "1"}
         return self.aliases[Name]
 
-    def on_update_alias(self, FunctionName: str, Name: str, FunctionVersion: str) -> Any:
+    def on_update_alias(
+        self, FunctionName: str, Name: str, FunctionVersion: str, RevisionId: str | None = None, **more: Any
+    ) -> Any:
+        alias = self.aliases[Name]
+        if RevisionId not in (None, alias.get("RevisionId")):
+            raise refuse("PreconditionFailedException", "The RevisionId provided does not match")
         if Name in self.provisioned and FunctionVersion in self.provisioned:
             raise refuse("InvalidParameterValueException", "version has provisioned concurrency of its own")
-        self.aliases[Name]["FunctionVersion"] = FunctionVersion
-        return self.aliases[Name]
+        if Name in self.provisioned and self._has_snapshot(FunctionVersion):
+            raise refuse("InvalidParameterValueException", "Provisioned Concurrency and SnapStart")
+        if Name in self.provisioned and more.get("RoutingConfig", {}).get("AdditionalVersionWeights"):
+            raise refuse("InvalidParameterValueException", "Alias with weights and Provisioned Concurrency")
+        alias |= {"FunctionVersion": FunctionVersion, **more}
+        alias["RevisionId"] = str(int(alias.get("RevisionId", "1")) + 1)
+        return alias
 
     # What belongs to the whole function
 
@@ -243,6 +253,10 @@ class Lambda(Service):
             if qualifier != but
         )
 
+    def _has_snapshot(self, version: str) -> bool:
+        said = self.versions[int(version) - 1].get("SnapStart", {})
+        return bool(said.get("ApplyOn") == "PublishedVersions")
+
     def on_list_provisioned_concurrency_configs(self, FunctionName: str) -> Any:
         items = [{"FunctionArn": f"{ARN}:{name}", **each} for name, each in self.provisioned.items()]
         return {"ProvisionedConcurrencyConfigs": items}
@@ -266,8 +280,7 @@ class Lambda(Service):
         rival = next((n for n, each in self.aliases.items() if each["FunctionVersion"] == version), None)
         if (rival if Qualifier == version else version) in self.provisioned:
             raise refuse("InvalidParameterValueException", "Alias and version, one of both")
-        snapshot = self.versions[int(version) - 1].get("SnapStart", {}).get("ApplyOn")
-        if snapshot == "PublishedVersions":
+        if self._has_snapshot(version):
             raise refuse("InvalidParameterValueException", "Provisioned Concurrency and SnapStart")
         if (
             self.reserved is not None
@@ -389,6 +402,12 @@ class World:
 
     def __getitem__(self, service: str) -> Any:
         return self._services[service]
+
+    def add(self, service: str, operation: str, answer: Callable[..., Any]) -> None:
+        """A further service, which knows this one operation."""
+        made: Any = type(service, (Service,), {"name": service})()
+        setattr(made, f"on_{operation}", answer)
+        self._services[service] = made
 
 
 def spec_of(folder: Path, code: bytes = b"code", **settings: Any) -> FunctionSpec:

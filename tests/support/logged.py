@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
+import time
+import zipfile
+from collections.abc import Sequence
 from typing import Any
 
 STREAM = "2026/11/26/[3]2f0c"
@@ -48,3 +52,28 @@ def json_report(duration: float, *, init: float | None = None, status: str = "su
 def shim_line(**changed: Any) -> str:
     """The shim's line about a cold start."""
     return json.dumps({**SHIM, **changed, "_aws": {"Timestamp": 0, "CloudWatchMetrics": []}})
+
+
+def put_function(clients: Any, name: str, **settings: Any) -> None:
+    """Make a function with its log group; ``clients`` gives boto3's clients by name."""
+    trust = json.dumps({"Version": "2012-10-17", "Statement": []})
+    role = clients["iam"].create_role(RoleName=f"of-{name}", AssumeRolePolicyDocument=trust)["Role"]["Arn"]
+    code = io.BytesIO()
+    with zipfile.ZipFile(code, "w") as archive:
+        archive.writestr("app.py", "def handler(event, context): return event\n")
+    clients["lambda"].create_function(
+        FunctionName=name, Runtime="python3.12", Role=role, Handler="app.handler",
+        Code={"ZipFile": code.getvalue()}, **settings,
+    )  # fmt: skip
+    clients["logs"].create_log_group(logGroupName=f"/aws/lambda/{name}")
+
+
+def put_events(clients: Any, name: str, messages: Sequence[str], *, stream: str = STREAM) -> None:
+    """Write messages into a stream of the function's log, as of now."""
+    group = f"/aws/lambda/{name}"
+    found = clients["logs"].describe_log_streams(logGroupName=group, logStreamNamePrefix=stream)
+    if not found["logStreams"]:
+        clients["logs"].create_log_stream(logGroupName=group, logStreamName=stream)
+    at = int(time.time() * 1000) - len(messages)
+    entries = [{"timestamp": at + number, "message": text} for number, text in enumerate(messages)]
+    clients["logs"].put_log_events(logGroupName=group, logStreamName=stream, logEvents=entries)

@@ -7,7 +7,14 @@ from lambdapack.deploy.aws.checkup import CheckUp, check_account, check_permissi
 from lambdapack.deploy.aws.clients import Clients
 from lambdapack.deploy.aws.deployment import Answer, deploy, destroy, invoke, rollback
 from lambdapack.deploy.aws.findings import Finding
-from lambdapack.deploy.aws.logs import Clock, LogQuery, group_of, log_events, log_lines
+from lambdapack.deploy.aws.logs import (
+    LAMBDAS_LINES,
+    Clock,
+    LogQuery,
+    group_of,
+    log_events,
+    log_lines,
+)
 from lambdapack.deploy.aws.models import (
     ALIAS,
     Account,
@@ -23,11 +30,13 @@ from lambdapack.deploy.aws.overview import Overview, StoredPack, VersionOverview
 from lambdapack.deploy.aws.planner import plan
 from lambdapack.deploy.aws.quotas import read_quotas
 from lambdapack.deploy.aws.tuning import LATEST, Latest, read_latest, restart, restore
+from lambdapack.deploy.aws.watching import Watched, Watching, apply_watching, read_watched, wanted
 
 __all__ = [
-    "ALIAS", "LATEST", "Account", "Answer", "ApiCall", "AwsState", "CheckUp", "Clients", "Clock",
-    "Deployment", "FileBytes", "Finding", "Latest", "LogQuery", "Overview", "Result", "StoredPack",
-    "VersionOverview", "VersionState", "check_account", "check_permissions", "deploy", "destroy",
-    "group_of", "invoke", "log_events", "log_lines", "observe", "overview", "plan", "read_latest",
-    "read_quotas", "restart", "restore", "rollback",
+    "ALIAS", "LAMBDAS_LINES", "LATEST", "Account", "Answer", "ApiCall", "AwsState", "CheckUp", "Clients",
+    "Clock", "Deployment", "FileBytes", "Finding", "Latest", "LogQuery", "Overview", "Result", "StoredPack",
+    "VersionOverview", "VersionState", "Watched", "Watching", "apply_watching", "check_account",
+    "check_permissions", "deploy", "destroy", "group_of", "invoke", "log_events", "log_lines", "observe",
+    "overview", "plan", "read_latest", "read_quotas", "read_watched", "restart", "restore", "rollback",
+    "wanted",
 ]  # fmt: skip

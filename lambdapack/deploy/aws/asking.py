@@ -8,9 +8,10 @@ from typing import Any
 from lambdapack.deploy.aws.errors import errors_of_aws
 from lambdapack.store.aws_errors import code_of
 
-_ABSENT = frozenset(
-    ["ResourceNotFoundException", "ProvisionedConcurrencyConfigNotFoundException", "NoSuchEntity", "404"]
-)
+_ABSENT = frozenset({
+    "ResourceNotFoundException", "ProvisionedConcurrencyConfigNotFoundException", "NoSuchEntity", "404",
+    "ApplicationDoesNotExistException", "DeploymentGroupDoesNotExistException",
+})  # fmt: skip
 
 
 def ask(

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lambdapack.deploy import checks
-from lambdapack.deploy.aws import moving, planner, secrets, unmanaged
+from lambdapack.deploy.aws import codedeploy, moving, planner, secrets, unmanaged
 from lambdapack.deploy.aws.clients import Clients
 from lambdapack.deploy.aws.encryption import with_keys
 from lambdapack.deploy.aws.errors import errors_of_aws
@@ -105,28 +105,32 @@ def deploy(
     packs = _packs_of(spec, pack)
     observed = with_keys(observed, [required.location for required in packs], clients)
     options = shift or ShiftOptions()
-    stages = plan_stages(spec, observed)
-    moving.check(spec, stages, observed, options, clients)
-    calls, outcome = moving.planned(spec.name, stages, observed, options), None
+    going_on = moving.going_on(spec.name, observed, options, clients, progress)
+    move = moving.AliasMove(spec, plan_stages(spec, observed), observed, options, going_on)
+    move.check(clients)
+    calls = move.planned(clients)
     unseen = bool(calls) and check_surroundings(spec, observed, clients, progress)
     _tell_of_mounts(spec, progress)
     unmanaged.tell(spec, observed, clients, progress)
     uploads = _send_packs(packs, store, observed, clients, dry_run=dry_run, progress=progress)
     if unseen and packs and not dry_run:
         try_reading(spec, [required.location for required in packs], clients, progress)
+    moved = moving.Moved(calls)
     if not dry_run:
         with secrets.kept_out_of_errors(spec):
-            moved = moving.carry_out(spec, stages, observed, options, clients, progress=progress, clock=clock)
-        calls, outcome = moved.calls, moved.outcome
-        observed = observe(spec.name, clients, progress=progress) if calls else observed
-    return replace(_deployment(spec.name, observed, calls), uploads=uploads, shift=outcome)
+            moved = move.carry_out(clients, progress=progress, clock=clock)
+        observed = observe(spec.name, clients, progress=progress) if moved.calls else observed
+    done = _deployment(spec.name, observed, moved.calls)
+    handover = None if moved.handover is None else str(moved.handover)
+    return replace(done, uploads=uploads, shift=moved.outcome, handover=handover)
 
 
 def _check_change(
     spec: FunctionSpec, observed: AwsState, clients: Clients, today: date | None, progress: Progress
 ) -> None:
     """Refuse what AWS takes for other functions, or took for this one, and would not take of it now."""
-    if spec.settings.snap_start and observed.alias is not None:
+    # With provisioned = 0 it goes before the alias moves.
+    if spec.settings.snap_start and observed.alias is not None and spec.settings.provisioned != 0:
         _refuse_provisioned(spec.name, clients)
     new = observed.function is None
     due = runtimes.check(spec.target.python, f"deploying {spec.name}", on=today, new=new)
@@ -139,8 +143,7 @@ def _refuse_provisioned(name: str, clients: Clients) -> None:
         raise ConfigurationError(
             f"deploying {name} with snap-start: {name}:{ALIAS} has provisioned concurrency for {count} "
             "environments, and AWS does not take both for one version",
-            hint=f"aws lambda delete-provisioned-concurrency-config --function-name {name} "
-            f"--qualifier {ALIAS}, or leave snap-start out",
+            hint="set provisioned = 0 in [function], which removes it, or leave snap-start out",
         )
 
 
@@ -172,10 +175,15 @@ def rollback(
         packs = {"the pack": version.pack} if version.pack is not None else {}
         packs |= {f"the asset {asset}": location for asset, location in version.assets.items()}
         _check_packs(packs, observed, clients, progress)
+    going_on = moving.going_on(name, observed, ShiftOptions(), clients, progress)
+    stop = () if going_on is None else (codedeploy.stop(going_on),)
     if not dry_run:
+        if stop:
+            execute(stop, clients, progress=progress)
+            codedeploy.wait_until_idle(name, clients, progress=progress)
         execute(calls, clients, progress=progress)
         observed = replace(observed, alias=target)
-    return _deployment(name, observed, calls)
+    return _deployment(name, observed, (*stop, *calls))
 
 
 def _with_provisioned(name: str, observed: AwsState, clients: Clients, progress: Progress) -> AwsState:
@@ -190,11 +198,26 @@ def _with_provisioned(name: str, observed: AwsState, clients: Clients, progress:
 
 
 def destroy(name: str, *, dry_run: bool = False, clients: Clients, progress: Progress = QUIET) -> Deployment:
-    """Remove the function, the role made for it and its log group; packs stay."""
-    calls = planner.plan_destroy(name, observe(name, clients, progress=progress))
+    """Remove the function, the roles made for it, its CodeDeploy and its log group; packs stay."""
+    observed = observe(name, clients, progress=progress)
+    calls = (
+        *_removal_of_codedeploy(name, observed, clients, progress),
+        *planner.plan_destroy(name, observed),
+    )
     if not dry_run:
         execute(calls, clients, progress=progress)
     return Deployment(name, None, None, calls=calls)
+
+
+def _removal_of_codedeploy(
+    name: str, observed: AwsState, clients: Clients, progress: Progress
+) -> tuple[ApiCall, ...]:
+    try:
+        return codedeploy.removal(name, observed.account, clients)
+    except LambdapackError as error:
+        # Most functions have nothing there, and whoever removes one may not be allowed to look.
+        progress.warn(f"what was made for CodeDeploy, if anything was, stays: {error.message}")
+        return ()
 
 
 def invoke(name: str, payload: bytes, *, qualifier: str = ALIAS, clients: Clients) -> Answer:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from lambdapack.deploy.aws import provisioned
@@ -30,6 +31,9 @@ _DONE_ALREADY: Mapping[str, frozenset[str]] = {
     "delete_role_policy": frozenset({"NoSuchEntity"}),
     "detach_role_policy": frozenset({"NoSuchEntity"}),
     "delete_log_group": frozenset({"ResourceNotFoundException"}),
+    "create_application": frozenset({"ApplicationAlreadyExistsException"}),
+    "create_deployment_group": frozenset({"DeploymentGroupAlreadyExistsException"}),
+    "stop_deployment": frozenset({"DeploymentAlreadyCompletedException"}),
     "remove_permission": frozenset({"ResourceNotFoundException"}),
     "delete_provisioned_concurrency_config": frozenset(
         {"ProvisionedConcurrencyConfigNotFoundException", "ResourceNotFoundException"}
@@ -63,8 +67,11 @@ def execute(
         ):
             parameters = {key: _resolve(value, answers) for key, value in call.parameters.items()}
             answers[call.key] = _call(call, clients[call.service], parameters, sleep)
-            if call.waiter is not None:
-                _wait(call, clients[call.service], parameters, answers[call.key], sleep)
+            if call.waiter == provisioned.READY:
+                tell = partial(advance, 0)
+                provisioned.wait(clients[call.service], parameters, call.patience, sleep=sleep, tell=tell)
+            elif call.waiter is not None:
+                _wait(call, clients[call.service], parameters, answers[call.key])
             advance()
     return answers
 
@@ -104,24 +111,17 @@ def _will_pass(error: Any) -> bool:
     """Whether the same call will succeed after a while."""
     code = code_of(error)
     said = str(error)
+    if code == "InvalidRoleException":
+        # CodeDeploy does not know its new role yet.
+        return True
     if code == "InvalidParameterValueException":
         return any(words in said for words in _ROLE_NOT_READY)
     # An existing function stays; "an update is in progress" and "in the following state: Pending" pass.
     return code == "ResourceConflictException" and "already exist" not in said
 
 
-def _wait(
-    call: ApiCall,
-    client: Any,
-    parameters: Mapping[str, Any],
-    answer: Mapping[str, Any],
-    sleep: Callable[[float], None],
-) -> None:
+def _wait(call: ApiCall, client: Any, parameters: Mapping[str, Any], answer: Mapping[str, Any]) -> None:
     """Wait until the call has taken effect."""
-    if call.waiter == provisioned.READY:
-        which = {key: parameters[key] for key in ("FunctionName", "Qualifier")}
-        provisioned.wait(client, which, call.patience, sleep=sleep)
-        return
     key = "RoleName" if call.service == "iam" else "FunctionName"
     subject = {key: parameters[key]}
     if call.operation == "publish_version":
@@ -151,7 +151,16 @@ def _resolve(value: Any, answers: Mapping[str, Mapping[str, Any]]) -> Any:
 
 
 def _subject(call: ApiCall) -> str:
-    for key in ("FunctionName", "RoleName", "logGroupName", "LayerName", "Key", "Resource"):
+    for key in (
+        "FunctionName",
+        "RoleName",
+        "logGroupName",
+        "LayerName",
+        "Key",
+        "Resource",
+        "applicationName",
+        "deploymentId",
+    ):
         if key in call.parameters:
             return str(call.parameters[key])
     return ""
@@ -160,5 +169,5 @@ def _subject(call: ApiCall) -> str:
 def _doing(call: ApiCall, subject: str) -> str:
     """``create_function`` -> ``creating function demo``."""
     verb, _, what = call.operation.partition("_")
-    ending = f"{verb}ting" if verb in ("put", "get") else verb.removesuffix("e") + "ing"
+    ending = f"{verb}{verb[-1]}ing" if verb in ("put", "get", "tag") else verb.removesuffix("e") + "ing"
     return f"{ending} {what.replace('_', ' ')} {subject}".strip()

@@ -15,6 +15,11 @@ from lambdapack.deploy.log import LogEvent
 from lambdapack.errors import ConfigurationError, ToolError
 from lambdapack.store.aws_errors import code_of
 
+LAMBDAS_LINES = (
+    '?INIT_START ?INIT_REPORT ?RESTORE_REPORT ?REPORT ?"cold_start" ?"platform.initStart" '
+    '?"platform.initReport" ?"platform.restoreReport" ?"platform.report"'
+)
+"""CloudWatch's filter for Lambda's own lines about starts and invocations, and the shim's."""
 _THROTTLED = frozenset(
     {"LimitExceededException", "RequestLimitExceeded", "Throttling", "ThrottlingException"}
 )

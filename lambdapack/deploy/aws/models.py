@@ -15,6 +15,7 @@ ALIAS = "live"
 """The alias that callers use; a deployment or a rollback points it at a version."""
 _SNAPSHOTS = "PublishedVersions"
 """What SnapStart applies to: https://docs.aws.amazon.com/lambda/latest/api/API_SnapStart.html"""
+_IPV6 = "Ipv6AllowedForDualStack"
 _LOG_LEVEL = "INFO"
 """What AWS logs where no level is chosen."""
 # What a description spells as a request does.
@@ -140,7 +141,7 @@ class FunctionState:
     @classmethod
     def described(cls, configuration: Mapping[str, Any]) -> FunctionState:
         """What ``get_function_configuration`` or a list of versions describes."""
-        storage, network = configuration.get("EphemeralStorage", {}), configuration.get("VpcConfig") or {}
+        storage = configuration.get("EphemeralStorage", {})
         settings = {name: configuration.get(name) for name in _SAME_IN_BOTH} | {
             "EphemeralStorage": {"Size": storage.get("Size", limits.TMP_DEFAULT_MB)},
             "Environment": {"Variables": dict(configuration.get("Environment", {}).get("Variables", {}))},
@@ -151,7 +152,7 @@ class FunctionState:
                 {"Arn": each["Arn"], "LocalMountPath": each["LocalMountPath"]}
                 for each in configuration.get("FileSystemConfigs") or []
             ],
-            "VpcConfig": _network(network.get("SubnetIds", ()), network.get("SecurityGroupIds", ())),
+            "VpcConfig": _described_network(configuration),
             "KMSKeyArn": configuration.get("KMSKeyArn") or "",
             "DeadLetterConfig": {
                 "TargetArn": (configuration.get("DeadLetterConfig") or {}).get("TargetArn", "")
@@ -167,6 +168,8 @@ class FunctionState:
         if seen is None:
             return self
         kept = {key: seen.settings[key] for key in left_out(settings) if key in seen.settings}
+        if "VpcConfig" not in kept and _IPV6 in seen.settings["VpcConfig"]:
+            kept["VpcConfig"] = {**self.settings["VpcConfig"], _IPV6: True}
         if "LoggingConfig" not in kept:
             kept["LoggingConfig"] = _kept_logging(self.settings["LoggingConfig"], seen.settings, settings)
         return replace(self, settings={**self.settings, **kept})
@@ -275,6 +278,7 @@ class Deployment:
         uploads: The packs that were sent to the store, or in a dry run would be sent, each as a person calls
             it: ``the pack``, ``the asset model``.
         shift: How the shift ended; ``None`` where all calls went over at once.
+        handover: What CodeDeploy does from here on; ``None`` where it does nothing.
     """
 
     name: str
@@ -284,6 +288,7 @@ class Deployment:
     calls: tuple[ApiCall, ...] = ()
     uploads: tuple[str, ...] = ()
     shift: Outcome | None = None
+    handover: str | None = None
 
 
 def _file_systems(spec: FunctionSpec) -> list[dict[str, str]]:
@@ -338,3 +343,9 @@ def _kept_logging(
 
 def _network(subnets: Iterable[str], groups: Iterable[str]) -> dict[str, list[str]]:
     return {"SubnetIds": sorted(subnets), "SecurityGroupIds": sorted(groups)}
+
+
+def _described_network(configuration: Mapping[str, Any]) -> dict[str, Any]:
+    seen = configuration.get("VpcConfig") or {}
+    network = _network(seen.get("SubnetIds", ()), seen.get("SecurityGroupIds", ()))
+    return {**network, **({_IPV6: True} if seen.get(_IPV6) else {})}

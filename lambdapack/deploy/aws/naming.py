@@ -68,6 +68,14 @@ def role_name(function: str, region: str) -> str:
     return f"{name[: _ROLE_NAME_MAX - 9]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
+def codedeploy_role(function: str, region: str) -> str:
+    """The role with which CodeDeploy shifts a function's calls.
+
+    No function's name has a dot, so that this is no function's role.
+    """
+    return role_name(f"{function}.shift", region)
+
+
 def layer_name(sha256: str) -> str:
     """The layer whose zip has this digest: equal layers are published once, whatever function has them."""
     return f"{_LAYER}{sha256[:40]}"

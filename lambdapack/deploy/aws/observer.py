@@ -62,7 +62,14 @@ def observe(
         alias=None if live is None else live.routing.version,
         live=live,
     )
-    return observed if settings is None else _observe_for(name, settings, observed, clients)
+    if settings is None:
+        return observed
+    if configuration.get("Environment", {}).get("Error"):
+        progress.warn(
+            f"these credentials may not decrypt the environment of {name} (kms:Decrypt): it cannot be "
+            "compared, and each deployment sends the environment again"
+        )
+    return _observe_for(name, settings, observed, clients)
 
 
 def _observe_for(name: str, settings: FunctionSettings, observed: AwsState, clients: Clients) -> AwsState:

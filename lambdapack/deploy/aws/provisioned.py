@@ -79,39 +79,43 @@ def goes_back(target: VersionState, observed: AwsState) -> int | None:
 def before(name: str, version: str | Result, observed: AwsState, count: int | None) -> tuple[ApiCall, ...]:
     """The calls that keep ``count`` environments of ``version`` ready, before ``live`` points there.
 
+    Those of ``live`` itself go: AWS takes provisioned concurrency of a version or of its alias, not of both,
+    and moves no alias that has some to a version with a snapshot.
+
     Args:
         name: The function's name.
         version: Its number, or the call that publishes the version.
         observed: What AWS has.
-        count: How many; with ``None`` and 0 there is nothing to do before.
+        count: How many; 0 for none, and with ``None`` all stays as it is.
     """
-    if not count:
+    if count is None:
         return ()
+    calls = [_keep_ready(name, version, observed, count)] if count else []
+    if ALIAS in observed.provisioned:
+        why = "its version has it" if count else "provisioned is 0"
+        # Where live is there already, the alias's has to go first.
+        calls.insert(0 if version == observed.alias else len(calls), _delete(name, ALIAS, why))
+    return tuple(call for call in calls if call is not None)
+
+
+def _keep_ready(name: str, version: str | Result, observed: AwsState, count: int) -> ApiCall | None:
     seen = observed.provisioned.get(version) if isinstance(version, str) else None
     which = {"FunctionName": name, "Qualifier": version}
-    calls = []
     if seen is None or seen.requested != count or seen.status == "FAILED":
         parameters = {**which, "ProvisionedConcurrentExecutions": count}
         why = f"keep {count} environments ready, {seen.requested if seen else 0} until now"
-        calls.append(
-            ApiCall("lambda", "put_provisioned_concurrency_config", parameters, why, READY, _PATIENCE)
-        )
-    elif seen.status != "READY":
+        return ApiCall("lambda", "put_provisioned_concurrency_config", parameters, why, READY, _PATIENCE)
+    if seen.status != "READY":
         why = f"its {count} environments must be ready"
-        calls.append(ApiCall("lambda", "get_provisioned_concurrency_config", which, why, READY, _PATIENCE))
-    if ALIAS in observed.provisioned:
-        # AWS takes one or the other for a version. Where live is there already, the alias's has to go first.
-        calls.insert(
-            0 if version == observed.alias else len(calls), _delete(name, ALIAS, "its version has it")
-        )
-    return tuple(calls)
+        return ApiCall("lambda", "get_provisioned_concurrency_config", which, why, READY, _PATIENCE)
+    return None
 
 
 def after(name: str, version: str | Result, observed: AwsState, count: int | None) -> tuple[ApiCall, ...]:
     """The calls that keep no environment of other versions ready, once ``live`` points at ``version``.
 
     Those of versions that lambdapack did not publish, or that other aliases send calls to, stay. Arguments as
-    for ``before``; with ``None`` all stay, with 0 those of ``version`` and of ``live`` go as well.
+    for ``before``; with 0 those of ``version`` go as well.
     """
     if count is None:
         return ()
@@ -121,7 +125,7 @@ def after(name: str, version: str | Result, observed: AwsState, count: int | Non
 def _superfluous(name: str, version: str | Result, observed: AwsState, count: int) -> Iterator[ApiCall]:
     ours = {each.number for each in observed.versions if naming.is_ours(each.description)} - observed.pinned
     for qualifier, seen in sorted(observed.provisioned.items()):
-        if qualifier in (version, ALIAS):
+        if qualifier == version:
             if not count:
                 yield _delete(name, qualifier, f"provisioned is 0, {seen.requested} until now")
         elif qualifier in ours:
@@ -136,26 +140,33 @@ def _delete(name: str, qualifier: str, why: str) -> ApiCall:
 
 def wait(
     client: Any,
-    which: Mapping[str, Any],
+    parameters: Mapping[str, Any],
     patience: float,
     *,
     sleep: Callable[[float], None] = time.sleep,
+    tell: Callable[..., None] = lambda **_: None,
 ) -> None:
     """Wait until the environments of a version are ready.
 
     Args:
         client: boto3's client of Lambda.
-        which: The version, as ``FunctionName`` and ``Qualifier``.
+        parameters: The version, as ``FunctionName`` and ``Qualifier``, among others.
         patience: Seconds after which to give up.
         sleep: Waits for some seconds.
+        tell: Takes a ``note`` of how far AWS is.
 
     Raises:
         ToolError: AWS could not make the environments, or took too long.
     """
+    which = {key: parameters[key] for key in ("FunctionName", "Qualifier")}
     subject = f"provisioned concurrency of {which['FunctionName']}:{which['Qualifier']}"
     waited = 0.0
     while True:
         answer = client.get_provisioned_concurrency_config(**which)
+        ready = (
+            f"{answer.get('AvailableProvisionedConcurrentExecutions', 0)} of "
+            f"{answer.get('RequestedProvisionedConcurrentExecutions', '?')} environments are ready"
+        )
         if answer["Status"] == "READY":
             return
         if answer["Status"] == "FAILED":
@@ -167,10 +178,9 @@ def wait(
             )
         if waited >= patience:
             raise ToolError(
-                f"{subject}: {answer.get('AvailableProvisionedConcurrentExecutions', 0)} of "
-                f"{answer.get('RequestedProvisionedConcurrentExecutions', '?')} environments are ready after "
-                f"{patience:.0f} s, the longest that this is waited for",
+                f"{subject}: {ready} after {patience:.0f} s, the longest that this is waited for",
                 hint="callers still get the version of before; deploy again, which waits on",
             )
+        tell(note=ready)
         sleep(_EVERY)
         waited += _EVERY

@@ -21,6 +21,7 @@ class ShiftOptions:
         alarms: Names of CloudWatch alarms that undo the shift.
         tolerance: How much worse than the old version the new one may do.
         codedeploy: The configuration with which AWS CodeDeploy shifts the calls instead; ``None``: we do.
+        wait: Whether to wait until CodeDeploy has ended; a shift of ours is always waited for.
     """
 
     asked: Shift | None = None
@@ -29,6 +30,7 @@ class ShiftOptions:
     alarms: tuple[str, ...] = ()
     tolerance: Tolerance = field(default_factory=Tolerance)
     codedeploy: str | None = None
+    wait: bool = False
 
     @property
     def watches(self) -> bool:

@@ -89,7 +89,7 @@ def _other_layers(project: Project) -> tuple[str, ...]:
 
 def _shifting_role(project: Project) -> tuple[str, ...]:
     """The role with which CodeDeploy moves the alias."""
-    name = naming.role_name(f"{project.name}-shift", project.region)
+    name = naming.codedeploy_role(project.name, project.region)
     return (project.arn("iam", f"role/{name}", region=False),)
 
 
