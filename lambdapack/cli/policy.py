@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @click.command("policy", short_help="Print the smallest IAM policy for this project.")
 @click.argument("name", required=False, metavar="[NAME]")
 @click.option("--for", "features", multiple=True, metavar="WHAT", default=("deploy",), show_default=True,
-              help="What to allow: deploy, ci, rollback, gc, logs, build …; may be repeated.")  # fmt: skip
+              help="What to allow, as above; may be repeated.")  # fmt: skip
 @click.option("--function", "of_function", is_flag=True, help="Print what the function's own role may do.")
 @click.option("--explain", is_flag=True, help="Print each action and why it is needed, instead of JSON.")
 @click.option("--account", metavar="ID", help="The account's number.  [default: as AWS says, else ACCOUNT]")
@@ -37,6 +37,10 @@ def command(
 
     Each statement's Sid names what it is for; a command that AWS denies names the statement that is missing.
     More than one document is printed, as a list, where one would be over IAM's limit.
+
+    WHAT is one of: deploy, rollback, status, invoke, logs, report, shift, codedeploy, provisioned, dashboard,
+    tune, calibrate, gc, replicate, bucket, doctor, destroy; ci is deploy and rollback, build is building in
+    CodeBuild, and all is everything.
 
     \b
     Examples:

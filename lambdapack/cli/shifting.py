@@ -40,8 +40,8 @@ def options(session: Session, given: str | None, cloud: str, *, wait: bool) -> S
 
     config = session.config.deploy
     chosen = given or config.shift
-    by_codedeploy = chosen.startswith(_CODEDEPLOY)
-    if by_codedeploy and cloud != "aws":
+    by_codedeploy = cloud == "aws" and chosen.startswith(_CODEDEPLOY)
+    if given is not None and given.startswith(_CODEDEPLOY) and not by_codedeploy:
         raise ConfigurationError(
             f"--shift {chosen} shifts calls in AWS, and this is the embedded cloud",
             hint="--cloud aws, or --shift canary:10%,5m, which works in both",

@@ -53,6 +53,10 @@ def _local(session: Session, name: str | None) -> None:
             f"pack {(function['pack_id'] or 'none')[:12]}{_beside(function)}, {assets}"
             f"{len(function['environments'])} warm"
         )
+        if function["note"]:
+            from lambdapack.deploy.shifting import told
+
+            session.say(f"  {told(function['note'])}")
         for version in function["versions"]:
             session.say(f"  version {_version_line(version)}")
     if not functions:

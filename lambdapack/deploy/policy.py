@@ -59,7 +59,7 @@ def of_shift(shift: str, *, watched: bool) -> tuple[str, ...]:
         watched: Whether a smoke event or alarms are looked at.
     """
     if shift.startswith("codedeploy:"):
-        return ("codedeploy",)
+        return ("codedeploy", "shift") if watched else ("codedeploy",)
     return ("shift",) if shift != "all" or watched else ()
 
 

@@ -376,6 +376,9 @@ class _Hidden(aws.Clients):
     def head_object(self, **_: Any) -> Any:
         raise ClientError({"Error": {"Code": "403", "Message": "Forbidden"}}, "HeadObject")
 
+    def get_bucket_encryption(self, **_: Any) -> Any:
+        raise ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "GetBucketEncryption")
+
     @property
     def region(self) -> str:
         return self._real.region

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import zipfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,10 +13,10 @@ from typing import Any
 import pytest
 
 from lambdapack.deploy import FunctionOptions, aws, policy
-from lambdapack.deploy.aws import permissions
+from lambdapack.deploy.aws import naming, permissions
 from lambdapack.deploy.aws.permissions import Project
 from lambdapack.errors import ConfigurationError, LambdapackError, ToolError
-from lambdapack.model import FunctionSettings, FunctionSpec, SecretReference, Target
+from lambdapack.model import Files, FunctionSettings, FunctionSpec, SecretReference, Target
 from lambdapack.store import open_store
 from tests.deploy.test_aws import make_spec
 from tests.support.aws_world import BUCKET, REGION
@@ -27,9 +28,50 @@ PROJECT = Project(
 )
 
 
+def test_the_printed_policy_is_enough_with_a_role_of_ones_own(
+    cloud: aws.Clients, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To look at the role, to ask IAM what the role may do, and to hand the role to Lambda."""
+    arn = f"arn:aws:iam::{ACCOUNT}:role/theirs"
+    spec = make_spec(tmp_path, cloud, role=arn)
+    needed = naming.policy(where(), "demo", [spec.location])
+    iam = cloud["iam"]
+    iam.create_role(RoleName="theirs", AssumeRolePolicyDocument=json.dumps(naming.TRUST))
+    iam.put_role_policy(RoleName="theirs", PolicyName="p", PolicyDocument=json.dumps(needed))
+    project = replace(PROJECT, settings=spec.settings)
+    watch = guard(monkeypatch, permissions.statements(project, ["deploy"]))
+    assert aws.deploy(spec, clients=cloud).version == "1"
+    asked = {action for action, resource in watch.asked if resource == arn}
+    assert {"iam:GetRole", "iam:SimulatePrincipalPolicy", "iam:PassRole"} <= asked
+
+
+def test_the_printed_policy_is_enough_for_layers_in_a_network(
+    cloud: aws.Clients, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without any S3, and with a look at the subnets; a second deployment finds the layer."""
+    made = cloud["ec2"].create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
+    subnet = cloud["ec2"].create_subnet(VpcId=made, CidrBlock="10.0.0.0/24")["Subnet"]["SubnetId"]
+    group = cloud["ec2"].create_security_group(GroupName="g", Description="g", VpcId=made)["GroupId"]
+    layer = tmp_path / "layer.zip"
+    with zipfile.ZipFile(layer, "w") as archive:
+        archive.writestr("lambdapack/pack.1", b"pack")
+    spec = make_spec(tmp_path, subnets=(subnet,), security_groups=(group,), tags={"team": "ours"})
+    place = Files("layer", (("/opt/lambdapack/pack.1", 0),))
+    spec = replace(spec, location=place, layers=(layer,))
+    project = replace(PROJECT, settings=spec.settings, places=frozenset({"layer"}), buckets=())
+    statements = permissions.statements(project, ["deploy"])
+    watch = guard(monkeypatch, statements)
+    assert aws.deploy(spec, clients=cloud).version == "1"
+    assert aws.deploy(replace(spec, settings=replace(spec.settings, memory_mb=900)), clients=cloud).calls
+    actions = {action for action, _ in watch.asked}
+    assert {"lambda:PublishLayerVersion", "lambda:GetLayerVersion"} <= actions
+    assert not [action for action in actions if action.startswith("s3:")]
+
+
 _DONE_WITHOUT = {
     "DeployBucket": "looking into the bucket makes an upload resumable and an answer clearer",
     "DeployLeases": "the risk is told: a collection at that moment may not know of the pack",
+    "DestroyCodeDeployRole": "it is told that what was made for CodeDeploy, if anything was, stays",
 }
 """What a deployment goes on without, and what for it is."""
 
@@ -76,6 +118,7 @@ def test_the_printed_policy_is_enough_for_a_whole_life(
     assert cloud["lambda"].list_functions()["Functions"] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "sid",
     [each.sid for each in permissions.statements(PROJECT, ["deploy", "rollback", "destroy"])],
@@ -158,7 +201,9 @@ def test_a_shift_needs_what_looks_at_metrics() -> None:
     assert (
         policy.of_shift("all", watched=True) == policy.of_shift("linear:10%,1m", watched=False) == ("shift",)
     )
-    assert policy.of_shift("codedeploy:Canary10Percent5Minutes", watched=True) == ("codedeploy",)
+    by_codedeploy = "codedeploy:Canary10Percent5Minutes"
+    assert policy.of_shift(by_codedeploy, watched=False) == ("codedeploy",)
+    assert policy.of_shift(by_codedeploy, watched=True) == ("codedeploy", "shift")
     statements = permissions.statements(PROJECT, ["deploy", "shift"])
     actions = {action for each in statements for action in each.reasons}
     assert {"cloudwatch:GetMetricData", "cloudwatch:DescribeAlarms"} <= actions

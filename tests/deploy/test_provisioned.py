@@ -10,7 +10,11 @@ from botocore.stub import Stubber
 
 from lambdapack.deploy import aws
 from lambdapack.deploy.aws import provisioned
+from lambdapack.deploy.aws.traffic import AwsTraffic
+from lambdapack.deploy.shifting import Health, ShiftOptions
 from lambdapack.errors import ConfigurationError, ToolError
+from lambdapack.model import Shift
+from tests.support.killed_deployment import FastClock
 from tests.support.lambda_world import ARN, World, deploy, operations, spec_of
 from tests.support.told import Told
 
@@ -255,3 +259,41 @@ def test_the_looks_follow_every_page() -> None:
         clients = cast(aws.Clients, {"lambda": client})
         seen = provisioned.observe_ready("demo", AwsState(Account("1", "aws", "eu-central-1")), clients)
         assert {name: each.requested for name, each in seen.provisioned.items()} == {"1": 1, "2": 2}
+
+
+CANARY = ShiftOptions(Shift.parse("canary:10%,5m"))
+
+
+@pytest.mark.parametrize(("errors", "left"), [(0, {"2": 3}), (30, {"1": 3})])
+def test_a_shift_keeps_both_versions_ready_and_then_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, errors: int, left: dict[str, int]
+) -> None:
+    """While calls are shared both have it; after that the version that has all calls, whichever that is."""
+    world = World()
+    deploy(world, spec_of(tmp_path, provisioned=3))
+    during: list[dict[str, int]] = []
+
+    def health(self: AwsTraffic, version: str, since: object) -> Health:
+        during.append(ready(world))
+        return Health(100, errors if version == "2" else 0)
+
+    monkeypatch.setattr(AwsTraffic, "health", health)
+    done = deploy(world, spec_of(tmp_path, b"other", provisioned=3), shift=CANARY, clock=FastClock())
+    assert during[-1] == {"1": 3, "2": 3}
+    assert ready(world) == left
+    assert done.shift is not None
+    assert bool(done.shift.undone) == bool(errors)
+    assert operations(done)[-1] == _DELETE
+
+
+def test_an_alias_with_some_of_its_own_shares_no_calls(tmp_path: Path) -> None:
+    """AWS refuses weights beside it, in the middle; a deployment refuses before it changes anything."""
+    world = World()
+    deploy(world, spec_of(tmp_path))
+    which = {"FunctionName": "demo", "Qualifier": "live", "ProvisionedConcurrentExecutions": 2}
+    world.lambda_.put_provisioned_concurrency_config(**which)
+    world.lambda_.calls.clear()
+    with pytest.raises(ConfigurationError, match="2 environments of its own, beside which") as refused:
+        deploy(world, spec_of(tmp_path, b"other"), shift=CANARY)
+    assert "provisioned = 2 in [function]" in (refused.value.hint or "")
+    assert order(world) == []

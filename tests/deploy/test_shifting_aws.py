@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import json
 import subprocess
 import sys
 from datetime import datetime, timedelta, timezone
@@ -9,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.response import StreamingBody
 from botocore.stub import ANY, Stubber
 
 from lambdapack.deploy import aws
@@ -46,6 +49,11 @@ def left(clients: aws.Clients, name: str) -> dict[str, Any]:
         "alias": {key: alias.get(key) for key in ("FunctionVersion", "Description", "RoutingConfig")},
         "versions": [{key: value for key, value in item.items() if key not in chance} for item in items],
         "policy": str(policy).replace(f"/{name}:", "/NAME:"),
+        "codedeploy": len(
+            clients["codedeploy"].list_deployments(
+                applicationName=f"lambdapack-{name}", deploymentGroupName="live"
+            )["deployments"]
+        ),
         "groups": [group["logGroupName"].replace(name, "NAME") for group in groups],
     }
 
@@ -56,19 +64,25 @@ def live(clients: aws.Clients) -> tuple[Routing, str]:
     return state.routing, state.note
 
 
-@pytest.mark.parametrize(("before", "salt"), [(None, ""), ("", "2")])
+@pytest.mark.parametrize(("before", "salt", "how"), [
+    ("", "2", "canary:10%,5m"),
+    pytest.param(None, "", "canary:10%,5m", marks=pytest.mark.slow),
+    pytest.param("", "2", "codedeploy:linear10percentevery1minute", marks=pytest.mark.slow),
+])  # fmt: skip
 def test_a_deployment_killed_after_any_step_is_completed_by_the_next(
-    cloud: aws.Clients, tmp_path: Path, before: str | None, salt: str
+    cloud: aws.Clients, tmp_path: Path, before: str | None, salt: str, how: str
 ) -> None:
     """Walks all calls of a first deployment, and of one with a canary: the end is an undisturbed one's."""
-    how = "canary:10%,5m"
+
+    for each in (before, salt):
+        make_spec(tmp_path, cloud, salt=each or "")
 
     def prepare(name: str) -> None:
         if before is not None:
-            deploy(tmp_path, before, how, name)
+            deploy(tmp_path, before, how, name, cloud)
 
     prepare("calm")
-    calm = deploy(tmp_path, salt, how, "calm")
+    calm = deploy(tmp_path, salt, how, "calm", cloud)
     expected = left(cloud, "calm")
     names = [f"step{number:02}" for number in range(1, len(calm.calls) + 1)]
     for name in names:
@@ -79,10 +93,10 @@ def test_a_deployment_killed_after_any_step_is_completed_by_the_next(
     seen = {str(left(cloud, name)) for name in names if _has_alias(cloud, name)}
     assert len(seen) > (before is not None), "the killed ones stand at different steps"
     for name in names:
-        again = deploy(tmp_path, salt, how, name)
+        again = deploy(tmp_path, salt, how, name, cloud)
         assert again.version == calm.version
         assert left(cloud, name) == expected, name
-        assert deploy(tmp_path, salt, how, name).calls == ()
+        assert deploy(tmp_path, salt, how, name, cloud).calls == ()
 
 
 def _has_alias(clients: aws.Clients, name: str) -> bool:
@@ -323,3 +337,29 @@ def test_what_a_note_says_is_in_the_alias(cloud: aws.Clients, tmp_path: Path) ->
     in_the_middle(cloud, tmp_path)
     note = read(live(cloud)[1])
     assert note == Note("1", "2", CANARY.asked or Shift(), 0, note.since if note else SINCE)
+
+
+def test_a_smoke_event_is_one_call_of_the_version_by_its_number(
+    clients: aws.Clients, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An answer is enough; an error is told with its type; a call that AWS refuses is no failed event."""
+    monkeypatch.setattr(aws.Clients, "once", lambda self: self)
+    asked = {"FunctionName": "demo", "Qualifier": "2", "Payload": b"{}"}
+    failed = json.dumps({"errorType": "KeyError", "errorMessage": "'model'", "stackTrace": []})
+    with Stubber(clients["lambda"]) as stub:
+        for answer, error in (("3", {}), (failed, {"FunctionError": "Unhandled"}),
+                              ("odd", {"FunctionError": "Unhandled"})):  # fmt: skip
+            body = StreamingBody(io.BytesIO(answer.encode()), len(answer))
+            stub.add_response("invoke", {"Payload": body, "StatusCode": 200, **error}, asked)
+        stub.add_client_error("invoke", "TooManyRequestsException", "slow down", 429)
+        traffic = AwsTraffic("demo", clients)
+        assert [traffic.smoke("2", b"{}") for _ in range(3)] == [None, "KeyError: 'model'", "odd"]
+        with pytest.raises(ToolError, match="sending the smoke event to demo:2"):
+            traffic.smoke("2", b"{}")
+
+
+def test_calls_of_a_smoke_event_are_not_made_again(clients: aws.Clients) -> None:
+    """One attempt, and time for the longest invocation: a call that is made again is another call."""
+    config = clients.once()["lambda"].meta.config
+    assert (config.retries["total_max_attempts"], config.read_timeout) == (1, 960)
+    assert clients["lambda"].meta.config.retries["total_max_attempts"] > 1

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timezone
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lambdapack.deploy.shifting import NOTE_MAX, Note, others_of, read
+from lambdapack.deploy.shifting import NOTE_MAX, Note, others_of, read, told
 from lambdapack.model import Shift
 
 SHIFTS = st.builds(
@@ -80,3 +81,14 @@ def test_a_long_reason_is_cut_and_stays_on_one_line() -> None:
     assert back.others == "mine"
     assert back.undone is not None
     assert back.undone.startswith("a / b ccc")
+
+
+def test_status_tells_a_note_in_words() -> None:
+    """Where a shift is, or why it was undone; what a person wrote stays as it is."""
+    note = Note("1", "2", Shift.parse("canary:10%,5m"), 0, datetime(2026, 3, 1, 12, tzinfo=timezone.utc))
+    shift = "the shift from version 1 to version 2 (canary:10%,5m)"
+    where = "step 1 of 2, version 2 has 10 % of the calls"
+    assert told(str(note)) == f"{shift} is at {where}, since 2026-03-01 12:00:00 UTC"
+    undone = replace(note, undone="the alarm a is in alarm", others="our front door")
+    assert told(str(undone)) == f"{shift} was undone: the alarm a is in alarm | our front door"
+    assert told("our front door") == "our front door"

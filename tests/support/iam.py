@@ -41,15 +41,16 @@ def listen(monkeypatch: pytest.MonkeyPatch, listener: Listener) -> None:
 
     What the listener returns is the answer to the call; ``None`` lets the call through.
     """
+    name = f"tests-{id(listener)}"
     make: Any = botocore.client.BaseClient._make_api_call  # type: ignore[attr-defined]
 
     def call(client: Any, operation: str, parameters: Mapping[str, Any]) -> Any:
         if _is_of_lambdapack():
-            client.meta.events.register_first("before-call", _answering(listener, parameters), "tests")
+            client.meta.events.register_first("before-call", _answering(listener, parameters), name)
             try:
                 return make(client, operation, parameters)
             finally:
-                client.meta.events.unregister("before-call", unique_id="tests")
+                client.meta.events.unregister("before-call", unique_id=name)
         return make(client, operation, parameters)
 
     monkeypatch.setattr(botocore.client.BaseClient, "_make_api_call", call)
@@ -107,9 +108,15 @@ class Account:
 
     def _resource(self, service: str, operation: str, given: Mapping[str, Any]) -> str:
         here = f"arn:aws:{service}:{self.region}:{self.id}"
+        if "PolicySourceArn" in given:
+            return str(given["PolicySourceArn"])
         if service == "iam":
             return f"arn:aws:iam::{self.id}:role/{given['RoleName']}"
-        if operation in ("list_layer_versions", "list_event_source_mappings", "describe_log_groups"):
+        if service == "ec2" or operation in (
+            "list_layer_versions",
+            "list_event_source_mappings",
+            "describe_log_groups",
+        ):
             return "*"
         if "LayerName" in given:
             return f"{here}:layer:{given['LayerName']}"

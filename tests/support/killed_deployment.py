@@ -38,34 +38,39 @@ class FastClock:
         self.slept += max(seconds, 100)
 
 
-def kill_after(clients: aws.Clients, number: int) -> None:
-    """End this process just after its so many-th call that changes something."""
-    made = 0
+class Killer:
+    """Ends this process just after its so many-th call that changes something; 0 for never."""
 
-    def count(model: Any, **_: object) -> None:
-        nonlocal made
-        made += not model.name.startswith(_READS)
-        if made == number:
+    def __init__(self, clients: aws.Clients) -> None:
+        self.number = self._made = 0
+        clients._session.events.register("after-call", self._count)
+
+    def _count(self, model: Any, **_: object) -> None:
+        self._made += not model.name.startswith(_READS)
+        if self._made == self.number:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    clients._session.events.register("after-call", count)
 
-
-def deploy(folder: Path, salt: str, shift: str, name: str, kill: int | None = None) -> aws.Deployment:
-    """Deploy the function of that salt under that name."""
-    clients = aws.Clients()
-    if kill is not None:
-        kill_after(clients, kill)
-    spec = replace(make_spec(folder, clients if kill is None else None, salt=salt), name=name)
-    options = ShiftOptions(usual=Shift.parse(shift))
+def deploy(folder: Path, salt: str, shift: str, name: str, clients: aws.Clients) -> aws.Deployment:
+    """Deploy the function of that salt, whose pack is in S3, under that name."""
+    spec = replace(make_spec(folder, salt=salt), name=name)
+    by, _, config = shift.partition(":")
+    options = (
+        ShiftOptions(codedeploy=config) if by == "codedeploy" else ShiftOptions(usual=Shift.parse(shift))
+    )
     return aws.deploy(spec, shift=options, clients=clients, clock=FastClock())
 
 
 def main(folder: str, salt: str, shift: str, *names: str) -> None:
+    clients = aws.Clients()
+    killer = Killer(clients)
+    for service in ("sts", "iam", "lambda", "logs", "s3", "cloudwatch", "codedeploy"):
+        clients[service]  # made once, for all children
     for number, name in enumerate(names, 1):
         child = os.fork()
         if not child:
-            deploy(Path(folder), salt, shift, name, number)
+            killer.number = number
+            deploy(Path(folder), salt, shift, name, clients)
             os._exit(0)
         _, status = os.waitpid(child, 0)
         print(name, "killed" if os.WIFSIGNALED(status) else f"ended with {os.waitstatus_to_exitcode(status)}")

@@ -186,16 +186,24 @@ class Lambda(Service):
         return {"Aliases": list(self.aliases.values())}
 
     def on_create_alias(self, FunctionName: str, Name: str, FunctionVersion: str) -> Any:
-        self.aliases[Name] = {"Name": Name, "FunctionVersion": FunctionVersion}
+        self.aliases[Name] = {"Name": Name, "FunctionVersion": FunctionVersion, "RevisionId": "1"}
         return self.aliases[Name]
 
-    def on_update_alias(self, FunctionName: str, Name: str, FunctionVersion: str) -> Any:
+    def on_update_alias(
+        self, FunctionName: str, Name: str, FunctionVersion: str, RevisionId: str | None = None, **more: Any
+    ) -> Any:
+        alias = self.aliases[Name]
+        if RevisionId not in (None, alias.get("RevisionId")):
+            raise refuse("PreconditionFailedException", "The RevisionId provided does not match")
         if Name in self.provisioned and FunctionVersion in self.provisioned:
             raise refuse("InvalidParameterValueException", "version has provisioned concurrency of its own")
         if Name in self.provisioned and self._has_snapshot(FunctionVersion):
             raise refuse("InvalidParameterValueException", "Provisioned Concurrency and SnapStart")
-        self.aliases[Name]["FunctionVersion"] = FunctionVersion
-        return self.aliases[Name]
+        if Name in self.provisioned and more.get("RoutingConfig", {}).get("AdditionalVersionWeights"):
+            raise refuse("InvalidParameterValueException", "Alias with weights and Provisioned Concurrency")
+        alias |= {"FunctionVersion": FunctionVersion, **more}
+        alias["RevisionId"] = str(int(alias.get("RevisionId", "1")) + 1)
+        return alias
 
     # What belongs to the whole function
 

@@ -1,4 +1,4 @@
-"""The alias ``live`` as AWS describes and takes it. Pure."""
+"""The alias ``live`` in the words of AWS. Pure."""
 
 from __future__ import annotations
 

@@ -276,4 +276,4 @@ def _same(wanted: Any, seen: Any) -> bool:
         return all(_same(value, kept.get(key)) for key, value in wanted.items())
     if isinstance(wanted, list):
         return sorted(map(str, wanted)) == sorted(map(str, seen or []))
-    return bool(wanted == seen)
+    return bool(wanted == seen or not (wanted or seen))

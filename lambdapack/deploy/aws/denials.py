@@ -73,7 +73,7 @@ def read(said: str, action: str = "", resource: str = "") -> Denial:
 
 
 def explain(said: str, doing: str, action: str, resource: str) -> ToolError:
-    """The error for a denied call: who may not do what, why, and what would allow it."""
+    """The error for a denied call: who may not do what, why, and what would allow that."""
     denial = read(said, action, resource)
     on = f" on {denial.resource}" if denial.resource else ""
     message = f"{doing}: {denial.who} may not {denial.action or 'do this'}{on}{_reason(denial)}"

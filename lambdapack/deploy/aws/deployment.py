@@ -108,14 +108,14 @@ def deploy(
     going_on = moving.going_on(spec.name, observed, options, clients, progress)
     move = moving.AliasMove(spec, plan_stages(spec, observed), observed, options, going_on)
     move.check(clients)
-    planned = move.planned(clients)
-    unseen = bool(planned) and check_surroundings(spec, observed, clients, progress)
+    calls = move.planned(clients)
+    unseen = bool(calls) and check_surroundings(spec, observed, clients, progress)
     _tell_of_mounts(spec, progress)
     unmanaged.tell(spec, observed, clients, progress)
     uploads = _send_packs(packs, store, observed, clients, dry_run=dry_run, progress=progress)
-    moved = moving.Moved(planned)
     if unseen and packs and not dry_run:
         try_reading(spec, [required.location for required in packs], clients, progress)
+    moved = moving.Moved(calls)
     if not dry_run:
         with secrets.kept_out_of_errors(spec):
             moved = move.carry_out(clients, progress=progress, clock=clock)
@@ -200,10 +200,24 @@ def _with_provisioned(name: str, observed: AwsState, clients: Clients, progress:
 def destroy(name: str, *, dry_run: bool = False, clients: Clients, progress: Progress = QUIET) -> Deployment:
     """Remove the function, the roles made for it, its CodeDeploy and its log group; packs stay."""
     observed = observe(name, clients, progress=progress)
-    calls = (*codedeploy.removal(name, observed.account, clients), *planner.plan_destroy(name, observed))
+    calls = (
+        *_removal_of_codedeploy(name, observed, clients, progress),
+        *planner.plan_destroy(name, observed),
+    )
     if not dry_run:
         execute(calls, clients, progress=progress)
     return Deployment(name, None, None, calls=calls)
+
+
+def _removal_of_codedeploy(
+    name: str, observed: AwsState, clients: Clients, progress: Progress
+) -> tuple[ApiCall, ...]:
+    try:
+        return codedeploy.removal(name, observed.account, clients)
+    except LambdapackError as error:
+        # Most functions have nothing there, and whoever removes one may not be allowed to look.
+        progress.warn(f"what was made for CodeDeploy, if anything was, stays: {error.message}")
+        return ()
 
 
 def invoke(name: str, payload: bytes, *, qualifier: str = ALIAS, clients: Clients) -> Answer:

@@ -1,4 +1,4 @@
-"""What a look at an account or a bucket gives: a line each, with what mends it."""
+"""What a look at an account or a bucket gives: a line each, with what mends the matter."""
 
 from __future__ import annotations
 

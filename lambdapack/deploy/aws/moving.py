@@ -72,7 +72,7 @@ class AliasMove:
 
     @property
     def version(self) -> str | Result:
-        """The version that is to have all calls, or the call that publishes it."""
+        """The version that is to have all calls, or the call that publishes one."""
         for call in self.stages.move:
             version: str | Result = call.parameters["FunctionVersion"]
             return version
@@ -180,7 +180,7 @@ class AliasMove:
         return Moved((*self.stages.before, *traffic.made, *after), outcome)
 
     def _hand_over(self, number: str, clients: Clients, progress: Progress, clock: Clock | None) -> Moved:
-        """Let CodeDeploy shift the calls; what the old version leaves goes with the next deployment."""
+        """Let CodeDeploy shift the calls; what the old version needs until then goes with the next plan."""
         assert self.observed.live is not None
         name, stable = self.spec.name, self.observed.live.routing.version
         traffic = AwsTraffic(name, clients, progress)
@@ -281,7 +281,7 @@ class AliasMove:
         return provisioned.after(spec.name, outcome.version, seen, spec.settings.provisioned)
 
     def _without_weights(self, clients: Clients | None = None) -> AliasMove:
-        """The same once CodeDeploy has stopped, by the alias as it is then, or as a plan expects it."""
+        """The same once CodeDeploy has stopped: with the alias as it is then, or as a plan expects."""
         live = self.observed.live
         if clients is not None:
             live = AwsTraffic(self.spec.name, clients).alias()

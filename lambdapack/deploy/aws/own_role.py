@@ -95,7 +95,7 @@ def put_policy(arn: str) -> str:
 
 
 def _check_trust(arn: str, clients: Clients, doing: str, progress: Progress) -> None:
-    """That there is the role, and that Lambda may assume the role; no more than a note where AWS hides it."""
+    """That there is the role, and that Lambda may assume the role; a note where AWS does not say."""
     from botocore.exceptions import ClientError  # noqa: PLC0415 - slow
 
     name = arn.rpartition("/")[2]

@@ -1,4 +1,4 @@
-"""What a shift leaves in the alias's note, for the command after it.
+"""What a shift leaves in the alias's note, for the next command.
 
 ::
 
@@ -69,6 +69,14 @@ class Note:
         )
 
     @property
+    def told(self) -> str:
+        """The shift, for people."""
+        shift = f"the shift from version {self.before} to version {self.after} ({self.shift})"
+        if self.undone is not None:
+            return f"{shift} was undone: {self.undone}"
+        return f"{shift} is at {self.where}, since {self.since:%Y-%m-%d %H:%M:%S} UTC"
+
+    @property
     def routing(self) -> Routing:
         """Where calls go while the step holds."""
         return Routing(self.before, self.after, self.shift.weights[self.step])
@@ -96,8 +104,16 @@ def others_of(text: str) -> str:
     return text if note is None else note.others
 
 
+def told(text: str) -> str:
+    """An alias's note, for people: what a shift left in words, and else as it is written."""
+    note = read(text)
+    if note is None:
+        return text
+    return f"{note.told} | {note.others}" if note.others else note.told
+
+
 def _plain(reason: str) -> str:
-    """A reason on one line, without the bar that ends it."""
+    """A reason on one line, without the bar that would end the note."""
     return " ".join(reason.replace("|", "/").split())
 
 

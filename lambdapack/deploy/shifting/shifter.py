@@ -98,13 +98,13 @@ class Shifter:
         """Make the moves that come before the watching; the alias then, and why nothing was begun."""
         options = self._options
         gradual = (options.asked or options.usual).kind != "all"
-        for _ in range(_CONFLICTS):
+        for look in range(_CONFLICTS):
             now = self._clock.now()
             move = machine.begin(state, version, options.asked, options.usual, now)
             if move is None:
                 note = None if state is None else machine.active(state)
-                if note is not None:
-                    self._progress.note(f"shifting calls to version {version}: {note.where}")
+                if note is not None and not look:
+                    self._progress.note(f"going on: {note.told}")
                 return state, None
             if version in move.routing.shares and (state is None or version not in state.routing.shares):
                 reason = self._checks.before(version, gradual=gradual and state is not None, now=now)

@@ -31,7 +31,7 @@ class Statement:
 
     @property
     def document(self) -> dict[str, Any]:
-        """The statement as IAM spells it."""
+        """The statement in IAM's spelling."""
         body: dict[str, Any] = {
             "Sid": self.sid,
             "Effect": "Allow",

@@ -1,4 +1,4 @@
-"""A project, as far as permissions depend on it."""
+"""What permissions depend on: a project's names, places and settings."""
 
 from __future__ import annotations
 
@@ -69,5 +69,9 @@ class Project:
     @property
     def role(self) -> str:
         """ARN of the function's role: the one that is given, or the one that is made."""
-        given = self.settings.role
-        return given or self.arn("iam", f"role/{naming.role_name(self.name, self.region)}", region=False)
+        return self.settings.role or self.made_role
+
+    @property
+    def made_role(self) -> str:
+        """ARN of the role that lambdapack makes, or would make: each command looks for that one too."""
+        return self.arn("iam", f"role/{naming.role_name(self.name, self.region)}", region=False)

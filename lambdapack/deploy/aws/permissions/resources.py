@@ -89,12 +89,12 @@ def _other_layers(project: Project) -> tuple[str, ...]:
 
 def _shifting_role(project: Project) -> tuple[str, ...]:
     """The role with which CodeDeploy moves the alias."""
-    name = naming.role_name(f"{project.name}-shift", project.region)
+    name = naming.codedeploy_role(project.name, project.region)
     return (project.arn("iam", f"role/{name}", region=False),)
 
 
-def _role(project: Project) -> tuple[str, ...]:
-    return (project.role,)
+def _roles(project: Project) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((project.role, project.made_role)))
 
 
 ANYTHING = Resource("AnyResource", lambda _: ("*",))
@@ -105,8 +105,8 @@ PROBE = Resource(
 )
 OTHER_LAYERS = Resource("OtherLayers", _other_layers)
 LAYERS = Resource("Layers", _named("lambda", "layer:lambdapack-*", "layer:lambdapack-*:*"))
-ROLE = Resource("Role", _role)
-PASSED_ROLE = Resource("PassRole", _role, "lambda.amazonaws.com")
+ROLE = Resource("Role", _roles)
+PASSED_ROLE = Resource("PassRole", lambda project: (project.role,), "lambda.amazonaws.com")
 LOG_GROUP = Resource("LogGroup", _log_group)
 OWN_ALARMS = Resource("OwnAlarms", _named("cloudwatch", "alarm:lambdapack-{name}*"))
 DASHBOARD = Resource("Dashboard", _named("cloudwatch", "dashboard/lambdapack-{name}*", region=False))

@@ -37,7 +37,7 @@ FEATURES: Final[Mapping[str, str]] = {
 
 @dataclass(frozen=True)
 class Row:
-    """A call, and one thing that must be allowed for it.
+    """A call, and one thing that the call must be allowed.
 
     Attributes:
         service: boto3's name of the service.
@@ -263,23 +263,20 @@ _REFERENCES = (
 
 _CODEDEPLOY = (
     *_rows("codedeploy create_application get_application create_deployment_group get_deployment_group "
-           "update_deployment_group create_deployment get_deployment list_deployments "
-           "batch_get_deployments create_deployment_config get_deployment_config",
+           "update_deployment_group create_deployment get_deployment list_deployments get_deployment_config",
            r.CODEDEPLOY, "codedeploy", "let CodeDeploy shift the calls"),
     *_rows("codedeploy stop_deployment", r.ANYTHING, "codedeploy", "take a shift back"),
     *_rows("codedeploy create_deployment", r.CODEDEPLOY, "codedeploy",
            "CodeDeploy keeps what is to be shifted", action="codedeploy:RegisterApplicationRevision"),
     *_rows("codedeploy create_deployment", r.CODEDEPLOY, "codedeploy",
            "CodeDeploy looks at what is to be shifted", action="codedeploy:GetApplicationRevision"),
-    *_rows("codedeploy delete_deployment_group delete_application", r.CODEDEPLOY, "codedeploy",
+    *_rows("codedeploy delete_application", r.CODEDEPLOY, "codedeploy",
            "delete what was made in CodeDeploy"),
     *_rows("iam delete_role_policy delete_role", r.CODEDEPLOY_ROLE, "codedeploy",
            "delete what was made for CodeDeploy"),
-    *_rows("codedeploy list_deployment_groups", r.CODEDEPLOY, "codedeploy",
-           "see what there is in CodeDeploy"),
-    *_rows("iam get_role create_role put_role_policy get_role_policy update_assume_role_policy "
-           "attach_role_policy list_attached_role_policies list_role_policies", r.CODEDEPLOY_ROLE,
-           "codedeploy", "make the role with which CodeDeploy moves the alias"),
+    *_rows("iam get_role", r.CODEDEPLOY_ROLE, "codedeploy destroy", "see whether CodeDeploy has a role"),
+    *_rows("iam create_role put_role_policy get_role_policy", r.CODEDEPLOY_ROLE, "codedeploy",
+           "make the role with which CodeDeploy moves the alias"),
     *_rows("codedeploy create_deployment_group update_deployment_group", r.CODEDEPLOY_PASSED, "codedeploy",
            "give CodeDeploy its role", action="iam:PassRole"),
 )  # fmt: skip
@@ -335,7 +332,7 @@ def row_of(action: str, resource: str = "") -> Row | None:
 
 # What in a resource's name shows which of several rows of an action was meant.
 _SIGNS = {
-    "CodeBuild": "lambdapack-build-", "CodeDeploy": "-shift-", "StagedZips": "/functions/",
+    "CodeBuild": "lambdapack-build-", "CodeDeploy": ".shift-", "StagedZips": "/functions/",
     "BuildFiles": "/builds/", "Layers": ":layer:", "Packs": "/packs/", "Leases": "/leases/",
 }  # fmt: skip
 
