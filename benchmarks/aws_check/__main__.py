@@ -88,8 +88,8 @@ def _clean(options: argparse.Namespace) -> int:
             failed.append(error)
     if not runs:
         print("no check has left anything behind")
-    for error in failed[1:]:
-        print(f"error: {error.message}", file=sys.stderr)
+    for other in failed[1:]:
+        print(f"error: {other.message}", file=sys.stderr)
     if failed:
         raise failed[0]
     return 0
