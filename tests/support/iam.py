@@ -41,15 +41,16 @@ def listen(monkeypatch: pytest.MonkeyPatch, listener: Listener) -> None:
 
     What the listener returns is the answer to the call; ``None`` lets the call through.
     """
+    name = f"tests-{id(listener)}"
     make: Any = botocore.client.BaseClient._make_api_call  # type: ignore[attr-defined]
 
     def call(client: Any, operation: str, parameters: Mapping[str, Any]) -> Any:
         if _is_of_lambdapack():
-            client.meta.events.register_first("before-call", _answering(listener, parameters), "tests")
+            client.meta.events.register_first("before-call", _answering(listener, parameters), name)
             try:
                 return make(client, operation, parameters)
             finally:
-                client.meta.events.unregister("before-call", unique_id="tests")
+                client.meta.events.unregister("before-call", unique_id=name)
         return make(client, operation, parameters)
 
     monkeypatch.setattr(botocore.client.BaseClient, "_make_api_call", call)
