@@ -74,15 +74,24 @@ def _ledgers() -> Path:
 
 
 def _clean(options: argparse.Namespace) -> int:
+    """Destroy what each ledger names; one that cannot be cleaned does not keep the others from that."""
     runs = left_behind(_ledgers())
+    failed: list[LambdapackError] = []
     for run in runs:
-        with Ledger.open(_ledgers(), run) as ledger:
-            for entry in ledger.entries():
-                print(f"{run}: {entry.kind} {entry.name} in {entry.region}")
-            if not options.dry_run:
-                cleaning.clean(ledger, _clients, print)
+        try:
+            with Ledger.open(_ledgers(), run) as ledger:
+                for entry in ledger.entries():
+                    print(f"{run}: {entry.kind} {entry.name} in {entry.region}")
+                if not options.dry_run:
+                    cleaning.clean(ledger, _clients, print)
+        except LambdapackError as error:
+            failed.append(error)
     if not runs:
         print("no check has left anything behind")
+    for other in failed[1:]:
+        print(f"error: {other.message}", file=sys.stderr)
+    if failed:
+        raise failed[0]
     return 0
 
 

@@ -58,9 +58,11 @@ class Ledger:
             with path.open("a+", encoding="utf-8") as file:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 ledger = cls(path, file)
-                yield ledger
-                if not ledger.entries():
-                    path.unlink()
+                try:
+                    yield ledger
+                finally:
+                    if not ledger.entries():
+                        path.unlink()
         except BlockingIOError:
             raise ToolError(f"the check {run} is still running", hint="wait for its end") from None
 

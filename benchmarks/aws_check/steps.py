@@ -59,7 +59,7 @@ class Check:
         self.project.run("push", ".lambdapack/build", self.project.location)
         self.results["push"] = "ok"
         steps: dict[str, Callable[[], None]] = {
-            "s3": self._s3, "layer": self._layer, "snapstart": self._snapstart, "shifting": self._shifting,
+            "s3": self._s3, "layer": self._layer, "snapstart": self._snapstart, "shifting": self.shift,
             "local": self._local,
         }  # fmt: skip
         for step in self.settings.steps:
@@ -127,8 +127,12 @@ class Check:
             measure_latest(way, name, self.clients, self.settings.starts, self.calls, progress=self.progress)
         )
 
-    def _shifting(self) -> None:
-        """Version after version: one that does well takes over, one that fails is taken back."""
+    def shift(self) -> None:
+        """Version after version: one that does well takes over, one that fails is taken back.
+
+        Raises:
+            LambdapackError: It went otherwise.
+        """
         name = self._name("s3")
         self.project.configure()
         self._deploy(name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 import pytest
 from hypothesis import given, settings
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from lambdapack.deploy.shifting import (
     AliasConflictError,
     AliasState,
+    Health,
     Note,
     Outcome,
     Shifter,
@@ -228,6 +230,27 @@ def test_two_commands_for_the_same_shift_do_not_hinder_each_other() -> None:
     clock.during = other_command
     assert shifted(traffic, asked=LINEAR).version == "2"
     assert weights(traffic) == [0.2, 0.4, 0.6, 0.8, 1.0]
+
+
+def test_what_was_seen_of_a_version_undoes_a_step_that_another_command_has_just_made() -> None:
+    """An undoing that comes too late by one step is made from there: the failures are the same version's."""
+    traffic = MemoryTraffic.at("1", HandClock())
+    traffic.failing["2"] = BAD
+    health = traffic.health
+
+    def beaten(version: str, since: datetime) -> Health:
+        seen = health(version, since)
+        if seen.errors >= 3 and len(traffic.history) == 1 and traffic.state is not None:
+            note = active(traffic.state)
+            assert note is not None
+            further = replace(note, step=1, since=traffic.clock.now())
+            traffic.route(further.routing, str(further), revision=traffic.state.revision)
+        return seen
+
+    traffic.health = beaten  # type: ignore[method-assign]
+    assert shifted(traffic, asked=LINEAR).undone
+    assert weights(traffic) == [0.2, 0.4, 0.0]
+    assert traffic.clock.seconds == pytest.approx(3), "at once, not after another look"
 
 
 def test_somebody_who_moves_the_alias_elsewhere_is_not_overruled() -> None:
