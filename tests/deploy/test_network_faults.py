@@ -179,7 +179,7 @@ def walk(world: World, command: str, fault: Fault, step: int = 1) -> None:
         assert world.state() == wanted, f"{fault} at request {number}"
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", ["push", "deploy", "gc", "bucket create"])
 def test_a_fault_at_some_calls_is_passed_over(world: World, command: str) -> None:
     """At each eighth request: throttling is waited out, and the end is that of an undisturbed run."""
     walk(world, command, "429", step=8)
