@@ -81,7 +81,7 @@ _S3 = Service(
 
 
 def connect(
-    region: str | None, environment: Mapping[str, str], waiting: patience.Patience = patience.CALLS
+    region: str | None, environment: Mapping[str, str], waiting: patience.Patience | None = None
 ) -> S3Client:
     """A client for ``region``, by default the one that AWS's own settings give.
 
@@ -97,7 +97,12 @@ def connect(
         "s3": {"addressing_style": "path" if endpoint else "auto"},
     }
     client: S3Client = make_client(
-        session, "s3", waiting, region_name=region, endpoint_url=endpoint or None, config=config
+        session,
+        "s3",
+        waiting or patience.CALLS,
+        region_name=region,
+        endpoint_url=endpoint or None,
+        config=config,
     )
     return client
 
