@@ -197,6 +197,7 @@ def test_an_interruption_stops_the_build_there(
     assert [path for path in (tmp_path / "out").rglob("*") if path.is_file()] == []
 
 
+@pytest.mark.slow
 def test_a_pack_that_was_changed_on_its_way_is_refused(
     aws: Start, house: Path, lambdapack_cache: Path, tmp_path: Path
 ) -> None:
