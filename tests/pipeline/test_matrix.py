@@ -72,7 +72,7 @@ def test_a_target_that_fails_stops_no_other(house: Path, run_lambdapack: Run, tm
     assert not (tmp_path / "out" / f"python{PYTHON}-arm64" / "build.json").exists()
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("how", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_an_interruption_ends_every_build(
     house: Path, lambdapack_cache: Path, tmp_path: Path, how: signal.Signals
 ) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 from lambdapack import store
 from lambdapack.deploy.aws import BuildPlace, BuildProject, Clients, prepare_builds
@@ -90,17 +91,15 @@ def build(
     cache_dir = cache_dir or default_cache_dir()
     requirements = requirements_of(options, progress)
     lock = lock_here(options, requirements, cache_dir, reuse, progress)
+    variables = _variables(options, lock, progress)
     place, clients = _open(remote)
     job = _job(options, requirements, lock, remote.root, jobs)
-    variables = _variables(options, lock, progress)
-    prepare_builds(place, requests.BUILDSPEC, requests.image_of(options), clients, progress=progress)
+    prepare_builds(place, requests.BUILDSPEC, job.image, clients, progress=progress)
     with scratch_folder() as folder:
         sources = write_sources(job, options, requirements, remote.root, folder)
         key = _send(sources, place, clients, progress)
-    begun = time.monotonic()
     asked = requests.request(options, place, key, variables, secrets.token_hex(16))
-    finished = run(asked, clients, progress)
-    built = RemoteBuild(str(finished["id"]), lock, time.monotonic() - begun)
+    built = _built(asked, lock, clients, progress)
     report = fetch(built, options, place, clients, progress)
     packed = asset_packs.build(assets, options.output, jobs=jobs, progress=progress)
     kept = build_cache.open_cache(cache_dir, progress, enabled=reuse.cache)
@@ -113,6 +112,12 @@ def prepare(options: BuildOptions, remote: RemoteOptions, *, progress: Progress 
     place, clients = _open(remote)
     image = requests.image_of(options)
     return prepare_builds(place, requests.BUILDSPEC, image, clients, progress=progress)
+
+
+def _built(asked: Mapping[str, Any], lock: Lock | None, clients: Clients, progress: Progress) -> RemoteBuild:
+    begun = time.monotonic()
+    finished = run(asked, clients, progress)
+    return RemoteBuild(str(finished["id"]), lock, time.monotonic() - begun)
 
 
 def _open(remote: RemoteOptions) -> tuple[BuildPlace, Clients]:

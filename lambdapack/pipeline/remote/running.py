@@ -47,7 +47,7 @@ _PHASE_HINTS = {
 
 def error_line(error: LambdapackError) -> str:
     """An error as one line of a build's log, from which ``failure`` makes the same error again."""
-    kind = next(name for name, kind in _KINDS.items() if isinstance(error, kind))
+    kind = next((name for name, kind in _KINDS.items() if isinstance(error, kind)), ToolError.__name__)
     told = {"kind": kind, "message": error.message, "hint": error.hint, "detail": error.detail}
     return _MARK + json.dumps(told)
 

@@ -24,6 +24,7 @@ from lambdapack.pipeline import BuildOptions, remote
 from lambdapack.progress import QUIET, Progress
 from lambdapack.python import interpreter, toolchain
 from tests.pipeline.remote.conftest import LOCATION, World
+from tests.support.aws_world import REGION
 from tests.support.codebuild_player import ThisMachine
 from tests.support.command_line import Run, shown
 from tests.support.told import Told
@@ -197,6 +198,7 @@ def test_an_interruption_stops_the_build_there(
     assert [path for path in (tmp_path / "out").rglob("*") if path.is_file()] == []
 
 
+@pytest.mark.slow
 def test_a_pack_that_was_changed_on_its_way_is_refused(
     aws: Start, house: Path, lambdapack_cache: Path, tmp_path: Path
 ) -> None:
@@ -260,6 +262,28 @@ def test_several_targets_are_built_at_once(
     assert done.stderr.count("create project") == 1
     for arch in ("x86_64", "arm64"):
         run_lambdapack("verify", f"out/python{PYTHON}-{arch}", cwd=tmp_path)
+
+
+@pytest.mark.slow
+def test_other_commands_take_the_configuration_and_the_pack(
+    aws: Start, house: Path, run_lambdapack: Run, tmp_path: Path
+) -> None:
+    """The builder and the bucket of the configuration are used; an estimate starts no build; a pack of
+    CodeBuild is built again here, to the byte."""
+    world = aws()
+    (tmp_path / "lambdapack.toml").write_text(
+        f'[build]\nrequirements = ["app"]\npython = "{PYTHON}"\nbuilder = "codebuild"\n[pack]\nlevel = 3\n'
+        f'[store]\nlocation = "{LOCATION}"\nregion = "{REGION}"\n'
+    )
+    run_lambdapack("plan", cwd=tmp_path)
+    assert world.player.builds == {}
+    made = run_lambdapack("build", "--quiet", cwd=tmp_path).stdout.strip()
+    assert len(world.player.builds) == 1
+    assert (
+        run_lambdapack("build", "--builder", "local", "-o", "here", "-q", cwd=tmp_path).stdout.strip() == made
+    )
+    again = run_lambdapack("verify", "--rebuild", cwd=tmp_path)
+    assert "every byte is the same" in again.stdout
 
 
 BACKEND = """
