@@ -294,8 +294,12 @@ def test_a_function_has_a_name_that_the_tool_takes() -> None:
     assert default_function("terraform", "my-hello_world") == "my-hello_world"
 
 
+WORDS = '[assets]\nwords = "words.txt"\n'
+
+
 def project(folder: Path, built: Pack, more: str = "") -> Path:
     folder.mkdir(exist_ok=True)
+    (folder / "words.txt").write_text("some words")
     (folder / "lambdapack.toml").write_text(f'[function]\nname = "any"\n{more}')
     shutil.copytree(built.path.parent, folder / ".lambdapack/build")
     return folder
@@ -303,7 +307,9 @@ def project(folder: Path, built: Pack, more: str = "") -> Path:
 
 def test_the_command_says_what_it_wrote(run_lambdapack: Run, tmp_path: Path, built: Pack) -> None:
     """For a machine: the files, and the fragment with the configuration's own settings and no others."""
-    folder = project(tmp_path / "any", built, 'place = "layer"\nmemory = 1024\nenvironment = { A = "b" }\n')
+    folder = project(
+        tmp_path / "any", built, 'place = "layer"\nmemory = 1024\nenvironment = { A = "b" }\n' + WORDS
+    )
     said = shown(run_lambdapack("export", "cdk", "--json", cwd=folder))
     assert (said["document"], said["version"], said["tool"]) == ("lambdapack.export", 1, "cdk")
     assert said["files"] == {"layer.zip": "written", "__init__.py": "written"}
@@ -335,6 +341,6 @@ def test_a_pack_that_needs_more_tmp_says_so(
 def test_wrong_usage_is_told(run_lambdapack: Run, tmp_path: Path, built: Pack) -> None:
     """Without a build, and without a bucket for a pack in S3."""
     assert "lambdapack build" in run_lambdapack("export", "sam", cwd=tmp_path, status=2).stderr
-    folder = project(tmp_path / "any", built)
+    folder = project(tmp_path / "any", built, WORDS)
     assert "--place layer" in run_lambdapack("export", "sam", cwd=folder, status=2).stderr
     assert "pulumi" in run_lambdapack("export", "pulumi", cwd=folder, status=2).stderr
