@@ -89,7 +89,7 @@ class Fragment:
         ]
 
     def path(self, name: str) -> str:
-        """A file of the folder, as the project's own files name it."""
+        """A file of the folder, under the name that the files of the project have for the file."""
         return f"{self.folder}/{name}"
 
     def document(self) -> dict[str, Any]:
