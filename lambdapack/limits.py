@@ -90,6 +90,10 @@ FILE_DESCRIPTORS: Final = 1_024
 PROCESSES: Final = 1_024
 ENVIRONMENT_VARIABLES: Final = 4 * 1024
 """All environment variables of a function together."""
+TAGS: Final = 50
+"""Of one function, without those of AWS."""
+TAG_KEY: Final = 128
+TAG_VALUE: Final = 256
 
 LOG_RETENTION_DAYS: Final = (
     1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653,
@@ -98,6 +102,11 @@ LOG_RETENTION_DAYS: Final = (
 
 ASSETS: Final = 20
 """Of one function. Each is named in the role's inline policy, of 10,240 characters."""
+
+MANAGED_POLICY: Final = 6_144
+"""Characters of a managed policy of IAM, white space not counted."""
+CLOCK_SKEW: Final = 5 * 60
+"""Seconds by which a clock may be wrong before AWS refuses what it signs; S3 allows 15 minutes."""
 
 LINK_BYTES_PER_SECOND: Final = 75 * MB
 """Sustained download rate, 600 Mbit/s, measured from 128 to 3,008 MB of memory."""
@@ -155,11 +164,16 @@ SOURCES: Final[Mapping[str, Source]] = {
     "FILE_DESCRIPTORS": _QUOTAS_PAGE,
     "PROCESSES": _QUOTAS_PAGE,
     "ENVIRONMENT_VARIABLES": _QUOTAS_PAGE,
+    "TAGS": _page("lambda/latest/dg/configuration-tags.html", _OTHERS),
+    "TAG_KEY": _page("lambda/latest/api/API_TagResource.html", _OTHERS),
+    "TAG_VALUE": _page("lambda/latest/api/API_TagResource.html", _OTHERS),
     "LOG_RETENTION_DAYS": _page(
         "AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html",
         "the service model of botocore",
     ),
     "ASSETS": _page("IAM/latest/UserGuide/reference_iam-quotas.html", _OTHERS),
+    "MANAGED_POLICY": _page("IAM/latest/UserGuide/reference_iam-quotas.html", _OTHERS),
+    "CLOCK_SKEW": _page("IAM/latest/UserGuide/reference_sigv-troubleshooting.html", _OTHERS),
     "LINK_BYTES_PER_SECOND": _MEASURED,
     "S3_GET_PER_SECOND": _page("AmazonS3/latest/userguide/optimizing-performance.html"),
     "ARCHITECTURES": _page("lambda/latest/dg/foundation-arch.html", _OTHERS),

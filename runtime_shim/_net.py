@@ -30,8 +30,8 @@ READ_TIMEOUT = 2.0
 MAX_HEADER = 64 * 1024
 
 NO_ROUTE = (
-    "a function in a VPC reaches S3 only through a gateway endpoint for S3 in its subnet's route table or "
-    "through a NAT gateway, and its security group must let HTTPS out"
+    "a function in a VPC reaches S3 only through a gateway endpoint for S3 (com.amazonaws.REGION.s3) in its "
+    "subnet's route table or through a NAT gateway, and its security group must let HTTPS out"
 )
 NO_NAME = "is the region right, and does the function's VPC resolve names (enableDnsSupport)?"
 

@@ -14,6 +14,15 @@ if TYPE_CHECKING:
 
     from ._s3 import Source
 
+# A role that may not list the bucket is not told that a key is missing.
+FORBIDDEN = (
+    ": either the function's role lacks s3:GetObject on this key (lambdapack deploy grants it), or the pack "
+    "is gone, removed by a lifecycle rule or by hand (lambdapack push uploads it again)"
+)
+FORBIDDEN_KEY = (
+    ": the pack is encrypted with a KMS key that the function's role may not use: the role needs "
+    "kms:Decrypt on that key (lambdapack deploy grants it), and the key's policy must allow it"
+)
 # Bytes of an error's document that are read.
 MAX_ERROR = 64 * 1024
 
@@ -59,11 +68,7 @@ def refusal(source: Source, status: int, code: str, message: str, region: str) -
     if code in ("InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken"):
         hint = ": the function's credentials are not valid there"
     elif status == 403:
-        # A role that may not list the bucket is not told that a key is missing.
-        hint = (
-            ": either the function's role lacks s3:GetObject on this key (lambdapack deploy grants it), or "
-            "the pack is gone, removed by a lifecycle rule or by hand (lambdapack push uploads it again)"
-        )
+        hint = FORBIDDEN_KEY if "kms:" in message else FORBIDDEN
     elif code == "NoSuchBucket":
         hint = ": the bucket does not exist"
     elif status == 404:

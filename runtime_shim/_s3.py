@@ -76,7 +76,7 @@ class Source:
         try:
             self._dialler.prepare()
         except NetError as error:
-            raise from_net(error) from error
+            raise from_net(error, region=self.region) from error
 
     def head(self) -> str:
         """The request's lines up to the Range header, signed; reused while the signature is fresh.
@@ -218,7 +218,7 @@ class Connection:
             self._close_after = headers.get("connection", "").lower() == "close"
         except NetError as error:
             self.close()
-            raise from_net(error, reused) from error
+            raise from_net(error, reused, self.source.region) from error
         except OSError as error:
             self.close()
             raise self._broken(error) from error
@@ -352,10 +352,12 @@ def is_number(text: str) -> bool:
     return 0 < len(text) < 19 and text.isascii() and text.isdigit()
 
 
-def from_net(error: NetError, reused: bool = False) -> S3Error:
+def from_net(error: NetError, reused: bool = False, region: str = "REGION") -> S3Error:
     """A connection's failure as an S3Error with a hint; where it was ``reused``, a new one may do better."""
     said = str(error)
-    return S3Error(said + ": " + error.hint if error.hint else said, retry=error.retry or reused)
+    # The hint names the VPC endpoint that may be missing, which is another one in each region.
+    hint = error.hint.replace("REGION", region)
+    return S3Error(said + ": " + hint if hint else said, retry=error.retry or reused)
 
 
 UNSIGNED = "UNSIGNED-PAYLOAD"

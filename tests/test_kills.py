@@ -242,6 +242,7 @@ _ON_DISK = {
     "prune-all": ("built", ("cache", "prune", "--all"), ""),
     "prune-size": ("built", ("cache", "prune", "--max-size", "0MB"), ""),
     "deploy": ("built", ("deploy",), ""),
+    "deploy-next": ("deployed", ("deploy", "--source", "other", "--memory", "512"), ""),
     "destroy": ("deployed", ("destroy",), "there is no function"),
 }
 _QUICK = ("build", "package", "init", "prune-all", "destroy")
@@ -307,8 +308,18 @@ def test_a_command_to_aws_killed_at_a_few_moments(in_aws: Callable[[str], Scene]
         ("deploy", r"open \S+/local/code/\S+\.py"),
         ("deploy", r"os\.rename \S+/local/code/"),
         ("deploy", r"open \S+/local/functions/"),
+        ("deploy-next", r"os\.rename \S+/local/functions/"),
     ],
-    ids=["replacing", "removing", "destroying", "writing", "unpacking", "unpacked", "before it says so"],
+    ids=[
+        "replacing",
+        "removing",
+        "destroying",
+        "writing",
+        "unpacking",
+        "unpacked",
+        "before it says so",
+        "before the next version is live",
+    ],
 )
 def test_a_command_killed_where_it_hurts(on_disk: Callable[[str], Scene], name: str, event: str) -> None:
     """What is to be done after something took effect is done, though the command was killed between."""

@@ -43,7 +43,20 @@ def function_options(session: Session, target: str, given: dict[str, Any]) -> Fu
         assets=None if session.file is None else session.assets,
         place=chosen.get("place", config.place),
         asset_places={name: asset.place for name, asset in session.config.assets.items() if asset.place},
+        private=(session.root / config.environment_file,) if config.environment_file else (),
     )
+
+
+def with_environment_file(session: Session, function: FunctionOptions) -> FunctionOptions:
+    """``function`` with the variables of the configuration's ``environment-file`` above its own."""
+    from lambdapack.config import read_environment
+
+    if not function.private:
+        return function
+    environment = dict(function.settings.environment)
+    for path in function.private:
+        environment |= read_environment(path)
+    return replace(function, settings=replace(function.settings, environment=environment))
 
 
 def package(
@@ -59,7 +72,7 @@ def package(
     from lambdapack import deploy
 
     return deploy.package(
-        function, made, locator(location, region),
+        function, made, locator(nearest(session, location, region), region),
         output=output or session.zip_path(function.name), cache_dir=session.cache, progress=session.progress,
     )  # fmt: skip
 
@@ -67,6 +80,31 @@ def package(
 def sizes(files: Sequence[Path]) -> list[dict[str, Any]]:
     """Each file and its size in bytes, for a document."""
     return [{"path": str(path), "size": path.stat().st_size} for path in files]
+
+
+def replicas(session: Session, given: Sequence[str]) -> dict[str, str]:
+    """Region -> location of each copy: the options, else the configuration.
+
+    Raises:
+        ConfigurationError: An option is not of the form ``REGION=s3://BUCKET/PREFIX``.
+    """
+    if not given:
+        return dict(session.config.store.replicate)
+    pairs = [text.partition("=") for text in given]
+    for region, _, url in pairs:
+        if not region or not url.startswith("s3://"):
+            raise ConfigurationError(
+                f"--replicate {region}{'=' + url if url else ''} is not like "
+                "eu-west-1=s3://BUCKET-OF-EU/PREFIX",
+                hint="mend --replicate",
+            )
+    return {region: url for region, _, url in pairs}
+
+
+def nearest(session: Session, location: str | None, region: str) -> str | None:
+    """The location that a function in ``region`` reads: of the configuration's copies, the one there."""
+    config = session.config.store
+    return config.replicate.get(region, location) if location == config.location else location
 
 
 def locator(location: str | None, region: str) -> Callable[[str], Location | None]:
@@ -120,6 +158,24 @@ def location_for(session: Session, given: str | None, cloud: str, *, needed: boo
     return location or LOCAL_LOCATION
 
 
+def locations(session: Session, given: str | None) -> list[str]:
+    """Where packs are kept, and where the configuration has them copied to."""
+    own = location_of(session, given)
+    return list(dict.fromkeys([*([own] if own else []), *session.config.store.replicate.values()]))
+
+
+def any_target(session: Session) -> str:
+    """A target for what does not depend on any: without a pack the function's own is not known."""
+    from lambdapack.model.runtimes import SUGGESTED
+
+    return f"python{session.config.build.python or SUGGESTED}/{session.config.build.arch}"
+
+
+def location_of(session: Session, given: str | None) -> str | None:
+    """``s3://BUCKET/PREFIX`` as the option or the configuration says; ``None`` where neither does."""
+    return given or session.config.store.location
+
+
 def clients(session: Session, region: str | None) -> Clients:
     """AWS's clients for the region that the option or the configuration names."""
     from lambdapack.deploy.aws import Clients
@@ -131,6 +187,13 @@ place_option = click.option(
     "--place",
     type=click.Choice(["s3", "zip", "layer", "mount"]),
     help="Where the function reads its pack from.  [default: s3]",
+)
+
+replicate_option = click.option(
+    "--replicate",
+    multiple=True,
+    metavar="REGION=s3://BUCKET/PREFIX",
+    help="Have S3 copy the pack there too; may be repeated.  [default: replicate in [store]]",
 )
 
 allow_lacking_option = click.option(

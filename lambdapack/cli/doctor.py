@@ -19,24 +19,35 @@ from lambdapack.cli import deployment
 from lambdapack.cli.session import Session, common
 from lambdapack.errors import CheckError, ConfigurationError, LambdapackError
 from lambdapack.model import Target, runtimes
-from lambdapack.python import interpreter
+from lambdapack.python import interpreter, machine
 
 _GB = 1_000_000_000
 _ROOM = 3 * _GB
 
 
 @click.command("doctor", short_help="Say what this machine has and lacks.")
+@deployment.cloud_option
 @common
-def command(session: Session) -> None:
+def command(session: Session, cloud: str, region: str | None) -> None:
     """Say what this machine has and what it lacks, and what each thing is needed for.
 
     Exit status 1 when a build for the configured target, or for the running Python, cannot work here.
 
+    With --cloud aws: whose credentials these are, whether the bucket is reached and may be used, how much
+    room the account has, whose runtimes end, and what mends each; exit status 1 when a deployment cannot
+    work.
+
     \b
     Examples:
       lambdapack doctor
+      lambdapack doctor --cloud aws --region eu-west-1
       lambdapack doctor --json | jq '.checks[] | select(.state == "missing")'
     """
+    if cloud == "aws":
+        from lambdapack.cli import doctor_aws
+
+        doctor_aws.check(session, region)
+        return
     config = session.config.build
     wanted = config.python or ".".join(map(str, sys.version_info[:2]))
     docker = _docker(wanted, config.arch)
@@ -84,8 +95,10 @@ class _Check:
 
 def _system() -> _Check:
     found = f"{os.uname().sysname} {os.uname().release} on {os.uname().machine}"
-    state: Literal["ok", "missing"] = "ok" if sys.platform == "linux" else "missing"
-    return _Check("system", state, found, "installing, stripping and tracing Linux wheels")
+    if machine.is_linux():
+        return _Check("system", "ok", found, "installing, stripping and tracing Linux wheels")
+    found += ": builds and the local cloud run in containers of the Docker engine"
+    return _Check("system", "optional", found, "tracing, and the local cloud, without a container")
 
 
 def _runtime(python: str, today: date) -> _Check:

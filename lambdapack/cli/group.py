@@ -16,7 +16,7 @@ import click
 from click.shell_completion import CompletionItem
 
 import lambdapack
-from lambdapack.errors import LambdapackError
+from lambdapack.errors import LambdapackError, LinuxError
 
 COMMANDS = {
     "init": "Write a small working project.",
@@ -31,9 +31,14 @@ COMMANDS = {
     "tune": "Find the memory setting by experiment.",
     "report": "Write one page with pictures: sizes, a cold start, durations, memory, costs.",
     "status": "Show what is deployed.",
+    "logs": "Show a function's log, or its cold starts alone.",
+    "dashboard": "Print or make a CloudWatch dashboard and alarms.",
     "trace": "Let the next build know what real starts fetched on demand.",
-    "rollback": "Go back to an earlier version in AWS: code and dependencies together.",
+    "rollback": "Go back to an earlier version: code and dependencies together.",
+    "policy": "Print the smallest IAM policy for this project.",
     "destroy": "Remove a function.",
+    "gc": "Remove packs, layers and old versions that nothing needs.",
+    "bucket": "Make a bucket for packs, or check one.",
     "package": "Write a function's zip: its code, the shim and a pack's index.",
     "layer": "Write a layer for a function whose code stays as it is.",
     "export": "Write what a SAM, Serverless, Terraform or CDK project takes.",
@@ -115,9 +120,21 @@ def run(arguments: Sequence[str]) -> int:
     except BrokenPipeError:
         # The reader of stdout has gone, e.g. head; at exit Python would flush again and complain.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except LinuxError:
+        return _in_a_container(arguments)
     except (Exception, KeyboardInterrupt) as error:
         return _report(error)
     return 0
+
+
+def _in_a_container(arguments: Sequence[str]) -> int:
+    """Run a command that only Linux can run where the Docker engine has Linux; returns the exit status."""
+    from lambdapack.cli.container import to_linux
+
+    try:
+        return to_linux(arguments)
+    except (Exception, KeyboardInterrupt) as error:
+        return _report(error)
 
 
 def _report(error: BaseException) -> int:
@@ -128,7 +145,8 @@ def _report(error: BaseException) -> int:
         error.show()
         return error.exit_code
     if isinstance(error, (KeyboardInterrupt, click.Abort)):
-        click.echo("\nInterrupted; nothing half done was kept.", err=True)
+        # What stays where it is, such as a shift of calls, is said by the one who knows.
+        click.echo(f"\n{error}" if str(error) else "\nInterrupted; nothing half done was kept.", err=True)
         return _INTERRUPTED
     if isinstance(error, LambdapackError):
         _show(error)

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 @click.option("--start", type=click.Choice(INITIALIZATION_TYPES), metavar="KIND",
               help=f"{', '.join(INITIALIZATION_TYPES)}.  [default: as the function says]")  # fmt: skip
 @click.option("--latency", type=float, metavar="MS", help="Milliseconds before S3 answers.")
+@click.option("--qualifier", metavar="VERSION",
+              help="A version by its number.  [default: as the alias live chooses]")  # fmt: skip
 @common
 def command(
     session: Session, name: str | None, cloud: str, region: str | None, count: int, **given: Any
@@ -44,6 +46,7 @@ def command(
       lambdapack invoke hello --payload '{"numbers": [1, 2]}' --count 3
       lambdapack invoke --start provisioned-concurrency
       lambdapack invoke --together --count 16
+      lambdapack invoke --qualifier 3             # a version that the alias does not send calls to yet
       lambdapack invoke --cold --memory 1024 --tmp 512 --bandwidth 300
     """
     name = name or session.name
@@ -54,7 +57,7 @@ def command(
         return
     invocations = _local(session, name, data, count, given)
     if session.as_json:
-        rows = [{**done.as_dict(), "payload": _parsed(done.payload)} for done in invocations]
+        rows = [_row(done) for done in invocations]
         session.emit("invoke", {"name": name, "cloud": "local", "invocations": rows})
     _fail(name, [invocation.error for invocation in invocations])
 
@@ -73,6 +76,8 @@ def _local(
         "bandwidth_mbps": given["bandwidth"] or link.bandwidth,
         "latency_ms": link.latency if given["latency"] is None else given["latency"],
     }
+    if given["together"] and given["qualifier"]:
+        raise ConfigurationError("--together takes no --qualifier: the alias's main version is asked")
     if given["together"] and given["start"] not in (None, INITIALIZATION_TYPES[-1]):
         raise ConfigurationError(f"--together: only {INITIALIZATION_TYPES[-1]} runs events at the same time")
     invocations: list[Invocation] = []
@@ -81,7 +86,8 @@ def _local(
             invocations = local.invoke_together(name, [payload] * count, **options)
         for number in range(1, count + 1):
             if not given["together"]:
-                invocations.append(local.invoke(name, payload, start=given["start"], **options))
+                asked = {"start": given["start"], "qualifier": given["qualifier"]}
+                invocations.append(local.invoke(name, payload, **asked, **options))
             _show(session, invocations[number - 1], last=number == count)
     return invocations
 
@@ -98,7 +104,7 @@ def _aws(
     called = clients(session, region)
     answers = []
     for _ in range(count):
-        answer = aws.invoke(name, payload, clients=called)
+        answer = aws.invoke(name, payload, qualifier=given["qualifier"] or aws.ALIAS, clients=called)
         answers.append(answer)
         if not session.as_json:
             if not session.quiet:
@@ -111,6 +117,12 @@ def _aws(
         ]  # fmt: skip
         session.emit("invoke", {"name": name, "cloud": "aws", "invocations": rows})
     _fail(name, [answer.error for answer in answers])
+
+
+def _row(done: Invocation) -> dict[str, Any]:
+    """An invocation for the document, where ``version`` is the document's own."""
+    row = {**done.as_dict(), "payload": _parsed(done.payload)}
+    return {**row, "function_version": row.pop("version")}
 
 
 def _show(session: Session, invocation: Invocation, *, last: bool) -> None:

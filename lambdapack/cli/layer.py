@@ -46,7 +46,7 @@ def command(session: Session, location: str | None, output: Path, **given: Any) 
         location = deployment.location_for(session, location, "aws")
     region = deployment.region_of(session, given["region"])
     layers = deploy.layer(
-        function, made, deployment.locator(location, region),
+        function, made, deployment.locator(deployment.nearest(session, location, region), region),
         output=output, cache_dir=session.cache, progress=session.progress,
     )  # fmt: skip
     document = {

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _FILE = "report.html"
 _WARM = 5
 _NOT_RUN = "Nothing was started, as --no-run asks."
+_NOT_STARTED = "Nothing was started here: --from-aws reads a log, which does not tell imports apart."
 
 
 @dataclass(frozen=True)
@@ -46,11 +47,12 @@ class _Wish:
 
 @dataclass(frozen=True)
 class _Measured:
-    """What starts gave, and which parts are missing."""
+    """What starts gave, which parts are missing, and what else to know."""
 
     profile: dict[str, Any] | None = None
     series: Series | None = None
     absent: tuple[Absent, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @click.command("report", short_help="Write one page with pictures.")
@@ -60,6 +62,12 @@ class _Measured:
 @click.option("--pack", "pack_directory", type=click.Path(path_type=Path), metavar="DIR",
               help="Folder of the pack.  [default: .lambdapack/build]")  # fmt: skip
 @click.option("--no-run", "plan_only", is_flag=True, help="Start nothing: the plan and what tune kept.")
+@click.option("--from-aws", is_flag=True,
+              help="Start nothing: durations out of the function's log in AWS.")  # fmt: skip
+@click.option("--since", default="1d", show_default=True, metavar="SPAN|DATE",
+              help="How far back --from-aws reads: 1h, 2d, or a date.")  # fmt: skip
+@click.option("--version", metavar="N", help="Of one version of the function, with --from-aws.")
+@click.option("--region", metavar="NAME", help="AWS region, with --from-aws.")
 @click.option("--payload", "payloads", multiple=True, metavar="JSON|@FILE|-",
               help="An event; may be given several times.  [default: [trace] event, else {}]")  # fmt: skip
 @click.option("--starts", type=click.IntRange(1, 50), default=3, show_default=True, metavar="N",
@@ -80,13 +88,16 @@ def command(session: Session, name: str | None, output: Path | None, opens: bool
     peaks, what `lambdapack tune` measured, and the plan with its costs. Each picture has its table behind it.
     The page asks nothing of any network. Beside it lies a versioned JSON document with every figure.
 
-    The function is started in the embedded cloud where it is deployed there; with --no-run nothing is. What
-    is not to be had is a section that says which command makes it.
+    The function is started in the embedded cloud where it is deployed there; with --no-run nothing is. With
+    --from-aws nothing is started either: the durations are those of real calls, out of Lambda's REPORT lines
+    and the shim's lines in the function's log. What is not to be had is a section that says which command
+    makes it.
 
     \b
     Examples:
       lambdapack deploy && lambdapack tune && lambdapack report --open
       lambdapack report --no-run --output plan.html
+      lambdapack report --from-aws --since 2d --open
       lambdapack report --starts 5 --bandwidth 300 --payload @event.json
       lambdapack report --json | jq '.series.cold_ms'
     """
@@ -102,12 +113,12 @@ def command(session: Session, name: str | None, output: Path | None, opens: bool
     made = pack.load(given["pack_directory"] or session.build_directory)
     wish = _wish(session, name or session.name, given)
     verdict = assessed(session, made, {**given, "name": wish.name})
-    measured = _not_run() if given["plan_only"] else _measure(session, wish)
+    measured = _measured(session, wish, given)
     tunes, absent, notes = _tunes(session, made.path, wish.name)
     document = page.document(
         name=wish.name, made=datetime.now(timezone.utc).isoformat(timespec="seconds"), pack=made.id,
         plan=plan.document(verdict), profile=measured.profile, series=measured.series, tune=tunes,
-        absent=(*measured.absent, *absent), notes=notes,
+        absent=(*measured.absent, *absent), notes=[*measured.notes, *notes],
     )  # fmt: skip
     text = json.dumps(document, indent=2)
     with session.progress.step("draw the page"):
@@ -126,6 +137,26 @@ def _wish(session: Session, name: str, given: dict[str, Any]) -> _Wish:
     }
     events = tuple(read_payload(text, default) for text in given["payloads"] or (None,))
     return _Wish(name, events, given["starts"], link, given["memory"], given["tmp"])
+
+
+def _measured(session: Session, wish: _Wish, given: dict[str, Any]) -> _Measured:
+    """What starts gave, here or in AWS; nothing where none is wanted."""
+    if not given["from_aws"]:
+        return _not_run() if given["plan_only"] else _measure(session, wish)
+    if given["plan_only"]:
+        raise ConfigurationError(
+            "--from-aws starts nothing, and --no-run would leave its durations out",
+            hint="give one of the two",
+        )
+    from lambdapack.cli.report_aws import logged
+    from lambdapack.report.page import Absent
+
+    series, notes = logged(session, wish.name, given["since"], given["version"], given["region"])
+    absent = [Absent("profile", _NOT_STARTED, "lambdapack report")]
+    if series is None:
+        again = "lambdapack report --from-aws --since 7d"
+        absent.append(Absent("series", f"{wish.name} has no calls in its log since {given['since']}.", again))
+    return _Measured(None, series, tuple(absent), tuple(notes))
 
 
 def _not_run() -> _Measured:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from datetime import datetime
+from typing import Any
 
 import click
 
-from lambdapack.cli.deployment import clients, cloud_option
+from lambdapack.cli.deployment import cloud_option
 from lambdapack.cli.session import Session, common
-
-if TYPE_CHECKING:
-    from lambdapack.deploy.aws import VersionState
+from lambdapack.cli.status_aws import show_aws
 
 
 @click.command("status", short_help="Show what is deployed.")
@@ -20,13 +19,16 @@ if TYPE_CHECKING:
 def command(session: Session, name: str | None, cloud: str, region: str | None) -> None:
     """Show what is deployed: in the embedded cloud every function, in AWS the one named.
 
+    Each version is listed with its pack, the share of the calls that it has, and its last cold start; in the
+    embedded cloud also with its warm environments. What AWS's credentials may not read is left out, and said.
+
     \b
     Examples:
       lambdapack status
       lambdapack status hello --cloud aws --json
     """
     if cloud == "aws":
-        _aws(session, name or session.name, region)
+        show_aws(session, name or session.name, region)
     else:
         _local(session, name)
 
@@ -51,56 +53,34 @@ def _local(session: Session, name: str | None) -> None:
             f"pack {(function['pack_id'] or 'none')[:12]}{_beside(function)}, {assets}"
             f"{len(function['environments'])} warm"
         )
+        for version in function["versions"]:
+            session.say(f"  version {_version_line(version)}")
     if not functions:
         session.say(f"nothing{f' called {name}' if name else ''} is deployed in {session.state}")
     if status["server"]:
         session.say(f"lambdapack local runs at {status['server']}")
 
 
+def _version_line(version: dict[str, Any]) -> str:
+    """A version of the embedded cloud: its packs, its share of the calls, its last cold start."""
+    from lambdapack.report.units import megabytes
+
+    place = "" if version["place"] in (None, "s3") else f" in its {version['place']}"
+    assets = "".join(f", asset {name} {id_[:12]}" for name, id_ in version["assets"].items())
+    size = f" of {megabytes(version['size'])}" if version["size"] else ""
+    text = f"{version['number']}: pack {(version['pack'] or 'none')[:12]}{size}{place}{assets}"
+    if version["warm"]:
+        text += f", {version['warm']} warm"
+    if cold := version["last_cold"]:
+        at = datetime.fromtimestamp(cold["time"]).astimezone()
+        init = "without an init of its own" if cold["init_ms"] is None else f"init {cold['init_ms']:.0f} ms"
+        text += f", last cold start {at:%Y-%m-%d %H:%M:%S} ({'failed' if cold['error'] else init})"
+    if version["weight"]:
+        share = "" if version["weight"] == 1 else f" {version['weight']:.0%} of the calls"
+        text += f"  <- live{share}"
+    return text
+
+
 def _beside(function: dict[str, Any]) -> str:
     place = (function["location"] or {}).get("place")
     return f" in its {place}" if place else ""
-
-
-def _aws(session: Session, name: str, region: str | None) -> None:
-    from lambdapack.deploy import aws
-
-    observed = aws.observe(name, clients(session, region), progress=session.progress)
-    if session.as_json:
-        document = {
-            "cloud": "aws",
-            "name": name,
-            "region": observed.account.region,
-            "deployed": observed.function is not None,
-            "arn": observed.arn,
-            "live": observed.alias,
-            "versions": [
-                {
-                    "number": version.number,
-                    "pack": version.pack_id,
-                    "place": _place(version),
-                    "assets": dict(version.asset_ids),
-                    "snapshot": version.snapshot,
-                }
-                for version in observed.versions
-            ],
-        }
-        session.emit("status", document)
-    elif observed.function is None:
-        session.say(f"{name} is not deployed in {observed.account.region}")
-    else:
-        session.say(f"{name} in {observed.account.region}: {observed.arn}")
-        for version in observed.versions:
-            live = "  <- live" if version.number == observed.alias else ""
-            live = ", with a snapshot" + live if version.snapshot else live
-            assets = "".join(f", asset {name} {id_[:12]}" for name, id_ in version.asset_ids.items())
-            place = "" if _place(version) in (None, "s3") else f" in its {_place(version)}"
-            pack = f"pack {(version.pack_id or 'none')[:12]}{place}"
-            session.say(f"  version {version.number}: {pack}{assets}{live}")
-
-
-def _place(version: VersionState) -> str | None:
-    """Where the version reads its pack from; ``None`` without a pack."""
-    if version.pack_id is None:
-        return None
-    return "s3" if version.pack else version.description.rpartition(" ")[2]

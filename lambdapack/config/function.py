@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import StrictBool
+from pydantic import StrictBool, StringConstraints
 
+from lambdapack.config.aws_settings import DEAD_LETTER, KMS_KEY, LAYER, CallerEntry, Secrets
 from lambdapack.config.fields import HANDLER, PLACES, Section, Text, field, one_of
-from lambdapack.model import FUNCTION_NAME, FunctionSettings, Place, number_rule
+from lambdapack.model import FUNCTION_NAME, FunctionSettings, Place, SecretReference, number_rule
 
 _SETTINGS = FunctionSettings()
 
 
-def _setting(name: str, description: str) -> Any:
+def _setting(name: str, description: str, **more: Any) -> Any:
     """A field for the number ``name`` of ``FunctionSettings``, with its default and what AWS takes."""
     rule = number_rule(name)
     bounds = {"ge": rule.allowed[0], "le": rule.allowed[-1]}
-    return field(getattr(_SETTINGS, name), description, rule.expected, **bounds)
+    return field(getattr(_SETTINGS, name), description, rule.expected, **bounds, **more)
 
 
 class Function(Section):
@@ -69,7 +70,8 @@ class Function(Section):
     timeout: int = _setting("timeout", "Seconds that an invocation may take.")
     environment: dict[str, str] = field(
         {},
-        "Environment variables. A build runs code with them and records them in build.json: no secrets here.",
+        "Environment variables. A build runs code with them and records them in build.json: no secrets here, "
+        "but in `environment-file` or `secrets`.",
         "a table of texts",
     )
     role: str | None = field(
@@ -77,6 +79,80 @@ class Function(Section):
         "ARN of an existing role. Left out: one is made that may read this pack and write logs.",
         '"arn:aws:iam::ACCOUNT:role/NAME"',
         pattern=r"^arn:aws[a-z-]*:iam::\d{12}:role/.+$",
+    )
+    environment_file: Text | None = field(
+        None,
+        "File with more environment variables, which `deploy` reads and a build does not: lines NAME=value, "
+        "or .toml or .json with texts. They stand above `environment`, and the zip leaves the file out.",
+        'a path, e.g. ".env"',
+        alias="environment-file",
+    )
+    secrets: Secrets = field(
+        {},
+        "Environment variables whose values a deployment to AWS reads from Parameter Store or Secrets "
+        "Manager (docs/settings.md).",
+        'a table of texts, each "ssm:NAME" or "secretsmanager:ID" or "secretsmanager:ID:JSON-KEY"',
+    )
+    layers: list[Annotated[str, StringConstraints(pattern=LAYER)]] = field(
+        [],
+        "Layers of others that it has, before those that are made for it. Others that it has stay.",
+        'a list of ARNs with versions, e.g. ["arn:aws:lambda:REGION:ACCOUNT:layer:NAME:3"]',
+    )
+    tags: dict[str, str] = field(
+        {}, "Tags of the function in AWS. Others that it has stay.", "a table of texts"
+    )
+    kms_key: str | None = field(
+        None,
+        "ARN of the KMS key that encrypts its environment; empty: AWS's own. Left out: stays as it is.",
+        '"arn:aws:kms:REGION:ACCOUNT:key/ID" or ""',
+        pattern=KMS_KEY,
+        alias="kms-key",
+    )
+    dead_letter: str | None = field(
+        None,
+        "ARN of the SQS queue or SNS topic that gets events that failed; empty: none. Left out: stays as it "
+        "is.",
+        '"arn:aws:sqs:REGION:ACCOUNT:NAME", "arn:aws:sns:REGION:ACCOUNT:NAME" or ""',
+        pattern=DEAD_LETTER,
+        alias="dead-letter",
+    )
+    tracing: StrictBool | None = field(
+        None, "Whether X-Ray traces its calls. Left out: stays as it is.", "true or false"
+    )
+    reserved_concurrency: int | None = _setting(
+        "reserved_concurrency",
+        "Environments that are kept for it, and the most that it has. Left out: stays as it is.",
+        alias="reserved-concurrency",
+    )
+    provisioned: int | None = _setting(
+        "provisioned",
+        "Environments of the live version that are kept ready (provisioned concurrency), which AWS bills "
+        "for; 0: none. Left out: stays as it is.",
+    )
+    callers: list[CallerEntry] | None = field(
+        None,
+        "Who may call the alias `live` (docs/settings.md). Left out: its policy stays as it is.",
+        'a list of tables, each with a principal, e.g. {principal = "s3.amazonaws.com", source-arn = '
+        '"arn:aws:s3:::BUCKET"}, and for a service or "*" at least one of source-arn, source-account and '
+        "organization",
+    )
+    log_format: Literal["text", "json"] | None = field(
+        None,
+        "How its log is written. Left out: stays as it is. `report` and `tune` read text alone.",
+        '"text" or "json"',
+        alias="log-format",
+    )
+    log_level: Literal["TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"] | None = field(
+        None,
+        "The least that its code logs. Left out: INFO, or as it is.",
+        '"TRACE", "DEBUG", "INFO", "WARN", "ERROR" or "FATAL"; needs log-format = "json"',
+        alias="log-level",
+    )
+    system_log_level: Literal["DEBUG", "INFO", "WARN"] | None = field(
+        None,
+        "The least that Lambda logs of it. Left out: INFO, or as it is.",
+        '"DEBUG", "INFO" or "WARN"; needs log-format = "json"',
+        alias="system-log-level",
     )
     log_retention: Annotated[int, one_of(number_rule("log_retention").allowed)] | None = _setting(
         "log_retention",
@@ -119,4 +195,16 @@ class Function(Section):
             security_groups=tuple(self.security_groups),
             snap_start=self.snap_start,
             snapshot=self.snapshot,
+            secrets={name: SecretReference.parse(text) for name, text in self.secrets.items()},
+            layers=tuple(self.layers),
+            tags=self.tags,
+            kms_key=self.kms_key,
+            dead_letter=self.dead_letter,
+            tracing=self.tracing,
+            reserved_concurrency=self.reserved_concurrency,
+            provisioned=self.provisioned,
+            log_format=self.log_format,
+            log_level=self.log_level,
+            system_log_level=self.system_log_level,
+            callers=None if self.callers is None else tuple(self.callers),
         )

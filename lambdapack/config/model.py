@@ -19,7 +19,7 @@ from lambdapack.config import assets as assets_table
 from lambdapack.config.assets import Assets
 from lambdapack.config.fields import Section, expected, rows, unknown
 from lambdapack.config.function import Function
-from lambdapack.config.sections import Budget, Build, Local, Pack, Slim, Store, Trace, Traffic
+from lambdapack.config.sections import Budget, Build, Deploy, Local, Pack, Slim, Store, Trace, Traffic
 from lambdapack.errors import ConfigurationError
 
 if sys.version_info >= (3, 11):
@@ -41,6 +41,7 @@ class Config(Section):
     store: Store = Field(default_factory=Store)
     budget: Budget = Field(default_factory=Budget)
     traffic: Traffic = Field(default_factory=Traffic)
+    deploy: Deploy = Field(default_factory=Deploy)
     local: Local = Field(default_factory=Local)
     assets: Assets = Field(default_factory=dict)
 
@@ -109,7 +110,7 @@ def _explain(kind: str, location: tuple[int | str, ...], value: object, prefix: 
     if names[:1] == ["assets"]:
         return f"{_name(location[:1], prefix)} {assets_table.explain(kind, names[1:], value)}"
     section = Config.model_fields.get(names[0]) if names else None
-    if kind == "extra_forbidden":
+    if kind == "extra_forbidden" and len(location) <= 2:
         known = Config.model_fields if len(location) == 1 else _fields_of(section)
         what = "unknown table" if len(location) == 1 else "unknown key"
         return f"{_name(location, prefix)}: {what}; {unknown(str(location[-1]), known)}"
@@ -118,6 +119,9 @@ def _explain(kind: str, location: tuple[int | str, ...], value: object, prefix: 
     # A key may be written with hyphens or without.
     keys = {key.replace("-", "_"): info for key, info in _fields_of(section).items()}
     wrong = keys[names[1].replace("-", "_")]
+    if names[:2] == ["function", "secrets"]:
+        # It may be the secret itself that stands there.
+        return f"{_name(location[:2], prefix)}: expected {expected(wrong)}"
     return f"{_name(location[:2], prefix)}: expected {expected(wrong)}, not {value!r}"
 
 

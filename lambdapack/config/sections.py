@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Annotated, Literal
 
-from pydantic import StrictBool
+from pydantic import StrictBool, StringConstraints
 
 from lambdapack import limits
 from lambdapack.config.fields import HANDLER, Growth, Section, Text, field, one_of
@@ -13,6 +13,8 @@ from lambdapack.model.runtimes import PYTHONS
 
 _MEGABYTES = "megabytes (1,000,000 bytes), a number above 0"
 _above_0 = partial(field, gt=0, strict=False)
+_LOCATION = r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/.*)?$"
+_REGION = r"^[a-z]{2}(-[a-z0-9]+)+-[0-9]+$"
 
 
 class Build(Section):
@@ -40,11 +42,18 @@ class Build(Section):
         "one of " + ", ".join(f'"{python}"' for python in PYTHONS),
     )
     arch: Literal["x86_64", "arm64"] = field("x86_64", "The processor.", '"x86_64" or "arm64"')
-    builder: Literal["auto", "docker", "local"] = field(
+    matrix: list[Text] = field(
+        [],
+        "Targets that `lambdapack build` builds side by side, each into a folder of its own below `output`; "
+        "--python or --arch builds one alone. Left out: the one of `python` and `arch`.",
+        'a list of targets, e.g. ["python3.12/x86_64", "python3.13/arm64"]',
+    )
+    builder: Literal["auto", "docker", "local", "codebuild"] = field(
         "auto",
-        "Where requirements are resolved and sdists built: in the target's image, or on this machine, wheels "
-        "only. auto: on this machine where it has that Python and no image is named.",
-        '"auto", "docker" or "local"',
+        "Where requirements are resolved and sdists built: in the target's image, here or in AWS CodeBuild; "
+        "or on this machine, wheels only. auto: on this machine where it has that Python and no image is "
+        "named.",
+        '"auto", "docker", "local" or "codebuild"',
     )
     glibc: str | None = field(
         None,
@@ -53,7 +62,9 @@ class Build(Section):
         pattern=r"^2\.\d{1,2}$",
     )
     image: Text | None = field(
-        None, "Image for the docker builder, instead of the one for the target.", "an image name"
+        None,
+        "Image for the docker or the codebuild builder, instead of the one for the target.",
+        "an image name",
     )
     system_packages: list[Text] = field(
         [],
@@ -61,11 +72,12 @@ class Build(Section):
         'a list of names, e.g. ["libpq-devel"]',
     )
     image_timeout: float = _above_0(
-        3600.0, "Seconds that a build in a container may take.", "a number above 0"
+        3600.0, "Seconds that a build in a container or in CodeBuild may take.", "a number above 0"
     )
     image_memory: int | None = field(
         None,
-        "Memory in MB that a build in a container may use. Left out: what the engine has.",
+        "Memory in MB that a build in a container may use. Left out: what the engine has. In CodeBuild: that "
+        "the machine has at least; left out, 8 GB.",
         "an integer from 64",
         ge=64,
     )
@@ -143,10 +155,24 @@ class Store(Section):
         None,
         "Bucket and prefix. Needed for `--cloud aws`.",
         '"s3://BUCKET/PREFIX"',
-        pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/.*)?$",
+        pattern=_LOCATION,
     )
     region: Text | None = field(
         None, "The bucket's and the function's region. Left out: as the AWS SDK finds it.", "a region's name"
+    )
+    replicate: dict[
+        Annotated[str, StringConstraints(pattern=_REGION)],
+        Annotated[str, StringConstraints(pattern=_LOCATION)],
+    ] = field(
+        {},
+        "Where each pack is copied to, by region: a function that is deployed there reads the copy.",
+        'a table of regions and locations, e.g. { eu-west-1 = "s3://BUCKET-OF-EU/PREFIX" }',
+    )
+    grace: str = field(
+        "7d",
+        "`lambdapack gc` removes nothing that was pushed, deployed or replaced within this time.",
+        'a time from an hour on, e.g. "12h" or "7d"',
+        pattern=r"^[1-9][0-9]*[hdw]$",
     )
 
 
@@ -215,6 +241,47 @@ class Traffic(Section):
         "an integer from 1 to 1000000",
         ge=1,
         le=1_000_000,
+    )
+
+
+class Deploy(Section):
+    """How calls go over to a new version, and what undoes that: docs/shifting.md."""
+
+    shift: str = field(
+        "all",
+        "How calls go over where `--shift` does not say: all at once, one step and then the rest, or equal "
+        "steps; or CodeDeploy moves them, without us.",
+        '"all", "canary:10%,5m", "linear:10%,1m" or "codedeploy:CONFIG"',
+        pattern=r"^(all|(canary|linear):[1-9]\d?%,[1-9]\d*[smh]|codedeploy:[A-Za-z0-9+=,.@_-]+)$",
+    )
+    smoke: Text | None = field(
+        None,
+        "JSON file with an event that the new version must answer without an error before the first call "
+        "reaches it and before each further step, relative to this file.",
+        "a path",
+    )
+    alarms: list[Text] = field(
+        [],
+        "CloudWatch alarms that undo a shift; in the embedded cloud those of `alarms.json`.",
+        'a list of names, e.g. ["checkout-errors"]',
+    )
+    max_errors: float = field(
+        0.01,
+        "The share of the new version's calls that may fail; where the old version fails more often, as many "
+        "as of its calls.",
+        "a number from 0 to 1, e.g. 0.01 for one call in a hundred",
+        ge=0,
+        le=1,
+        strict=False,
+        alias="max-errors",
+    )
+    max_slowdown: float = field(
+        3.0,
+        "How many times as long as the old version's the new version's calls, or inits, may take on average.",
+        "a number above 1",
+        gt=1,
+        strict=False,
+        alias="max-slowdown",
     )
 
 

@@ -88,7 +88,7 @@ def make_zip(
     target = function.target
     index = None if dependencies is None else read_index(dependencies, target)
     assets = (function.assets or {}).values()
-    files = collect_sources(function.source, function.ignore, leave_out=[output, *assets])
+    files = collect_sources(function.source, function.ignore, leave_out=[output, *assets, *function.private])
     check_entry(function, files, index, progress)
     entries = code_entries(files, interpreter, target, progress)
     pieces: dict[int, list[placement.Piece]] = {}

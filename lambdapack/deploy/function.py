@@ -25,6 +25,7 @@ class FunctionOptions:
             and the assets that were built beside the pack must be these. ``None``: whichever were built.
         place: Where the function reads its pack from.
         asset_places: The same for assets, by name; the others are where the pack is.
+        private: Files that never go into the zip, whatever ``ignore`` says.
     """
 
     name: str
@@ -36,6 +37,7 @@ class FunctionOptions:
     assets: Mapping[str, Path] | None = None
     place: Place = "s3"
     asset_places: Mapping[str, Place] = field(default_factory=dict)
+    private: tuple[Path, ...] = ()
 
     @property
     def places(self) -> frozenset[Place]:

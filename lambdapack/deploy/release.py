@@ -6,17 +6,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 
 from lambdapack import limits, store
 from lambdapack.deploy import aws
-from lambdapack.deploy.aws.naming import variables
+from lambdapack.deploy.aws.naming import pack_variable, variables
 from lambdapack.deploy.bundle import Bundle, make_zip
 from lambdapack.deploy.function import Dependencies, FunctionOptions
 from lambdapack.deploy.layer import Layers, make_layers
 from lambdapack.deploy.placement import arrange
+from lambdapack.deploy.shifting import ShiftOptions
 from lambdapack.errors import ConfigurationError
 from lambdapack.install import syslibs
 from lambdapack.model import FunctionSpec, Location, Target
@@ -94,7 +96,8 @@ def _spec(
     function: FunctionOptions, placed: Dependencies, bundle: Bundle, staging: Location | None
 ) -> FunctionSpec:
     """What a cloud is told, with each pack's address among the function's environment variables."""
-    environment = {**function.settings.environment, **variables(placed.assets, placed.location)}
+    recorded = variables(placed.assets, placed.location) | pack_variable(placed.pack_id, placed.location)
+    environment = {**function.settings.environment, **recorded}
     settings = replace(function.settings, environment=environment)
     return FunctionSpec(
         function.name, function.handler, function.target, bundle.path, placed.pack_id, placed.location,
@@ -125,6 +128,8 @@ def deploy(
     *,
     missing: Sequence[syslibs.LibraryRisk],
     region: str | None = None,
+    shift: ShiftOptions | None = None,
+    replicate: Mapping[str, str] = MappingProxyType({}),
     dry_run: bool = False,
     output: Path,
     cache_dir: Path,
@@ -139,6 +144,8 @@ def deploy(
         missing: The shared libraries that neither the pack nor Lambda has: what
             ``lambdapack.pipeline.missing_libraries(pack)`` gives.
         region: AWS region of function and bucket; by default as the environment says.
+        shift: How calls go over to the new version; ``None``: all at once, or as a shift in progress does.
+        replicate: Region -> location of a copy of each pack; a function there reads the copy.
         dry_run: Write the zip and pass every check of a deployment, but send and change nothing.
 
     Raises:
@@ -148,11 +155,19 @@ def deploy(
     """
     _refuse_missing(missing, function.name, progress)
     clients = aws.Clients(region)
-    kept = None if location is None else store.open_store(location, region=region)
+    kept = None
+    if location is not None:
+        kept = store.open_replicated(location, replicate, home=region, region=clients.region)
     locate = kept.location if kept is not None else lambda _: None
     release = package(function, pack, locate, output=output, cache_dir=cache_dir, progress=progress)
     deployment = aws.deploy(
-        release.spec, dry_run=dry_run, pack=pack.path, store=kept, clients=clients, progress=progress
+        release.spec,
+        dry_run=dry_run,
+        pack=pack.path,
+        store=kept,
+        shift=shift,
+        clients=clients,
+        progress=progress,
     )
     return Rollout(release, deployment)
 

@@ -33,9 +33,10 @@ class Client:
         text = base64.b64encode(payload).decode()
         return Invocation.from_dict(self._ask("invoke", name=name, payload=text, options=options))
 
-    def prepare(self, name: str, environments: int, *, start: str | None) -> list[str]:
+    def prepare(self, name: str, environments: int, **options: Any) -> list[str]:
         """As ``LocalCloud.prepare``."""
-        logs: list[str] = self._ask("prepare", name=name, environments=environments, start=start)["logs"]
+        asked = self._ask("prepare", name=name, environments=environments, options=options)
+        logs: list[str] = asked["logs"]
         return logs
 
     def status(self) -> dict[str, Any]:

@@ -3,30 +3,36 @@
 from __future__ import annotations
 
 import atexit
-import json
+import contextlib
+import random
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from lambdapack import limits
-from lambdapack.errors import ConfigurationError
+from lambdapack.errors import ConfigurationError, LinuxError
 from lambdapack.local import client
+from lambdapack.local.checks import check_payload, check_settings, settings_of
 from lambdapack.local.environment.environment import Environment
 from lambdapack.local.environment.isolation import Limits, candidates, describe
 from lambdapack.local.environment.managed import ManagedEnvironment
 from lambdapack.local.environment.runtime import install
-from lambdapack.local.environment.runtime_api import MAX_REQUEST
-from lambdapack.local.environment.starts import MANAGED, ON_DEMAND, SNAP_START, Settings, workers_for
-from lambdapack.local.functions import Function, Functions, check_settings
+from lambdapack.local.environment.starts import MANAGED, ON_DEMAND, Settings
+from lambdapack.local.function import Function
+from lambdapack.local.functions import Functions
 from lambdapack.local.invocation import Invocation
 from lambdapack.local.link import Fault, LinkSettings
+from lambdapack.local.log_store import LogEvent, LogReader
 from lambdapack.local.pool import Pool
 from lambdapack.local.s3.objects import Entry
+from lambdapack.local.status import describe_function
+from lambdapack.local.versions import LIVE
 from lambdapack.memo import default_cache_dir
 from lambdapack.model import FunctionSpec
 from lambdapack.progress import QUIET, Progress
+from lambdapack.python import machine
 
 DEFAULT_STATE = Path(".lambdapack/local")
 _IDLE_SECONDS = 600.0
@@ -35,8 +41,8 @@ _IDLE_SECONDS = 600.0
 class LocalCloud:
     """Functions of one state folder; safe to use from several threads.
 
-    Environments stay warm until ``close``, until they were idle for too long, or until their function
-    changes. Where a server (``lambdapack.local.server``) runs on the same folder, invocations go to it.
+    Environments stay warm until ``close``, or until they were idle for too long. Where a server
+    (``lambdapack.local.server``) runs on the same folder, invocations go to it.
 
     Args:
         state: Folder for functions, packs and environments; made when needed.
@@ -50,6 +56,12 @@ class LocalCloud:
             where no server is used.
         restore_after: Seconds by which S3's clock goes on between a snapshot and a restore from it, while the
             environment's shows the time of the snapshot.
+        chance: Gives random numbers from 0 to below 1, by which the alias chooses among two versions; only
+            where no server is used.
+
+    Attributes:
+        state: The folder, absolute.
+        functions: What is deployed: versions, aliases, logs and metrics.
     """
 
     def __init__(
@@ -63,15 +75,22 @@ class LocalCloud:
         use_server: bool = True,
         restore_after: float = 0.0,
         boost: bool = True,
+        chance: Callable[[], float] = random.random,
     ) -> None:
+        if not machine.is_linux():
+            raise LinuxError(
+                "the local cloud needs Linux, on which Lambda runs its functions",
+                hint="lambdapack's commands run it in a container; in Python, use a container of your own",
+            )
         self.state = state.resolve()
-        self._functions = Functions(self.state)
+        self.functions = Functions(self.state)
         self._progress = progress
         self._cache_dir = cache_dir or default_cache_dir()
         self._idle_seconds = idle_seconds
         self._use_server = use_server
         self._boost = boost
-        self._pool = Pool(self._functions, candidates(isolation), self._cache_dir, progress, restore_after)
+        self._chance = chance
+        self._pool = Pool(self.functions, candidates(isolation), self._cache_dir, progress, restore_after)
         atexit.register(self.close)
 
     def __enter__(self) -> LocalCloud:
@@ -85,28 +104,74 @@ class LocalCloud:
         """Which of Lambda's limits hold, ``None`` before the first environment was made."""
         return self._pool.limits
 
-    def deploy(self, spec: FunctionSpec, pack: Path | None, *, dry_run: bool = False) -> None:
-        """Create or replace a function; its zip, pack and assets are copied into the state folder.
+    def deploy(self, spec: FunctionSpec, pack: Path | None, *, dry_run: bool = False) -> str | None:
+        """Publish a version and send every call there, at once; its number.
 
-        A dry run checks the settings and changes nothing.
+        Zip, pack and assets are copied into the state folder. What is deployed already is published no second
+        time. A dry run checks the settings and changes nothing.
 
         Raises:
             ConfigurationError: A setting that Lambda would refuse, a missing or broken file, or a
                 target that this machine cannot run.
             CheckError: Larger than Lambda takes.
         """
-        check_settings(spec.name, spec.settings, spec.target)
-        if not dry_run:
-            install(spec.target, self._cache_dir, progress=self._progress)
-            self._functions.put(spec, pack)
+        if dry_run:
+            check_settings(spec.name, spec.settings, spec.target)
+            return None
+        return self._put(spec, pack, live=True)
 
-    def describe(self, name: str) -> dict[str, Any]:
-        """A function and its settings, as a document for JSON.
+    def publish(self, spec: FunctionSpec, pack: Path | None) -> str:
+        """``deploy``, but calls go where they went; the version's number."""
+        return self._put(spec, pack, live=False)
+
+    def _put(self, spec: FunctionSpec, pack: Path | None, *, live: bool) -> str:
+        check_settings(spec.name, spec.settings, spec.target)
+        install(spec.target, self._cache_dir, progress=self._progress)
+        return self.functions.put(spec, pack, live=live)
+
+    def rollback(self, name: str, to: str | None = None, *, dry_run: bool = False) -> Function:
+        """Send every call to version ``to``, or to the one before that which has calls; that version.
+
+        A shift that is under way ends with the older of its two versions.
+
+        Raises:
+            ConfigurationError: There is no such function or version, or its pack is gone.
+        """
+        target = self.functions.get(name).earlier(to)
+        if missing := self.functions.missing_packs(target):
+            raise ConfigurationError(
+                f"rolling back {name}: a pack of version {target.version} is not at {missing[0]} any more",
+                hint="build and deploy that state again",
+            )
+        if not dry_run:
+            self.functions.point(name, target.version)
+        return target
+
+    def describe(self, name: str, qualifier: str | None = None) -> dict[str, Any]:
+        """A version and its settings, as a document for JSON; by default the live one.
 
         Raises:
             ConfigurationError: There is no such function.
         """
-        return self._functions.get(name).as_dict()
+        return self.functions.get(name).get(qualifier).as_dict()
+
+    def log_events(self, name: str, *, since: datetime, version: str | None = None) -> Iterator[LogEvent]:
+        """What a function has logged since then, by time, as far as it is kept.
+
+        Raises:
+            ConfigurationError: There is no such function.
+        """
+        with contextlib.closing(self.log_reader(name, since=since, version=version)) as reader:
+            yield from reader.read()
+
+    def log_reader(self, name: str, *, since: datetime, version: str | None = None) -> LogReader:
+        """The same for following a log: each ``read`` of it gives what has come since the one before.
+
+        Raises:
+            ConfigurationError: There is no such function.
+        """
+        self.functions.get(name)
+        return self.functions.records.logs.reader(name, since, version)
 
     def invoke(
         self,
@@ -120,34 +185,52 @@ class LocalCloud:
         latency_ms: float | None = None,
         faults: Iterable[Fault] = (),
         start: str | None = None,
+        qualifier: str | None = None,
     ) -> Invocation:
-        """Run one event through a function.
+        """Run one event through a function; what it took and logged is kept.
 
         Args:
             name: The function's name.
             payload: JSON.
-            cold: Discard the function's warm environments, and take a new one with an empty /tmp.
+            cold: Discard the version's warm environments, and take a new one with an empty /tmp.
             memory_mb, tmp_mb: Replace the function's settings.
             bandwidth_mbps, latency_ms, faults: Of the link to S3, as in ``LinkSettings``.
             start: How the environment is started, as AWS_LAMBDA_INITIALIZATION_TYPE names it; ``None``: with
                 SnapStart where the function has it, else on demand.
+            qualifier: A version's number; ``None``, or ``live``: the alias chooses by weight.
 
         Raises:
-            ConfigurationError: No such function, a payload that Lambda would refuse, a bad setting.
+            ConfigurationError: No such function or version, a payload or a setting that Lambda would refuse.
             ToolError: The environment cannot be made.
         """
         payload = payload or b"{}"
-        _check_payload(payload)
+        check_payload(payload)
         link = LinkSettings(bandwidth_mbps, latency_ms, tuple(faults))
         if server := self._server():
-            sizes = {"memory_mb": memory_mb, "tmp_mb": tmp_mb}
-            return server.invoke(name, payload, cold=cold, start=start, **sizes, **asdict(link))
-        function, settings = self._choose(name, memory_mb, tmp_mb, start)
+            asked = {"memory_mb": memory_mb, "tmp_mb": tmp_mb, "start": start, "qualifier": qualifier}
+            return server.invoke(name, payload, cold=cold, **asked, **asdict(link))
+        function = self.functions.get(name).pick(qualifier, self._chance())
+        settings = settings_of(function, memory_mb, tmp_mb, start, boost=self._boost)
         self.expire()
-        with self._pool.lend(function, settings, link, cold=cold) as environment:
-            return environment.invoke(payload)
+        with self._lend(function, settings, link, qualifier or LIVE, cold=cold) as (environment, ended):
+            ended.append(environment.invoke(payload))
+        return ended[0]
 
-    def prepare(self, name: str, environments: int = 1, *, start: str | None = None) -> list[str]:
+    @contextlib.contextmanager
+    def _lend(
+        self, function: Function, settings: Settings, link: LinkSettings, qualifier: str, *, cold: bool
+    ) -> Iterator[tuple[Environment, list[Invocation]]]:
+        """An environment, and where its invocations of the block are put, so that they are kept."""
+        records, live = self.functions.records, qualifier == LIVE
+        with self._pool.lend(function, settings, link, cold=cold) as environment:
+            environment.qualifier = qualifier
+            stream = environment.log_stream
+            with records.invocations(function.name, function.version, stream, live=live) as ended:
+                yield environment, ended
+
+    def prepare(
+        self, name: str, environments: int = 1, *, start: str | None = None, qualifier: str | None = None
+    ) -> list[str]:
         """Start environments before any invocation; what each has logged.
 
         With SnapStart each is started up to its snapshot, and its first invocation restores it. They are
@@ -159,14 +242,16 @@ class LocalCloud:
             ToolError: An environment cannot be made.
         """
         if server := self._server():
-            return server.prepare(name, environments, start=start)
-        function, settings = self._choose(name, None, None, start)
+            return server.prepare(name, environments, start=start, qualifier=qualifier)
+        function, settings = self._choose(name, None, None, start, qualifier=qualifier)
         made: list[Environment] = []
         try:
             logs = []
             for _ in range(environments):
                 made.append(self._pool.make(function, settings))
                 logs.append(made[-1].prepare())
+                stream = made[-1].log_stream
+                self.functions.records.add_init(name, function.version, stream, logs[-1])
         finally:
             for environment in made:
                 self._pool.release(environment, keep=environment.prepared)
@@ -203,12 +288,13 @@ class LocalCloud:
             ToolError: The environment cannot be made.
         """
         for payload in payloads:
-            _check_payload(payload)
+            check_payload(payload)
         function, settings = self._choose(name, memory_mb, tmp_mb, MANAGED, workers=workers)
         link = LinkSettings(bandwidth_mbps, latency_ms)
-        with self._pool.lend(function, settings, link, cold=cold) as environment:
+        with self._lend(function, settings, link, LIVE, cold=cold) as (environment, ended):
             assert isinstance(environment, ManagedEnvironment)
-            return environment.invoke_together(payloads)
+            ended.extend(environment.invoke_together(payloads))
+        return ended
 
     def start_with(
         self,
@@ -224,7 +310,7 @@ class LocalCloud:
         """Run events one by one in a new environment, whose runtime client ``program`` starts.
 
         The start is on demand, and the environment ends with the last event. A server on the state folder is
-        not asked.
+        not asked. What they take and log is not kept: they are no calls like others.
 
         Args:
             name: The function's name.
@@ -239,7 +325,7 @@ class LocalCloud:
             ToolError: The environment cannot be made.
         """
         for payload in payloads:
-            _check_payload(payload)
+            check_payload(payload)
         function, settings = self._choose(name, memory_mb, tmp_mb, ON_DEMAND)
         settings = replace(settings, program=program, timeout=timeout)
         try:
@@ -256,51 +342,25 @@ class LocalCloud:
         start: str | None,
         *,
         workers: int | None = None,
+        qualifier: str | None = None,
     ) -> tuple[Function, Settings]:
-        """A function, and the settings of an environment of the function."""
-        function = self._functions.get(name)
-        own = function.settings
-        memory_mb, tmp_mb = memory_mb or own.memory_mb, tmp_mb or own.tmp_mb
-        start = start or (SNAP_START if own.snap_start else ON_DEMAND)
-        if start not in limits.INITIALIZATION_TYPES:
-            kinds = ", ".join(limits.INITIALIZATION_TYPES)
-            raise ConfigurationError(f"start {start!r} is not one of {kinds}")
-        if start == MANAGED and function.target.version < limits.MANAGED_PYTHON:
-            raise ConfigurationError(
-                f"starting {name} as on a Managed Instance: {function.target.runtime} has none of these, "
-                "Python 3.13 is the first"
-            )
-        asked = replace(own, memory_mb=memory_mb, tmp_mb=tmp_mb, snap_start=start == SNAP_START)
-        check_settings(name, asked, function.target)
-        return function, Settings(
-            memory_mb, tmp_mb, start, workers or workers_for(start, memory_mb), boost=self._boost
-        )
+        """A version, of the alias the main one, and the settings of an environment of the version."""
+        function = self.functions.get(name).get(qualifier)
+        return function, settings_of(function, memory_mb, tmp_mb, start, workers=workers, boost=self._boost)
 
     def status(self) -> dict[str, Any]:
-        """The functions and their environments, as a document for JSON."""
+        """The functions, their versions and their environments, as a document for JSON."""
         if server := self._server():
             return {**server.status(), "server": server.address}
-        environments = self._pool.environments()
-        functions = []
-        for function in self._functions.all():
-            own = [
-                {
-                    "id": environment.folder.name,
-                    "busy": busy,
-                    "memory_mb": environment.settings.memory_mb,
-                    "tmp_mb": environment.settings.tmp_mb,
-                    "start": environment.settings.start,
-                    "idle_seconds": round(time.monotonic() - environment.used_at, 1),
-                }
-                for environment, busy in environments
-                if environment.function == function
-            ]
-            functions.append({**function.as_dict(), "environments": own})
+        environments, kept = self._pool.environments(), self.functions.records.metrics
         return {
             "state": str(self.state),
             "server": None,
             "limits": describe(self.limits) if self.limits else None,
-            "functions": functions,
+            "functions": [
+                describe_function(versions, environments, kept.calls(versions.name), self.functions.size)
+                for versions in self.functions.all()
+            ],
         }
 
     def requests(self, *, clear: bool = False) -> list[Entry]:
@@ -311,12 +371,12 @@ class LocalCloud:
         return endpoint.log(clear=clear) if endpoint else []
 
     def destroy(self, name: str) -> None:
-        """Remove a function, its environments, and its pack unless another function uses the pack.
+        """Remove a function, its versions, logs and environments, and each pack that no other function uses.
 
         Raises:
             ConfigurationError: There is no such function.
         """
-        self._functions.remove(name)
+        self.functions.remove(name)
         self.discard(name)
         if server := self._server():
             server.discard(name)
@@ -338,15 +398,3 @@ class LocalCloud:
     def _server(self) -> client.Client | None:
         """The server on the state folder, if there is one and it is to be used."""
         return client.find(self.state) if self._use_server else None
-
-
-def _check_payload(payload: bytes) -> None:
-    if len(payload) > MAX_REQUEST:
-        raise ConfigurationError(
-            f"invoking: the payload has {len(payload)} bytes, more than Lambda's {MAX_REQUEST}",
-            hint="put it into S3 and pass its key",
-        )
-    try:
-        json.loads(payload)
-    except ValueError as error:
-        raise ConfigurationError(f"invoking: the payload is not JSON ({error})") from None

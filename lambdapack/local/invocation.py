@@ -25,6 +25,7 @@ class Invocation:
         init_ms: The duration of the init phase, ``None`` where there was none or it failed.
         max_memory_mb: The peak of the processes' memory.
         restore_ms: The duration of the restore from a snapshot, ``None`` where there was none.
+        version: The version that ran.
         stats: The shim's line about the cold start, parsed, if it is in the log.
     """
 
@@ -39,6 +40,7 @@ class Invocation:
     max_memory_mb: int
     stats: Mapping[str, Any] | None = None
     restore_ms: float | None = None
+    version: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON; the payload as text."""

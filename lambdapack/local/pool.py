@@ -21,7 +21,8 @@ from lambdapack.local.environment.managed import ManagedEnvironment
 from lambdapack.local.environment.runtime import Runtime, install
 from lambdapack.local.environment.sandbox import FunctionFolders
 from lambdapack.local.environment.starts import MANAGED, Settings
-from lambdapack.local.functions import Function, Functions, locked
+from lambdapack.local.function import Function
+from lambdapack.local.functions import Functions, locked
 from lambdapack.local.link import LinkSettings
 from lambdapack.local.s3.sigv4 import Credentials
 from lambdapack.progress import Progress
@@ -154,9 +155,10 @@ class Pool:
                 functions.forget_unused()
 
     def acquire(self, function: Function, settings: Settings, *, cold: bool) -> Environment:
-        """A warm environment, or a new one; ``cold`` discards the warm ones before."""
-        # A changed function gets new environments, as in Lambda.
-        self.discard(lambda e: e.function.name == function.name and (cold or e.function != function))
+        """A warm environment of that version, or a new one; ``cold`` discards the warm ones before."""
+        # Those of other versions stay: the alias may send the next call there.
+        if cold:
+            self.discard(lambda e: e.function == function)
         with self._lock:
             for environment in reversed(self._idle):
                 if environment.function == function and environment.settings == settings:

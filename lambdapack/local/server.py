@@ -134,7 +134,7 @@ class _Handler(socketserver.StreamRequestHandler):
             payload = base64.b64decode(request["payload"])
             return cloud.invoke(request["name"], payload, faults=faults, **options).as_dict()
         if verb == "prepare":
-            return {"logs": cloud.prepare(request["name"], request["environments"], start=request["start"])}
+            return {"logs": cloud.prepare(request["name"], request["environments"], **request["options"])}
         if verb == "status":
             return cloud.status()
         if verb == "requests":

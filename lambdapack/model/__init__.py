@@ -1,6 +1,7 @@
 """The values that flow between stages. Frozen, without behaviour that needs a disk or a network."""
 
 from lambdapack.model import runtimes
+from lambdapack.model.access import Caller, SecretReference
 from lambdapack.model.function import (
     FUNCTION_NAME,
     Files,
@@ -23,9 +24,9 @@ from lambdapack.model.tree import Distribution, MissingLibrary, SystemLibrary, T
 from lambdapack.model.wheel import Wheel, WheelFile
 
 __all__ = [
-    "FUNCTION_NAME", "NO_OPTIONS", "Distribution", "Files", "FunctionAsset", "FunctionSettings",
+    "FUNCTION_NAME", "NO_OPTIONS", "Caller", "Distribution", "Files", "FunctionAsset", "FunctionSettings",
     "FunctionSpec", "ImportCheck", "LeftOut", "Location", "Lock", "MissingLibrary", "Need", "Owners", "Pin",
-    "PipOptions", "Place", "Routing", "RuleSaving", "Shift", "SlimReport", "SystemLibrary", "Target",
-    "Trace", "Tree", "Wheel", "WheelFile",
+    "PipOptions", "Place", "Routing", "RuleSaving", "SecretReference", "Shift", "SlimReport",
+    "SystemLibrary", "Target", "Trace", "Tree", "Wheel", "WheelFile",
     "bytecode_of", "is_cached", "number_rule", "refused_by_lambda", "runtimes", "source_of",
 ]  # fmt: skip

@@ -9,12 +9,17 @@ from pathlib import Path
 from typing import Any, Literal
 
 from lambdapack import limits
+from lambdapack.model.access import Caller, SecretReference
 from lambdapack.model.target import Target
 
 Place = Literal["s3", "zip", "layer", "mount"]
 """Where a function reads a pack from: S3, its own zip, its layers below /opt, or a mounted file system."""
 FUNCTION_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 """A function's whole name."""
+# https://docs.aws.amazon.com/lambda/latest/api/API_TagResource.html
+_TAG = re.compile(r"[\w .:/=+\-@]*")
+# No account has that many: what an account has, AWS alone knows.
+_CONCURRENCY_MAX = 1_000_000
 _VARIABLE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]+")
 # "Defined runtime environment variables" in
 # https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
@@ -89,7 +94,8 @@ class FunctionSettings:
     """What the owner of a function may choose about how Lambda runs the function.
 
     Each setting is declared here, with its default and what AWS takes for it, and nowhere else:
-    ``lambdapack.config`` reads settings from a file, each cloud brings them about.
+    ``lambdapack.config`` reads settings from a file, each cloud brings them about. ``None``, and an empty
+    collection where nothing else is said, leaves a setting as the cloud has it.
 
     Attributes:
         memory_mb: Memory in MB, which buys processor time as well: 1,769 MB are one vCPU.
@@ -104,6 +110,18 @@ class FunctionSettings:
         snap_start: Whether published versions start from a snapshot (SnapStart).
         snapshot: What the snapshot holds: ``needed``, all that a first invocation may need; ``all``, the rest
             of the packs as well, so that nothing is fetched after a restore.
+        secrets: Environment variable -> where its value is kept, which a deployment to AWS reads; there it
+            stands above a variable of that name in ``environment``.
+        layers: ARNs of versions of layers of others, in their order.
+        tags: The function's tags; others that it has stay.
+        kms_key: ARN of the key that encrypts the environment; ``""`` for AWS's own.
+        dead_letter: ARN of the queue or topic for events that failed; ``""`` for none.
+        tracing: Whether X-Ray traces the calls.
+        reserved_concurrency: Environments that are kept for the function, which has no more than these.
+        provisioned: Environments of the live version that are kept ready; 0 for none.
+        log_format: ``text``, or ``json``.
+        log_level, system_log_level: The least that is logged, by the code and by Lambda; with ``json`` alone.
+        callers: Who may call the alias ``live``; what others allowed stays.
     """
 
     memory_mb: int = _number(
@@ -125,6 +143,22 @@ class FunctionSettings:
     security_groups: tuple[str, ...] = ()
     snap_start: bool = False
     snapshot: Literal["needed", "all"] = "needed"
+    secrets: Mapping[str, SecretReference] = field(default_factory=dict)
+    layers: tuple[str, ...] = ()
+    tags: Mapping[str, str] = field(default_factory=dict)
+    kms_key: str | None = None
+    dead_letter: str | None = None
+    tracing: bool | None = None
+    reserved_concurrency: int | None = _number(
+        None, NumberRule("reserved-concurrency", "environments", range(_CONCURRENCY_MAX + 1))
+    )
+    provisioned: int | None = _number(
+        None, NumberRule("provisioned", "environments", range(_CONCURRENCY_MAX + 1))
+    )
+    log_format: Literal["text", "json"] | None = None
+    log_level: Literal["TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"] | None = None
+    system_log_level: Literal["DEBUG", "INFO", "WARN"] | None = None
+    callers: tuple[Caller, ...] | None = None
 
 
 _NUMBER_RULES: Mapping[str, NumberRule] = {
@@ -148,8 +182,16 @@ def refused_by_lambda(name: str, settings: FunctionSettings, target: Target) -> 
         value = getattr(settings, setting)
         if value is not None and value not in rule.allowed:
             yield f"{rule.what} is {value} {rule.unit}, {rule.service} takes {rule.words} {rule.unit}"
+    yield from _refused_variables(settings)
+    yield from _refused_tags(settings.tags)
+    yield from _refused_beside(settings)
+    if settings.snap_start:
+        yield from _refused_with_snap_start(settings, target)
+
+
+def _refused_variables(settings: FunctionSettings) -> Iterator[str]:
     environment = settings.environment
-    for variable in sorted(environment):
+    for variable in sorted({*environment, *settings.secrets}):
         if variable in _RESERVED_VARIABLES:
             yield f"the environment variable {variable} is Lambda's own"
         elif not _VARIABLE_NAME.fullmatch(variable):
@@ -157,8 +199,41 @@ def refused_by_lambda(name: str, settings: FunctionSettings, target: Target) -> 
     size = sum(len(key.encode()) + len(value.encode()) for key, value in environment.items())
     if size > limits.ENVIRONMENT_VARIABLES:
         yield f"the environment is {size} bytes, Lambda takes {limits.ENVIRONMENT_VARIABLES}"
-    if settings.snap_start:
-        yield from _refused_with_snap_start(settings, target)
+
+
+def _refused_tags(tags: Mapping[str, str]) -> Iterator[str]:
+    """https://docs.aws.amazon.com/lambda/latest/dg/configuration-tags.html"""
+    if len(tags) > limits.TAGS:
+        yield f"it has {len(tags)} tags, Lambda takes {limits.TAGS}"
+    for key, value in tags.items():
+        if key.lower().startswith("aws:"):
+            yield f"the tag {key!r} begins with aws:, which is AWS's own"
+        elif not key or not _TAG.fullmatch(key) or not _TAG.fullmatch(value):
+            yield f"the tag {key!r} has a character other than letters, digits, spaces and _.:/=+-@"
+        elif len(key) > limits.TAG_KEY or len(value) > limits.TAG_VALUE:
+            yield (
+                f"the tag {key!r} is longer than {limits.TAG_KEY} characters, or its value than "
+                f"{limits.TAG_VALUE}"
+            )
+
+
+def _refused_beside(settings: FunctionSettings) -> Iterator[str]:
+    """Settings that Lambda does not take together."""
+    levels = settings.log_level or settings.system_log_level
+    if levels and settings.log_format != "json":
+        yield 'log-level and system-log-level need log-format = "json"'
+    if (settings.dead_letter or "").endswith(".fifo"):
+        yield f"dead-letter is {settings.dead_letter}, and Lambda takes no FIFO queue and no FIFO topic"
+    names = [layer.rpartition(":")[0] for layer in settings.layers]
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        yield f"two of the layers are versions of {name}, and Lambda takes one"
+    if settings.security_groups and not settings.subnets:
+        yield "it has security_groups and no subnets"
+    reserved, provisioned = settings.reserved_concurrency, settings.provisioned
+    if reserved is not None and provisioned and provisioned > reserved:
+        yield f"provisioned is {provisioned}, more than the reserved-concurrency of {reserved}"
+    if provisioned and settings.snap_start:
+        yield "provisioned and snap-start are set, and AWS does not take both for one version"
 
 
 def _refused_with_snap_start(settings: FunctionSettings, target: Target) -> Iterator[str]:

@@ -137,7 +137,7 @@ class Report:
         pack: The pack's id.
         plan: What ``lambdapack plan`` says.
         profile: What ``lambdapack profile`` says; ``None`` where that is missing.
-        series: Invocations in the local cloud; ``None`` where they are missing.
+        series: Invocations in the local cloud, or out of a log of AWS's; ``None`` where they are missing.
         tune: What ``lambdapack tune`` kept.
         absent: Which parts are missing, and why.
         notes: What else to know, a sentence each.

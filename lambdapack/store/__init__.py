@@ -5,7 +5,22 @@ its id, so pushing a pack twice is free, two pushers cannot harm each other, and
 ever changes under its function.
 """
 
-from lambdapack.store import aws_errors
-from lambdapack.store.protocol import Store, key, locate, open_store
+from lambdapack.store import aws_errors, bucket, patience
+from lambdapack.store.contents import Contents, Stored, Upload
+from lambdapack.store.protocol import (
+    BucketClient,
+    PrunableStore,
+    Store,
+    key,
+    locate,
+    open_bucket,
+    open_prunable,
+    open_replicated,
+    open_store,
+    split,
+)
 
-__all__ = ["Store", "aws_errors", "key", "locate", "open_store"]
+__all__ = [
+    "BucketClient", "Contents", "PrunableStore", "Store", "Stored", "Upload", "aws_errors", "bucket", "key",
+    "locate", "open_bucket", "open_prunable", "open_replicated", "open_store", "patience", "split",
+]  # fmt: skip

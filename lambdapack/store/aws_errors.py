@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lambdapack.errors import ConfigurationError, LambdapackError, ToolError
+from lambdapack.store.patience import gave_up
 
 if TYPE_CHECKING:
     from botocore.exceptions import BotoCoreError, ClientError
+    from botocore.parsers import ResponseParserError
 
 __all__ = ["Explanation", "Service", "code_of", "status_of", "translate"]
 
@@ -93,6 +95,12 @@ _SHARED = (
         frozenset({"ParamValidationError", "InvalidRegionError"}), "{said}", kind=ConfigurationError
     ),
     Explanation(
+        frozenset({"ResponseParserError"}),
+        "the answer is not one of AWS's ({said})",
+        "something between here and AWS answers in its stead: check proxies, the network's login page, and "
+        "AWS_ENDPOINT_URL if it is set",
+    ),
+    Explanation(
         frozenset({"HTTPClientError", "ConnectionError"}),
         "cannot reach AWS ({said})",
         "check the network, the region, and AWS_ENDPOINT_URL if it is set",
@@ -111,7 +119,7 @@ def status_of(error: ClientError) -> int:
 
 
 def translate(
-    error: BotoCoreError | ClientError, doing: str, service: Service, **facts: str
+    error: BotoCoreError | ClientError | ResponseParserError, doing: str, service: Service, **facts: str
 ) -> LambdapackError:
     """The error to raise instead of botocore's.
 
@@ -133,4 +141,6 @@ def translate(
         facts |= {"said": str(error)}
     rows = (*service.explanations, *_SHARED, Explanation(frozenset(names), otherwise))
     row = next(row for row in rows if names & row.of)
-    return row.kind(f"{doing}: {row.message.format(**facts)}", hint=row.hint.format(**facts) or None)
+    waited = gave_up(error)
+    message = row.message.format(**facts) + (f"; gave up after {waited}" if waited else "")
+    return row.kind(f"{doing}: {message}", hint=row.hint.format(**facts) or None)

@@ -46,7 +46,7 @@ class S3Object:
 
 
 @dataclass(frozen=True)
-class _Piece:
+class Piece:
     """A range of the file's bytes; ``number`` counts from 1, as S3's part numbers do."""
 
     number: int
@@ -54,15 +54,15 @@ class _Piece:
     size: int
 
 
-def _pieces(size: int) -> list[_Piece]:
+def pieces(size: int, part_size: int = PART_SIZE) -> list[Piece]:
     """Cut ``size`` bytes into parts; the cuts depend on the size alone, so a later push makes the same."""
     return [
-        _Piece(number, offset, min(PART_SIZE, size - offset))
-        for number, offset in enumerate(range(0, size, PART_SIZE), 1)
+        Piece(number, offset, min(part_size, size - offset))
+        for number, offset in enumerate(range(0, size, part_size), 1)
     ]
 
 
-def _send_all(send: Callable[[_Piece], int], pieces: Sequence[_Piece], advance: Advance) -> None:
+def send_all(send: Callable[[Piece], int], pieces: Sequence[Piece], advance: Advance) -> None:
     """Call ``send``, which returns the bytes that it sent, for each piece, four at a time.
 
     The first failure, or Ctrl-C, cancels the pieces that have not begun and lets the others end.
@@ -84,7 +84,7 @@ def upload(target: S3Object, path: Path, advance: Advance, progress: Progress) -
         ClientError, BotoCoreError: S3 refused or could not be reached; S3 keeps the parts that it has.
         ToolError: Another push ended this upload again and again.
     """
-    parts = _pieces(path.stat().st_size)
+    parts = pieces(path.stat().st_size)
     for attempt in range(_ATTEMPTS):
         unfinished = _resume_or_begin(target, path, parts)
         kept = sum(part.size for part in parts if part.number in unfinished.there)
@@ -95,7 +95,7 @@ def upload(target: S3Object, path: Path, advance: Advance, progress: Progress) -
         report(kept)
         try:
             missing = [part for part in parts if part.number not in unfinished.there]
-            _send_all(unfinished.send, missing, report)
+            send_all(unfinished.send, missing, report)
             unfinished.complete()
         except ClientError as error:
             # A request may have done its work although S3 then answers with a failure of its own.
@@ -120,7 +120,7 @@ def _silent(amount: int = 1, *, note: str | None = None) -> None:
 
 
 @dataclass(frozen=True)
-class _Upload:
+class Upload:
     """An unfinished upload; ``there`` holds the parts that S3 has, by number."""
 
     target: S3Object
@@ -128,8 +128,9 @@ class _Upload:
     id: str
     there: dict[int, CompletedPartTypeDef]
 
-    def send(self, piece: _Piece) -> int:
-        data = _read(self.path, piece)
+    def send(self, piece: Piece) -> int:
+        """Send a part from this machine; the bytes that were sent."""
+        data = read(self.path, piece)
         digest = sha256(data)
         sent = self.target.client.upload_part(
             Bucket=self.target.bucket,
@@ -139,10 +140,11 @@ class _Upload:
             Body=data,
             ChecksumSHA256=digest,
         )
-        self.there[piece.number] = _part(piece, sent["ETag"], digest)
+        self.there[piece.number] = sent_part(piece, sent["ETag"], digest)
         return piece.size
 
     def complete(self) -> None:
+        """Make the object of the parts, unless there is one already."""
         self.target.client.complete_multipart_upload(
             Bucket=self.target.bucket,
             Key=self.target.key,
@@ -161,14 +163,20 @@ class _Upload:
 
 def sha256(data: bytes) -> str:
     """A digest in base64, as in S3's headers."""
-    return base64.b64encode(hashlib.sha256(data).digest()).decode()
+    return base64_of(hashlib.sha256(data).digest())
 
 
-def _part(piece: _Piece, etag: str, digest: str) -> CompletedPartTypeDef:
+def base64_of(digest: bytes) -> str:
+    """A digest as S3's headers spell it."""
+    return base64.b64encode(digest).decode()
+
+
+def sent_part(piece: Piece, etag: str, digest: str) -> CompletedPartTypeDef:
+    """A part that S3 has, as the completion of the upload names the part."""
     return {"PartNumber": piece.number, "ETag": etag, "ChecksumSHA256": digest}
 
 
-def _resume_or_begin(target: S3Object, path: Path, parts: Sequence[_Piece]) -> _Upload:
+def _resume_or_begin(target: S3Object, path: Path, parts: Sequence[Piece]) -> Upload:
     """The newest unfinished upload of this object whose parts are all of this file, else a new one."""
     for upload_id in _unfinished(target):
         try:
@@ -178,11 +186,11 @@ def _resume_or_begin(target: S3Object, path: Path, parts: Sequence[_Piece]) -> _
                 continue
             raise
         if there is not None:
-            return _Upload(target, path, upload_id, there)
+            return Upload(target, path, upload_id, there)
     made = target.client.create_multipart_upload(
         Bucket=target.bucket, Key=target.key, ContentType=CONTENT_TYPE, ChecksumAlgorithm="SHA256"
     )
-    return _Upload(target, path, made["UploadId"], {})
+    return Upload(target, path, made["UploadId"], {})
 
 
 def _unfinished(target: S3Object) -> list[str]:
@@ -204,7 +212,7 @@ def _unfinished(target: S3Object) -> list[str]:
 
 
 def _parts_there(
-    target: S3Object, upload_id: str, path: Path, parts: Sequence[_Piece]
+    target: S3Object, upload_id: str, path: Path, parts: Sequence[Piece]
 ) -> dict[int, CompletedPartTypeDef] | None:
     """The parts that S3 has with this file's very bytes; ``None`` when a part is of another file."""
     ours = {part.number: part for part in parts}
@@ -218,10 +226,10 @@ def _parts_there(
             if piece is None:
                 return None
             if part["Size"] == piece.size:
-                data = _read(path, piece)
+                data = read(path, piece)
                 digest = sha256(data)
                 if _is_same(data, digest, part):
-                    there[piece.number] = _part(piece, part["ETag"], digest)
+                    there[piece.number] = sent_part(piece, part["ETag"], digest)
     return there
 
 
@@ -246,7 +254,8 @@ def _is_same(data: bytes, digest: str, part: PartTypeDef) -> bool:
     return part["ETag"].strip('"') == hashlib.md5(data, usedforsecurity=False).hexdigest()
 
 
-def _read(path: Path, piece: _Piece) -> bytes:
+def read(path: Path, piece: Piece) -> bytes:
+    """The piece's bytes."""
     with path.open("rb") as file:
         file.seek(piece.offset)
         return file.read(piece.size)

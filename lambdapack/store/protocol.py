@@ -7,16 +7,23 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from lambdapack.errors import ConfigurationError
 from lambdapack.files import part_file
 from lambdapack.limits import MIB
 from lambdapack.model import Location
 from lambdapack.progress import QUIET, Progress
+from lambdapack.store import patience
+from lambdapack.store.bucket import BucketCall, BucketState
+from lambdapack.store.contents import Contents, Stored
+
+if TYPE_CHECKING:
+    from lambdapack.store.s3 import S3Store
 
 _S3_URL = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/(.*))?\Z")
 _BUCKET_RULE = "a bucket's name has 3 to 63 lower-case letters, digits, dots and hyphens"
@@ -33,6 +40,43 @@ class Store(Protocol):
 
     def location(self, pack_id: str) -> Location:
         """Where a function finds the pack."""
+
+
+class BucketClient(Protocol):
+    """A bucket of one's own account, reached in the region where the bucket is."""
+
+    @property
+    def region(self) -> str:
+        """Where the bucket is, or would be made; after ``observe`` that is certain."""
+
+    @property
+    def partition(self) -> str:
+        """The partition of the account: ``aws``, ``aws-cn`` or ``aws-us-gov``."""
+
+    def observe(self) -> BucketState:
+        """What the bucket is."""
+
+    def apply(self, calls: Sequence[BucketCall], *, progress: Progress = QUIET) -> None:
+        """Make the calls of a plan, in order."""
+
+
+class PrunableStore(Store, Protocol):
+    """A store from which packs can be removed while others push to the same place."""
+
+    @property
+    def url(self) -> str:
+        """The store's address."""
+
+    def contents(self, beat: Callable[[], None]) -> Contents:
+        """Everything that lambdapack keeps there; ``beat`` is called between requests."""
+
+    def remove(
+        self, objects: Sequence[Stored], beat: Callable[[], None]
+    ) -> tuple[list[Stored], list[tuple[Stored, str]]]:
+        """Remove objects; what was removed, and what was not, with the reason."""
+
+    def collecting(self) -> AbstractContextManager[Callable[[], None]]:
+        """Let those wait who would rely on a pack, for as long as the block runs."""
 
 
 @dataclass(frozen=True)
@@ -83,16 +127,97 @@ def open_store(url: str, *, region: str | None = None, environment: Mapping[str,
     """
     if "://" not in url:
         return DirectoryStore(Path(url).expanduser())
-    parts = _bucket_and_prefix(url)
-    if parts is None:
+    if _bucket_and_prefix(url) is None:
         raise ConfigurationError(
             f"{url!r} is not a store: it must be s3://BUCKET/PREFIX or a folder", hint=_BUCKET_RULE
         )
+    return _open(url, region, environment, patience.CALLS)
+
+
+def open_replicated(
+    url: str, copies: Mapping[str, str], *, home: str | None = None, region: str | None = None
+) -> Store:
+    """The store at ``url``, with copies in other regions. Nothing is contacted yet.
+
+    Args:
+        url: ``s3://BUCKET/PREFIX``, or a folder where there are no copies.
+        copies: Region -> ``s3://BUCKET/PREFIX`` of the copy there.
+        home: The region of ``url``'s bucket, as for ``open_store``.
+        region: Where the function is that reads the packs.
+
+    Raises:
+        ConfigurationError: An address is none, or two are the same.
+    """
+    if not copies:
+        return open_store(url, region=home)
+    urls = [url.rstrip("/"), *(copy.rstrip("/") for copy in copies.values())]
+    twice = sorted({each for each in urls if urls.count(each) > 1})
+    if twice:
+        raise ConfigurationError(
+            f"{twice[0]} is named twice among the locations of packs",
+            hint="give each region of replicate a bucket or prefix of its own, other than location",
+        )
+    from lambdapack.store.replicas import ReplicatedStore  # noqa: PLC0415 - slow
+
+    opened = {each: _open(copy, each, None, patience.CALLS) for each, copy in copies.items()}
+    return ReplicatedStore(_open(url, home, None, patience.CALLS), opened, region)
+
+
+def open_prunable(
+    url: str, *, region: str | None = None, environment: Mapping[str, str] | None = None
+) -> PrunableStore:
+    """The store at ``s3://BUCKET/PREFIX`` for removing packs; arguments as for ``open_store``.
+
+    Raises:
+        ConfigurationError: ``url`` is not of that form.
+    """
+    from lambdapack.store.leases import REMOVAL  # noqa: PLC0415 - slow
+
+    return _open(url, region, environment, REMOVAL)
+
+
+def _open(
+    url: str, region: str | None, environment: Mapping[str, str] | None, waiting: patience.Patience
+) -> S3Store:
     from lambdapack.store.s3 import S3Store, connect  # noqa: PLC0415 - a folder needs nothing of it
 
     settings = os.environ if environment is None else environment
-    bucket, prefix = parts
-    return S3Store(bucket, prefix, lambda chosen: connect(chosen, settings), region=region)
+    bucket, prefix = split(url)
+    return S3Store(bucket, prefix, lambda chosen: connect(chosen, settings, waiting), region=region)
+
+
+def open_bucket(
+    url: str, *, region: str | None = None, environment: Mapping[str, str] | None = None
+) -> BucketClient:
+    """The bucket of ``s3://BUCKET/PREFIX``, for looking at its settings and changing them.
+
+    Raises:
+        ConfigurationError: ``url`` is not of that form.
+        LambdapackError: AWS does not know the credentials, or was not reached.
+    """
+    from lambdapack.store.bucket_calls import OwnBucket, whose  # noqa: PLC0415 - slow
+    from lambdapack.store.s3 import connect  # noqa: PLC0415 - slow
+
+    settings = os.environ if environment is None else environment
+    bucket, _ = split(url)
+    first = connect(region, settings)
+    return OwnBucket(
+        lambda chosen: connect(chosen, settings) if chosen else first,
+        bucket,
+        whose(first.meta.region_name),
+    )
+
+
+def split(url: str) -> tuple[str, str]:
+    """Bucket and prefix of ``s3://BUCKET/PREFIX``.
+
+    Raises:
+        ConfigurationError: ``url`` is not of that form.
+    """
+    parts = _bucket_and_prefix(url)
+    if parts is None:
+        raise ConfigurationError(f"{url!r} is not a location like s3://BUCKET/PREFIX ({_BUCKET_RULE})")
+    return parts
 
 
 def _bucket_and_prefix(url: str) -> tuple[str, str] | None:
@@ -114,8 +239,5 @@ def locate(url: str, pack_id: str, region: str) -> Location:
     Raises:
         ConfigurationError: ``url`` is not of that form.
     """
-    parts = _bucket_and_prefix(url)
-    if parts is None:
-        raise ConfigurationError(f"{url!r} is not a location like s3://BUCKET/PREFIX ({_BUCKET_RULE})")
-    bucket, prefix = parts
+    bucket, prefix = split(url)
     return Location(bucket, key(prefix, pack_id), region)

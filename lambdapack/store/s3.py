@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import boto3
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 
 from lambdapack.errors import CheckError, ToolError
 from lambdapack.model import Location
 from lambdapack.progress import QUIET, Progress
-from lambdapack.store import multipart
+from lambdapack.store import contents, copying, leases, multipart, patience
 from lambdapack.store.aws_errors import Explanation, Service, code_of, status_of, translate
+from lambdapack.store.contents import Contents, Stored
 from lambdapack.store.multipart import S3Object
+from lambdapack.store.patience import make_client
 from lambdapack.store.protocol import key
 
 if TYPE_CHECKING:
@@ -32,7 +35,7 @@ _S3 = Service(
         Explanation(
             frozenset({"NoSuchBucket"}),
             "there is no bucket {bucket!r}",
-            "check its name, or make it: aws s3 mb s3://{bucket}",
+            "check its name, or make it: lambdapack bucket create s3://{bucket}",
         ),
         Explanation(
             frozenset({
@@ -46,7 +49,8 @@ _S3 = Service(
             frozenset({"AccessDenied", "AllAccessDisabled", "AccountProblem", "Forbidden", "403"}),
             "access to bucket {bucket!r} is forbidden ({said})",
             "the credentials need s3:ListBucket on arn:aws:s3:::{bucket}, and s3:PutObject, s3:GetObject, "
-            "s3:ListMultipartUploadParts and s3:AbortMultipartUpload on arn:aws:s3:::{bucket}/*",
+            "s3:ListMultipartUploadParts and s3:AbortMultipartUpload on arn:aws:s3:::{bucket}/*: the "
+            "statements DeployBucket and DeployPacks of `lambdapack policy --for deploy`",
         ),
         Explanation(
             frozenset({"PermanentRedirect", "IllegalLocationConstraintException", "301"}),
@@ -76,7 +80,9 @@ _S3 = Service(
 )  # fmt: skip
 
 
-def connect(region: str | None, environment: Mapping[str, str]) -> S3Client:
+def connect(
+    region: str | None, environment: Mapping[str, str], waiting: patience.Patience = patience.CALLS
+) -> S3Client:
     """A client for ``region``, by default the one that AWS's own settings give.
 
     A custom endpoint (``AWS_ENDPOINT_URL_S3``, ``AWS_ENDPOINT_URL``) is addressed path-style, as the shim
@@ -86,14 +92,14 @@ def connect(region: str | None, environment: Mapping[str, str]) -> S3Client:
     session = boto3.session.Session()
     # boto3 reads AWS_DEFAULT_REGION alone; Lambda, CI systems and the other SDKs set AWS_REGION.
     region = region or environment.get("AWS_REGION") or session.region_name or "us-east-1"
-    config = Config(
-        retries={"mode": "standard", "total_max_attempts": 5},
-        connect_timeout=10,
-        read_timeout=60,
-        max_pool_connections=multipart.CONCURRENCY,
-        s3={"addressing_style": "path" if endpoint else "auto"},
+    config = {
+        "max_pool_connections": multipart.CONCURRENCY,
+        "s3": {"addressing_style": "path" if endpoint else "auto"},
+    }
+    client: S3Client = make_client(
+        session, "s3", waiting, region_name=region, endpoint_url=endpoint or None, config=config
     )
-    return session.client("s3", region_name=region, endpoint_url=endpoint or None, config=config)
+    return client
 
 
 @dataclass
@@ -105,12 +111,14 @@ class S3Store:
         prefix: What the keys begin with.
         connect: Makes a client for a region; called once, and once more when the bucket is elsewhere.
         region: Where the bucket should be.
+        sleep: How a push waits for the end of a collection.
     """
 
     bucket: str
     prefix: str
     connect: Callable[[str | None], S3Client]
     region: str | None = None
+    sleep: Callable[[float], None] = time.sleep
     _opened: tuple[S3Client, str] | None = field(default=None, init=False)
 
     def push(self, pack_path: Path, pack_id: str, *, progress: Progress = QUIET) -> bool:
@@ -120,6 +128,9 @@ class S3Store:
         with _errors_of_s3(f"cannot push {pack_path.name} to s3://{self.bucket}/{name}", self.bucket):
             client, _ = self._open(progress)
             target = S3Object(client, self.bucket, name)
+            # Before the look: who sees the pack there relies on the pack.
+            shelf = leases.Shelf(client, self.bucket, self.prefix)
+            leases.take(shelf, pack_id, progress=progress, sleep=self.sleep)
             if _is_there(target, size):
                 return False
             with progress.step("upload", total=size, unit="B") as advance:
@@ -128,6 +139,28 @@ class S3Store:
                 sent = _put(target, pack_path.read_bytes())
                 advance(size)
                 return sent
+
+    def copy_from(
+        self, source: S3Store, pack_path: Path, pack_id: str, *, progress: Progress = QUIET
+    ) -> bool:
+        """Have S3 copy a pack that ``source`` has; ``False``: this bucket had the pack already.
+
+        Raises:
+            CheckError: The copy is not the file at ``pack_path``.
+        """
+        name, size = key(self.prefix, pack_id), pack_path.stat().st_size
+        here = f"s3://{self.bucket}/{name}"
+        there = S3Object(source._open(progress)[0], source.bucket, key(source.prefix, pack_id))
+        with _errors_of_s3(f"cannot copy {pack_path.name} to {here}", self.bucket):
+            client, region = self._open(progress)
+            target = S3Object(client, self.bucket, name)
+            shelf = leases.Shelf(client, self.bucket, self.prefix)
+            leases.take(shelf, pack_id, progress=progress, sleep=self.sleep)
+            if _is_there(target, size):
+                return False
+            with progress.step(f"copy to {region}", total=size, unit="B") as advance:
+                copying.copy(there, target, pack_path, advance)
+        return True
 
     def exists(self, pack_id: str) -> bool:
         """Whether the bucket has the pack."""
@@ -141,6 +174,40 @@ class S3Store:
         with _errors_of_s3(f"cannot find bucket {self.bucket}", self.bucket):
             _, region = self._open(QUIET)
         return Location(self.bucket, key(self.prefix, pack_id), region)
+
+    def contents(self, beat: Callable[[], None]) -> Contents:
+        """Everything that lambdapack keeps under the prefix; ``beat`` is called after each page."""
+        with _errors_of_s3(f"cannot list {self.url}", self.bucket):
+            client, _ = self._open(QUIET)
+            return contents.read(client, self.bucket, self.prefix, beat)
+
+    def remove(
+        self, objects: Sequence[Stored], beat: Callable[[], None]
+    ) -> tuple[list[Stored], list[tuple[Stored, str]]]:
+        """Remove objects that ``contents`` has listed; ``beat`` is called before each request.
+
+        Returns:
+            What was removed, and what S3 did not remove, with S3's reason.
+        """
+        with _errors_of_s3(f"cannot remove from {self.url}", self.bucket):
+            client, _ = self._open(QUIET)
+            return contents.delete(client, objects, beat)
+
+    @contextmanager
+    def collecting(self) -> Iterator[Callable[[], None]]:
+        """Let deployments wait for as long as the block runs.
+
+        The block gets a function to be called between its steps.
+        """
+        with _errors_of_s3(f"cannot collect in {self.url}", self.bucket):
+            client, _ = self._open(QUIET)
+            with leases.collecting(leases.Shelf(client, self.bucket, self.prefix)) as mark:
+                yield mark.renew
+
+    @property
+    def url(self) -> str:
+        """``s3://BUCKET/PREFIX``."""
+        return f"s3://{self.bucket}/{self.prefix.strip('/')}".rstrip("/")
 
     def _open(self, progress: Progress) -> tuple[S3Client, str]:
         """A client for the bucket's own region, and that region; S3 is asked for it once."""
@@ -164,7 +231,7 @@ class S3Store:
         try:
             answer = client.head_bucket(Bucket=self.bucket)
         except ClientError as error:
-            region = _region_of(error)
+            region = region_of(error)
             if region and region != client.meta.region_name:
                 return region
             # The answer to a HEAD has no body and so gives no reason but a number.
@@ -212,7 +279,7 @@ def _is_there(target: S3Object, size: int) -> bool:
     return there is not None
 
 
-def _region_of(error: ClientError) -> str | None:
+def region_of(error: ClientError) -> str | None:
     """The bucket's region, which S3 tells even to those whom it refuses."""
     headers = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
     region = headers.get("x-amz-bucket-region") or error.response.get("Error", {}).get("Region")
@@ -225,9 +292,9 @@ def _errors_of_s3(doing: str, bucket: str) -> Iterator[None]:
     try:
         yield
     except ClientError as error:
-        region = _region_of(error) or "another region"
+        region = region_of(error) or "another region"
         raise translate(error, doing, _S3, bucket=bucket, region=region) from error
-    except BotoCoreError as error:
+    except (BotoCoreError, ResponseParserError) as error:
         raise translate(error, doing, _S3, bucket=bucket) from error
     except OSError as error:
         raise ToolError(f"{doing}: {error}") from error

@@ -322,6 +322,50 @@ def test_deploy_to_aws(run_lambdapack: Run, tiny: Path, aws: list[tuple[str, str
     assert not status["deployed"]
 
 
+def test_settings_and_secrets_reach_aws_and_no_file(
+    run_lambdapack: Run, tiny: Path, aws: list[tuple[str, str]]
+) -> None:
+    """Variables of a file and a secret are in the function; in no output, not in build.json or the zip."""
+    import boto3  # noqa: PLC0415 - slow
+
+    keys = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing"}
+    where: dict[str, str] = {"endpoint_url": aws[0][1], "region_name": "eu-central-1"}
+    boto3.client("ssm", **where, **keys).put_parameter(Name="token", Value="hush-1", Type="SecureString")
+    (tiny / "deploy.env").write_text("# ours\nPASSWORD='hush-2'\n")
+    with (tiny / "lambdapack.toml").open("a") as file:
+        file.write(
+            'place = "zip"\nenvironment-file = "deploy.env"\ntags = {team = "a"}\n'
+            "reserved-concurrency = 3\n"
+            'callers = [{principal = "s3.amazonaws.com", source-arn = "arn:aws:s3:::uploads"}]\n'
+            'secrets = {TOKEN = "ssm:token"}\n'
+        )
+    run_lambdapack("build", cwd=tiny)
+    done = run_lambdapack("deploy", "--cloud", "aws", "--json", cwd=tiny, environment=aws)
+    assert "TOKEN: in the environment of tiny" in done.stderr
+    operations = [call["operation"] for call in shown(done)["calls"]]
+    assert operations[-4:] == [
+        "put_function_concurrency",
+        "publish_version",
+        "create_alias",
+        "add_permission",
+    ]
+    client = boto3.client("lambda", **where, **keys)
+    found = client.get_function(FunctionName="tiny")
+    variables = found["Configuration"]["Environment"]["Variables"]
+    assert variables == {"TOKEN": "hush-1", "PASSWORD": "hush-2"}
+    assert (found["Tags"], found["Concurrency"]) == ({"team": "a"}, {"ReservedConcurrentExecutions": 3})
+    assert "arn:aws:s3:::uploads" in client.get_policy(FunctionName="tiny", Qualifier="live")["Policy"]
+    again = run_lambdapack("deploy", "--cloud", "aws", "--json", cwd=tiny, environment=aws)
+    assert shown(again)["calls"] == []
+    assert "hush" not in done.stdout + done.stderr + again.stdout + again.stderr
+    assert "hush" not in (tiny / ".lambdapack/build/build.json").read_text()
+    with zipfile.ZipFile(tiny / ".lambdapack/tiny.zip") as archive:
+        assert "app.py" in archive.namelist() and "deploy.env" not in archive.namelist()
+    (tiny / "deploy.env").unlink()
+    gone = run_lambdapack("deploy", "--cloud", "aws", cwd=tiny, environment=aws, status=2)
+    assert "cannot read" in gone.stderr and "deploy.env" in gone.stderr
+
+
 def test_aws_needs_a_location_and_credentials(run_lambdapack: Run, tiny: Path, tmp_path: Path) -> None:
     """Without a bucket it is the configuration's fault, without credentials the machine's."""
     assert "[store]" in run_lambdapack("deploy", "--cloud", "aws", cwd=tiny, status=2).stderr

@@ -11,13 +11,16 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 
 from lambdapack.pipeline.tuning import Record, Subject
 from lambdapack.plan.tuning import Measurement, Sample
 from tests.report.test_schemas import valid
+from tests.support.aws_world import REGION, empty_aws
 from tests.support.command_line import Run, shown
 from tests.support.local_cloud import eventually, processes_of
+from tests.support.logged import init_start, put_events, put_function, report, shim_line
 from tests.support.wheelhouse import wheel
 
 CONFIGURATION = """\
@@ -108,6 +111,32 @@ def test_a_deployed_function_is_started(run_lambdapack: Run, tiny: Path) -> None
     page = (tiny / "out/page.html").read_text()
     assert page.count('role="img"') == 5
     assert sorted(path.name for path in (tiny / "out").iterdir()) == ["page.html", "page.json"]
+
+
+def test_durations_come_out_of_a_log_in_aws(run_lambdapack: Run, tiny: Path) -> None:
+    """Nothing is started here; who asks for neither starts nor a log contradicts himself."""
+    keys = {"aws_access_key_id": "a", "aws_secret_access_key": "b", "region_name": REGION}
+    with empty_aws() as url:
+        names = ("iam", "lambda", "logs")
+        clients = {name: boto3.client(name, endpoint_url=url, **keys) for name in names}  # type: ignore[call-overload]
+        put_function(clients, "small")
+        told = [init_start(), shim_line(wait_ms=20.5), report(12.5, init=843.2)]
+        put_events(clients, "small", [*told, report(3.0), report(3000, status="timeout")])
+        environment = tuple({key.upper(): value for key, value in keys.items()}.items())
+        environment += (("AWS_ENDPOINT_URL", url), ("AWS_REGION", REGION))
+        words = ("report", "--from-aws", "--json")
+        document = shown(run_lambdapack(*words, cwd=tiny, environment=environment))
+        run_lambdapack("report", "--from-aws", "--no-run", cwd=tiny, environment=environment, status=2)
+        later = shown(run_lambdapack(*words, "--version", "9", cwd=tiny, environment=environment))
+    valid("report", document)
+    series = document["series"]
+    assert (series["cloud"], series["memory_mb"], series["cold_ms"], series["warm_ms"]) == (
+        "aws", 512, 855.7, 3.0,
+    )  # fmt: skip
+    assert [each["wait_ms"] for each in series["invocations"]] == [20.5, None]
+    assert any("1 invocation that failed" in note for note in document["notes"])
+    assert {each["part"] for each in document["absent"]} == {"profile", "tune"}
+    assert later["series"] is None and "series" in {each["part"] for each in later["absent"]}
 
 
 def test_nothing_is_started_where_nobody_asks(run_lambdapack: Run, tiny: Path) -> None:

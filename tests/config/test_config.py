@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from lambdapack.config import model as config
 from lambdapack.config.assets import AssetTable
 from lambdapack.errors import ConfigurationError
+from lambdapack.model import Caller, FunctionSettings, SecretReference
 
 ROOT = Path(__file__).parents[2]
 
@@ -69,6 +70,20 @@ def test_every_mistake_is_reported_at_once(tmp_path: Path) -> None:
             "[function]\nlog_retention = 2",
             "[function] log_retention: expected 1, 3, 5, 7, 14, 30, 60, 90, 120",
         ),
+        (
+            '[function]\nkms-key = "alias/mine"',
+            '[function] kms_key: expected "arn:aws:kms:REGION:ACCOUNT:key/ID"',
+        ),
+        ('[function]\ndead-letter = "queue"', "[function] dead_letter: expected"),
+        (
+            '[function]\nlayers = ["arn:aws:lambda:eu-west-1:123456789012:layer:a"]',
+            "[function] layers: expected",
+        ),
+        ('[function.secrets]\nTOKEN = "hush"', "[function] secrets: expected a table of texts, each"),
+        ('[function]\ncallers = [{principal = "s3.amazonaws.com"}]', "for a service or"),
+        ('[function]\ncallers = [{principal = "*"}]', "[function] callers: expected a list of tables"),
+        ('[function]\ncallers = [{principal = "1", sourcearn = "x"}]', "[function] callers: expected a list"),
+        ("[function]\nprovisioned = -1", "[function] provisioned: expected an integer from 0"),
         ("[slim]\nstrip = 1", "[slim] strip: expected true or false, not 1"),
         ('[assets]\n"a b" = "x"', "[assets] a b: expected a name of 1 to 64 letters"),
         ("[assets]\nmodel = 3", "[assets] model: expected a path, or a table with a path, not 3"),
@@ -216,3 +231,45 @@ def test_a_snapshot_of_everything_is_for_snap_start() -> None:
         config.parse(table, "lambdapack.toml")
     settings = config.parse({"function": {"snapshot": "all", "snap-start": True}}, "x").function.settings
     assert (settings.snap_start, settings.snapshot) == (True, "all")
+
+
+def test_settings_of_aws_are_read_with_hyphens(tmp_path: Path) -> None:
+    """As FunctionSettings has them; what the file leaves out is left as it is."""
+    path = tmp_path / "lambdapack.toml"
+    path.write_text(
+        """
+        [function]
+        kms-key = ""
+        dead-letter = "arn:aws:sqs:eu-west-1:123456789012:failed"
+        tracing = true
+        reserved-concurrency = 0
+        provisioned = 2
+        log-format = "json"
+        log-level = "DEBUG"
+        layers = ["arn:aws:lambda:eu-west-1:123456789012:layer:a:3"]
+        tags = {team = "a"}
+        callers = [
+            {principal = "s3.amazonaws.com", source-arn = "arn:aws:s3:::uploads"},
+            {principal = "123456789012"},
+        ]
+        [function.secrets]
+        TOKEN = "ssm:/demo/token"
+        """,
+        encoding="utf-8",
+    )
+    settings = config.load(path).function.settings
+    assert settings == FunctionSettings(
+        kms_key="", dead_letter="arn:aws:sqs:eu-west-1:123456789012:failed", tracing=True,
+        reserved_concurrency=0, provisioned=2, log_format="json", log_level="DEBUG",
+        layers=("arn:aws:lambda:eu-west-1:123456789012:layer:a:3",), tags={"team": "a"},
+        callers=(Caller("s3.amazonaws.com", "arn:aws:s3:::uploads"), Caller("123456789012")),
+        secrets={"TOKEN": SecretReference("ssm", "/demo/token")},
+    )  # fmt: skip
+    path.write_text("[function]\n", encoding="utf-8")
+    assert config.load(path).function.settings == FunctionSettings()
+
+
+def test_a_value_among_the_secrets_is_not_repeated(tmp_path: Path) -> None:
+    """Whoever wrote the secret itself where its reference belongs does not read the value in a log."""
+    message = _mistakes(tmp_path, '[function.secrets]\nTOKEN = "hush"\nOTHER = 7\n')
+    assert '"ssm:NAME"' in message and "hush" not in message

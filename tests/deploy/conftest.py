@@ -10,6 +10,9 @@ from moto.server import ThreadedMotoServer
 
 from lambdapack.deploy import aws
 from tests.support.aws_world import BUCKET, REGION
+from tests.support.iam import add_simulator, known_calls
+
+__all__ = ["cloud", "endpoint", "known_calls"]
 
 
 @pytest.fixture(scope="module")
@@ -22,8 +25,9 @@ def endpoint() -> Iterator[str]:
 
 
 @pytest.fixture
-def cloud(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> aws.Clients:
+def cloud(endpoint: str, monkeypatch: pytest.MonkeyPatch, known_calls: None) -> aws.Clients:
     """An empty account, reached as a user reaches one: through the environment."""
+    add_simulator(monkeypatch)
     for name, value in {
         "AWS_ENDPOINT_URL": endpoint,
         "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE",

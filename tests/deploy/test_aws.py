@@ -242,8 +242,13 @@ def test_destroy_leaves_the_packs_and_nothing_else(cloud: aws.Clients, tmp_path:
 
 def test_a_role_of_the_users_own_is_used_as_it_is(cloud: aws.Clients, tmp_path: Path) -> None:
     """With a role given, no role is made or changed, by a rollback neither, and destroying leaves it."""
-    arn = cloud["iam"].create_role(RoleName="theirs", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
-    done = aws.deploy(make_spec(tmp_path, cloud, role=arn), clients=cloud)
+    trust = json.dumps(naming.TRUST)
+    arn = cloud["iam"].create_role(RoleName="theirs", AssumeRolePolicyDocument=trust)["Role"]["Arn"]
+    spec = make_spec(tmp_path, cloud, role=arn)
+    needed = naming.policy(aws.observe("demo", cloud).account, "demo", [spec.location])
+    document = json.dumps(needed)
+    cloud["iam"].put_role_policy(RoleName="theirs", PolicyName="theirs", PolicyDocument=document)
+    done = aws.deploy(spec, clients=cloud)
     assert not [call for call in done.calls if call.service == "iam"]
     aws.deploy(make_spec(tmp_path, cloud, role=arn, timeout=60), clients=cloud)
     assert operations(aws.rollback("demo", clients=cloud).calls) == ["update_alias"]
@@ -593,7 +598,7 @@ def test_snap_start_with_provisioned_concurrency_is_refused(
     snapped = replace(make_spec(tmp_path, cloud, snap_start=True), target=Target("3.12"))
     with pytest.raises(ConfigurationError, match="has provisioned concurrency for 2 environments") as caught:
         aws.deploy(snapped, clients=cloud)
-    assert "delete-provisioned-concurrency-config" in (caught.value.hint or "")
+    assert "provisioned = 0" in (caught.value.hint or "")
     found = cloud["lambda"].list_versions_by_function(FunctionName="demo")["Versions"]
     assert [version["Version"] for version in found] == ["$LATEST", "1"]
 

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError, NoRegionError, ProfileNotFound, WaiterError
+from botocore.parsers import ResponseParserError
 
 from lambdapack.deploy import aws
-from lambdapack.deploy.aws.errors import explain
+from lambdapack.deploy.aws.errors import errors_of_aws, explain
 from lambdapack.deploy.aws.executor import execute
 from lambdapack.errors import CheckError, ConfigurationError, LambdapackError, ToolError
 
@@ -51,6 +52,67 @@ def test_denied_names_who_what_and_where() -> None:
     )
     assert found.hint is not None
     assert "allow lambda:CreateFunction" in found.hint
+
+
+@pytest.mark.parametrize(
+    ("why", "words", "hint"),
+    [
+        ("because no identity-based policy allows the x action", "function:demo", "DeployFunction"),
+        (
+            "with an explicit deny in a service control policy: arn:aws:organizations::1:policy/o-1/p-1",
+            "a service control policy (arn:aws:organizations::1:policy/o-1/p-1) denies it",
+            "the organization",
+        ),
+        ("with an explicit deny in an identity-based policy", "identity-based policy denies it", "wrote"),
+        (
+            "with an explicit deny in a resource control policy",
+            "resource control policy denies",
+            "organization",
+        ),
+        ("because no permissions boundary allows the x action", "no permissions boundary allows", "boundary"),
+        ("because no session policy allows the x action", "no session policy allows it", "narrower"),
+        ("because no VPC endpoint policy allows the x action", "no vpc endpoint policy allows", "endpoint"),
+    ],
+)
+def test_what_stands_in_the_way_is_told_apart(why: str, words: str, hint: str) -> None:
+    """Only where nothing denies does a statement help; otherwise the message says whom to ask."""
+    said = (
+        "User: arn:aws:iam::1:user/me is not authorized to perform: lambda:CreateFunction on resource: "
+        f"arn:aws:lambda:eu-west-1:1:function:demo {why}"
+    )
+    found = explain(refusal("AccessDeniedException", said), "creating function demo")
+    assert "may not lambda:CreateFunction on arn:aws:lambda:eu-west-1:1:function:demo" in found.message
+    assert words in found.message
+    assert hint in (found.hint or "")
+    assert ("lambdapack policy --for deploy" in (found.hint or "")) == ("identity-based policy allows" in why)
+
+
+def test_a_denial_by_s3_and_one_in_code_are_read_too() -> None:
+    """S3 puts the resource between quotation marks; EC2 says why in a text that only AWS reads."""
+    s3 = (
+        "User: arn:aws:iam::1:user/me is not authorized to perform: s3:PutObject on resource: "
+        '"arn:aws:s3:::b/team/packs/aa/x.tar.zst" because no identity-based policy allows the action'
+    )
+    found = explain(refusal("AccessDenied", s3), "x")
+    assert found.message.endswith("s3:PutObject on arn:aws:s3:::b/team/packs/aa/x.tar.zst")
+    assert "DeployPacks" in (found.hint or "")
+    ec2 = (
+        "You are not authorized to perform this operation. Encoded authorization failure message: 4GIOHl_-x="
+    )
+    told = explain(refusal("UnauthorizedOperation", ec2), "x", action="ec2:DescribeSubnets")
+    assert "may not ec2:DescribeSubnets" in told.message
+    assert "decode-authorization-message --encoded-message 4GIOHl_-x=" in (told.hint or "")
+    assert "DeployAnyResource" in (told.hint or "")
+
+
+def test_an_answer_that_is_not_awss_is_no_crash() -> None:
+    """A proxy's or a hotel's page where AWS should answer."""
+    page = ResponseParserError("Unable to parse response: <!doctype html>")
+    found = explain(page, "creating function demo")
+    assert type(found) is ToolError
+    assert "cannot reach AWS" in found.message
+    with pytest.raises(ToolError, match="looking: cannot reach AWS"), errors_of_aws("looking"):
+        raise page
 
 
 def test_denied_without_details_names_what_was_tried() -> None:

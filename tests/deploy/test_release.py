@@ -81,7 +81,7 @@ def test_a_dry_run_says_what_the_deployment_then_does(cloud: aws.Clients, deploy
     done = deploying()
     pack_id = deploying.pack.id
     assert (done.uploads, done.calls) == (dry.uploads, dry.calls)
-    assert objects(cloud) == [f"team/packs/{pack_id[:2]}/{pack_id}.tar.zst"]
+    assert objects(cloud) == [f"team/leases/{pack_id}", f"team/packs/{pack_id[:2]}/{pack_id}.tar.zst"]
     assert (done.version, done.pack_id) == ("1", pack_id)
     again = deploying()
     assert (again.uploads, again.calls, again.arn) == ((), (), done.arn)

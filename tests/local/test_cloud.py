@@ -74,7 +74,7 @@ def test_the_log_is_lambdas(shared: LocalCloud) -> None:
     lines = result.log.splitlines()
     assert lines[0].startswith("INIT_START Runtime Version: python:3.11.")
     assert lines[1].startswith("init of ")
-    assert lines[2] == f"START RequestId: {result.request_id} Version: $LATEST"
+    assert lines[2] == f"START RequestId: {result.request_id} Version: 1"
     assert lines[3:5] == ["hello", "hello err"]
     assert lines[5] == f"END RequestId: {result.request_id}"
     report = REPORT.match(lines[6])
@@ -181,7 +181,7 @@ def test_the_context_is_filled_in(shared: LocalCloud) -> None:
     result = call(shared, python=code)
     request_id, arn, memory, remaining = answer(result)["python"]
     assert request_id == result.request_id
-    assert arn.endswith(":function:function") and memory == "512" and 0 < remaining <= 10_000
+    assert arn.endswith(":function:function:live") and memory == "512" and 0 < remaining <= 10_000
 
 
 def test_descriptors_are_limited_as_in_lambda(shared: LocalCloud) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,25 +14,13 @@ from lambdapack.errors import ConfigurationError
 from lambdapack.local import LocalCloud, client
 from lambdapack.local.server import serve
 from tests.support.local_cloud import answer, call, eventually, left_behind, make_spec
-
-PROGRAM = """
-import sys; from pathlib import Path; from lambdapack.local.server import serve
-serve(Path(sys.argv[1]), cache_dir=Path(sys.argv[2]), ready=lambda address: print(address, flush=True))
-"""
+from tests.support.local_server import running_server
 
 
 @pytest.fixture
 def server(tmp_path: Path, lambdapack_cache: Path) -> Iterator[subprocess.Popen[str]]:
-    process = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, str(tmp_path / "state"), str(lambdapack_cache)],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None and process.stdout.readline().startswith("127.0.0.1:")
-    yield process
-    if process.poll() is None:
-        process.kill()
-    process.wait()
+    with running_server(tmp_path / "state", lambdapack_cache) as process:
+        yield process
 
 
 def test_environments_stay_warm_between_clouds(

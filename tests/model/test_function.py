@@ -88,7 +88,9 @@ def test_every_problem_is_told_at_once() -> None:
 def test_each_rule_belongs_to_a_setting() -> None:
     """Configuration and messages read the rules by the names of the fields."""
     with_rule = [field.name for field in fields(FunctionSettings) if field.metadata]
-    assert with_rule == ["memory_mb", "tmp_mb", "timeout", "log_retention"]
+    assert with_rule == [
+        "memory_mb", "tmp_mb", "timeout", "log_retention", "reserved_concurrency", "provisioned",
+    ]  # fmt: skip
     assert number_rule("tmp_mb").expected == "an integer from 512 to 10240"
     assert NumberRule("x", "days", (1, 3, 5)).expected == "1, 3 or 5"
 

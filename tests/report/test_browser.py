@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +105,25 @@ def test_the_pictures_have_the_figures_of_the_document(browser: Browser, file: P
     assert [sum(column) for column in zip(*parts.values(), strict=True)] == pytest.approx(
         [each["month"] for each in options]
     )
+
+
+def test_durations_of_a_log_are_drawn_with_their_waits(browser: Browser, tmp_path: Path) -> None:
+    """Init, handler and waits of each call are the document's, and words stand where there is room."""
+    document = report_world.logged()
+    (tmp_path / "report.json").write_text(json.dumps(document))
+    (tmp_path / "report.html").write_text(page.render(document))
+    with browser.open(tmp_path / "report.html", *SCREENS["phone"]) as opened:
+        hold(opened, tmp_path / "report.html")
+        traces = drawn(opened)["series"]
+    invocations = document["series"]["invocations"]
+    cold = [each for each in invocations if each["cold"]]
+    assert traces[0]["y"] == [each["duration_ms"] for each in invocations]
+    assert traces[1]["y"] == [each["init_ms"] or 0 for each in invocations]
+    worded = traces[2]["x"]
+    assert max(traces[2]["y"]) == max(each["total_ms"] for each in cold)
+    assert 4 <= len(worded) <= 9 and all(b - a >= 300 / 9 for a, b in pairwise(worded))
+    assert traces[4]["y"] == [each["wait_ms"] for each in cold]
+    assert traces[4]["base"] == [each["duration_ms"] for each in cold]
 
 
 def test_a_change_of_the_theme_recolours_the_pictures(browser: Browser, file: Path) -> None:

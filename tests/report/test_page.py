@@ -6,6 +6,7 @@ import json
 import re
 import sys
 from collections.abc import Callable
+from datetime import datetime, timezone
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
@@ -15,12 +16,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lambdapack.deploy.log import LogEvent, invocations
 from lambdapack.errors import ToolError
 from lambdapack.report import page
 from lambdapack.report.page import tables
 from lambdapack.report.page.cells import UNITS, Source, Table
 from lambdapack.report.page.waterfall import bar_of, bars
 from tests.support import report_world
+from tests.support.logged import report
 
 CSS = Path(page.__file__).with_name("page.css")
 
@@ -265,3 +268,30 @@ def test_colours_have_enough_contrast(theme: str) -> None:
         assert contrast(colours[f"{tile}-text"], colours[tile]) >= 4.5, tile
     for number in range(1, 8):
         assert contrast(colours[f"c{number}"], colours["bg"]) >= 3, number
+
+
+def test_durations_of_a_log_say_that_they_are_aws_s() -> None:
+    """The newest calls are shown, the means are of all, and each cold start has what the shim told."""
+    document = report_world.logged()
+    series = document["series"]
+    assert (series["cloud"], len(series["invocations"])) == ("aws", 300)
+    # 40 inits from 900.5 to 939.5 ms, each before 20.25 ms of the handler.
+    assert series["cold_ms"] == pytest.approx(940.25)
+    cold = [each for each in series["invocations"] if each["cold"]]
+    assert [each["wait_ms"] for each in cold] == [200.5 + start for start in range(10, 40)]
+    reader = Reader(page.render(document))
+    assert "Cold start, measured in AWS" in reader.text and "in the local cloud" not in reader.text
+    assert "the newest 300 of 400 invocations" in reader.text and "versions 3, 4 in AWS" in reader.text
+    heads = [column.name for column in tables.series_table(Source(document)).columns]
+    assert heads[-2:] == ["waited for the pack", "fetched"]
+    for at, unit, text in reader.figures:
+        assert text == UNITS.get(unit, UNITS["number"])(Source(document).get(at)), at
+
+
+def test_a_log_without_a_call_that_went_well_gives_no_series() -> None:
+    """What failed is counted, and no duration of it is mixed with the others."""
+    event = LogEvent(
+        datetime(2026, 11, 26, tzinfo=timezone.utc), "2026/11/26/[3]a", report(3000, status="timeout")
+    )
+    series, notes = page.logged_series(invocations([event]))
+    assert series is None and notes == ["Left out of the durations: 1 invocation that failed."]

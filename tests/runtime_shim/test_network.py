@@ -150,8 +150,8 @@ def switching(server: Server, connection: socket.socket, first: int, last: int) 
     connection.sendall(b"HTTP/1.1 101 Switching\r\n\r\n")
 
 
-def refused(status: int, code: str) -> Behaviour:
-    document = f"<Error><Code>{code}</Code><Message>no</Message></Error>".encode()
+def refused(status: int, code: str, said: str = "no") -> Behaviour:
+    document = f"<Error><Code>{code}</Code><Message>{said}</Message></Error>".encode()
 
     def answer(server: Server, connection: socket.socket, first: int, last: int) -> None:
         head = f"HTTP/1.1 {status} X\r\nContent-Length: {len(document)}\r\n\r\n".encode()
@@ -182,6 +182,11 @@ HOSTILE = [
     (refused(403, "ExpiredToken"), 3, "out of date"),
     (refused(403, "RequestTimeTooSkewed"), 3, "the clock here says 2"),
     (refused(403, "AccessDenied"), 1, "lacks s3:GetObject.*removed by a lifecycle rule"),
+    (
+        refused(403, "AccessDenied", "X is not authorized to perform: kms:Decrypt on it"),
+        1,
+        "kms:Decrypt on that",
+    ),
     (refused(404, "NoSuchKey"), 1, "is there a lifecycle rule"),
 ]
 
@@ -439,7 +444,8 @@ def test_each_attempt_tries_the_next_address(monkeypatch: pytest.MonkeyPatch) ->
     assert frames.complete
     assert work.stats.retries == 2
     assert "s3.example (127.0.0.9)" in told[0]
-    assert "gateway endpoint for S3" in told[0]
+    # What lacks in a VPC is called by its very name.
+    assert "gateway endpoint for S3 (com.amazonaws.us-east-1.s3)" in told[0]
 
 
 def test_a_resolver_that_does_not_answer_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:

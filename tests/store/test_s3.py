@@ -211,6 +211,8 @@ def test_losing_a_race_is_no_error(client, endpoint: str, tmp_path: Path, size: 
     path = file_of(tmp_path, size)
 
     def lose(**request):
+        if "/leases/" in request["Key"]:
+            return
         assert request["IfNoneMatch"] == "*"
         client.put_object(Bucket=BUCKET, Key=KEY, Body=path.read_bytes())
         raise ClientError(
@@ -269,7 +271,7 @@ def test_a_missing_bucket_is_named(endpoint: str, tmp_path: Path) -> None:
     """The message names the bucket and the hint the command that makes it."""
     with pytest.raises(ToolError, match="there is no bucket 'nowhere-at-all'") as caught:
         opened(endpoint, "nowhere-at-all").push(file_of(tmp_path, 10), ID)
-    assert "aws s3 mb s3://nowhere-at-all" in caught.value.hint
+    assert "lambdapack bucket create s3://nowhere-at-all" in caught.value.hint
 
 
 def test_an_unreachable_endpoint(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

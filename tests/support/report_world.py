@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
 from lambdapack import plan
+from lambdapack.deploy.log import LogEvent, invocations
 from lambdapack.local import Invocation
 from lambdapack.local.profiling import Import, Package, Phase, Profile, UnusedImport, Wait
 from lambdapack.pipeline.tuning import Record, Subject
 from lambdapack.plan import AssetFacts, Budget, Facts, Traffic, tuning
 from lambdapack.report import page
 from tests.plan.test_plan import Built, make_index
+from tests.support.logged import init_start, report, shim_line
 
 HARM = "</script><script>document.title='harm'</script><img src=x onerror=\"document.title='harm'\">"
 """What would change the page's title, were it not escaped; it stands wherever a name comes from outside."""
@@ -125,3 +128,27 @@ def record(folder: Path) -> dict[str, Any]:
         kept.add(tuning.Sample(memory, tuple(invocations)), 0.01)
     found: dict[str, Any] = json.loads(kept.path.read_bytes())
     return found
+
+
+def logged() -> dict[str, Any]:
+    """A document whose durations are out of a log in AWS: 40 starts with the shim's lines, 9 calls each."""
+    events = []
+    for start in range(40):
+        stream = f"2026/11/26/[{3 + start % 2}]{start}"
+        lines = [
+            init_start(),
+            shim_line(wait_ms=200.5 + start, bytes=9_000_000),
+            report(20.25, init=900.5 + start),
+        ]
+        lines += [report(7.25 + number) for number in range(9)]
+        at = datetime(2026, 11, 26, 9, start, tzinfo=timezone.utc)
+        events += [
+            LogEvent(at + timedelta(seconds=number), stream, text) for number, text in enumerate(lines)
+        ]
+    found, notes = page.logged_series(invocations(events))
+    made = page.document(
+        name="logged", made="2026-11-26T09:00:00+00:00", pack="ab" * 32, plan=plan.document(verdict()),
+        series=found, absent=ABSENT[:1], notes=notes,
+    )  # fmt: skip
+    document: dict[str, Any] = json.loads(json.dumps(made))
+    return document

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Mapping
 from typing import Any
 
 from lambdapack import limits
 from lambdapack.deploy.aws.errors import errors_of_aws
+from lambdapack.store import patience
+
+_ONCE = patience.once(limits.TIMEOUT_MAX + 60)
+"""For calls that invoke a function."""
 
 
 class Clients:
@@ -27,8 +32,7 @@ class Clients:
         region = region or os.environ.get("AWS_REGION") or None
         self._arguments = dict(arguments or {})
         self._clients: dict[str, Any] = {}
-        # update_function_code and put_object carry up to 50 MB and more.
-        self._attempts, self._patience = (1, limits.TIMEOUT_MAX + 60) if once else (6, 120)
+        self._patience = _ONCE if once else patience.CALLS
         with errors_of_aws("connecting to AWS"):
             import boto3  # noqa: PLC0415 - slow
 
@@ -37,18 +41,18 @@ class Clients:
     def __getitem__(self, service: str) -> Any:
         """The client of ``service``, e.g. ``clients["lambda"]``."""
         if service not in self._clients:
-            from botocore.config import Config  # noqa: PLC0415 - slow
-
-            config = Config(
-                retries={"mode": "standard", "total_max_attempts": self._attempts},
-                connect_timeout=10,
-                read_timeout=self._patience,
-                user_agent_extra="lambdapack",
-            )
             with errors_of_aws(f"connecting to AWS {service}"):
-                make: Any = self._session.client
-                self._clients[service] = make(service, config=config, **self._arguments)
+                self._clients[service] = patience.make_client(
+                    self._session, service, self._patience, **self._arguments
+                )
         return self._clients[service]
+
+    def once(self) -> Clients:
+        """The same, but with each call made once, and waited for as long as a function may run."""
+        other = copy.copy(self)
+        other._clients = {}
+        other._patience = _ONCE
+        return other
 
     @property
     def region(self) -> str:

@@ -18,14 +18,19 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lambdapack.deploy import checks
-from lambdapack.deploy.aws import planner
+from lambdapack.deploy.aws import codedeploy, moving, planner, secrets, unmanaged
 from lambdapack.deploy.aws.clients import Clients
+from lambdapack.deploy.aws.encryption import with_keys
 from lambdapack.deploy.aws.errors import errors_of_aws
 from lambdapack.deploy.aws.executor import execute
 from lambdapack.deploy.aws.models import ALIAS, ApiCall, AwsState, Deployment
 from lambdapack.deploy.aws.observer import observe, provisioned
-from lambdapack.deploy.aws.planner import plan
-from lambdapack.errors import ConfigurationError
+from lambdapack.deploy.aws.planner import plan_stages
+from lambdapack.deploy.aws.probe import try_reading
+from lambdapack.deploy.aws.provisioned import observe_ready
+from lambdapack.deploy.aws.surroundings import check_surroundings
+from lambdapack.deploy.shifting import Clock, ShiftOptions
+from lambdapack.errors import ConfigurationError, LambdapackError
 from lambdapack.model import Files, FunctionSpec, Location, runtimes
 from lambdapack.progress import QUIET, Progress
 from lambdapack.store import Store
@@ -64,8 +69,10 @@ def deploy(
     dry_run: bool = False,
     pack: Path | None = None,
     store: Store | None = None,
+    shift: ShiftOptions | None = None,
     clients: Clients,
     today: date | None = None,
+    clock: Clock | None = None,
     progress: Progress = QUIET,
 ) -> Deployment:
     """Make AWS what ``spec`` says, and call only for what differs. Checks come before whatever is sent.
@@ -75,8 +82,10 @@ def deploy(
         dry_run: Pass the same checks, and say what would be sent and called.
         pack: The pack on this machine, where this machine has it.
         store: Where to send the packs that are not there yet; ``None``: all of them are there.
+        shift: How calls go over to the new version; ``None``: all at once, or as a shift in progress does.
         clients: Whom to call.
         today: The day that the runtime's end is measured against; ``None`` for today.
+        clock: What a shift is timed by; ``None`` for this machine's.
         progress: Where to report to.
 
     Raises:
@@ -87,23 +96,41 @@ def deploy(
     """
     checks.check_spec(spec)
     checks.check_glibc(spec, checks.packed_index(spec.zip_path), pack)
-    observed = observe(spec.name, clients, layers=planner.layer_names(spec), progress=progress)
+    spec = secrets.resolve(spec, clients, progress)
+    checks.check_spec(spec)
+    observed = observe(
+        spec.name, clients, layers=planner.layer_names(spec), settings=spec.settings, progress=progress
+    )
     _check_change(spec, observed, clients, today, progress)
-    calls = plan(spec, observed)
-    _tell_of_mounts(spec, progress)
     packs = _packs_of(spec, pack)
+    observed = with_keys(observed, [required.location for required in packs], clients)
+    options = shift or ShiftOptions()
+    going_on = moving.going_on(spec.name, observed, options, clients, progress)
+    move = moving.AliasMove(spec, plan_stages(spec, observed), observed, options, going_on)
+    move.check(clients)
+    planned = move.planned(clients)
+    unseen = bool(planned) and check_surroundings(spec, observed, clients, progress)
+    _tell_of_mounts(spec, progress)
+    unmanaged.tell(spec, observed, clients, progress)
     uploads = _send_packs(packs, store, observed, clients, dry_run=dry_run, progress=progress)
+    moved = moving.Moved(planned)
+    if unseen and packs and not dry_run:
+        try_reading(spec, [required.location for required in packs], clients, progress)
     if not dry_run:
-        execute(calls, clients, progress=progress)
-        observed = observe(spec.name, clients, progress=progress) if calls else observed
-    return replace(_deployment(spec.name, observed, calls), uploads=uploads)
+        with secrets.kept_out_of_errors(spec):
+            moved = move.carry_out(clients, progress=progress, clock=clock)
+        observed = observe(spec.name, clients, progress=progress) if moved.calls else observed
+    done = _deployment(spec.name, observed, moved.calls)
+    handover = None if moved.handover is None else str(moved.handover)
+    return replace(done, uploads=uploads, shift=moved.outcome, handover=handover)
 
 
 def _check_change(
     spec: FunctionSpec, observed: AwsState, clients: Clients, today: date | None, progress: Progress
 ) -> None:
     """Refuse what AWS takes for other functions, or took for this one, and would not take of it now."""
-    if spec.settings.snap_start and observed.alias is not None:
+    # With provisioned = 0 it goes before the alias moves.
+    if spec.settings.snap_start and observed.alias is not None and spec.settings.provisioned != 0:
         _refuse_provisioned(spec.name, clients)
     new = observed.function is None
     due = runtimes.check(spec.target.python, f"deploying {spec.name}", on=today, new=new)
@@ -116,8 +143,7 @@ def _refuse_provisioned(name: str, clients: Clients) -> None:
         raise ConfigurationError(
             f"deploying {name} with snap-start: {name}:{ALIAS} has provisioned concurrency for {count} "
             "environments, and AWS does not take both for one version",
-            hint=f"aws lambda delete-provisioned-concurrency-config --function-name {name} "
-            f"--qualifier {ALIAS}, or leave snap-start out",
+            hint="set provisioned = 0 in [function], which removes it, or leave snap-start out",
         )
 
 
@@ -137,25 +163,44 @@ def rollback(
         ConfigurationError: There is no such version, or its pack is gone from S3.
         ToolError: AWS refused or was not reached.
     """
-    observed = observe(name, clients, progress=progress)
+    observed = _with_provisioned(name, observe(name, clients, progress=progress), clients, progress)
+    observed = with_keys(observed, [pack for each in observed.versions for pack in each.packs], clients)
     calls = planner.plan_rollback(name, observed, to)
     target = next(
-        (call.parameters["FunctionVersion"] for call in calls if call.service == "lambda"), observed.alias
+        (call.parameters["FunctionVersion"] for call in calls if call.operation == "update_alias"),
+        observed.alias,
     )
     version = observed.version(str(target))
     if version is not None:
         packs = {"the pack": version.pack} if version.pack is not None else {}
         packs |= {f"the asset {asset}": location for asset, location in version.assets.items()}
         _check_packs(packs, observed, clients, progress)
+    going_on = moving.going_on(name, observed, ShiftOptions(), clients, progress)
+    stop = () if going_on is None else (codedeploy.stop(going_on),)
     if not dry_run:
+        if stop:
+            execute(stop, clients, progress=progress)
+            codedeploy.wait_until_idle(name, clients, progress=progress)
         execute(calls, clients, progress=progress)
         observed = replace(observed, alias=target)
-    return _deployment(name, observed, calls)
+    return _deployment(name, observed, (*stop, *calls))
+
+
+def _with_provisioned(name: str, observed: AwsState, clients: Clients, progress: Progress) -> AwsState:
+    """``observed`` with its provisioned concurrency; a rollback does without where that is not shown."""
+    if observed.function is None:
+        return observed
+    try:
+        return observe_ready(name, observed, clients)
+    except LambdapackError as error:
+        progress.warn(f"provisioned concurrency stays where it is: {error}")
+        return observed
 
 
 def destroy(name: str, *, dry_run: bool = False, clients: Clients, progress: Progress = QUIET) -> Deployment:
-    """Remove the function, the role made for it and its log group; packs stay."""
-    calls = planner.plan_destroy(name, observe(name, clients, progress=progress))
+    """Remove the function, the roles made for it, its CodeDeploy and its log group; packs stay."""
+    observed = observe(name, clients, progress=progress)
+    calls = (*codedeploy.removal(name, observed.account, clients), *planner.plan_destroy(name, observed))
     if not dry_run:
         execute(calls, clients, progress=progress)
     return Deployment(name, None, None, calls=calls)

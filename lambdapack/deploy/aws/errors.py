@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from lambdapack.deploy.aws import denials
 from lambdapack.errors import CheckError, ConfigurationError, LambdapackError, ToolError
 from lambdapack.store.aws_errors import Explanation, Service, code_of, translate
+from lambdapack.store.patience import gave_up
 
 _DENIED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "403"})
 _AWS = Service(
@@ -33,8 +34,14 @@ _AWS = Service(
             CheckError,
         ),
         Explanation(
+            frozenset({"AccountLimitExceededException"}),
+            "the account may not run more builds at a time ({code}: {said})",
+            "wait for the builds that run, or ask for more in the Service Quotas console: AWS CodeBuild, "
+            "concurrently running builds",
+        ),
+        Explanation(
             frozenset({
-                "InvalidParameterException", "InvalidParameterValueException",
+                "InvalidInputException", "InvalidParameterException", "InvalidParameterValueException",
                 "InvalidRequestContentException", "MalformedPolicyDocument", "NoSuchBucket",
                 "ValidationError", "ValidationException",
             }),
@@ -44,11 +51,14 @@ _AWS = Service(
     ),
     otherwise="AWS refused it ({code}: {said})",
 )  # fmt: skip
-_WHO_MAY_WHAT = re.compile(
-    r"(?:User|user): (?P<who>\S+) is not authorized to perform: (?P<action>\S+)"
-    r"(?: on resource: (?P<resource>.+?))?"
-    r"(?: because|\Z| with an)"
-)
+
+
+def failures_of_aws() -> tuple[type[Exception], ...]:
+    """What botocore raises where AWS refuses, is not reached, or something else answers for AWS."""
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - slow
+    from botocore.parsers import ResponseParserError  # noqa: PLC0415 - slow
+
+    return BotoCoreError, ClientError, ResponseParserError
 
 
 @contextmanager
@@ -60,11 +70,9 @@ def errors_of_aws(doing: str, *, action: str = "", resource: str = "") -> Iterat
         action: IAM's name for it, e.g. ``lambda:CreateFunction``.
         resource: What it is done to.
     """
-    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - slow
-
     try:
         yield
-    except (BotoCoreError, ClientError) as error:
+    except failures_of_aws() as error:
         raise explain(error, doing, action=action, resource=resource) from error
 
 
@@ -76,24 +84,13 @@ def explain(error: Any, doing: str, *, action: str = "", resource: str = "") -> 
         return ToolError(f"{doing}: {_why_waiting_failed(error)}", hint="lambdapack status shows its state")
     if isinstance(error, ClientError) and code_of(error) in _DENIED:
         said = str(error.response.get("Error", {}).get("Message", ""))
-        return _denied(said, doing, action, resource)
+        return denials.explain(said, doing, action, resource)
     return translate(error, doing, _AWS)
-
-
-def _denied(said: str, doing: str, action: str, resource: str) -> ToolError:
-    who = "these credentials"
-    if names := _WHO_MAY_WHAT.search(said):
-        who, action = names["who"], names["action"]
-        resource = names["resource"] or resource
-    on = f" on {resource}" if resource else ""
-    return ToolError(
-        f"{doing}: {who} may not {action or 'do this'}{on}",
-        hint=f"allow {action} there, or use other credentials (AWS_PROFILE)" if action else None,
-    )
 
 
 def _why_waiting_failed(error: Any) -> str:
     response: Mapping[str, Any] = error.last_response or {}
     state = response.get("Configuration", response)
     reason = state.get("StateReason") or state.get("LastUpdateStatusReason")
-    return f"it did not become active: {reason or error}"
+    waited = gave_up(error)
+    return f"it did not become active{f' within {waited}' if waited else ''}: {reason or error}"

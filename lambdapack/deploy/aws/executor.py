@@ -5,13 +5,16 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
+from lambdapack.deploy.aws import provisioned
 from lambdapack.deploy.aws.clients import Clients
 from lambdapack.deploy.aws.errors import errors_of_aws
 from lambdapack.deploy.aws.models import ApiCall, FileBytes, Result
 from lambdapack.errors import ToolError
 from lambdapack.progress import QUIET, Progress
+from lambdapack.store import patience
 from lambdapack.store.aws_errors import code_of
 
 _PATIENCE = 90.0
@@ -20,8 +23,8 @@ _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 8.0
 # What Lambda says of a role that IAM has not spread yet, and of its policies.
 _ROLE_NOT_READY = ("cannot be assumed by Lambda", "does not have permissions to call")
-_WAIT_EVERY = 1
-"""Seconds between two looks of a waiter."""
+# What CodeBuild says of the same.
+_BUILD_ROLE_NOT_READY = "not authorized to perform: sts:AssumeRole"
 # Errors that mean that an interrupted run has made the call already.
 _DONE_ALREADY: Mapping[str, frozenset[str]] = {
     "create_log_group": frozenset({"ResourceAlreadyExistsException"}),
@@ -30,6 +33,13 @@ _DONE_ALREADY: Mapping[str, frozenset[str]] = {
     "delete_role_policy": frozenset({"NoSuchEntity"}),
     "detach_role_policy": frozenset({"NoSuchEntity"}),
     "delete_log_group": frozenset({"ResourceNotFoundException"}),
+    "create_application": frozenset({"ApplicationAlreadyExistsException"}),
+    "create_deployment_group": frozenset({"DeploymentGroupAlreadyExistsException"}),
+    "stop_deployment": frozenset({"DeploymentAlreadyCompletedException"}),
+    "remove_permission": frozenset({"ResourceNotFoundException"}),
+    "delete_provisioned_concurrency_config": frozenset(
+        {"ProvisionedConcurrencyConfigNotFoundException", "ResourceNotFoundException"}
+    ),
 }
 
 
@@ -59,7 +69,10 @@ def execute(
         ):
             parameters = {key: _resolve(value, answers) for key, value in call.parameters.items()}
             answers[call.key] = _call(call, clients[call.service], parameters, sleep)
-            if call.waiter is not None:
+            if call.waiter == provisioned.READY:
+                tell = partial(advance, 0)
+                provisioned.wait(clients[call.service], parameters, call.patience, sleep=sleep, tell=tell)
+            elif call.waiter is not None:
                 _wait(call, clients[call.service], parameters, answers[call.key])
             advance()
     return answers
@@ -77,7 +90,7 @@ def _call(
             answer: Mapping[str, Any] = getattr(client, call.operation)(**parameters)
             return answer
         except ClientError as error:
-            if code_of(error) in _DONE_ALREADY.get(call.operation, ()):
+            if _is_done(call, error):
                 return {}
             if not _will_pass(error) or waited >= _PATIENCE:
                 raise
@@ -88,12 +101,25 @@ def _call(
         pause = min(pause * 2, _LONGEST_PAUSE)
 
 
+def _is_done(call: ApiCall, error: Any) -> bool:
+    """Whether the call was made before: by an interrupted run, or by botocore, which repeats lost ones."""
+    if call.operation == "add_permission":
+        # A statement's id is its digest: a statement of that id is this one.
+        return code_of(error) == "ResourceConflictException" and "already exist" in str(error)
+    return code_of(error) in _DONE_ALREADY.get(call.operation, ())
+
+
 def _will_pass(error: Any) -> bool:
     """Whether the same call will succeed after a while."""
     code = code_of(error)
     said = str(error)
+    if code == "InvalidRoleException":
+        # CodeDeploy does not know its new role yet.
+        return True
     if code == "InvalidParameterValueException":
         return any(words in said for words in _ROLE_NOT_READY)
+    if code == "InvalidInputException":
+        return _BUILD_ROLE_NOT_READY in said
     # An existing function stays; "an update is in progress" and "in the following state: Pending" pass.
     return code == "ResourceConflictException" and "already exist" not in said
 
@@ -106,8 +132,7 @@ def _wait(call: ApiCall, client: Any, parameters: Mapping[str, Any], answer: Map
         subject["Qualifier"] = answer["Version"]
     elif "Qualifier" in parameters:
         subject["Qualifier"] = parameters["Qualifier"]
-    often = {"Delay": _WAIT_EVERY, "MaxAttempts": call.patience // _WAIT_EVERY}
-    client.get_waiter(call.waiter).wait(**subject, WaiterConfig=often)
+    patience.wait(client, str(call.waiter), call.patience, subject)
 
 
 def _resolve(value: Any, answers: Mapping[str, Mapping[str, Any]]) -> Any:
@@ -130,7 +155,17 @@ def _resolve(value: Any, answers: Mapping[str, Mapping[str, Any]]) -> Any:
 
 
 def _subject(call: ApiCall) -> str:
-    for key in ("FunctionName", "RoleName", "logGroupName", "LayerName", "Key"):
+    for key in (
+        "FunctionName",
+        "RoleName",
+        "logGroupName",
+        "LayerName",
+        "Key",
+        "Resource",
+        "applicationName",
+        "deploymentId",
+        "name",
+    ):
         if key in call.parameters:
             return str(call.parameters[key])
     return ""
@@ -139,5 +174,5 @@ def _subject(call: ApiCall) -> str:
 def _doing(call: ApiCall, subject: str) -> str:
     """``create_function`` -> ``creating function demo``."""
     verb, _, what = call.operation.partition("_")
-    ending = f"{verb}ting" if verb in ("put", "get") else verb.removesuffix("e") + "ing"
+    ending = f"{verb}{verb[-1]}ing" if verb in ("put", "get", "tag") else verb.removesuffix("e") + "ing"
     return f"{ending} {what.replace('_', ' ')} {subject}".strip()

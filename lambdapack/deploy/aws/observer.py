@@ -4,107 +4,138 @@ from __future__ import annotations
 
 import json
 import urllib.parse
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from lambdapack.deploy.aws import naming
+from lambdapack.deploy.aws.alias import described
+from lambdapack.deploy.aws.asking import ask
 from lambdapack.deploy.aws.clients import Clients
 from lambdapack.deploy.aws.errors import errors_of_aws
 from lambdapack.deploy.aws.models import ALIAS, Account, AwsState, FunctionState, RoleState, VersionState
+from lambdapack.deploy.aws.provisioned import observe_ready
+from lambdapack.deploy.aws.routes import statements_of
+from lambdapack.deploy.aws.wide import observe_wide
+from lambdapack.deploy.shifting import AliasState
+from lambdapack.model import FunctionSettings
 from lambdapack.progress import QUIET, Progress
-from lambdapack.store.aws_errors import code_of
+from lambdapack.store import patience
 
-_ABSENT = frozenset(
-    ["ResourceNotFoundException", "ProvisionedConcurrencyConfigNotFoundException", "NoSuchEntity", "404"]
-)
+_SETTLED = 300
+"""Seconds for a change that somebody else began to end."""
 
 
 def observe(
-    name: str, clients: Clients, *, layers: Iterable[str] = (), progress: Progress = QUIET
+    name: str,
+    clients: Clients,
+    *,
+    layers: Iterable[str] = (),
+    settings: FunctionSettings | None = None,
+    progress: Progress = QUIET,
 ) -> AwsState:
     """Look for the function, its versions, its alias, its role, its log group and the ``layers`` named.
 
+    And, with the ``settings`` that it is to have, for what these need beside; without them, for nothing else.
     A change that is still in progress is waited for: only what has settled can be compared.
 
     Raises:
         LambdapackError: AWS could not be asked.
     """
-    with errors_of_aws("asking AWS whose credentials these are", action="sts:GetCallerIdentity"):
-        identity = clients["sts"].get_caller_identity()
-    account = Account(str(identity["Account"]), str(identity["Arn"]).split(":")[1], clients.region)
+    account = account_of(clients)
     configuration = _settled(name, clients, progress)
-    group, retention = _log_group(name, clients)
-    role = _role(name, account.region, clients)
+    group, retention = log_group(naming.log_group(name), clients)
+    role = role_state(naming.role_name(name, account.region), clients)
     observed = AwsState(
         account, role=role, log_group=group, log_retention=retention, layers=_layers(layers, clients)
     )
     if configuration is None:
         return observed
-    return replace(
+    live = _alias(name, clients)
+    observed = replace(
         observed,
         function=FunctionState.described(configuration),
         arn=str(configuration["FunctionArn"]),
-        versions=_versions(name, clients),
-        alias=_alias(name, clients),
+        versions=versions(name, clients),
+        alias=None if live is None else live.routing.version,
+        live=live,
     )
+    if settings is None:
+        return observed
+    if configuration.get("Environment", {}).get("Error"):
+        progress.warn(
+            f"these credentials may not decrypt the environment of {name} (kms:Decrypt): it cannot be "
+            "compared, and each deployment sends the environment again"
+        )
+    return _observe_for(name, settings, observed, clients)
 
 
-def _ask(
-    call: Callable[..., Mapping[str, Any]], action: str, resource: str, **parameters: Any
-) -> Mapping[str, Any] | None:
-    """The answer, or ``None`` where AWS has no such resource."""
-    from botocore.exceptions import ClientError  # noqa: PLC0415 - slow
+def _observe_for(name: str, settings: FunctionSettings, observed: AwsState, clients: Clients) -> AwsState:
+    """``observed`` with what has an API of its own, as far as ``settings`` names that."""
+    observed = observe_wide(name, settings, observed, clients)
+    if settings.callers is not None and observed.alias is not None:
+        statements = statements_of(name, clients, ALIAS)
+        observed = replace(observed, statements=frozenset(str(item.get("Sid")) for item in statements))
+    if settings.provisioned is not None:
+        observed = observe_ready(name, observed, clients)
+    return observed
 
-    with errors_of_aws(f"looking at {resource}", action=action, resource=resource):
-        try:
-            return call(**parameters)
-        except ClientError as error:
-            if code_of(error) in _ABSENT:
-                return None
-            raise
+
+def account_of(clients: Clients) -> Account:
+    """The account and the region that the clients call."""
+    with errors_of_aws("asking AWS whose credentials these are", action="sts:GetCallerIdentity"):
+        identity = clients["sts"].get_caller_identity()
+    return Account(str(identity["Account"]), str(identity["Arn"]).split(":")[1], clients.region)
 
 
 def _settled(name: str, clients: Clients, progress: Progress) -> Mapping[str, Any] | None:
     """The function's configuration once no change of it is in progress; ``None`` without a function."""
     client = clients["lambda"]
 
-    def ask() -> Mapping[str, Any] | None:
+    def look() -> Mapping[str, Any] | None:
         action = "lambda:GetFunctionConfiguration"
-        return _ask(client.get_function_configuration, action, f"the function {name}", FunctionName=name)
+        return ask(client.get_function_configuration, action, f"the function {name}", FunctionName=name)
 
-    configuration = ask()
+    configuration = look()
     for key, value, waiter in (
         ("State", "Pending", "function_active_v2"),
         ("LastUpdateStatus", "InProgress", "function_updated_v2"),
     ):
         if configuration is not None and configuration.get(key) == value:
             with progress.step(f"wait for {name}, which is {value}"), errors_of_aws(f"waiting for {name}"):
-                client.get_waiter(waiter).wait(FunctionName=name)
-            configuration = ask()
+                patience.wait(client, waiter, _SETTLED, {"FunctionName": name})
+            configuration = look()
     return configuration
 
 
-def _versions(name: str, clients: Clients) -> tuple[VersionState, ...]:
+def versions(name: str, clients: Clients) -> tuple[VersionState, ...]:
+    """The published versions, oldest first."""
+    return tuple(map(version_of, version_items(name, clients)))
+
+
+def version_items(name: str, clients: Clients) -> list[Mapping[str, Any]]:
+    """What AWS describes of the published versions, oldest first."""
     with errors_of_aws(f"listing the versions of {name}", action="lambda:ListVersionsByFunction"):
         pages = clients["lambda"].get_paginator("list_versions_by_function").paginate(FunctionName=name)
         items = [item for page in pages for item in page["Versions"] if item["Version"] != "$LATEST"]
-    versions = []
-    for item in sorted(items, key=lambda item: int(item["Version"])):
-        description = str(item.get("Description", ""))
-        pack_id, pack = naming.pack_of(description) or (None, None)
-        state = FunctionState.described(item)
-        assets = naming.assets_of(state.settings["Environment"]["Variables"], pack, pack_id)
-        in_s3 = {name: where for name, (_, where) in assets.items() if where is not None}
-        ids = {name: asset_id for name, (asset_id, _) in assets.items()}
-        versions.append(VersionState(str(item["Version"]), state, description, pack, pack_id, in_s3, ids))
-    return tuple(versions)
+    return sorted(items, key=lambda item: int(item["Version"]))
+
+
+def version_of(item: Mapping[str, Any]) -> VersionState:
+    """A published version out of AWS's description."""
+    description = str(item.get("Description", ""))
+    pack_id, pack = naming.pack_of(description) or (None, None)
+    state = FunctionState.described(item)
+    assets = naming.assets_of(state.settings["Environment"]["Variables"], pack, pack_id)
+    in_s3 = {name: where for name, (_, where) in assets.items() if where is not None}
+    ids = {name: asset_id for name, (asset_id, _) in assets.items()}
+    return VersionState(str(item["Version"]), state, description, pack, pack_id, in_s3, ids)
 
 
 def _layers(names: Iterable[str], clients: Clients) -> dict[str, str]:
     found = {}
     for name in names:
-        answer = _ask(
+        answer = ask(
             clients["lambda"].list_layer_versions,
             "lambda:ListLayerVersions",
             f"the layer {name}",
@@ -116,20 +147,20 @@ def _layers(names: Iterable[str], clients: Clients) -> dict[str, str]:
     return found
 
 
-def _alias(name: str, clients: Clients) -> str | None:
-    answer = _ask(
+def _alias(name: str, clients: Clients) -> AliasState | None:
+    answer = ask(
         clients["lambda"].get_alias,
         "lambda:GetAlias",
         f"the alias {name}:{ALIAS}",
         FunctionName=name,
         Name=ALIAS,
     )
-    return None if answer is None else str(answer["FunctionVersion"])
+    return None if answer is None else described(answer)
 
 
 def provisioned(name: str, clients: Clients) -> int:
     """For how many environments of the alias there is provisioned concurrency."""
-    answer = _ask(
+    answer = ask(
         clients["lambda"].get_provisioned_concurrency_config,
         "lambda:GetProvisionedConcurrencyConfig",
         f"the provisioned concurrency of {name}:{ALIAS}",
@@ -139,10 +170,10 @@ def provisioned(name: str, clients: Clients) -> int:
     return 0 if answer is None else int(answer["RequestedProvisionedConcurrentExecutions"])
 
 
-def _role(name: str, region: str, clients: Clients) -> RoleState | None:
+def role_state(role: str, clients: Clients) -> RoleState | None:
+    """The role called ``role``; ``None`` where there is none."""
     iam = clients["iam"]
-    role = naming.role_name(name, region)
-    answer = _ask(iam.get_role, "iam:GetRole", f"the role {role}", RoleName=role)
+    answer = ask(iam.get_role, "iam:GetRole", f"the role {role}", RoleName=role)
     if answer is None:
         return None
     policies = {}
@@ -167,9 +198,8 @@ def _document(value: object) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _log_group(name: str, clients: Clients) -> tuple[bool, int | None]:
-    """Whether the function has its log group, and the days that the group keeps; ``None`` for ever."""
-    group = naming.log_group(name)
+def log_group(group: str, clients: Clients) -> tuple[bool, int | None]:
+    """Whether there is such a log group, and the days that the group keeps; ``None`` for ever."""
     with errors_of_aws(f"looking at the log group {group}", action="logs:DescribeLogGroups", resource=group):
         pages = clients["logs"].get_paginator("describe_log_groups").paginate(logGroupNamePrefix=group)
         for item in (item for page in pages for item in page["logGroups"]):

@@ -3,61 +3,91 @@
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from math import inf
 from typing import Any
 
 from lambdapack import limits
-from lambdapack.deploy.aws import naming
+from lambdapack.deploy.aws import naming, provisioned, roles, routes, wide
+from lambdapack.deploy.aws.alias import at_once
 from lambdapack.deploy.aws.models import (
-    ALIAS,
     ApiCall,
     AwsState,
     FileBytes,
     FunctionState,
     Result,
     VersionState,
+    left_out,
 )
 from lambdapack.errors import ConfigurationError
 from lambdapack.files import sha256_of
 from lambdapack.model import FunctionSpec, Location
 
-# An inline policy may have 10,240 characters; a pack's ARN has up to some 250.
-_PACKS_IN_POLICY = 30
 _SNAPSHOT_PATIENCE = 1800
 """Seconds for AWS to run an init of up to 900 s and to take the snapshot, which takes minutes."""
 
 
-# No layers, no file system, no network: nothing to create a function with.
-_NOTHING: tuple[object, ...] = ([], {"SubnetIds": [], "SecurityGroupIds": []})
+# No layers, no file system, no network, no key, no dead letters: nothing to create a function with.
+_NOTHING: tuple[object, ...] = ([], {"SubnetIds": [], "SecurityGroupIds": []}, "", {"TargetArn": ""})
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The calls of a deployment, or of a rollback.
+
+    Attributes:
+        before: What has to stand before callers get the version: role, log, layers, function, version, its
+            provisioned concurrency.
+        move: The move of ``live``, at most one call; until then callers get what they had.
+        after: What the version of before needs no more, and what needs the alias.
+    """
+
+    before: tuple[ApiCall, ...] = ()
+    move: tuple[ApiCall, ...] = ()
+    after: tuple[ApiCall, ...] = ()
+
+    @property
+    def calls(self) -> tuple[ApiCall, ...]:
+        """All of them, in order."""
+        return (*self.before, *self.move, *self.after)
 
 
 def plan(spec: FunctionSpec, observed: AwsState) -> tuple[ApiCall, ...]:
     """The calls that make ``observed`` what ``spec`` says; none where AWS is so already.
 
-    The role comes first and ``live`` moves last: until that last call, callers get what they had.
-
     Raises:
-        ConfigurationError: The zip needs S3 and there is no bucket for it.
+        ConfigurationError: The zip needs S3 and there is no bucket for it, the function would have too many
+            layers, or the reserved concurrency leaves no room for two versions.
     """
-    role, role_calls = _role(spec, observed)
+    return plan_stages(spec, observed).calls
+
+
+def plan_stages(spec: FunctionSpec, observed: AwsState) -> Plan:
+    """The same, in the parts before, at and after the move of ``live``."""
     with spec.zip_path.open("rb") as file:
         code_sha256 = base64.b64encode(bytes.fromhex(sha256_of(file))).decode()
-    wanted, layers = _with_layers(FunctionState.intended(spec, code_sha256, role), spec, observed)
-    description = naming.describe(spec.pack_id, spec.location)
+    intended = FunctionState.intended(spec, code_sha256, roles.role_of(spec, observed))
+    wanted, layers = _with_layers(intended.over(observed.function, spec.settings), spec, observed)
     change = [*_function(spec, wanted, observed)]
-    calls = [*role_calls, *_logs(spec, observed), *layers, *change]
+    before = [*roles.role_calls(spec, observed, wanted.settings), *_logs(spec, observed), *layers, *change]
+    before += wide.before(spec, observed)
     # The newest version with this very code, which names its pack, and these settings.
     same = [version.number for version in observed.versions if version.state == wanted and not change]
     if not same:
-        calls.append(_publish(spec, wanted, description))
+        before.append(_publish(spec, wanted, naming.describe(spec.pack_id, spec.location)))
     elif spec.settings.snap_start and same[-1] != observed.alias:
         # An earlier deployment may have been interrupted before AWS had the snapshot.
-        calls.append(_await_snapshot(spec.name, same[-1]))
+        before.append(_await_snapshot(spec.name, same[-1]))
     version = same[-1] if same else Result("publish_version", "Version")
-    return (*calls, *_alias(spec.name, version, observed))
+    wide.check_room(spec, version, observed)
+    before += provisioned.before(spec.name, version, observed, spec.settings.provisioned)
+    after = [
+        *routes.calls(spec, observed),
+        *provisioned.after(spec.name, version, observed, spec.settings.provisioned),
+        *wide.after(spec, observed),
+    ]
+    return Plan(tuple(before), tuple(_alias(spec.name, version, observed)), tuple(after))
 
 
 def layer_names(spec: FunctionSpec) -> list[str]:
@@ -72,12 +102,16 @@ def layer_names(spec: FunctionSpec) -> list[str]:
 def _with_layers(
     wanted: FunctionState, spec: FunctionSpec, observed: AwsState
 ) -> tuple[FunctionState, list[ApiCall]]:
-    """The state with its layers, and with what ``spec`` says nothing of; and the calls that make the layers.
+    """The state with its layers, and the calls that make those of the function's own.
 
-    Layers of others, a network and a file system that somebody gave the function stay.
+    Layers that somebody else gave the function stay, before those that ``spec`` names.
     """
-    seen = observed.function.settings if observed.function else {}
-    layers: list[str | Result] = [arn for arn in seen.get("Layers", ()) if not naming.is_layer_of_ours(arn)]
+    seen = observed.function.settings.get("Layers", ()) if observed.function else ()
+    named = {arn.rpartition(":")[0] for arn in spec.settings.layers}
+    layers: list[str | Result] = [
+        arn for arn in seen if not naming.is_layer_of_ours(arn) and arn.rpartition(":")[0] not in named
+    ]
+    layers += spec.settings.layers
     calls = []
     for number, (name, path) in enumerate(zip(layer_names(spec), spec.layers, strict=True), 1):
         if name in observed.layers:
@@ -92,25 +126,25 @@ def _with_layers(
             f"deploying {spec.name}: it would have {len(layers)} layers, Lambda takes {limits.LAYERS}",
             hint='take others off the function, or set place = "s3"',
         )
-    kept = {}
-    if not spec.settings.file_system:
-        kept["FileSystemConfigs"] = seen.get("FileSystemConfigs", [])
-    if not spec.settings.subnets:
-        kept["VpcConfig"] = seen.get("VpcConfig", wanted.settings["VpcConfig"])
-    return replace(wanted, settings={**wanted.settings, **kept, "Layers": layers}), calls
+    return replace(wanted, settings={**wanted.settings, "Layers": layers}), calls
 
 
 def plan_rollback(name: str, observed: AwsState, to: str | None = None) -> tuple[ApiCall, ...]:
     """The calls that point ``live`` at version ``to``, or at the one published before the current.
+
+    Provisioned concurrency that the current version has goes back with the calls.
 
     Raises:
         ConfigurationError: There is no such version, or none before the current one.
     """
     target = _rollback_target(name, observed, to)
     calls: list[ApiCall] = []
-    if not all(_may_read(pack, observed) for pack in target.packs):
-        calls += _policy(name, observed, [*target.packs, *_kept_packs(observed)])
-    return (*calls, *_alias(name, target.number, observed))
+    if not all(roles.may_read(pack, observed) for pack in target.packs):
+        calls += roles.policy_calls(name, observed, [*target.packs, *roles.kept_packs(observed)])
+    count = provisioned.goes_back(target, observed)
+    calls += provisioned.before(name, target.number, observed, count)
+    calls += _alias(name, target.number, observed)
+    return (*calls, *provisioned.after(name, target.number, observed, count))
 
 
 def plan_destroy(name: str, observed: AwsState) -> tuple[ApiCall, ...]:
@@ -135,86 +169,6 @@ def plan_destroy(name: str, observed: AwsState) -> tuple[ApiCall, ...]:
     return tuple(calls)
 
 
-def _role(spec: FunctionSpec, observed: AwsState) -> tuple[str | Result, list[ApiCall]]:
-    """The role's ARN, or the call that will answer it, and the calls that make the role right."""
-    if spec.settings.role is not None:
-        return spec.settings.role, []
-    name = naming.role_name(spec.name, observed.account.region)
-    trust = {"PolicyDocument": json.dumps(naming.TRUST)}
-    # The new pack first: should there be more than the policy holds, it is the oldest that goes.
-    own = (spec.location, *(asset.location for asset in spec.assets))
-    packs = [*(pack for pack in own if isinstance(pack, Location)), *_kept_packs(observed)]
-    _check_snapshots(spec, observed, packs)
-    calls = []
-    if observed.role is None:
-        calls.append(
-            ApiCall(
-                "iam",
-                "create_role",
-                {
-                    "RoleName": name,
-                    "AssumeRolePolicyDocument": trust["PolicyDocument"],
-                    "Description": f"Made by lambdapack for the function {spec.name}",
-                },
-                "the function has no role yet",
-                "role_exists",
-            )
-        )
-    elif observed.role.trust != naming.TRUST:
-        parameters = {"RoleName": name, **trust}
-        calls.append(ApiCall("iam", "update_assume_role_policy", parameters, "its trust policy was changed"))
-    calls += _policy(spec.name, observed, packs, FunctionState.intended(spec, "", "").settings)
-    return (observed.role.arn if observed.role else Result("create_role", "Role.Arn")), calls
-
-
-def _policy(
-    name: str, observed: AwsState, packs: list[Location], wanted: Mapping[str, Any] | None = None
-) -> Iterator[ApiCall]:
-    """The role's policy for these packs, and for the versions there are beside the one that is ``wanted``."""
-    settings = [*([wanted] if wanted else []), *(version.state.settings for version in observed.versions)]
-    newest = list(dict.fromkeys(packs))[:_PACKS_IN_POLICY]
-    document = naming.policy(observed.account, name, newest, settings)
-    if observed.role is None or observed.role.policies.get(naming.POLICY) != document:
-        yield ApiCall(
-            "iam",
-            "put_role_policy",
-            {
-                "RoleName": naming.role_name(name, observed.account.region),
-                "PolicyName": naming.POLICY,
-                "PolicyDocument": json.dumps(document),
-            },
-            f"read {len(newest)} pack{'' if len(newest) == 1 else 's'}, write its own log, nothing else",
-        )
-
-
-def _kept_packs(observed: AwsState) -> list[Location]:
-    """Packs and assets of the published versions: the live one's, those with a snapshot, from the newest.
-
-    A version can be called, or rolled back to, as long as it is there, so its pack stays readable.
-    """
-    newest = observed.versions[::-1]
-    live = [version for version in newest if version.number == observed.alias]
-    snapshots = [version for version in newest if version.snapshot]
-    return [pack for version in (*live, *snapshots, *newest) for pack in version.packs]
-
-
-def _check_snapshots(spec: FunctionSpec, observed: AwsState, packs: list[Location]) -> None:
-    """Refuse where a version with a snapshot would lose its pack.
-
-    AWS runs the init of such a version again whenever it patches the runtime.
-    """
-    kept = set(list(dict.fromkeys(packs))[:_PACKS_IN_POLICY])
-    lost = [each.number for each in observed.versions if each.snapshot and not kept.issuperset(each.packs)]
-    if lost:
-        raise ConfigurationError(
-            f"deploying {spec.name}: the versions {', '.join(lost)} start from a snapshot, which AWS makes "
-            "anew from time to time, so their packs must stay readable; the role's policy holds "
-            f"{_PACKS_IN_POLICY} packs, too few for all",
-            hint="delete versions that nobody calls, for each: aws lambda delete-function --function-name "
-            f"{spec.name} --qualifier {lost[0]}",
-        )
-
-
 def _logs(spec: FunctionSpec, observed: AwsState) -> Iterator[ApiCall]:
     group = {"logGroupName": naming.log_group(spec.name)}
     if not observed.log_group:
@@ -237,8 +191,14 @@ def _function(spec: FunctionSpec, wanted: FunctionState, observed: AwsState) -> 
         yield from upload
     same = {"FunctionName": spec.name, "Architectures": [spec.target.arch]}
     if seen is None:
-        settings = {key: value for key, value in wanted.settings.items() if value not in _NOTHING}
-        parameters = {**same, **settings, "Code": code}
+        unsaid = left_out(spec.settings)
+        settings = {
+            key: value
+            for key, value in wanted.settings.items()
+            if key not in unsaid and value not in _NOTHING
+        }
+        tags = {"Tags": dict(spec.settings.tags)} if spec.settings.tags else {}
+        parameters = {**same, **settings, **tags, "Code": code}
         why = "there is no such function yet"
         yield ApiCall("lambda", "create_function", parameters, why, "function_active_v2")
         return
@@ -266,6 +226,9 @@ def _change(key: str, before: object, after: object) -> str:
         return "environment"
     if key == "Layers":
         return f"{len(after)} layers" if isinstance(after, list) else "layers"
+    if key == "LoggingConfig" and isinstance(after, Mapping) and isinstance(before, Mapping):
+        # A level that text has no use for goes with the format.
+        after = {name: after.get(name) for name in {**before, **after} if before.get(name) != after.get(name)}
     if isinstance(after, Mapping):
         seen = before if isinstance(before, Mapping) else {}
         return ", ".join(f"{key}.{name} {seen.get(name)} -> {value}" for name, value in after.items())
@@ -316,13 +279,9 @@ def _publish(spec: FunctionSpec, wanted: FunctionState, description: str) -> Api
 
 
 def _alias(name: str, version: str | Result, observed: AwsState) -> Iterator[ApiCall]:
-    if observed.alias == version:
-        return
-    operation = "create_alias" if observed.alias is None else "update_alias"
-    before = "" if observed.alias is None else f" instead of version {observed.alias}"
-    after = "the new version" if isinstance(version, Result) else f"version {version}"
-    parameters = {"FunctionName": name, "Name": ALIAS, "FunctionVersion": version}
-    yield ApiCall("lambda", operation, parameters, f"{ALIAS} is {after}{before}")
+    shares = observed.live is not None and observed.live.routing.other is not None
+    if observed.alias != version or shares:
+        yield at_once(name, version, observed.live, observed.alias)
 
 
 def _rollback_target(name: str, observed: AwsState, to: str | None) -> VersionState:
@@ -338,6 +297,11 @@ def _rollback_target(name: str, observed: AwsState, to: str | None) -> VersionSt
                 f"rolling back {name}: there is no version {to} (published: {there_are})"
             )
         return version
+    if observed.live is not None and observed.live.routing.other is not None:
+        # In the middle of a shift, the version of before is the one that still has the rest of the calls.
+        stable = observed.version(observed.live.routing.version)
+        if stable is not None:
+            return stable
     # An alias that was pointed at $LATEST by hand is after every version.
     current = int(observed.alias) if observed.alias.isdigit() else inf
     before = [version for version in observed.versions if int(version.number) < current]
@@ -348,11 +312,3 @@ def _rollback_target(name: str, observed: AwsState, to: str | None) -> VersionSt
             hint="name one with --to, or deploy the earlier state again",
         )
     return before[-1]
-
-
-def _may_read(pack: Location, observed: AwsState) -> bool:
-    """Whether lambdapack's own role, if there is one, reads ``pack`` already."""
-    if observed.role is None:
-        return True
-    statements = observed.role.policies.get(naming.POLICY, {}).get("Statement", [])
-    return any(naming.pack_arn(observed.account, pack) in item.get("Resource", ()) for item in statements)

@@ -6,6 +6,7 @@ from typing import Any
 
 from lambdapack import limits
 from lambdapack.deploy.aws.errors import errors_of_aws
+from lambdapack.store import patience
 from lambdapack.store.aws_errors import code_of
 
 _UNKNOWN = "NoSuchResourceException"
@@ -21,12 +22,9 @@ def read_quotas(region: str) -> dict[limits.Quota, float]:
     """
     with errors_of_aws("reading the quotas of Lambda", action="servicequotas:GetServiceQuota"):
         import boto3  # noqa: PLC0415 - slow
-        from botocore.config import Config  # noqa: PLC0415 - slow
 
-        # Whoever has no way to AWS should not wait a minute to learn that.
-        patience = Config(retries={"total_max_attempts": 2}, connect_timeout=3, read_timeout=10)
-        make: Any = boto3.Session(region_name=region).client
-        client = make("service-quotas", config=patience)
+        session = boto3.Session(region_name=region)
+        client = patience.make_client(session, "service-quotas", patience.QUICK)
         return {quota: _value(client, quota) for quota in limits.QUOTAS}
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lambdapack.deploy.aws.models import ALIAS
-from lambdapack.deploy.aws.naming import RECORD, describe, variables
+from lambdapack.deploy.aws.naming import PACK_VARIABLE, describe, variables
 from lambdapack.deploy.function import Dependencies
 from lambdapack.errors import ConfigurationError
 from lambdapack.model import Files, FunctionSettings, Location, Place, Target
@@ -121,9 +121,9 @@ def arn(location: Location) -> str:
 
 
 def records(dependencies: Dependencies) -> dict[str, str]:
-    """The variables from which ``naming.recorded`` and ``naming.assets_of`` read the packs again."""
+    """The variables from which ``naming.pack_of`` and ``naming.assets_of`` read the packs again."""
     text = describe(dependencies.pack_id, dependencies.location)
-    return {RECORD: text, **variables(dependencies.assets, dependencies.location)}
+    return {PACK_VARIABLE: text, **variables(dependencies.assets, dependencies.location)}
 
 
 def objects(dependencies: Dependencies) -> tuple[Location, ...]:

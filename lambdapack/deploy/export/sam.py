@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from lambdapack.deploy.aws.naming import ASSETS, RECORD
+from lambdapack.deploy.aws.naming import ASSETS, PACK_VARIABLE
 from lambdapack.deploy.export.fragment import Fragment
 from lambdapack.deploy.export.yaml import Tagged, dump
 
@@ -16,7 +16,7 @@ TEMPLATE = "sam.yaml"
 PARAMETERS = "sam-parameters.yaml"
 # Environment variable -> the parameter that has its value.
 _PARAMETERS = {
-    RECORD: ("LambdapackPack", "The pack, so that lambdapack gc keeps it"),
+    PACK_VARIABLE: ("LambdapackPack", "The pack, so that lambdapack gc keeps it"),
     ASSETS: ("LambdapackAssets", "The assets, so that lambdapack gc keeps them"),
 }
 _OBJECTS = "LambdapackObjects"

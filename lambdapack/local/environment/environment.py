@@ -35,7 +35,7 @@ from lambdapack.local.environment.runtime_api import Event, Happening, RuntimeAp
 from lambdapack.local.environment.sandbox import FunctionFolders, Sandbox
 from lambdapack.local.environment.starts import MANAGED, ON_DEMAND, SNAP_START, Settings
 from lambdapack.local.environment.variables import variables
-from lambdapack.local.functions import Function
+from lambdapack.local.function import Function
 from lambdapack.local.invocation import Invocation, find_stats
 from lambdapack.local.link import LinkSettings
 from lambdapack.local.s3.sigv4 import Credentials
@@ -72,6 +72,8 @@ class Environment:
 
     Attributes:
         used_at: When (monotonic) the last invocation ended.
+        qualifier: By what alias or version its next events are sent.
+        log_stream: The name of its log stream.
         keys: Its credentials, and its link to S3.
 
     Raises:
@@ -95,6 +97,7 @@ class Environment:
         self.settings = settings
         self.keys = keys
         self.used_at = time.monotonic()
+        self.qualifier = function.version
         self._timeout = settings.timeout or function.settings.timeout
         self._runtime = runtime
         self._init: Init | None = None
@@ -115,6 +118,7 @@ class Environment:
             raise
         self._api = RuntimeApi(self._happenings, keys.current)
         self._variables = variables(function, settings, self.sandbox.paths, self._api, s3_url)
+        self.log_stream = self._variables["AWS_LAMBDA_LOG_STREAM_NAME"]
 
     def prepare(self) -> str:
         """Run the init phase before any invocation, with SnapStart up to the snapshot; what it has logged.
@@ -170,7 +174,7 @@ class Environment:
             text += f"RESTORE_START Runtime Version: {self._runtime_version}\n" + self._log.take()
             text += f"RESTORE_REPORT Restore Duration: {restore.milliseconds:.2f} ms\n"
         request_id = str(uuid.uuid4())
-        text += f"START RequestId: {request_id} Version: {self.settings.version}\n"
+        text += f"START RequestId: {request_id} Version: {self.function.version}\n"
         began = time.monotonic()
         if restore is None or restore.ok:
             outcome = self._run(request_id, payload)
@@ -255,6 +259,7 @@ class Environment:
             init_ms=init.milliseconds if init and init.ok else None,
             max_memory_mb=min(self.settings.memory_mb, math.ceil(self._measure(failure) / limits.MIB)),
             restore_ms=restore_ms,
+            version=self.function.version,
         )
         log += report(result, self.settings.memory_mb, failure)
         return replace(result, log=log, stats=find_stats(log))
@@ -313,7 +318,8 @@ class Environment:
             f"Root=1-{int(time.time()):08x}-{secrets.token_hex(12)};Parent={secrets.token_hex(8)};Sampled=0"
         )
         deadline_ms = int((time.time() + deadline - time.monotonic()) * 1000)
-        self._api.offer(Event(request_id, payload, deadline_ms, self.function.arn, trace))
+        arn = f"{self.function.arn}:{self.qualifier}"
+        self._api.offer(Event(request_id, payload, deadline_ms, arn, trace))
 
     def _await_outcome(self, request_id: str, deadline: float) -> Outcome:
         """Wait for the answer, and then until the runtime asks for the next event."""

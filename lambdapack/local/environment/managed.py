@@ -50,7 +50,7 @@ class ManagedEnvironment(Environment):
         results = []
         for request_id in requests:
             outcome, seconds = ended[request_id]
-            text += f"START RequestId: {request_id} Version: {self.settings.version}\n"
+            text += f"START RequestId: {request_id} Version: {self.function.version}\n"
             text += outcome.failure.line if outcome.failure else ""
             results.append(self._result(request_id, text, seconds * 1000, outcome, cold=cold, restore=None))
             text = ""

@@ -40,11 +40,6 @@ class Settings:
         """The same in init."""
         return max(self.vcpus, limits.INIT_VCPUS) if self.boost else self.vcpus
 
-    @property
-    def version(self) -> str:
-        """The function's version, as the runtime is told of it: a snapshot is of a published one."""
-        return "1" if self.start == SNAP_START else "$LATEST"
-
     def init_timeout(self, timeout: float) -> float:
         """Seconds that init may take in a function with this timeout."""
         if self.timeout is not None:

@@ -11,7 +11,7 @@ from datetime import datetime, timezone
 from lambdapack.local.environment.runtime_api import RuntimeApi
 from lambdapack.local.environment.sandbox import Paths
 from lambdapack.local.environment.starts import MANAGED, SNAP_START, Settings
-from lambdapack.local.functions import Function
+from lambdapack.local.function import Function
 
 _FIXED = {
     "AWS_XRAY_CONTEXT_MISSING": "LOG_ERROR",
@@ -32,7 +32,7 @@ def variables(
     s3_url: str,
 ) -> dict[str, str]:
     """All variables; most of Lambda's a function's own cannot replace."""
-    stream = f"{datetime.now(timezone.utc):%Y/%m/%d}/[{settings.version}]{secrets.token_hex(16)}"
+    stream = f"{datetime.now(timezone.utc):%Y/%m/%d}/[{function.version}]{secrets.token_hex(16)}"
     lambdas = {
         **_FIXED,
         **_of_start(settings, api),
@@ -41,7 +41,7 @@ def variables(
         "AWS_EXECUTION_ENV": f"AWS_Lambda_{function.target.runtime}",
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(settings.memory_mb),
         "AWS_LAMBDA_FUNCTION_NAME": function.name,
-        "AWS_LAMBDA_FUNCTION_VERSION": settings.version,
+        "AWS_LAMBDA_FUNCTION_VERSION": function.version,
         "AWS_LAMBDA_LOG_GROUP_NAME": f"/aws/lambda/{function.name}",
         "AWS_LAMBDA_LOG_STREAM_NAME": stream,
         "AWS_LAMBDA_RUNTIME_API": api.address,

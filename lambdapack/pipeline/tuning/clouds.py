@@ -45,7 +45,8 @@ class LocalFunction:
     ) -> None:
         self._cloud, self._name, self._payload, self._link = cloud, name, payload, link
         found = cloud.describe(name)
-        facts = {key: value for key, value in found.items() if key != "memory_mb"}
+        self._version = found["version"]
+        facts = {key: value for key, value in found.items() if key not in ("memory_mb", "version")}
         facts |= {"event": sha256(payload).hexdigest(), "link": dict(link), "cpus": os.cpu_count()}
         self.subject = Subject(
             name, "local", region, Target.parse(found["target"]).arch,
@@ -56,7 +57,7 @@ class LocalFunction:
         """Invoke the function as started on demand, whatever its kind of start."""
         done = self._cloud.invoke(
             self._name, self._payload, cold=cold, memory_mb=memory_mb, start=INITIALIZATION_TYPES[0],
-            **self._link,
+            qualifier=self._version, **self._link,
         )  # fmt: skip
         return _measured(self._name, done.log, done.payload, failed=done.error)
 

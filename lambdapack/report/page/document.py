@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -23,11 +23,14 @@ class TimedInvocation:
     Attributes:
         start: Which cold start the environment had, counted from 1.
         cold: Whether this was the invocation that began with the cold start.
-        init_ms: Lambda's Init Duration; ``None`` in a warm invocation.
+        init_ms: Lambda's Init Duration, or the Restore Duration of a start from a snapshot; ``None`` in a
+            warm invocation, and where AWS wrote neither.
         duration_ms: Lambda's Duration: of the handler.
         total_ms: Both.
         billed_ms: Whole milliseconds, init included.
         max_memory_mb: The peak so far.
+        wait_ms, fetched: In AWS, how long imports waited for the pack, and how many bytes of it were fetched;
+            ``None`` where the shim wrote no line.
     """
 
     start: int
@@ -37,23 +40,27 @@ class TimedInvocation:
     total_ms: float
     billed_ms: int
     max_memory_mb: int
+    wait_ms: float | None = None
+    fetched: int | None = None
 
 
 @dataclass(frozen=True)
 class Series:
-    """Cold starts in the local cloud, each with the warm invocations that follow.
+    """Cold starts, each with the warm invocations that follow: in the local cloud, or out of a log of AWS's.
 
     Attributes:
         memory_mb: The function's setting.
         invocations: In the order in which they were made.
         cold_ms, warm_ms: The mean of the middle half of what cold starts take, init included, and of what
             warm invocations take; ``None`` where there is none.
+        cloud: ``local`` or ``aws``.
     """
 
     memory_mb: int
     invocations: tuple[TimedInvocation, ...]
     cold_ms: float | None
     warm_ms: float | None
+    cloud: str = "local"
 
     @classmethod
     def of(cls, memory_mb: int, results: Iterable[Invocation]) -> Series:
@@ -67,9 +74,16 @@ class Series:
             invocations.append(
                 TimedInvocation(start, each.cold, init, duration, total, each.billed_ms, each.max_memory_mb)
             )
-        middle = ([each.total_ms for each in invocations if each.cold is cold] for cold in (True, False))
+        return cls.of_timed(memory_mb, invocations)
+
+    @classmethod
+    def of_timed(
+        cls, memory_mb: int, timed: Sequence[TimedInvocation], *, cloud: str = "local", shown: int = 0
+    ) -> Series:
+        """The series of what was timed; with the last ``shown`` alone, the means are still of all."""
+        middle = ([each.total_ms for each in timed if each.cold is cold] for cold in (True, False))
         cold_ms, warm_ms = (round(tuning.middle(times), 3) if times else None for times in middle)
-        return cls(memory_mb, tuple(invocations), cold_ms, warm_ms)
+        return cls(memory_mb, tuple(timed[-shown:]), cold_ms, warm_ms, cloud)
 
 
 @dataclass(frozen=True)
@@ -107,7 +121,7 @@ def document(
         pack: The pack's id.
         plan: The document ``lambdapack.plan``.
         profile: The document ``lambdapack.profile``.
-        series: Invocations in the local cloud.
+        series: Invocations, in the local cloud or in AWS.
         tune: The documents ``lambdapack.tune`` that were kept.
         absent: Which of these parts are missing, and why.
         notes: What else to know, a sentence each.

@@ -33,6 +33,8 @@ _ORIGINS = {
 }
 _PARTS = ("var(--c1)", "var(--c4)", "var(--c3)", "var(--c5)", "var(--c6)", "var(--c2)")
 _NARROW_NAME = 20
+_WORDS = 8
+"""Words above the bars that have room side by side."""
 _SMALL: Mapping[str, Any] = {"font": {"size": 11}}
 
 
@@ -203,13 +205,17 @@ def series_picture(source: Source) -> Picture:
         annotations=[{**named, "text": "init and handler", "y": 1.01},
                      {**named, "text": "handler alone", "y": 0.37}],
     )  # fmt: skip
+    narrow = {**_SMALL, "xaxis2": {"dtick": -(-count // 6)}}
+    return Picture("series", _series_label(source), figure, _key([*traces[:2], *traces[4:]]), narrow)
+
+
+def _series_label(source: Source) -> str:
+    rows = source.get("/series/invocations")
     cold, warm = source.text("/series/cold_ms", "ms"), source.text("/series/warm_ms", "ms")
     starts = sum(row["cold"] for row in rows)
-    label = (
-        f"Durations of {count} invocations: {starts} cold starts of about {cold}, and warm ones of about "
-        f"{warm} between them."
-    )
-    return Picture("series", label, figure, _key(traces[:2]), {**_SMALL, "xaxis2": {"dtick": -(-count // 6)}})
+    told = f"{starts} cold starts of about {cold}" if cold else "no cold start"
+    between = f", and warm ones of about {warm} between them" if warm else ""
+    return f"Durations of {len(rows)} invocations: {told}{between}."
 
 
 def _series_traces(source: Source) -> list[Any]:
@@ -221,15 +227,39 @@ def _series_traces(source: Source) -> list[Any]:
     hover = {"hovertemplate": "invocation %{x}<br>%{y:,.1f} ms<extra>%{fullData.name}</extra>"}
     handler = {"x": numbers, "y": durations, "name": "handler", "marker": {"color": "var(--c1)"}, **hover}
     init = {"x": numbers, "y": inits, "name": "init", "marker": {"color": "var(--c5)"}, **hover}
-    peaks = [number for number, row in zip(numbers, rows, strict=True) if row["cold"]]
+    peaks = _labelled([row["total_ms"] if row["cold"] else None for row in rows])
     places = [f"/series/invocations/{number - 1}/total_ms" for number in peaks]
     marks = go.Scatter(
         x=peaks, y=[source.get(at) for at in places], mode="text", cliponaxis=False, hoverinfo="skip",
-        text=[f"<b>cold</b> {source.text(at, 'ms')}" for at in places], textposition="top right",
+        text=[f"<b>cold</b> {source.text(at, 'ms')}" for at in places],
+        textposition=["top right" if _right(number, len(rows)) else "top left" for number in peaks],
         textfont={"color": "var(--text)"},
     )  # fmt: skip
     below = go.Bar(**handler, xaxis="x2", yaxis="y2")
-    return [go.Bar(**handler), go.Bar(**init), marks, below]
+    waited = [(number, row) for number, row in zip(numbers, rows, strict=True) if row.get("wait_ms")]
+    # A bar with a base is not stacked: it lies over the init that it is a part of.
+    waits = go.Bar(
+        x=[number for number, _ in waited], y=[row["wait_ms"] for _, row in waited], width=0.3,
+        base=[row["duration_ms"] for _, row in waited], name="of init, waiting for the pack",
+        marker={"color": "var(--c2)"}, **hover,
+    )  # fmt: skip
+    return [go.Bar(**handler), go.Bar(**init), marks, below, *([waits] if waited else [])]
+
+
+def _labelled(peaks: Sequence[float | None]) -> list[int]:
+    """The numbers, from 1, of the peaks that have room for words: the highest first, none upon another."""
+    apart, chosen = len(peaks) / _WORDS, dict[int, float]()
+    high = [(-height, number) for number, height in enumerate(peaks, 1) if height is not None]
+    for _, number in sorted(high):
+        begins = number if _right(number, len(peaks)) else number - apart
+        if all(abs(begins - other) >= apart for other in chosen.values()):
+            chosen[number] = begins
+    return sorted(chosen)
+
+
+def _right(number: int, count: int) -> bool:
+    """Whether the words of a bar stand to its right: near the edge there is no room."""
+    return number <= 0.85 * count
 
 
 def tune_picture(source: Source, at: str, name: str) -> Picture:

@@ -17,6 +17,7 @@ from lambdapack.report.units import counted
 
 __all__ = ["render", "require_plotly"]
 
+_ONE_BY_ONE = "One invocation after another in the local cloud at {}, with a new environment now and then"
 _COMMANDS = {"profile": "lambdapack report", "series": "lambdapack report", "tune": "lambdapack tune"}
 
 
@@ -135,8 +136,9 @@ def _cold_fact(source: Source) -> str:
     predicted = source.cell("/plan/cold/parts/init", "s")
     if source.get("/series/cold_ms") is not None:
         warm, memory = source.cell("/series/warm_ms", "ms"), source.cell("/series/memory_mb", "mb")
-        words = f"warm {_span(warm)}, at {_span(memory)}"
-        return _fact("Cold start, measured here", _span(source.cell("/series/cold_ms", "ms")), words)
+        words = f"warm {_span(warm)}, at {_span(memory)}" if warm.at else f"at {_span(memory)}"
+        where = "in AWS" if _in_aws(source) else "here"
+        return _fact(f"Cold start, measured {where}", _span(source.cell("/series/cold_ms", "ms")), words)
     if predicted.at:
         off = _span(source.cell("/plan/cold/error", "percent"))
         return _fact("Init, as predicted", _span(predicted), f"usually off by {off}")
@@ -204,13 +206,20 @@ def _series(source: Source, pictures: list[Picture]) -> Iterator[str]:
         return
     cold, warm = source.cell("/series/cold_ms", "ms"), source.cell("/series/warm_ms", "ms")
     memory = source.cell("/series/memory_mb", "mb")
-    yield (
-        f"<p>One invocation after another in the local cloud at {_span(memory)}, with a new environment "
-        f"now and then: cold starts take about {_span(cold)}, warm invocations {_span(warm)} (the mean of "
-        "the middle half of each).</p>"
-    )
+    told = [
+        f"{words} {_span(cell)}"
+        for words, cell in (("cold starts take about", cold), ("warm invocations", warm))
+        if cell.at
+    ]
+    how = "Invocations in AWS at {}, as Lambda's log tells" if _in_aws(source) else _ONE_BY_ONE
+    how = how.format(_span(memory))
+    yield f"<p>{how}: {', '.join(told)} (the mean of the middle half of each).</p>"
     yield _shown(figures.series_picture(source), pictures)
     yield _behind(tables.series_table(source))
+
+
+def _in_aws(source: Source) -> bool:
+    return bool(source.get("/series/cloud") == "aws")
 
 
 def _tune(source: Source, pictures: list[Picture]) -> Iterator[str]:

@@ -105,8 +105,9 @@ def wait_table(source: Source) -> Table:
 
 
 def series_table(source: Source) -> Table:
-    """Each invocation."""
+    """Each invocation; in AWS with what the shim told of the pack."""
     rows = []
+    told = any(row.get("wait_ms") is not None for row in source.get("/series/invocations"))
     for at in source.places("/series/invocations"):
         kind = "cold" if source.get(f"{at}/cold") else "warm"
         rows.append([
@@ -115,8 +116,10 @@ def series_table(source: Source) -> Table:
             *(source.cell(f"{at}/{name}", "ms") for name in ("init_ms", "duration_ms", "total_ms")),
             source.cell(f"{at}/billed_ms", "ms"),
             source.cell(f"{at}/max_memory_mb", "mb"),
+            *((source.cell(f"{at}/wait_ms", "ms"), source.cell(f"{at}/fetched", "bytes")) if told else ()),
         ])  # fmt: skip
-    heads = ("Init Duration", "Duration", "together", "billed", "memory used")
+    heads = ["Init Duration", "Duration", "together", "billed", "memory used"]
+    heads += ["waited for the pack", "fetched"] if told else []
     columns = (Column("environment", False), Column("", False), *map(Column, heads))
     return Table("Invocations, in the order in which they were made", columns, rows)
 

@@ -33,7 +33,7 @@ from tests.support.other_tools.templates import read
 BUCKET = "packs"
 RICH = Fragment(
     "Function", Target("3.12", "arm64"), "ab" * 32, "s3", "some/where", layers=("layer.zip", "layer.2.zip"),
-    environment={"STAGE": "a \"quoted\" ${text} %{x}"}, records={naming.RECORD: "pack"},
+    environment={"STAGE": "a \"quoted\" ${text} %{x}"}, records={naming.PACK_VARIABLE: "pack"},
     objects=(Location(BUCKET, "x/packs/ab/id.tar.zst", "cn-north-1"),), tmp_mb=1024, memory_mb=2048,
     timeout=17, snap_start=True,
 )  # fmt: skip
@@ -121,7 +121,7 @@ def test_sam_has_every_setting(tmp_path: Path) -> None:
     assert function["SnapStart"] == {"ApplyOn": "PublishedVersions"}
     assert function["AutoPublishAlias"] == "live"
     variables = function["Environment"]["Variables"]
-    assert variables == {"STAGE": 'a "quoted" ${text} %{x}', naming.RECORD: {"Ref": "LambdapackPack"}}
+    assert variables == {"STAGE": 'a "quoted" ${text} %{x}', naming.PACK_VARIABLE: {"Ref": "LambdapackPack"}}
     statement = function["Policies"][0]["Statement"][0]
     assert (statement["Action"], statement["Resource"]) == (["s3:GetObject"], {"Ref": "LambdapackObjects"})
     assert values == {
@@ -235,7 +235,7 @@ def test_layers_that_are_no_longer_needed_go(
 def test_the_packs_are_recorded(exporting: Export, built: Pack, place: str, in_bucket: int) -> None:
     """What reads the environment of a deployed function knows the pack, the asset, and where each is."""
     made = exporting(place=place).fragment
-    pack_id, where = naming.recorded(made.variables) or ("", None)
+    pack_id, where = naming.pack_of(made.variables[naming.PACK_VARIABLE]) or ("", None)
     assert (pack_id, where) == (built.id, locate(built.id) if in_bucket else None)
     ((name, (asset_id, there)),) = naming.assets_of(made.variables, where, pack_id).items()
     assert (name, there) == ("words", locate(asset_id) if in_bucket else None)
@@ -246,7 +246,7 @@ def test_the_packs_are_recorded(exporting: Export, built: Pack, place: str, in_b
 def test_an_asset_alone_may_be_in_s3(exporting: Export) -> None:
     """The role may read it, and it is recorded with its bucket."""
     made = exporting(asset_places={"words": "s3"}).fragment
-    _, where = naming.recorded(made.variables) or ("", None)
+    _, where = naming.pack_of(made.variables[naming.PACK_VARIABLE]) or ("", None)
     assert where is None
     ((_, (asset_id, there)),) = naming.assets_of(made.variables, where, made.pack_id).items()
     assert there == locate(asset_id)

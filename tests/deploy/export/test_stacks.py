@@ -93,7 +93,7 @@ def check(folder: Path, *, where: Location | None) -> None:
     made = pack.load(folder / ".lambdapack/build")
     (function,) = functions()
     variables = function["Environment"]["Variables"]
-    assert naming.recorded(variables) == (made.id, where)
+    assert naming.pack_of(variables[naming.PACK_VARIABLE]) == (made.id, where)
     assert variables["AWS_LAMBDA_EXEC_WRAPPER"] == "/opt/lambdapack-wrapper"
     assert (function["Runtime"], function["MemorySize"]) == (f"python{RUNNING}", 1769)
     assert layer_digest() == digest(folder / "lambdapack_export/layer.zip")
