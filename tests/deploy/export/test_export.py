@@ -120,6 +120,7 @@ def test_sam_has_every_setting(tmp_path: Path) -> None:
     assert (function["EphemeralStorage"], function["Architectures"]) == ({"Size": 1024}, ["arm64"])
     assert function["SnapStart"] == {"ApplyOn": "PublishedVersions"}
     assert function["AutoPublishAlias"] == "live"
+    assert (function["AutoPublishAliasAllProperties"], second["PublishLambdaVersion"]) == (True, True)
     variables = function["Environment"]["Variables"]
     assert variables == {"STAGE": 'a "quoted" ${text} %{x}', naming.PACK_VARIABLE: {"Ref": "LambdapackPack"}}
     statement = function["Policies"][0]["Statement"][0]
