@@ -89,7 +89,7 @@ def command(
 
 
 def _function(session: Session, made: Pack, tool: str, given: dict[str, Any]) -> FunctionOptions:
-    """The function as the configuration describes it, under the name that the project has for it."""
+    """The function as the configuration describes the function, under the name that the project has."""
     from lambdapack.deploy import export
 
     function = deployment.function_options(session, made.index.target, {"place": given["place"]})

@@ -14,7 +14,7 @@ from lambdapack.deploy.aws.models import ALIAS
 from lambdapack.deploy.aws.naming import PACK_VARIABLE, describe, variables
 from lambdapack.deploy.function import Dependencies
 from lambdapack.errors import ConfigurationError
-from lambdapack.model import Files, FunctionSettings, Location, Place, Target
+from lambdapack.model import FunctionSettings, Location, Place, Target
 
 # A comma would divide a list of CloudFormation's, "*" and "?" mean any key to IAM, and "$" begins a
 # variable in each of the tools' languages.
@@ -89,7 +89,7 @@ class Fragment:
         ]
 
     def path(self, name: str) -> str:
-        """A file of the folder, as the project's own files name it."""
+        """A file of the folder, under the name that the files of the project have for the file."""
         return f"{self.folder}/{name}"
 
     def document(self) -> dict[str, Any]:
@@ -145,12 +145,6 @@ def _checked(locations: Iterable[Location]) -> Iterable[Location]:
                 hint="push the pack under a prefix of letters, digits, '-', '_', '.' and '/'",
             )
         yield location
-
-
-def needs_mount(dependencies: Dependencies) -> bool:
-    """Whether a pack is on a mounted file system, which a stack would have to make."""
-    places = (dependencies.location, *(asset.location for asset in dependencies.assets))
-    return any(isinstance(place, Files) and place.place == "mount" for place in places)
 
 
 def optional(settings: FunctionSettings, chosen: Iterable[str]) -> dict[str, Any]:

@@ -120,6 +120,7 @@ def test_sam_has_every_setting(tmp_path: Path) -> None:
     assert (function["EphemeralStorage"], function["Architectures"]) == ({"Size": 1024}, ["arm64"])
     assert function["SnapStart"] == {"ApplyOn": "PublishedVersions"}
     assert function["AutoPublishAlias"] == "live"
+    assert (function["AutoPublishAliasAllProperties"], second["PublishLambdaVersion"]) == (True, True)
     variables = function["Environment"]["Variables"]
     assert variables == {"STAGE": 'a "quoted" ${text} %{x}', naming.PACK_VARIABLE: {"Ref": "LambdapackPack"}}
     statement = function["Policies"][0]["Statement"][0]
@@ -294,8 +295,12 @@ def test_a_function_has_a_name_that_the_tool_takes() -> None:
     assert default_function("terraform", "my-hello_world") == "my-hello_world"
 
 
+WORDS = '[assets]\nwords = "words.txt"\n'
+
+
 def project(folder: Path, built: Pack, more: str = "") -> Path:
     folder.mkdir(exist_ok=True)
+    (folder / "words.txt").write_text("some words")
     (folder / "lambdapack.toml").write_text(f'[function]\nname = "any"\n{more}')
     shutil.copytree(built.path.parent, folder / ".lambdapack/build")
     return folder
@@ -303,7 +308,9 @@ def project(folder: Path, built: Pack, more: str = "") -> Path:
 
 def test_the_command_says_what_it_wrote(run_lambdapack: Run, tmp_path: Path, built: Pack) -> None:
     """For a machine: the files, and the fragment with the configuration's own settings and no others."""
-    folder = project(tmp_path / "any", built, 'place = "layer"\nmemory = 1024\nenvironment = { A = "b" }\n')
+    folder = project(
+        tmp_path / "any", built, 'place = "layer"\nmemory = 1024\nenvironment = { A = "b" }\n' + WORDS
+    )
     said = shown(run_lambdapack("export", "cdk", "--json", cwd=folder))
     assert (said["document"], said["version"], said["tool"]) == ("lambdapack.export", 1, "cdk")
     assert said["files"] == {"layer.zip": "written", "__init__.py": "written"}
@@ -335,6 +342,6 @@ def test_a_pack_that_needs_more_tmp_says_so(
 def test_wrong_usage_is_told(run_lambdapack: Run, tmp_path: Path, built: Pack) -> None:
     """Without a build, and without a bucket for a pack in S3."""
     assert "lambdapack build" in run_lambdapack("export", "sam", cwd=tmp_path, status=2).stderr
-    folder = project(tmp_path / "any", built)
+    folder = project(tmp_path / "any", built, WORDS)
     assert "--place layer" in run_lambdapack("export", "sam", cwd=folder, status=2).stderr
     assert "pulumi" in run_lambdapack("export", "pulumi", cwd=folder, status=2).stderr

@@ -15,11 +15,12 @@ from typing import Any
 import pytest
 
 from lambdapack import pack
+from tests.deploy.export import test_theirs
 from tests.deploy.export.conftest import EXAMPLES, RUNNING, Project, copy
 from tests.support.aws_world import REGION, empty_aws
 from tests.support.command_line import Run, shown
 from tests.support.other_tools import install, terraform
-from tests.support.other_tools.templates import read
+from tests.support.other_tools.templates import merge, read
 
 pytestmark = pytest.mark.slow
 NO_TALK = {
@@ -66,12 +67,34 @@ def test_sam_builds_the_example(project: Project, run_lambdapack: Run, on_path: 
     assert list(lacking(written, read(folder / "template.yaml"))) == []
     assert set(read(folder / "lambdapack_export/sam-parameters.yaml")) == set(written["Parameters"])
     sam = install.python_tool("sam") / "sam"
+    call([sam.with_name("cfn-lint"), "template.yaml", "makefile.yaml"], folder, on_path)
     call([sam, "validate", "--lint"], folder, on_path)
     call([sam, "build"], folder, on_path)
     built = read(folder / ".aws-sam/build/template.yaml")["Resources"]
     layer = folder / ".aws-sam/build" / built["LambdapackLayer"]["Properties"]["ContentUri"]
     assert layer.resolve() == (folder / "lambdapack_export/layer.zip").resolve()
     assert (folder / ".aws-sam/build/MonthsFunction/app.py").is_file()
+
+
+def test_sam_builds_a_project_of_somebody_else(
+    months: Path, run_lambdapack: Run, on_path: dict[str, str], tmp_path: Path
+) -> None:
+    """A sample's template with the fragment merged in is as valid as before, and is built."""
+    folder = tmp_path / "theirs"
+    (folder / "hello_world").mkdir(parents=True)
+    (folder / "hello_world/app.py").write_text("def lambda_handler(event, context): ...\n")
+    (folder / "template.yaml").write_text(test_theirs.TEMPLATE)
+    run_lambdapack(
+        "export", "sam", "--pack", months, "--function", "HelloWorldFunction", "--location", "s3://packs/x",
+        cwd=folder,
+    )  # fmt: skip
+    merged = merge(read(folder / "template.yaml"), read(folder / "lambdapack_export/sam.yaml"))
+    (folder / "template.yaml").write_text(json.dumps(merged))
+    sam = install.python_tool("sam") / "sam"
+    parameters = ["--parameter-overrides", "file://lambdapack_export/sam-parameters.yaml"]
+    call([sam, "validate", "--lint"], folder, on_path)
+    call([sam, "build", *parameters], folder, on_path)
+    assert (folder / ".aws-sam/build/HelloWorldFunction/app.py").is_file()
 
 
 def test_sam_build_calls_lambdapack_through_the_makefile(
