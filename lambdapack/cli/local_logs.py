@@ -6,9 +6,12 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from typing import TYPE_CHECKING
 
 from lambdapack.cli.session import Session
-from lambdapack.deploy.log import LogEvent
+
+if TYPE_CHECKING:
+    from lambdapack.deploy.log import LogEvent
 
 _EVERY = 0.5
 """Seconds between two looks while a log is followed."""
@@ -30,6 +33,7 @@ def local_events(session: Session, name: str, span: Span) -> Iterator[LogEvent]:
     Raises:
         ConfigurationError: There is no such function.
     """
+    from lambdapack.deploy.log import LogEvent
     from lambdapack.local import LocalCloud
 
     with LocalCloud(session.state, progress=session.progress, cache_dir=session.cache) as local:
