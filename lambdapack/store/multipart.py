@@ -167,7 +167,7 @@ def sha256(data: bytes) -> str:
 
 
 def base64_of(digest: bytes) -> str:
-    """A digest as S3's headers spell it."""
+    """A digest as S3's headers spell digests."""
     return base64.b64encode(digest).decode()
 
 
