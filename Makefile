@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 BASE := $(VENV)/.installed
 STAMP := $(VENV)/.installed-dev
 
-.PHONY: help demo pythons test test-slow test-long test-all torture lint format bench bench-rebuild fuzz clean
+.PHONY: help demo pythons test test-slow test-long test-all torture lint format dist bench bench-rebuild aws-check fuzz clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -49,10 +49,16 @@ lint: $(STAMP)  ## Check style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/mypy --platform darwin
 
 format: $(STAMP)  ## Rewrite the code in the project's style
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+dist: $(STAMP)  ## Build the sdist, and the wheel from the sdist, and check both
+	rm -rf dist
+	$(BIN)/python -m build
+	$(BIN)/python -m twine check --strict dist/*
 
 bench: $(STAMP)  ## Measure cold starts beside the peers, then what the plan predicted of them
 	$(BIN)/python -m benchmarks
@@ -60,6 +66,9 @@ bench: $(STAMP)  ## Measure cold starts beside the peers, then what the plan pre
 
 bench-rebuild: $(BASE)  ## Measure what one changed pin costs in CPU time
 	$(BIN)/python -m benchmarks.rebuild
+
+aws-check: $(BASE)  ## Check lambdapack in your own AWS account; says what it costs, and asks
+	$(BIN)/python -m benchmarks.aws_check
 
 SECONDS ?= 600
 fuzz: $(STAMP)  ## Fuzz the three targets, SECONDS=600 each

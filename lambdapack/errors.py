@@ -5,6 +5,7 @@
     LambdapackError              exit status 3
     |-- CheckError               1  a budget, digest or check failed
     |-- ConfigurationError       2  wrong usage, wrong configuration, wrong input
+    |   `-- LinuxError           2  only Linux can do it; the command line does it in a container
     `-- ToolError                3  a tool, the network or AWS failed
 
 A message says what was being done and what was measured against which limit; ``hint`` says what to
@@ -13,7 +14,7 @@ run or change next. The command line prints both and no traceback.
 
 from __future__ import annotations
 
-__all__ = ["CheckError", "ConfigurationError", "LambdapackError", "ToolError"]
+__all__ = ["CheckError", "ConfigurationError", "LambdapackError", "LinuxError", "ToolError"]
 
 
 class LambdapackError(Exception):
@@ -44,6 +45,10 @@ class ConfigurationError(LambdapackError):
     """Wrong usage, configuration or input: the user can mend it without anybody else."""
 
     exit_status = 2
+
+
+class LinuxError(ConfigurationError):
+    """Only Linux can do what was asked, and this machine runs another system."""
 
 
 class ToolError(LambdapackError):

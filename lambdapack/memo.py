@@ -58,6 +58,8 @@ class CacheFolder(Enum):
     """The zstd decoder for one target: ``decoder/zstandard-0.25.0-python3.12-x86_64/``."""
     RUNTIME = "runtime"
     """awslambdaric for the embedded cloud: ``runtime/python3.12.1-x86_64-…/``."""
+    LINUX = "linux"
+    """What a container runs the embedded cloud with, on a machine without Linux: ``linux/python3.12-…/``."""
 
     def of(self, cache_dir: Path) -> Path:
         """This folder of the cache in ``cache_dir``."""

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from lambdapack.cli import build_matrix
 from lambdapack.cli.session import Session, common, glibc_version, stoppable
 from lambdapack.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from lambdapack.model import Target
     from lambdapack.pack.assets import Asset
     from lambdapack.pipeline import BuildOptions, BuildResult
+    from lambdapack.pipeline.remote import RemoteOptions
     from lambdapack.slim import SlimOptions
     from lambdapack.trace import TraceOptions
 
@@ -30,9 +34,13 @@ if TYPE_CHECKING:
 @click.option("--group", "groups", multiple=True, metavar="NAME", help="Take a dependency group too.")
 @click.option("--python", metavar="X.Y", help="Lambda's Python.  [default: the running one]")
 @click.option("--arch", type=click.Choice(["x86_64", "arm64"]), help="The processor.  [default: x86_64]")
-@click.option("--builder", type=click.Choice(["auto", "docker", "local"]),
+@click.option("--matrix", multiple=True, metavar="TARGET,...",
+              help="Build several targets, e.g. python3.12/x86_64,python3.13/arm64.")  # fmt: skip
+@click.option("--builder", type=click.Choice(["auto", "docker", "local", "codebuild"]),
               help="Where wheels are installed.  [default: auto]")  # fmt: skip
-@click.option("--image", metavar="NAME", help="Image for the docker builder.")
+@click.option("--image", metavar="NAME", help="Image for the docker or the codebuild builder.")
+@click.option("--location", metavar="s3://BUCKET/PREFIX", help="The store that a build in CodeBuild uses.")
+@click.option("--region", metavar="NAME", help="That bucket's region.")
 @click.option("--system-package", "packages", multiple=True, metavar="NAME",
               help="Install a system package in the image first.")  # fmt: skip
 @click.option("--glibc", metavar="2.N", help="Newest C library that wheels may ask for.")
@@ -60,7 +68,8 @@ def command(session: Session, requirements: tuple[str, ...], jobs: int | None, *
     Requirements come from the command line or, where it names none, from the configuration or, where that
     names none, from the project's lock or requirements file. A requirement may be a wheel or a folder.
     Writes ID.tar.zst, ID.index.json, its bill of materials ID.cdx.json and build.json, and a pack for each
-    of the configuration's assets; the same inputs give the same id, on any machine.
+    of the configuration's assets; the same inputs give the same id, on any machine. With a matrix of targets
+    each goes into a folder of its own, DIR/python3.12-x86_64; one that fails stops no other.
 
     \b
     Examples:
@@ -68,20 +77,17 @@ def command(session: Session, requirements: tuple[str, ...], jobs: int | None, *
       lambdapack build -r requirements.txt --python 3.12 --arch arm64
       lambdapack build -r uv.lock --group inference --runtime-provided
       lambdapack build torch --trace "import torch; torch.ones(2) @ torch.ones(2)"
+      lambdapack build --matrix python3.12/x86_64,python3.12/arm64 --builder codebuild
+      lambdapack build spacy --builder codebuild --arch arm64 --location s3://bucket/prefix
       id=$(lambdapack build scikit-learn --quiet)
     """
-    from lambdapack import pipeline
-
+    targets = build_matrix.targets(session, given)
+    if targets:
+        _build_several(session, requirements, targets, jobs, given)
+        return
     options = build_options(session, requirements, given)
     _check_handlers(session, options, named=bool(requirements or given["files"]))
-    result = pipeline.build(
-        options,
-        assets=_assets(session),
-        cache_dir=session.cache,
-        reuse=pipeline.Reuse(cache=given["cache"], lock=not given["refresh"], limit=session.cache_limit),
-        jobs=jobs,
-        progress=session.progress,
-    )
+    result = _how(session, options, jobs, given)(options, progress=session.progress)
     if session.as_json:
         click.echo(json.dumps(_document(result), indent=2))
     elif session.quiet:
@@ -90,6 +96,62 @@ def command(session: Session, requirements: tuple[str, ...], jobs: int | None, *
         from lambdapack.report.tables import build_table
 
         session.show(build_table(result.report, result.directory, result.assets))
+
+
+def _build_several(
+    session: Session,
+    requirements: tuple[str, ...],
+    targets: Sequence[Target],
+    jobs: int | None,
+    given: Mapping[str, Any],
+) -> None:
+    """Build every target of a matrix."""
+    from lambdapack.pipeline import matrix
+
+    first = {**given, "python": targets[0].python, "arch": targets[0].arch}
+    members = matrix.members(build_options(session, requirements, first), targets)
+    for each in members:
+        _check_handlers(session, each, named=bool(requirements or given["files"]))
+    if members[0].builder == "codebuild":
+        from lambdapack.pipeline import remote
+
+        # Once, before builds side by side would each make it.
+        remote.prepare(members[0], _remote_options(session, given), progress=session.progress)
+    build_matrix.build_matrix(
+        session, members, lambda options, share: _how(session, options, share, given), jobs
+    )
+
+
+def _how(
+    session: Session, options: BuildOptions, jobs: int | None, given: Mapping[str, Any]
+) -> Callable[..., BuildResult]:
+    """What builds: on this machine, or in CodeBuild."""
+    from lambdapack import pipeline
+
+    settings: dict[str, Any] = {
+        "assets": _assets(session),
+        "cache_dir": session.cache,
+        "reuse": pipeline.Reuse(cache=given["cache"], lock=not given["refresh"], limit=session.cache_limit),
+        "jobs": jobs,
+    }
+    if options.builder != "codebuild":
+        return partial(pipeline.build, **settings)
+    from lambdapack.pipeline import remote
+
+    return partial(remote.build, remote=_remote_options(session, given), **settings)
+
+
+def _remote_options(session: Session, given: Mapping[str, Any]) -> RemoteOptions:
+    from lambdapack.pipeline import remote
+
+    store = session.config.store
+    location = given["location"] or store.location
+    if location is None:
+        raise ConfigurationError(
+            "building in CodeBuild: no bucket for the sources and the pack",
+            hint="give --location s3://BUCKET/PREFIX or set location in the [store] table of lambdapack.toml",
+        )
+    return remote.RemoteOptions(location, session.root, given["region"] or store.region)
 
 
 def _document(result: BuildResult) -> dict[str, Any]:

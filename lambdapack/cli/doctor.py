@@ -19,7 +19,7 @@ from lambdapack.cli import deployment
 from lambdapack.cli.session import Session, common
 from lambdapack.errors import CheckError, ConfigurationError, LambdapackError
 from lambdapack.model import Target, runtimes
-from lambdapack.python import interpreter
+from lambdapack.python import interpreter, machine
 
 _GB = 1_000_000_000
 _ROOM = 3 * _GB
@@ -95,8 +95,10 @@ class _Check:
 
 def _system() -> _Check:
     found = f"{os.uname().sysname} {os.uname().release} on {os.uname().machine}"
-    state: Literal["ok", "missing"] = "ok" if sys.platform == "linux" else "missing"
-    return _Check("system", state, found, "installing, stripping and tracing Linux wheels")
+    if machine.is_linux():
+        return _Check("system", "ok", found, "installing, stripping and tracing Linux wheels")
+    found += ": builds and the local cloud run in containers of the Docker engine"
+    return _Check("system", "optional", found, "tracing, and the local cloud, without a container")
 
 
 def _runtime(python: str, today: date) -> _Check:

@@ -16,7 +16,7 @@ import click
 from click.shell_completion import CompletionItem
 
 import lambdapack
-from lambdapack.errors import LambdapackError
+from lambdapack.errors import LambdapackError, LinuxError
 
 COMMANDS = {
     "init": "Write a small working project.",
@@ -41,6 +41,7 @@ COMMANDS = {
     "bucket": "Make a bucket for packs, or check one.",
     "package": "Write a function's zip: its code, the shim and a pack's index.",
     "layer": "Write a layer for a function whose code stays as it is.",
+    "export": "Write what a SAM, Serverless, Terraform or CDK project takes.",
     "push": "Upload a pack to S3.",
     "inspect": "List what is in a pack.",
     "verify": "Check every digest of a pack.",
@@ -119,9 +120,21 @@ def run(arguments: Sequence[str]) -> int:
     except BrokenPipeError:
         # The reader of stdout has gone, e.g. head; at exit Python would flush again and complain.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except LinuxError:
+        return _in_a_container(arguments)
     except (Exception, KeyboardInterrupt) as error:
         return _report(error)
     return 0
+
+
+def _in_a_container(arguments: Sequence[str]) -> int:
+    """Run a command that only Linux can run where the Docker engine has Linux; returns the exit status."""
+    from lambdapack.cli.container import to_linux
+
+    try:
+        return to_linux(arguments)
+    except (Exception, KeyboardInterrupt) as error:
+        return _report(error)
 
 
 def _report(error: BaseException) -> int:

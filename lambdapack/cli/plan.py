@@ -192,7 +192,7 @@ def _facts(session: Session, made: Pack, function: FunctionOptions, allowed: tup
         index=made.index,
         pack_bytes=made.path.stat().st_size,
         distributions=report.distributions if report and known else (),
-        assets=_assets(made, function),
+        assets=asset_facts(made, function),
         missing=tuple(
             LibraryFacts(library.name, len(library.users), library.fatal, library.message, library.hint)
             for library in deployment.missing_libraries(session, made, allowed)
@@ -278,7 +278,8 @@ def _with_zip(session: Session, made: Pack, function: FunctionOptions, facts: Fa
     )
 
 
-def _assets(made: Pack, function: FunctionOptions) -> tuple[AssetFacts, ...]:
+def asset_facts(made: Pack, function: FunctionOptions) -> tuple[AssetFacts, ...]:
+    """The assets that were built beside a pack, each with its place."""
     from lambdapack import pack
     from lambdapack.pack import assets
     from lambdapack.plan import AssetFacts

@@ -42,11 +42,18 @@ class Build(Section):
         "one of " + ", ".join(f'"{python}"' for python in PYTHONS),
     )
     arch: Literal["x86_64", "arm64"] = field("x86_64", "The processor.", '"x86_64" or "arm64"')
-    builder: Literal["auto", "docker", "local"] = field(
+    matrix: list[Text] = field(
+        [],
+        "Targets that `lambdapack build` builds side by side, each into a folder of its own below `output`; "
+        "--python or --arch builds one alone. Left out: the one of `python` and `arch`.",
+        'a list of targets, e.g. ["python3.12/x86_64", "python3.13/arm64"]',
+    )
+    builder: Literal["auto", "docker", "local", "codebuild"] = field(
         "auto",
-        "Where requirements are resolved and sdists built: in the target's image, or on this machine, wheels "
-        "only. auto: on this machine where it has that Python and no image is named.",
-        '"auto", "docker" or "local"',
+        "Where requirements are resolved and sdists built: in the target's image, here or in AWS CodeBuild; "
+        "or on this machine, wheels only. auto: on this machine where it has that Python and no image is "
+        "named.",
+        '"auto", "docker", "local" or "codebuild"',
     )
     glibc: str | None = field(
         None,
@@ -55,7 +62,9 @@ class Build(Section):
         pattern=r"^2\.\d{1,2}$",
     )
     image: Text | None = field(
-        None, "Image for the docker builder, instead of the one for the target.", "an image name"
+        None,
+        "Image for the docker or the codebuild builder, instead of the one for the target.",
+        "an image name",
     )
     system_packages: list[Text] = field(
         [],
@@ -63,11 +72,12 @@ class Build(Section):
         'a list of names, e.g. ["libpq-devel"]',
     )
     image_timeout: float = _above_0(
-        3600.0, "Seconds that a build in a container may take.", "a number above 0"
+        3600.0, "Seconds that a build in a container or in CodeBuild may take.", "a number above 0"
     )
     image_memory: int | None = field(
         None,
-        "Memory in MB that a build in a container may use. Left out: what the engine has.",
+        "Memory in MB that a build in a container may use. Left out: what the engine has. In CodeBuild: that "
+        "the machine has at least; left out, 8 GB.",
         "an integer from 64",
         ge=64,
     )

@@ -12,9 +12,9 @@ from lambdapack.files import is_ignored
 
 DEFAULT_IGNORE = (
     ".git/", ".hg/", ".svn/", ".venv/", "venv/", "node_modules/", "__pycache__/", "*.egg-info/",
-    ".lambdapack/", ".lambdapack-*", "dist/", ".pytest_cache/", ".mypy_cache/", ".ruff_cache/",
-    ".hypothesis/", ".tox/", ".nox/", ".idea/", ".vscode/", ".DS_Store", ".#*", "lambdapack.toml",
-    "*.zip", "*.tar.zst",
+    ".lambdapack/", ".lambdapack-*", "lambdapack_export/", "dist/", ".pytest_cache/", ".mypy_cache/",
+    ".ruff_cache/", ".hypothesis/", ".tox/", ".nox/", ".idea/", ".vscode/", ".DS_Store", ".#*",
+    "lambdapack.toml", "*.zip", "*.tar.zst",
     # Credentials that people keep beside their code.
     ".env", ".aws/",
 )  # fmt: skip

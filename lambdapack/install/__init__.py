@@ -7,10 +7,11 @@ and bundles shared libraries, here or in an image. ``check_binaries`` refuses a 
 from lambdapack.install.binaries import check_binaries, portable_files
 from lambdapack.install.builders import Builder, Workshop, choose
 from lambdapack.install.docker import BuildLimits, DockerBuilder
+from lambdapack.install.inside import InsideBuilder
 from lambdapack.install.local import LocalBuilder, LocalWorkshop
 from lambdapack.install.unpack import read_tree, unpack_wheels
 
 __all__ = [
-    "BuildLimits", "Builder", "DockerBuilder", "LocalBuilder", "LocalWorkshop", "Workshop",
+    "BuildLimits", "Builder", "DockerBuilder", "InsideBuilder", "LocalBuilder", "LocalWorkshop", "Workshop",
     "check_binaries", "choose", "portable_files", "read_tree", "unpack_wheels",
 ]  # fmt: skip

@@ -13,7 +13,7 @@ from lambdapack.install.local import LocalBuilder
 from lambdapack.lock import Place
 from lambdapack.model import NO_OPTIONS, Lock, MissingLibrary, PipOptions, Target, Tree
 from lambdapack.progress import QUIET, Progress
-from lambdapack.python import interpreter
+from lambdapack.python import interpreter, machine
 from lambdapack.python.interpreter import Interpreter
 from lambdapack.python.worker import Elsewhere
 
@@ -36,6 +36,10 @@ class Workshop(Protocol):
     @property
     def identity(self) -> Mapping[str, str]:
         """What built things depend on besides their inputs, e.g. an image's id."""
+
+    @property
+    def compiles(self) -> bool:
+        """Whether ``unpack`` builds sdists with code that has to be compiled."""
 
     @property
     def load_elsewhere(self) -> Loader | None:
@@ -107,8 +111,8 @@ def choose(
 ) -> tuple[Builder, str]:
     """The builder called ``name`` (``auto``, ``local``, ``docker``) and the reason, for people.
 
-    ``auto`` is the local builder where the target's Python is on this machine and neither an image nor
-    system packages were named, the docker builder where it is not and an engine answers.
+    ``auto`` is the local builder where this machine is Linux with the target's Python and neither an image
+    nor system packages were named, the docker builder where it is not and an engine answers.
 
     Raises:
         ConfigurationError: There is no such builder; or ``auto`` finds neither Python nor engine.
@@ -135,7 +139,9 @@ def choose(
 
 
 def _available(target: Target, docker: DockerBuilder) -> tuple[Builder, str]:
-    """The local builder where this machine has the target's Python, else ``docker``."""
+    """The local builder where this machine has the target's Python and is Linux, else ``docker``."""
+    if not machine.is_linux() and engine.answers():
+        return docker, "this machine runs no Linux, and Docker answers"
     try:
         interpreter.find(target.python)
     except ConfigurationError as error:
@@ -145,4 +151,6 @@ def _available(target: Target, docker: DockerBuilder) -> tuple[Builder, str]:
                 hint=error.hint,
             ) from None
         return docker, f"no Python {target.python} on this machine, and Docker answers"
+    if not machine.is_linux():
+        return LocalBuilder(), "no Docker engine answers: wheels alone, and nothing of the target can be run"
     return LocalBuilder(), f"wheels for {target} need no Docker"

@@ -60,6 +60,7 @@ class LocalWorkshop:
         sources: pip's options of the requirements.
     """
 
+    compiles = False
     ask_elsewhere = None
     load_elsewhere = None
     place: Place | None = None

@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from lambdapack.errors import ConfigurationError
+from lambdapack.errors import ConfigurationError, LinuxError
 from lambdapack.local import client
 from lambdapack.local.checks import check_payload, check_settings, settings_of
 from lambdapack.local.environment.environment import Environment
@@ -32,6 +32,7 @@ from lambdapack.local.versions import LIVE
 from lambdapack.memo import default_cache_dir
 from lambdapack.model import FunctionSpec
 from lambdapack.progress import QUIET, Progress
+from lambdapack.python import machine
 
 DEFAULT_STATE = Path(".lambdapack/local")
 _IDLE_SECONDS = 600.0
@@ -76,6 +77,11 @@ class LocalCloud:
         boost: bool = True,
         chance: Callable[[], float] = random.random,
     ) -> None:
+        if not machine.is_linux():
+            raise LinuxError(
+                "the local cloud needs Linux, on which Lambda runs its functions",
+                hint="lambdapack's commands run it in a container; in Python, use a container of your own",
+            )
         self.state = state.resolve()
         self.functions = Functions(self.state)
         self._progress = progress

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,6 +17,7 @@ from lambdapack.files import Part, part_file, write_bytes
 from lambdapack.pack import tail
 from lambdapack.pack.stream import Stream
 from lambdapack.progress import Progress
+from lambdapack.python import machine
 from runtime_shim import _index
 from runtime_shim._index import Index
 
@@ -149,7 +149,7 @@ def _in_order(
     work: Callable[[Extent], bytes], extents: Sequence[Extent], jobs: int | None
 ) -> Iterator[bytes]:
     """``map`` in ``jobs`` threads, in order, with at most twice as many results waiting."""
-    jobs = jobs or len(os.sched_getaffinity(0))
+    jobs = jobs or machine.processors()
     with ThreadPoolExecutor(jobs, thread_name_prefix="compress") as pool:
         waiting: deque[Future[bytes]] = deque()
         try:

@@ -28,6 +28,8 @@ FILE_NAME = "build.json"
 PREVIOUS = "previous.json"
 """The build.json of the build that the one in the same folder replaced, where there was one."""
 VERSION = 1
+IN_IMAGE = frozenset(("docker", "codebuild"))
+"""Builders that build in the target's own image, and bring shared libraries from there."""
 _PIN = re.compile(r"(?P<name>[^\s=]+)==(?P<version>[^\s\\]+)")
 _HASH = re.compile(r"--hash=(sha256:[0-9a-f]{64})")
 
@@ -241,5 +243,5 @@ def missing_libraries(pack: Pack, allowed: Collection[str] = ()) -> tuple[syslib
         paths,
         syslibs.PackUse(report.trace["files"] if traced else None, needs, report.imports.skipped),
         allowed=allowed,
-        image=report.builder["name"] == "docker",
+        image=report.builder["name"] in IN_IMAGE,
     )

@@ -59,7 +59,7 @@ def build(
         ToolError: A tool, the network or the disk failed. Whatever is raised, an earlier build in
             ``options.output`` is still whole.
     """
-    _check(options, assets, today, progress)
+    check_before(options, assets, today, progress)
     cache_dir = cache_dir or default_cache_dir()
     store = build_cache.open_cache(cache_dir, progress, enabled=reuse.cache)
     result = _build_pack(options, store, cache_dir, refresh=not reuse.lock, jobs=jobs, progress=progress)
@@ -70,7 +70,9 @@ def build(
     return replace(result, assets=built, bill=bill)
 
 
-def _check(options: BuildOptions, assets: Sequence[Asset], today: date | None, progress: Progress) -> None:
+def check_before(
+    options: BuildOptions, assets: Sequence[Asset], today: date | None, progress: Progress
+) -> None:
     """Refuse what no step of the build could mend, before the first one."""
     check_options(options.slim)
     asset_packs.check(assets)

@@ -105,6 +105,7 @@ class LockRequest:
             options=self._lock_options,
             cache_dir=cache_dir,
             place=workshop.place,
+            builds=workshop.compiles,
             wheelwright=workshop,
             downloads=self.downloads,
             progress=told,

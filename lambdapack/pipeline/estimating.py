@@ -56,7 +56,8 @@ def _lock(
 ) -> tuple[Lock, tuple[str, ...]]:
     """The lock that a build would have, and the requirements as the user wrote them."""
     requirements = requirements_of(options, progress)
-    builder, _ = builder_of(options, progress)
+    # An estimate starts no build elsewhere, and the answer is the same.
+    builder, _ = builder_of(_here(options), progress)
     store = build_cache.open_cache(cache_dir, progress, enabled=True)
     downloads = Downloads(cache_dir, requirements.options, progress)
     request = LockRequest(options, requirements, store, downloads, refresh, progress)
@@ -76,6 +77,10 @@ def _lock(
             except LambdapackError:
                 raise error from None
     return lock, requirements.shown
+
+
+def _here(options: BuildOptions) -> BuildOptions:
+    return replace(options, builder="auto") if options.builder == "codebuild" else options
 
 
 def _asked(request: LockRequest, workshop: Workshop, cache_dir: Path) -> Lock:

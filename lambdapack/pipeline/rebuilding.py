@@ -90,15 +90,14 @@ def _options(report: BuildReport, output: Path, local: LocalInputs) -> BuildOpti
     """The options of the build that ``report`` is of; those on requirements are settled by its lock."""
     trace = dict(report.options["trace"])
     source_digest = trace.pop("source")
+    builder, image = _builder(report)
     options = BuildOptions(
         requirements=(),
         files=(),
         target=Target.parse(report.target),
         output=output,
-        builder=report.builder["name"],
-        # The very image: by what its registry calls it, unless packages were put into it here.
-        image=(None if report.options.get("system_packages") else report.builder.get("digest"))
-        or report.builder.get("id"),
+        builder=builder,
+        image=image,
         limits=local.limits,
         slim=TypeAdapter(SlimOptions).validate_python(report.options["slim"]),
         trace=TraceOptions(**trace, source=local.source if source_digest else None, assets=local.assets),
@@ -110,6 +109,18 @@ def _options(report: BuildReport, output: Path, local: LocalInputs) -> BuildOpti
             hint="check out the version of it that the pack was built from",
         )
     return options
+
+
+def _builder(report: BuildReport) -> tuple[str, str | None]:
+    """The builder that gives the same pack here, and its image."""
+    name = report.builder["name"]
+    if name != "codebuild":
+        # The very image: by what its registry calls it, unless packages were put into it here.
+        packaged = report.options.get("system_packages")
+        return name, (None if packaged else report.builder.get("digest")) or report.builder.get("id")
+    # What CodeBuild gives of wheels alone, any machine with the target's Python gives.
+    from_image = report.lock.get("built") or report.libraries
+    return ("docker", report.builder.get("image")) if from_image else ("auto", None)
 
 
 def _lock(report: BuildReport) -> Lock:

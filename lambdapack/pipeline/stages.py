@@ -184,7 +184,10 @@ class PackBuild:
 
     def _trace(self, tree: Tree, lock: Lock, workshop: Workshop, program: Program) -> tuple[Tree, Trace]:
         """Trace the tree, and add the shared libraries that the traced code opened by name."""
-        has, in_image = syslibs.runtime_libraries(self.options.target), self.builder["name"] == "docker"
+        has, in_image = (
+            syslibs.runtime_libraries(self.options.target),
+            self.builder["name"] in build_json.IN_IMAGE,
+        )
         source = self.options.trace.source
         # Where the function's own folder has libraries that Lambda's dynamic linker finds.
         beside = () if source is None else (source, source / "lib")

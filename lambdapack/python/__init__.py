@@ -4,6 +4,6 @@ The public modules of a toolbox; each is imported where it is used.
 """
 
 __all__ = [
-    "bytecode", "interpreter", "keeper", "module_names", "pip", "pip_settings", "toolchain",
+    "bytecode", "interpreter", "keeper", "machine", "module_names", "pip", "pip_settings", "toolchain",
     "wheel_recipe", "wheel_tags", "worker",
 ]  # fmt: skip

@@ -13,7 +13,7 @@ from typing import IO
 from lambdapack.errors import ToolError
 from lambdapack.files import walk
 from lambdapack.progress import QUIET, Progress
-from lambdapack.python import worker
+from lambdapack.python import machine, worker
 from lambdapack.python.interpreter import Interpreter
 
 __all__ = ["ENVIRONMENT", "WORKER", "compile_tree"]
@@ -49,7 +49,7 @@ def compile_tree(
         ToolError: The bytecode could not be written, or the interpreter failed.
     """
     names = list(only if only is not None else (path for path in walk(root) if path.endswith(".py")))
-    jobs = max(1, min(jobs or len(os.sched_getaffinity(0)), len(names)))
+    jobs = max(1, min(jobs or machine.processors(), len(names)))
     # Every `jobs`-th of the files, largest first, so that no process is left with a long rest.
     names.sort(key=lambda name: (-(root / name).stat().st_size, name))
     with (

@@ -21,7 +21,7 @@ import json, platform, sys
 print(json.dumps({
     "path": getattr(sys, "_base_executable", None) or sys.executable,
     "version": platform.python_version(),
-    "machine": platform.machine(),
+    "machine": ("" if sys.platform == "linux" else sys.platform + "-") + platform.machine(),
     "implementation": sys.implementation.name,
 }))
 """
@@ -34,7 +34,8 @@ class Interpreter:
     Attributes:
         path: The executable.
         version: The full version, e.g. ``3.11.7``.
-        machine: The kernel's name for the processor that this Python is built for, e.g. ``x86_64``.
+        machine: The kernel's name for the processor that this Python is built for, e.g. ``x86_64``; of
+            another system than Linux with its name before, e.g. ``darwin-arm64``: no target's machine.
     """
 
     path: Path

@@ -40,6 +40,8 @@ CERTIFICATE_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"
 _OTHER_VARIABLES = (*CERTIFICATE_VARIABLES, "SSL_CERT_DIR", "NETRC")
 _NOT_OPTIONS = ("version", "help")
 _FILES_MAX = 5000
+# Of the machine and of its user; the user's counts where it is there.
+_MAC_FOLDER = "Library/Application Support/pip"
 _USER = re.compile(r"(?<=://)[^/\s]*@")
 
 
@@ -209,12 +211,18 @@ def _files(environment: Mapping[str, str], prefix: Path) -> Iterator[Path]:
     if chosen == os.devnull:
         return
     home = Path(environment.get("HOME") or Path.home())
+    if sys.platform == "darwin":
+        yield Path("/") / _MAC_FOLDER / "pip.conf"
     for folder in (environment.get("XDG_CONFIG_DIRS") or "/etc/xdg").split(os.pathsep):
         yield Path(folder) / "pip" / "pip.conf"
     yield Path("/etc/pip.conf")
     if not (chosen and Path(chosen).exists()):
         yield home / ".pip" / "pip.conf"
-        yield Path(environment.get("XDG_CONFIG_HOME") or home / ".config") / "pip" / "pip.conf"
+        mac = home / _MAC_FOLDER
+        if sys.platform == "darwin" and mac.is_dir():
+            yield mac / "pip.conf"
+        else:
+            yield Path(environment.get("XDG_CONFIG_HOME") or home / ".config") / "pip" / "pip.conf"
     yield prefix / "pip.conf"
     if chosen:
         yield Path(chosen)

@@ -4,6 +4,6 @@ Each module is public and imported by the command that needs it: most commands n
 """
 
 __all__ = [
-    "builds", "cold", "collecting", "costs", "github", "invocation", "listing", "live", "logs", "overview",
-    "page", "profile", "schemas", "tables", "tuning", "units", "verdict",
+    "builds", "cold", "collecting", "costs", "github", "invocation", "listing", "live", "logs", "matrix",
+    "overview", "page", "profile", "schemas", "tables", "tuning", "units", "verdict",
 ]  # fmt: skip

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import signal
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,7 +11,7 @@ from typing import Any
 
 from lambdapack.files import scratch_folder
 from lambdapack.progress import QUIET, Progress
-from lambdapack.python import worker
+from lambdapack.python import machine, worker
 from lambdapack.python.interpreter import Interpreter
 from lambdapack.python.worker import Elsewhere
 
@@ -66,7 +65,7 @@ def import_modules(
             "cwd": str(work / "cwd"),
             "modules": [list(names) for names in modules],
             "timeout": timeout,
-            "jobs": len(os.sched_getaffinity(0)),
+            "jobs": machine.processors(),
         }
         answers = worker.ask(
             interpreter,

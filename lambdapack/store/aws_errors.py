@@ -14,6 +14,7 @@ from lambdapack.store.patience import gave_up
 
 if TYPE_CHECKING:
     from botocore.exceptions import BotoCoreError, ClientError
+    from botocore.parsers import ResponseParserError
 
 __all__ = ["Explanation", "Service", "code_of", "status_of", "translate"]
 
@@ -94,8 +95,13 @@ _SHARED = (
         frozenset({"ParamValidationError", "InvalidRegionError"}), "{said}", kind=ConfigurationError
     ),
     Explanation(
-        # What answers may be a proxy or a sign-in page, whose text is no answer of AWS.
-        frozenset({"HTTPClientError", "ConnectionError", "ResponseParserError"}),
+        frozenset({"ResponseParserError"}),
+        "the answer is not one of AWS's ({said})",
+        "something between here and AWS answers in its stead: check proxies, the network's login page, and "
+        "AWS_ENDPOINT_URL if it is set",
+    ),
+    Explanation(
+        frozenset({"HTTPClientError", "ConnectionError"}),
         "cannot reach AWS ({said})",
         "check the network, the region, and AWS_ENDPOINT_URL if it is set",
     ),
@@ -113,7 +119,7 @@ def status_of(error: ClientError) -> int:
 
 
 def translate(
-    error: BotoCoreError | ClientError, doing: str, service: Service, **facts: str
+    error: BotoCoreError | ClientError | ResponseParserError, doing: str, service: Service, **facts: str
 ) -> LambdapackError:
     """The error to raise instead of botocore's.
 

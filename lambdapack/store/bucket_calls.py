@@ -11,6 +11,7 @@ from typing import Any
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 
 from lambdapack.errors import ConfigurationError, ToolError
 from lambdapack.progress import QUIET, Progress
@@ -231,7 +232,7 @@ class OwnBucket:
         facts = {"bucket": self._name, "account": self._owner.account, "action": f"s3:{action}"}
         try:
             yield
-        except (BotoCoreError, ClientError) as error:
+        except (BotoCoreError, ClientError, ResponseParserError) as error:
             raise translate(error, doing, _S3, **facts) from error
 
 
@@ -245,6 +246,6 @@ def whose(region: str | None) -> Owner:
     try:
         session = boto3.Session(region_name=region)
         identity = patience.make_client(session, "sts", patience.CALLS).get_caller_identity()
-    except (BotoCoreError, ClientError) as error:
+    except (BotoCoreError, ClientError, ResponseParserError) as error:
         raise translate(error, doing, Service((), "AWS refused it ({code}: {said})")) from error
     return Owner(str(identity["Account"]), str(identity["Arn"]).split(":")[1])

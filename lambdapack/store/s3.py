@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 
 from lambdapack.errors import CheckError, ToolError
 from lambdapack.model import Location
@@ -80,7 +81,7 @@ _S3 = Service(
 
 
 def connect(
-    region: str | None, environment: Mapping[str, str], waiting: patience.Patience = patience.CALLS
+    region: str | None, environment: Mapping[str, str], waiting: patience.Patience | None = None
 ) -> S3Client:
     """A client for ``region``, by default the one that AWS's own settings give.
 
@@ -96,7 +97,12 @@ def connect(
         "s3": {"addressing_style": "path" if endpoint else "auto"},
     }
     client: S3Client = make_client(
-        session, "s3", waiting, region_name=region, endpoint_url=endpoint or None, config=config
+        session,
+        "s3",
+        waiting or patience.CALLS,
+        region_name=region,
+        endpoint_url=endpoint or None,
+        config=config,
     )
     return client
 
@@ -293,7 +299,7 @@ def _errors_of_s3(doing: str, bucket: str) -> Iterator[None]:
     except ClientError as error:
         region = region_of(error) or "another region"
         raise translate(error, doing, _S3, bucket=bucket, region=region) from error
-    except BotoCoreError as error:
+    except (BotoCoreError, ResponseParserError) as error:
         raise translate(error, doing, _S3, bucket=bucket) from error
     except OSError as error:
         raise ToolError(f"{doing}: {error}") from error

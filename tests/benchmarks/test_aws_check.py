@@ -108,6 +108,8 @@ def test_one_that_is_killed_is_cleaned_by_the_next(
     """The ledger says what there is; while a check runs its ledger is left alone."""
     process = command(tmp_path, lambdapack_cache, "--yes", "--step", "s3")
     wait_for(lambda: process.poll() is not None or played.clients["lambda"].list_functions()["Functions"])
+    # Held where it is, so that it has not ended before the other one looks.
+    os.killpg(process.pid, signal.SIGSTOP)
     again = command(tmp_path, lambdapack_cache, "--clean")
     assert "is still running" in again.communicate(timeout=60)[1] and again.returncode == 3
     os.killpg(process.pid, signal.SIGKILL)

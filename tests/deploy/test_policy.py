@@ -71,6 +71,7 @@ def test_the_printed_policy_is_enough_for_layers_in_a_network(
 _DONE_WITHOUT = {
     "DeployBucket": "looking into the bucket makes an upload resumable and an answer clearer",
     "DeployLeases": "the risk is told: a collection at that moment may not know of the pack",
+    "DestroyCodeDeployRole": "it is told that what was made for CodeDeploy, if anything was, stays",
 }
 """What a deployment goes on without, and what for it is."""
 

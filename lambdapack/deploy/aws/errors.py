@@ -34,8 +34,14 @@ _AWS = Service(
             CheckError,
         ),
         Explanation(
+            frozenset({"AccountLimitExceededException"}),
+            "the account may not run more builds at a time ({code}: {said})",
+            "wait for the builds that run, or ask for more in the Service Quotas console: AWS CodeBuild, "
+            "concurrently running builds",
+        ),
+        Explanation(
             frozenset({
-                "InvalidParameterException", "InvalidParameterValueException",
+                "InvalidInputException", "InvalidParameterException", "InvalidParameterValueException",
                 "InvalidRequestContentException", "MalformedPolicyDocument", "NoSuchBucket",
                 "ValidationError", "ValidationException",
             }),

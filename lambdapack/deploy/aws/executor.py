@@ -23,6 +23,8 @@ _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 8.0
 # What Lambda says of a role that IAM has not spread yet, and of its policies.
 _ROLE_NOT_READY = ("cannot be assumed by Lambda", "does not have permissions to call")
+# What CodeBuild says of the same.
+_BUILD_ROLE_NOT_READY = "not authorized to perform: sts:AssumeRole"
 # Errors that mean that an interrupted run has made the call already.
 _DONE_ALREADY: Mapping[str, frozenset[str]] = {
     "create_log_group": frozenset({"ResourceAlreadyExistsException"}),
@@ -116,6 +118,8 @@ def _will_pass(error: Any) -> bool:
         return True
     if code == "InvalidParameterValueException":
         return any(words in said for words in _ROLE_NOT_READY)
+    if code == "InvalidInputException":
+        return _BUILD_ROLE_NOT_READY in said
     # An existing function stays; "an update is in progress" and "in the following state: Pending" pass.
     return code == "ResourceConflictException" and "already exist" not in said
 
@@ -160,6 +164,7 @@ def _subject(call: ApiCall) -> str:
         "Resource",
         "applicationName",
         "deploymentId",
+        "name",
     ):
         if key in call.parameters:
             return str(call.parameters[key])

@@ -32,7 +32,8 @@ _PROBE = "-lambdapack-probe"
 _FUNCTION_NAME_MAX = 64
 _NO_PACK = "no pack"
 PACK_VARIABLE = "LAMBDAPACK_PACK"
-_ASSETS = "LAMBDAPACK_ASSET_PACKS"
+"""The environment variable that names the pack: by its id, or in other tools' stacks as ``describe`` does."""
+ASSETS = "LAMBDAPACK_ASSET_PACKS"
 """``name=id`` for each asset, with spaces between them; their packs lie beside the function's own.
 
 ``name=id:layer`` (or ``zip``, ``mount``) for one among the function's files, and
@@ -74,6 +75,24 @@ def codedeploy_role(function: str, region: str) -> str:
     No function's name has a dot, so that this is no function's role.
     """
     return role_name(f"{function}.shift", region)
+
+
+def build_project(bucket: str, prefix: str) -> str:
+    """The CodeBuild project that builds for the store at this place; one place, one project.
+
+    A project's role may read and write below that place alone, so two places never share a project.
+    """
+    return f"lambdapack-build-{hashlib.sha256(f'{bucket}/{prefix}'.encode()).hexdigest()[:12]}"
+
+
+def build_role(project: str, region: str) -> str:
+    """The role of a build project; roles are global, projects are not."""
+    return f"{project}-{region}"
+
+
+def build_log_group(project: str) -> str:
+    """Where CodeBuild writes the logs of a project's builds."""
+    return f"/aws/codebuild/{project}"
 
 
 def layer_name(sha256: str) -> str:
@@ -238,7 +257,7 @@ def variables(assets: Iterable[FunctionAsset], own: Location | Files | None = No
     ``own`` is where the function's own pack is.
     """
     text = " ".join(f"{asset.name}={asset.pack_id}{_place(asset, own)}" for asset in assets)
-    return {_ASSETS: text} if text else {}
+    return {ASSETS: text} if text else {}
 
 
 def pack_variable(pack_id: str | None, own: Location | Files | None) -> dict[str, str]:
@@ -265,7 +284,7 @@ def assets_of(
 ) -> dict[str, tuple[str, Location | None]]:
     """Name -> id and place in S3 of the assets that a version's environment records."""
     found: dict[str, tuple[str, Location | None]] = {}
-    for word in environment.get(_ASSETS, "").split():
+    for word in environment.get(ASSETS, "").split():
         match = _ASSET.match(word)
         if match is None:
             continue

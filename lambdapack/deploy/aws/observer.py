@@ -42,12 +42,10 @@ def observe(
     Raises:
         LambdapackError: AWS could not be asked.
     """
-    with errors_of_aws("asking AWS whose credentials these are", action="sts:GetCallerIdentity"):
-        identity = clients["sts"].get_caller_identity()
-    account = Account(str(identity["Account"]), str(identity["Arn"]).split(":")[1], clients.region)
+    account = account_of(clients)
     configuration = _settled(name, clients, progress)
-    group, retention = _log_group(name, clients)
-    role = _role(name, account.region, clients)
+    group, retention = log_group(naming.log_group(name), clients)
+    role = role_state(naming.role_name(name, account.region), clients)
     observed = AwsState(
         account, role=role, log_group=group, log_retention=retention, layers=_layers(layers, clients)
     )
@@ -81,6 +79,13 @@ def _observe_for(name: str, settings: FunctionSettings, observed: AwsState, clie
     if settings.provisioned is not None:
         observed = observe_ready(name, observed, clients)
     return observed
+
+
+def account_of(clients: Clients) -> Account:
+    """The account and the region that the clients call."""
+    with errors_of_aws("asking AWS whose credentials these are", action="sts:GetCallerIdentity"):
+        identity = clients["sts"].get_caller_identity()
+    return Account(str(identity["Account"]), str(identity["Arn"]).split(":")[1], clients.region)
 
 
 def _settled(name: str, clients: Clients, progress: Progress) -> Mapping[str, Any] | None:
@@ -165,9 +170,9 @@ def provisioned(name: str, clients: Clients) -> int:
     return 0 if answer is None else int(answer["RequestedProvisionedConcurrentExecutions"])
 
 
-def _role(name: str, region: str, clients: Clients) -> RoleState | None:
+def role_state(role: str, clients: Clients) -> RoleState | None:
+    """The role called ``role``; ``None`` where there is none."""
     iam = clients["iam"]
-    role = naming.role_name(name, region)
     answer = ask(iam.get_role, "iam:GetRole", f"the role {role}", RoleName=role)
     if answer is None:
         return None
@@ -193,9 +198,8 @@ def _document(value: object) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _log_group(name: str, clients: Clients) -> tuple[bool, int | None]:
-    """Whether the function has its log group, and the days that the group keeps; ``None`` for ever."""
-    group = naming.log_group(name)
+def log_group(group: str, clients: Clients) -> tuple[bool, int | None]:
+    """Whether there is such a log group, and the days that the group keeps; ``None`` for ever."""
     with errors_of_aws(f"looking at the log group {group}", action="logs:DescribeLogGroups", resource=group):
         pages = clients["logs"].get_paginator("describe_log_groups").paginate(logGroupNamePrefix=group)
         for item in (item for page in pages for item in page["logGroups"]):

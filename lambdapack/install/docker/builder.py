@@ -111,6 +111,8 @@ class DockerBuilder:
 class DockerWorkshop:
     """A running container with the target's Python in it; see ``Workshop``."""
 
+    compiles = True
+
     def __init__(self, pip: ImagePip, cache_dir: Path) -> None:
         self.interpreter = pip.interpreter
         self.place = pip

@@ -16,9 +16,9 @@ import subprocess
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
-from lambdapack.install.docker.relay import Relay
 from lambdapack.model import NO_OPTIONS, PipOptions
 from lambdapack.python.pip_settings import (
     ADDRESS_OPTIONS,
@@ -30,7 +30,7 @@ from lambdapack.python.pip_settings import (
     local_path,
 )
 
-__all__ = ["Settings", "masked", "proxies", "read"]
+__all__ = ["Handover", "Settings", "masked", "proxies", "read"]
 
 _FILES = frozenset(("cert", "client-cert", "constraint", "build-constraint"))
 # About this machine and its user, or about something other than where packages come from.
@@ -54,6 +54,16 @@ _LOCAL = frozenset(
 _MASK = "****"
 
 
+class Handover(Protocol):
+    """Hands files and folders of this machine to a container: a ``Relay``, or what mounts them there."""
+
+    def keep(self, name: str, content: bytes) -> str:
+        """Write a file that only the container's memory holds; returns the path there."""
+
+    def url(self, path: Path) -> str:
+        """The address by which the container gets the local ``path``."""
+
+
 @dataclass(frozen=True)
 class Settings:
     """Everything that pip goes by on this machine, for a pip in a container.
@@ -73,7 +83,7 @@ class Settings:
     files: Mapping[str, Path]
     folders: Mapping[Path, bool]
 
-    def hand_in(self, relay: Relay, base: Mapping[str, str]) -> dict[str, str]:
+    def hand_in(self, relay: Handover, base: Mapping[str, str]) -> dict[str, str]:
         """Write everything to the container's memory; returns the environment variables that name the files.
 
         Args:
@@ -90,7 +100,7 @@ class Settings:
             environment[name] = relay.keep(f"file-{number}", path.read_bytes())
         return environment
 
-    def options(self, relay: Relay, options: PipOptions) -> PipOptions:
+    def options(self, relay: Handover, options: PipOptions) -> PipOptions:
         """``options`` as pip in the container has to be told them."""
         return options.mapped(ADDRESS_OPTIONS, lambda value: self._addresses(relay, value))
 
@@ -108,7 +118,7 @@ class Settings:
                 secrets.update((password, unquote(password)) if password else (name, unquote(name)))
         return tuple(sorted(secrets - {""}, key=len, reverse=True))
 
-    def _translated(self, relay: Relay, key: str, value: str, name: str) -> str:
+    def _translated(self, relay: Handover, key: str, value: str, name: str) -> str:
         """The value of a setting with the container's names for files and folders of this machine."""
         if key in ADDRESS_OPTIONS:
             return self._addresses(relay, value)
@@ -120,7 +130,7 @@ class Settings:
             kept.append(relay.keep(f"{name}-{number}", path.read_bytes()) if path.is_file() else word)
         return "\n    ".join(kept)
 
-    def _addresses(self, relay: Relay, value: str) -> str:
+    def _addresses(self, relay: Handover, value: str) -> str:
         addresses = []
         for address in value.split():
             path = local_path(address)

@@ -24,7 +24,7 @@ from lambdapack.python import bytecode, worker
 
 PLACES = {"HOME": f"{WORK}/home", "TMPDIR": f"{WORK}/tmp"}
 """What the bytecode, the trace and imports see of the image besides its Python."""
-_LIBRARIES = Path(__file__).with_name("libraries_worker.py")
+LIBRARIES_WORKER = Path(__file__).with_name("libraries_worker.py")
 _FAILED = b"! "
 _FINE = b"."
 
@@ -189,7 +189,7 @@ class ImageWorkers:
             "looking for shared libraries in the image",
         )
         ended = self._run(
-            _LIBRARIES,
+            LIBRARIES_WORKER,
             members=[(name, json.dumps(request).encode())],
             environment={"LC_ALL": "C"},
             doing=doing,

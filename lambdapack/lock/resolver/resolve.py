@@ -62,6 +62,7 @@ def resolve(
     options: LockOptions = _DEFAULTS,
     cache_dir: Path,
     place: Place | None = None,
+    builds: bool = False,
     wheelwright: Wheelwright | None = None,
     downloads: Downloads | None = None,
     progress: Progress = QUIET,
@@ -75,6 +76,7 @@ def resolve(
         options: Which C library, and what to leave out.
         cache_dir: Where pip-tools, and files that are named by an address or a path, are kept.
         place: Where ``interpreter`` is, if not on this machine; sdists can be built there.
+        builds: Whether sdists can be built on this machine.
         wheelwright: Builds local packages; ``None`` where none can be built.
         downloads: What was fetched already.
         progress: Told what is looked up, and of every choice made for the user.
@@ -88,8 +90,9 @@ def resolve(
     if requirements.is_empty:
         return Lock(target, options.glibc or target.glibc, (), (), sources)
     downloads = downloads or Downloads(cache_dir, sources, progress)
+    builds = builds or place is not None
     preparer = Preparer(target, interpreter, wheelwright, cache_dir, sources, downloads, progress)
-    roots = TargetRequirements.read(requirements, preparer, builds=place is not None or options.unbuilt)
+    roots = TargetRequirements.read(requirements, preparer, builds=builds or options.unbuilt)
     names = frozenset(map(canonicalize_name, options.exclude))
     exclusions = Exclusions(names, target if options.runtime_provided else None, roots.declared)
     driver = Driver(interpreter, place, cache_dir, progress)

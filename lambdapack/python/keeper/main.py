@@ -7,9 +7,13 @@ import os
 import resource
 import select
 import signal
+import sys
 import time
 from contextlib import suppress
 from typing import Any
+
+# So that a type checker of another system does not look for the Linux-only calls below.
+assert sys.platform == "linux"
 
 from . import kernel
 from .namespaces import enter, mount_all

@@ -6,8 +6,12 @@ import ctypes
 import os
 import signal
 import subprocess
+import sys
 import time
 from typing import Any
+
+# So that a type checker of another system does not look for the Linux-only calls below.
+assert sys.platform == "linux"
 
 from . import kernel
 from .dev_shm import PATH, DevShm

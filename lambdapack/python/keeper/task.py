@@ -12,6 +12,9 @@ import ctypes
 import os
 import sys
 
+# So that a type checker of another system does not look for the Linux-only calls below.
+assert sys.platform == "linux"
+
 from . import kernel
 from .dev_shm import PATH
 from .namespaces import rebuild

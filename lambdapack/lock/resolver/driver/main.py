@@ -32,7 +32,7 @@ def main() -> None:
 
 
 def impersonate(glibc: str, machine: str) -> None:
-    """Make this process look as if it ran with C library ``glibc`` (``2.26``) on a ``machine``.
+    """Make this process look as if it ran Linux with C library ``glibc`` (``2.26``) on a ``machine``.
 
     pip's choice of wheels and the environment markers ask exactly these functions.
     """
@@ -42,15 +42,20 @@ def impersonate(glibc: str, machine: str) -> None:
         return "glibc " + glibc if name == "CS_GNU_LIBC_VERSION" else real_confstr(name)
 
     os.confstr = confstr
-    if platform.machine() == machine:
+    if (sys.platform, platform.machine()) == ("linux", machine):
         return
     system = platform.uname()
     kernel = os.uname()
-    renamed = os.uname_result((*tuple(kernel)[:4], machine))
+    renamed = os.uname_result(("Linux", *tuple(kernel)[1:4], machine))
     platform.machine = lambda: machine
+    platform.system = lambda: "Linux"
     os.uname = lambda: renamed
-    platform.uname = lambda: system._replace(machine=machine)
+    platform.uname = lambda: system._replace(system="Linux", machine=machine)
     sysconfig.get_platform = lambda: "linux-" + machine
+    # Last: what is imported before may be this system's own, as the library of its proxies.
+    import urllib.request  # noqa: F401
+
+    sys.platform = "linux"
 
 
 def resolve(request: dict[str, Any], answer: Callable[[dict[str, Any]], None]) -> None:
