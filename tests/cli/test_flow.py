@@ -314,9 +314,12 @@ def test_deploy_to_aws(run_lambdapack: Run, tiny: Path, aws: list[tuple[str, str
     again = shown(run_lambdapack("deploy", *to_aws, cwd=tiny, environment=aws))
     assert again["calls"] == []
     status = shown(run_lambdapack("status", "--cloud", "aws", "--json", cwd=tiny, environment=aws))
-    assert status["versions"] == [
-        {"number": "1", "pack": done["pack"], "place": "s3", "assets": {}, "snapshot": False}
-    ]
+    (version,) = status["versions"]
+    known = {"number": "1", "pack": done["pack"], "place": "s3", "assets": {}, "snapshot": False}
+    assert known | {"weight": 1.0, "missing": False} == {
+        key: version[key] for key in (*known, "weight", "missing")
+    }
+    assert version["bytes"] == _pack(tiny).stat().st_size
     run_lambdapack("destroy", "--cloud", "aws", cwd=tiny, environment=aws)
     status = shown(run_lambdapack("status", "--cloud", "aws", "--json", cwd=tiny, environment=aws))
     assert not status["deployed"]

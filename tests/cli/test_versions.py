@@ -89,6 +89,7 @@ def test_status_shows_versions_weights_and_starts(run_lambdapack: Run, tiny: Pat
     assert first["last_cold"]["init_ms"] > 0 and second["last_cold"] is None
     lines = run_lambdapack("status", "tiny", cwd=tiny).stdout.splitlines()
     assert lines[0].startswith("tiny: app.handler on python3.")
+    assert lines.pop(1) == "  a shift"
     assert lines[1].startswith(f"  version 1: pack {first['pack'][:12]} of {megabytes(first['size'])}, last ")
     assert lines[1].endswith(" ms)  <- live 75% of the calls")
     assert lines[2].startswith(f"  version 2: pack {second['pack'][:12]} of ")

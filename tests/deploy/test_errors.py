@@ -110,8 +110,8 @@ def test_an_answer_that_is_not_awss_is_no_crash() -> None:
     page = ResponseParserError("Unable to parse response: <!doctype html>")
     found = explain(page, "creating function demo")
     assert type(found) is ToolError
-    assert "cannot reach AWS" in found.message
-    with pytest.raises(ToolError, match="looking: cannot reach AWS"), errors_of_aws("looking"):
+    assert "the answer is not one of AWS's" in found.message
+    with pytest.raises(ToolError, match="looking: the answer is not one of AWS's"), errors_of_aws("looking"):
         raise page
 
 
