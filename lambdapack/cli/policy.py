@@ -60,7 +60,8 @@ def command(
         shift = session.config.deploy
         more = policy.of_shift(shift.shift, watched=bool(shift.smoke or shift.alarms))
         copied = ("replicate",) if session.config.store.replicate else ()
-        chosen = policy.chosen([*chosen, *more, *copied])
+        built = ("build",) if session.config.build.builder == "codebuild" else ()
+        chosen = policy.chosen([*chosen, *more, *copied, *built])
     function = deployment.function_options(session, deployment.any_target(session), given)
     locations = deployment.locations(session, given["location"])
     statements = policy.of_deployer(

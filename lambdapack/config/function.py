@@ -138,7 +138,8 @@ class Function(Section):
     )
     log_format: Literal["text", "json"] | None = field(
         None,
-        "How its log is written. Left out: stays as it is. `report` and `tune` read text alone.",
+        "How its log is written. Left out: stays as it is. `logs`, `status` and `report --from-aws` read "
+        "both, `tune` and `calibrate` text alone.",
         '"text" or "json"',
         alias="log-format",
     )

@@ -121,6 +121,15 @@ def test_a_shift_in_the_configuration_is_allowed(run_lambdapack: Run, project: P
     assert "cloudwatch:GetMetricData" in run_lambdapack(*arguments, cwd=project).stdout
 
 
+def test_the_remote_builder_in_the_configuration_is_allowed(run_lambdapack: Run, project: Path) -> None:
+    """Whoever deploys a project that is built in CodeBuild may build it there."""
+    arguments = ("policy", "--account", "210987654321")
+    assert "codebuild" not in run_lambdapack(*arguments, cwd=project).stdout
+    text = (project / "lambdapack.toml").read_text()
+    (project / "lambdapack.toml").write_text(text.replace("[build]", '[build]\nbuilder = "codebuild"'))
+    assert "codebuild:StartBuild" in run_lambdapack(*arguments, cwd=project).stdout
+
+
 def test_copies_in_other_regions_are_allowed(run_lambdapack: Run, project: Path) -> None:
     """Each bucket that packs are copied to is named, and copying is allowed."""
     text = (project / "lambdapack.toml").read_text()
