@@ -41,7 +41,8 @@ class LineProgress:
 
         begun = time.perf_counter()
         yield advance
-        counted = f", {_amount(done, None, unit)}" if done and unit else ""
+        # A step that is counted in seconds has told them already.
+        counted = f", {_amount(done, None, unit)}" if done and unit not in ("", "s") else ""
         self.note(f"{name}: {time.perf_counter() - begun:.1f} s{counted}")
 
     def note(self, message: str) -> None:
