@@ -5,6 +5,7 @@ Imported by a process that does so; most cold starts fetch in a child, and ask f
 
 from __future__ import annotations
 
+import sys
 import time
 from _thread import start_new_thread
 
@@ -19,6 +20,43 @@ if TYPE_CHECKING:
     from ._fetch import Fetcher
     from ._lock import Lock
     from ._start import Pack
+
+_IMPORT = ("<frozen importlib._bootstrap>", "_find_and_load")
+"""File and name of the function below every import."""
+
+
+class WholeModules:
+    """A context in which imports give whole modules: those that this thread is importing are set aside.
+
+    A signal handler of the program may run in the middle of the program's ``import hashlib``, and open a file
+    of the pack: the fetch would get the half of that module. In this context it gets a copy of its own.
+
+    Args:
+        site: The pack's root. What is imported from there, and the shim itself, stays.
+    """
+
+    __slots__ = ("_aside", "_site")
+
+    def __init__(self, site: str) -> None:
+        self._site = site
+        self._aside: dict[str, Any] = {}
+
+    def __enter__(self) -> None:
+        frame = sys._getframe(1)
+        while frame is not None:
+            if (frame.f_code.co_filename, frame.f_code.co_name) == _IMPORT:
+                self._set_aside(frame.f_locals["name"])
+            frame = frame.f_back  # type: ignore[assignment]  # the outermost has none
+
+    def _set_aside(self, name: str) -> None:
+        module = sys.modules.get(name)
+        path = getattr(module, "__file__", None) or ""
+        unfinished = getattr(getattr(module, "__spec__", None), "_initializing", False)
+        if unfinished and name.partition(".")[0] != __package__ and not path.startswith(self._site):
+            self._aside[name] = sys.modules.pop(name)
+
+    def __exit__(self, *exc: object) -> None:
+        sys.modules.update(self._aside)
 
 
 class InProcess:
@@ -65,7 +103,7 @@ class InProcess:
     def demand(self, frames: list[int], done: Callable[[], bool]) -> None:
         """Fetch frames now, in this thread, unless they are ``done`` when it is this process's turn."""
         pack = self._pack
-        with DeferredSignals(), pack.own():
+        with DeferredSignals(), pack.own(), WholeModules(pack.place.site):
             lock = self._turn(done)
             try:
                 if not done():

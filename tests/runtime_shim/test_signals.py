@@ -67,6 +67,39 @@ def test_a_handler_sees_the_pack_also_in_the_middle_of_the_shims_own_imports(wor
     assert answer(world, code) == ["never traced", 1, True]
 
 
+def test_a_handler_sees_the_pack_also_in_the_middle_of_the_programs_own_imports(world: World) -> None:
+    """Whichever module of the standard library a fetch needs: the program may have imported half of it."""
+    code = """
+        import json, signal, sys, runtime_shim, heavy
+        runtime_shim.ready()
+        seen, executed, name = [], [], %r
+        def handle(number, frame):
+            with open(heavy.__file__.replace("__init__", "cold")) as file:
+                seen.append(file.readline())
+        def watch(event, args):
+            if event == "exec" and "/runtime_shim/" not in args[0].co_filename:
+                path = args[0].co_filename
+                for module in [each for each, is_ in list(sys.modules.items())
+                               if getattr(is_, "__file__", None) == path]:
+                    executed.append(module)
+                    if module == name and executed.count(name) == 1:
+                        signal.raise_signal(signal.SIGALRM)
+        signal.signal(signal.SIGALRM, handle)
+        sys.addaudithook(watch)
+        if name:
+            __import__(name)
+            whole = sys.modules[name]
+        from heavy import cold
+        ours = [each for each in executed if not each.startswith("heavy")]
+        print(json.dumps([cold.COLD, len(seen), bool(name) and len(dir(whole)) > 12, ours]))
+        """
+    *_, needed = answer(world, code % "")
+    assert {"hashlib", "socket"} <= set(needed)
+    for name in needed:
+        world.forget()
+        assert answer(world, code % name)[:3] == ["never traced", 1, True], name
+
+
 def test_what_a_handler_raises_in_a_fetch_reaches_the_program(world: World) -> None:
     """It is not taken for an error of the network's, which would be retried; a later import finds all."""
     code = """
