@@ -268,13 +268,13 @@ def test_going_back_takes_the_pack_along(cloud: LocalCloud, tmp_path: Path) -> N
 
 
 def test_rolling_back_ends_a_shift(functions: Functions, tmp_path: Path) -> None:
-    """While two versions have calls, the one to go back to is the older, whichever is the main one."""
+    """While two versions have calls, the one to go back to is the one that they shift from."""
     for number in (1, 2, 3):
         put(functions, tmp_path, number)
     versions = functions.get("function")
     for routing, earlier in (
-        (Routing("1", "3", 0.1), "1"), (Routing("3", "1", 0.1), "1"), (Routing("3"), "2"),
-        (Routing("2", "3", 0.0), "1"),
+        (Routing("1", "3", 0.1), "1"), (Routing("3", "1", 0.1), "3"), (Routing("3"), "2"),
+        (Routing("2", "3", 0.0), "2"),
     ):  # fmt: skip
         assert versions.routed(routing).earlier(None).version == earlier
     assert versions.routed(Routing("1")).earlier("3").version == "3"

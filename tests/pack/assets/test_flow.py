@@ -235,9 +235,9 @@ def cloud() -> Iterator[tuple[list[tuple[str, str]], Any]]:
 
 
 def _puts(s3: Any) -> dict[str, int]:
-    """How often each key was written: a bucket with versions keeps every one."""
+    """How often each pack was written: a bucket with versions keeps every one."""
     counts: dict[str, int] = {}
-    for one in s3.list_object_versions(Bucket="packs").get("Versions", []):
+    for one in s3.list_object_versions(Bucket="packs", Prefix="prefix/packs/").get("Versions", []):
         counts[one["Key"]] = counts.get(one["Key"], 0) + 1
     return counts
 
