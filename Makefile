@@ -35,10 +35,10 @@ test: $(STAMP) pythons  ## Run the tests that take seconds
 export LAMBDAPACK_KILLS ?= 4
 
 test-slow: $(STAMP) pythons  ## Run the tests that take minutes
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m slow -n auto --dist loadfile
 
-test-long: $(STAMP)  ## Kill each command at 20 moments, for tens of minutes
-	LAMBDAPACK_KILLS=20 $(BIN)/python -m pytest -m slow tests/test_kills.py
+test-long: $(STAMP)  ## Kill each command at 20 moments, each fault at each call to AWS, for tens of minutes
+	LAMBDAPACK_KILLS=20 $(BIN)/python -m pytest -m slow tests/test_kills.py tests/deploy/test_network_faults.py
 
 test-all: test test-slow  ## Run every test
 
