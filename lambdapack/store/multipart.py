@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from lambdapack.errors import ToolError
 from lambdapack.limits import MIB
@@ -108,6 +108,7 @@ def upload(target: S3Object, path: Path, advance: Advance, progress: Progress) -
             if unclear:
                 raise
         else:
+            _free_others(target)
             return True
     raise ToolError(
         f"cannot push to s3://{target.bucket}/{target.key}: somebody else keeps ending the upload",
@@ -191,6 +192,17 @@ def _resume_or_begin(target: S3Object, path: Path, parts: Sequence[Piece]) -> Up
         Bucket=target.bucket, Key=target.key, ContentType=CONTENT_TYPE, ChecksumAlgorithm="SHA256"
     )
     return Upload(target, path, made["UploadId"], {})
+
+
+def _free_others(target: S3Object) -> None:
+    """Free the parts of other uploads of the object, which can complete no more.
+
+    One may have been begun by a request whose answer was lost. Another push that sends parts just now is told
+    that its upload is gone, looks, and finds the object.
+    """
+    with contextlib.suppress(ClientError, BotoCoreError):
+        for upload_id in _unfinished(target):
+            Upload(target, Path(), upload_id, {}).abort()
 
 
 def _unfinished(target: S3Object) -> list[str]:

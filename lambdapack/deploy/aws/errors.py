@@ -80,6 +80,10 @@ def explain(error: Any, doing: str, *, action: str = "", resource: str = "") -> 
     """The lambdapack error for one of botocore's; arguments as for ``errors_of_aws``."""
     from botocore.exceptions import ClientError, WaiterError  # noqa: PLC0415 - slow
 
+    if isinstance(error, WaiterError) and "Error" in (error.last_response or {}):
+        # It did not wait to the end: AWS would not say how far the change is.
+        failed = ClientError(error.last_response, "Wait")
+        return explain(failed, f"{doing}: waiting for the change", action=action, resource=resource)
     if isinstance(error, WaiterError):
         return ToolError(f"{doing}: {_why_waiting_failed(error)}", hint="lambdapack status shows its state")
     if isinstance(error, ClientError) and code_of(error) in _DENIED:
