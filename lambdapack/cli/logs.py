@@ -112,14 +112,8 @@ def cold_starts(events: Iterable[LogEvent]) -> Iterator[ColdStart]:
 def _show_events(session: Session, events: Iterator[LogEvent], head: dict[str, Any], *, follow: bool) -> None:
     from lambdapack.report import logs
 
-    if session.as_json and not follow:
-        session.emit("logs", {**head, "events": [logs.event_document(event) for event in events]})
-        return
-    count = 0
-    for count, event in enumerate(events, 1):  # noqa: B007 - the count is said below
-        _line(logs.event_line(event), logs.event_document(event) if session.as_json else None)
-    if not count:
-        session.progress.note("there are no events: --since goes further back")
+    told = ((logs.event_line(event), logs.event_document(event)) for event in events)
+    _show(session, "events", told, head, follow=follow, nothing="there are no events")
 
 
 def _show_starts(
@@ -127,14 +121,29 @@ def _show_starts(
 ) -> None:
     from lambdapack.report import logs
 
+    told = ((logs.start_line(start), logs.start_document(start)) for start in starts)
+    _show(session, "starts", told, head, follow=follow, nothing="there was no cold start")
+
+
+def _show(
+    session: Session,
+    key: str,
+    told: Iterator[tuple[str, dict[str, Any]]],
+    head: dict[str, Any],
+    *,
+    follow: bool,
+    nothing: str,
+) -> None:
+    """Show each line when it comes; for a machine all as one document, or while following one a line."""
     if session.as_json and not follow:
-        session.emit("logs", {**head, "starts": [logs.start_document(start) for start in starts]})
+        session.emit("logs", {**head, key: [document for _, document in told]})
         return
-    count = 0
-    for count, start in enumerate(starts, 1):  # noqa: B007 - the count is said below
-        _line(logs.start_line(start), logs.start_document(start) if session.as_json else None)
-    if not count:
-        session.progress.note("there was no cold start: --since goes further back")
+    shown = False
+    for text, document in told:
+        _line(text, document if session.as_json else None)
+        shown = True
+    if not shown:
+        session.progress.note(f"{nothing}: --since goes further back")
 
 
 def _line(text: str, document: dict[str, Any] | None) -> None:
